@@ -1,0 +1,108 @@
+"""Where arrays live: NumPy on the CPU, CuPy on a GPU, and nothing global between them.
+
+A device is a property of an array, chosen where the array is born (`net.to("cuda")`,
+`data.to("cuda")`). Code that works on arrays asks `xp = array_module(z)` and writes its
+mathematics once. This is the only file outside `fast/` that imports cupy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+# A numpy.ndarray or a cupy.ndarray. Static types cannot say "the same one throughout a call";
+# `array_module` says it at run time.
+Array: TypeAlias = Any
+
+_log = logging.getLogger("kdlearn")
+
+
+class BackendUnavailable(RuntimeError):
+    """A device was asked for that this machine or installation does not have."""
+
+
+def array_module(*arrays: Array) -> ModuleType:
+    """The library that owns these arrays: `numpy` or `cupy`.
+
+    Raises
+    ------
+    TypeError
+        For anything that is not an array, and for a mixture: a silent copy between host and
+        device is a performance bug that never shows up in a result.
+    """
+    owners = {type(a).__module__.partition(".")[0] for a in arrays}
+    if owners == {"numpy"}:
+        return np
+    if owners == {"cupy"}:
+        return sys.modules["cupy"]
+    if owners == {"numpy", "cupy"}:
+        raise TypeError("arrays of numpy and cupy were mixed; move them to one device with .to(device) first")
+    kinds = sorted({type(a).__name__ for a in arrays})
+    raise TypeError(f"expected numpy or cupy arrays, got {', '.join(kinds)}")
+
+
+def special_functions(*arrays: Array) -> ModuleType:
+    """`scipy.special` or its CuPy counterpart, whichever takes these arrays."""
+    host = array_module(*arrays) is np
+    return importlib.import_module("scipy.special" if host else "cupyx.scipy.special")
+
+
+def device_of(array: Array) -> str:
+    """`"cpu"` or `"cuda"`."""
+    return "cpu" if array_module(array) is np else "cuda"
+
+
+def to_device(array: Any, device: str, dtype: Any = None) -> Array:
+    """`array` as an array on `device` (`"cpu"` or `"cuda"`); no copy where it is there already."""
+    if device == "cpu":
+        return np.asarray(to_numpy(array), dtype=dtype)
+    return _cupy(device).asarray(array, dtype=dtype)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """`array` on the host. The one place where a device array is copied back."""
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return sys.modules["cupy"].asnumpy(array)
+    return np.asarray(array)
+
+
+def resolve_device(device: str) -> str:
+    """`"cpu"`, `"cuda"`, or for `"auto"` whichever of the two there is (said once, in the log)."""
+    if device == "auto":
+        try:
+            _cupy("cuda")
+            device = "cuda"
+        except BackendUnavailable as reason:
+            device = "cpu"
+            _log.info("device='auto' chose the CPU: %s", reason)
+    elif device == "cuda":
+        _cupy(device)
+    elif device != "cpu":
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'auto', got {device!r}")
+    return device
+
+
+def _cupy(device: str) -> ModuleType:
+    if device != "cuda":
+        raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise BackendUnavailable(
+            "device 'cuda' needs CuPy, which is not installed: pip install 'kdlearn[cuda12]' or "
+            "'kdlearn[cuda13]', whichever matches the driver that nvidia-smi shows (never both)"
+        ) from error
+    try:
+        available = cupy.cuda.is_available()
+    except Exception as error:  # CuPy raises types of its own for a missing or broken driver
+        raise BackendUnavailable(f"device 'cuda' needs a working NVIDIA driver; CuPy says: {error}") from error
+    if not available:
+        raise BackendUnavailable(
+            "device 'cuda' needs an NVIDIA GPU and its driver; CuPy is installed but finds none"
+        )
+    return cupy

@@ -1,0 +1,201 @@
+"""Gradients held to central differences.
+
+    (f(x + h) - f(x - h)) / 2h  =  f'(x) + O(h²)
+
+asks a function only for its value, so it is an independent witness against any hand-written
+derivative. All checks compute in float64 on small inputs; each raises a `GradientError` that says
+which entry is wrong and by what factor, and returns the largest relative error if all is well.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array
+from kdlearn.nn.layers import Layer
+from kdlearn.nn.network import Network
+from kdlearn.nn.optim import SGD
+from kdlearn.objective import Objective, Sites
+from kdlearn.training import Networks, named, run_networks, train_step
+
+STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
+TOLERANCE = 1e-7
+
+
+class GradientError(AssertionError):
+    """A gradient that is not the derivative of its value."""
+
+
+def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: float = STEP) -> np.ndarray:
+    """Central differences of the scalar function f at x, entry by entry; the shape of x."""
+    x = np.array(x, dtype=np.float64)
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        kept = x[i]
+        x[i] = kept + step
+        above = float(f(x))
+        x[i] = kept - step
+        gradient[i] = (above - float(f(x))) / (2 * step)
+        x[i] = kept
+    return gradient
+
+
+def compare_gradients(got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE) -> float:
+    """Largest |got - expected| relative to the largest |expected|; GradientError above `tolerance`."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    if got.shape != expected.shape:
+        raise GradientError(f"{name} has shape {got.shape}, what it differentiates has shape {expected.shape}")
+    if not np.isfinite(got).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
+        raise GradientError(f"{name}{list(where)} is {got[where]}")
+    if got.size == 0:
+        return 0.0
+    scale = max(float(np.abs(expected).max()), 1e-8)
+    difference = np.abs(got - expected) / scale
+    worst = np.unravel_index(int(difference.argmax()), difference.shape)
+    error = float(difference[worst])
+    if error > tolerance:
+        raise GradientError(
+            f"{name}{[int(i) for i in worst]} is {got[worst]:.6g}, central differences say {expected[worst]:.6g}; "
+            + _diagnosis(got, expected, scale, tolerance)
+        )
+    return error
+
+
+def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: float) -> str:
+    wrong = np.abs(got - expected) > tolerance * scale
+    if not got.any():
+        return "every entry is zero"
+    solid = np.abs(expected) > 1e-3 * scale
+    ratios = got[solid] / expected[solid]
+    factor = float(np.median(ratios))
+    if np.abs(ratios - factor).max() < 1e-4 * max(abs(factor), 1e-4):
+        return f"every entry is off by the same factor {factor:.6g}"
+    if got.ndim == 2 and solid.all():
+        by_row = got / expected
+        if np.abs(by_row - by_row[:, :1]).max() < 1e-4 * np.abs(by_row).max():
+            return f"each row is off by a factor of its own, the first by {by_row[0, 0]:.6g}"
+    shift = got - expected
+    if np.abs(shift - shift.flat[0]).max() < 1e-4 * np.abs(shift).max():
+        return f"every entry is off by the same amount {shift.flat[0]:.6g}"
+    return f"{int(wrong.sum())} of {wrong.size} entries are wrong"
+
+
+def check_loss(
+    loss: Callable[..., tuple[Array, Array]], z: Array, *others: Any, tolerance: float = TOLERANCE, **settings: Any
+) -> float:
+    """Hold `loss(z, *others, **settings) -> (value, gradient)` to central differences in z.
+
+    Example
+    -------
+    >>> z, y = np.array([[1.0, -0.5, 0.2]]), np.array([2])
+    >>> from kdlearn.distill.response import cross_entropy
+    >>> check_loss(cross_entropy, z, y) < 1e-7
+    True
+    """
+    z = np.array(z, dtype=np.float64)
+    _, gradient = loss(z.copy(), *others, **settings)
+    expected = numerical_gradient(lambda x: loss(x.copy(), *others, **settings)[0], z)
+    return compare_gradients(gradient, expected, "gradient", tolerance)
+
+
+def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: float = TOLERANCE) -> float:
+    """Hold a layer's dx and parameter gradients to central differences.
+
+    A random matrix R turns the output into the scalar sum(R * y), which meets every entry of
+    the Jacobian at once. With `seed`, each pass rolls the same dice (for dropout).
+    """
+    x = np.array(x, dtype=np.float64)
+    layer = copy.deepcopy(layer)
+    for name in layer.parameters:
+        layer._create(**{n: np.array(getattr(layer, n), np.float64) for n in layer.parameters})
+
+    def run(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return layer.forward(x, None if seed is None else np.random.default_rng(seed))
+
+    y, cache = run(x)
+    R = np.random.default_rng(0).standard_normal(y.shape)
+    dx = layer.backward(R.copy(), cache)
+    errors = [compare_gradients(dx, numerical_gradient(lambda v: (R * run(v)[0]).sum(), x), "dx", tolerance)]
+    for name in layer.parameters:
+        parameter = getattr(layer, name)
+
+        def value(v: np.ndarray, parameter: np.ndarray = parameter) -> float:
+            parameter[...] = v
+            return float((R * run(x)[0]).sum())
+
+        gradient = getattr(layer, "d" + name).copy()
+        kept = parameter.copy()
+        expected = numerical_gradient(value, kept)
+        parameter[...] = kept
+        errors.append(compare_gradients(gradient, expected, "d" + name, tolerance))
+    return max(errors)
+
+
+def check_objective(objective: Objective, live: Sites, fixed: Sites, tolerance: float = TOLERANCE) -> float:
+    """Hold an objective's site gradients, and its adaptors' gradients, to central differences.
+
+    Only `live` is perturbed: what the objective reads from `fixed` is held, and that is how a
+    stop-gradient is tested. Adaptors must be float64.
+    """
+    live = {name: np.array(a, dtype=np.float64) for name, a in live.items()}
+    _, gradients = objective(live, fixed)
+    adaptor_gradients = [net.grad.copy() for net in objective.nets]
+    errors = [0.0]
+    for site, z in live.items():
+        expected = numerical_gradient(lambda v, site=site: objective({**live, site: v}, fixed)[0], z)  # type: ignore[misc]
+        got = gradients.get(site, np.zeros_like(z))
+        errors.append(compare_gradients(got, expected, f"gradient at {site} ", tolerance))
+    for i, net in enumerate(objective.nets):
+        expected = _theta_gradient(net, lambda: objective(live, fixed)[0])
+        errors.append(compare_gradients(adaptor_gradients[i], expected, f"gradient of adaptor {i} ", tolerance))
+    return max(errors)
+
+
+def check_step(
+    students: Networks,
+    objective: Objective,
+    batch: Mapping[str, Array],
+    teachers: Networks | None = None,
+    seed: int | None = None,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Hold a whole training step to central differences: taken with SGD at rate 1, it must move
+    every student and adaptor by exactly minus the gradient of the objective.
+
+    Networks must be float64; they are left as they were. With `seed`, dropout is on.
+    """
+    students, teachers = named(students, "student"), named(teachers, "teacher")
+    distinct = list({id(n): n for n in (*students.values(), *objective.nets)}.values())
+    before = [net.theta.copy() for net in distinct]
+    dice = (lambda: None) if seed is None else (lambda: np.random.default_rng(seed))
+    _, held, _ = run_networks(students, teachers, objective, batch, dice())
+
+    def value() -> float:
+        live, _, _ = run_networks(students, teachers, objective, batch, dice())
+        return objective(live, held)[0]
+
+    expected = [_theta_gradient(net, value) for net in distinct]
+    train_step(students, teachers, objective, batch, optimizer=SGD(lr=1.0), rng=dice())
+    errors = []
+    for i, (net, theta) in enumerate(zip(distinct, before)):
+        moved = theta - net.theta
+        net.theta[...] = theta
+        errors.append(compare_gradients(moved, expected[i], f"step of network {i} ", tolerance))
+    return max(errors)
+
+
+def _theta_gradient(net: Network, value: Callable[[], float]) -> np.ndarray:
+    kept = net.theta.copy()
+
+    def at(theta: np.ndarray) -> float:
+        net.theta[...] = theta
+        return float(value())
+
+    gradient = numerical_gradient(at, kept)
+    net.theta[...] = kept
+    return gradient

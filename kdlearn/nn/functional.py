@@ -1,0 +1,156 @@
+"""Softmax with temperature, its logarithm, and their vector-Jacobian products.
+
+Letters: N rows, K classes, T temperature, `z` logits (N, K), `p` probabilities (N, K). A name
+that starts with `d` is the derivative of a scalar loss with respect to what follows: `dz` is
+dL/dz and has the shape of `z`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import numbers
+from collections.abc import Callable
+
+from kdlearn.backend import Array, array_module
+
+
+def check_temperature(T: float) -> float:
+    """`T` as a float. ValueError unless it is one positive finite number (a 0-d array will do)."""
+    if isinstance(T, numbers.Real) or (getattr(T, "ndim", None) == 0):
+        value = float(T)
+        if value > 0 and math.isfinite(value):
+            return value
+    raise ValueError(f"T must be one positive finite number, got {T!r}")
+
+
+def softmax_parts(z: Array, T: float = 1.0) -> tuple[Array, Array, Array]:
+    """`(u, p, c)` of a row-wise softmax: shifted logits, probabilities, log normaliser.
+
+    With `u = (z - max z) / T` and `c = log sum exp u`, both `p = exp(u - c)` and `log p = u - c`
+    come without overflow. Shapes: u and p (N, K), c (N, 1).
+    """
+    xp = array_module(z)
+    u = z - z.max(axis=-1, keepdims=True)
+    if T != 1.0:
+        u /= T
+    p = xp.exp(u)
+    total = p.sum(axis=-1, keepdims=True)
+    p /= total
+    return u, p, xp.log(total)
+
+
+def softmax(z: Array, T: float = 1.0) -> Array:
+    r"""Class probabilities of logits, softened by a temperature `[softmax.1]`.
+
+    .. math:: p_k = \frac{e^{z_k/T}}{\sum_j e^{z_j/T}}
+
+    Parameters
+    ----------
+    z : (N, K) logits; an entry of -inf is a masked class and gets p = 0.
+    T : temperature, > 0. T -> 0 is the arg max, T = 1 the network's own belief, T -> inf uniform.
+
+    Returns
+    -------
+    (N, K) probabilities, each row summing to one; the dtype of `z`.
+
+    Source: Hinton, Vinyals and Dean 2015, equation 1.
+    """
+    T = check_temperature(T)
+    if z.dtype.itemsize < 4:
+        return softmax(z.astype("float32"), T).astype(z.dtype)
+    xp = array_module(z)
+    p = z - z.max(axis=-1, keepdims=True)
+    if T != 1.0:
+        p /= T
+    xp.exp(p, out=p)
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def log_softmax(z: Array, T: float = 1.0) -> Array:
+    r"""Logarithm of `softmax(z, T)`, exact where the probability itself underflows `[softmax.2]`.
+
+    .. math:: \log p_k = \frac{z_k - m}{T} - \log \sum_j e^{(z_j - m)/T}, \qquad m = \max_j z_j
+
+    Shapes as in `softmax`.
+    """
+    T = check_temperature(T)
+    if z.dtype.itemsize < 4:
+        return log_softmax(z.astype("float32"), T).astype(z.dtype)
+    u, _, c = softmax_parts(z, T)
+    u -= c
+    return u
+
+
+def softmax_backward(p: Array, dp: Array, T: float = 1.0) -> Array:
+    r"""Vector-Jacobian product of `softmax` `[softmax.3]`.
+
+    .. math:: \frac{\partial L}{\partial z_k} = \frac{p_k}{T}
+              \Big(\frac{\partial L}{\partial p_k} - \sum_j p_j \frac{\partial L}{\partial p_j}\Big)
+
+    Parameters
+    ----------
+    p : (N, K) output of `softmax(z, T)`.
+    dp : (N, K) gradient with respect to `p`.
+    """
+    return p * (dp - (p * dp).sum(axis=-1, keepdims=True)) / T
+
+
+def log_softmax_backward(p: Array, dlogp: Array, T: float = 1.0) -> Array:
+    r"""Vector-Jacobian product of `log_softmax` `[softmax.4]`.
+
+    .. math:: \frac{\partial L}{\partial z_k} = \frac{1}{T}
+              \Big(\frac{\partial L}{\partial \log p_k} - p_k \sum_j \frac{\partial L}{\partial \log p_j}\Big)
+
+    Parameters
+    ----------
+    p : (N, K) output of `softmax(z, T)`.
+    dlogp : (N, K) gradient with respect to `log p`.
+    """
+    return (dlogp - p * dlogp.sum(axis=-1, keepdims=True)) / T
+
+
+def one_hot(y: Array, K: int, dtype: str = "float32") -> Array:
+    """Labels (N,) as rows of the identity (N, K).
+
+    Built by comparison: on a GPU an indexed assignment would wrap a label that is out of range
+    instead of raising. Such a label gives a row of zeros here; `fit` rejects it before.
+    """
+    xp = array_module(y)
+    return (y[:, None] == xp.arange(K)).astype(dtype)
+
+
+def expm1_residual(d: Array) -> Array:
+    r""":math:`e^d - 1 - d` to full relative accuracy `[softmax.5]`.
+
+    Near zero the subtraction would cancel, so there it is the series
+    :math:`d^2(1/2 + d/6 + d^2/24)`. The threshold balances the series' first missing term,
+    :math:`d^3/60`, against the rounding of the subtraction, :math:`2\epsilon/d`.
+    """
+    xp = array_module(d)
+    small = xp.abs(d) < (120 * float(xp.finfo(d.dtype).eps)) ** 0.25
+    s = xp.where(small, d, 0)
+    return xp.where(small, s * s * (0.5 + s * (1 / 6 + s / 24)), xp.expm1(d) - d)
+
+
+def loss_in_float32(loss: Callable) -> Callable:
+    """A loss that computes half-precision input in float32 and returns the gradient in its dtype.
+
+    The value stays in float32: a sum over a batch easily passes 65504, the largest float16.
+    A cached teacher may have another precision than the student; the gradient is the student's.
+    """
+
+    @functools.wraps(loss)
+    def wrapped(first: Array, *others: Array, **settings: object) -> tuple[Array, Array]:
+        dtype = first.dtype
+        if dtype.itemsize < 4:
+            first = first.astype("float32")
+        others = tuple(
+            a.astype("float32") if getattr(getattr(a, "dtype", None), "kind", "") == "f" and a.dtype.itemsize < 4 else a
+            for a in others
+        )
+        value, gradient = loss(first, *others, **settings)
+        return value, gradient if gradient.dtype == dtype else gradient.astype(dtype)
+
+    return wrapped

@@ -1,0 +1,248 @@
+"""The layers, each a pair: `forward(x, rng) -> (y, cache)` and `backward(dy, cache) -> dx`.
+
+What backward must remember is returned as the cache, so it can be printed, and one layer can be
+run on two inputs before either is taken back. `rng=None` means deterministic: there is no train
+flag, a caller who wants dropout hands over the dice. Letters: N batch, D input, H output width.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
+
+
+class Layer:
+    """A differentiable function with named parameters.
+
+    `weights` and `biases` name attributes; for each parameter `W` there is a gradient `dW` of
+    the same shape. Weights may be decayed, biases are not. A network replaces these arrays by
+    views of its own flat vectors.
+    """
+
+    weights: tuple[str, ...] = ()
+    biases: tuple[str, ...] = ()
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of all parameters, weights first."""
+        return self.weights + self.biases
+
+    def _create(self, **arrays: np.ndarray) -> None:
+        self.shapes = {name: array.shape for name, array in arrays.items()}
+        for name, array in arrays.items():
+            setattr(self, name, array)
+            setattr(self, "d" + name, np.zeros_like(array))
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Any]:
+        """`(y, cache)` for an input of N rows."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array, cache: Any, accumulate: bool = False, need_dx: bool = True) -> Array | None:
+        """dL/dx from dL/dy; writes (or with `accumulate` adds to) the parameters' gradients.
+
+        Neither `dy` nor the cache is modified. Without `need_dx` a layer may return None and
+        save that work: nobody asks for the gradient of the data.
+        """
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Linear(Layer):
+    r"""Affine map of each row `[layers.1]`.
+
+    .. math:: y = xW + b, \qquad
+       \frac{\partial L}{\partial W} = x^\top \frac{\partial L}{\partial y},\quad
+       \frac{\partial L}{\partial b} = \sum_n \frac{\partial L}{\partial y_n},\quad
+       \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} W^\top
+
+    Parameters
+    ----------
+    n_in, n_out : D and H; `W` is (D, H), `b` is (H,). x is (N, D), y is (N, H).
+    gain : standard deviation of the output for an input of unit variance; sqrt(2) before a ReLU
+        (He et al. 2015), 1 otherwise.
+    """
+
+    weights, biases = ("W",), ("b",)
+    W: Array
+    b: Array
+    dW: Array
+    db: Array
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        gain: float = 1.0,
+        rng: np.random.Generator | int | None = 0,
+        dtype: str = "float32",
+    ) -> None:
+        if n_in < 1 or n_out < 1:
+            raise ValueError(f"a Linear layer needs widths of at least 1, got {n_in} -> {n_out}")
+        draw = np.random.default_rng(rng).standard_normal((n_in, n_out))
+        self._create(W=(gain / math.sqrt(n_in) * draw).astype(dtype), b=np.zeros(n_out, dtype))
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+        if x.dtype != self.W.dtype:
+            raise TypeError(f"the input is {x.dtype}, the weights are {self.W.dtype}: cast the data once, before training")
+        y = x @ self.W
+        y += self.b
+        return y, x
+
+    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> Array | None:
+        xp, x = array_module(dy), cache
+        if accumulate:
+            self.dW += x.T @ dy
+            self.db += dy.sum(axis=0)
+        else:
+            xp.matmul(x.T, dy, out=self.dW)
+            dy.sum(axis=0, out=self.db)
+        return dy @ self.W.T if need_dx else None
+
+    def __repr__(self) -> str:
+        return f"Linear({self.W.shape[0]}, {self.W.shape[1]})"
+
+
+class ReLU(Layer):
+    r"""Rectifier `[layers.2]`.
+
+    .. math:: y = \max(x, 0), \qquad \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y}\,[y > 0]
+
+    At x = 0 the derivative is taken as 0. The cache is the output: its sign says all.
+    """
+
+    gain = math.sqrt(2.0)
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+        y = array_module(x).maximum(x, 0)
+        return y, y
+
+    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> Array:
+        return dy * (cache > 0)
+
+
+class Tanh(Layer):
+    r"""Hyperbolic tangent `[layers.3]`.
+
+    .. math:: y = \tanh x, \qquad \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y}\,(1 - y^2)
+    """
+
+    gain = 1.0
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+        y = array_module(x).tanh(x)
+        return y, y
+
+    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> Array:
+        return dy * (1 - cache * cache)
+
+
+class GELU(Layer):
+    r"""Gaussian error linear unit, exact form `[layers.4]`.
+
+    .. math:: y = x\,\Phi(x), \qquad
+       \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y}\,(\Phi(x) + x\,\varphi(x)),
+       \qquad \Phi(x) = \tfrac12\Big(1 + \operatorname{erf}\frac{x}{\sqrt2}\Big)
+
+    Source: Hendrycks and Gimpel 2016, section 2.
+    """
+
+    gain = math.sqrt(2.0)
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, tuple[Array, Array]]:
+        Phi = 0.5 * (1 + special_functions(x).erf(x * math.sqrt(0.5)))
+        return x * Phi, (x, Phi)
+
+    def backward(
+        self, dy: Array, cache: tuple[Array, Array], accumulate: bool = False, need_dx: bool = True
+    ) -> Array:
+        x, Phi = cache
+        phi = array_module(x).exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        return dy * (Phi + x * phi)
+
+
+class LayerNorm(Layer):
+    r"""Each row brought to mean 0 and variance 1, then scaled and shifted `[layers.5]`.
+
+    .. math:: \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}},\quad y = g\,\hat x + b, \qquad
+       \frac{\partial L}{\partial x} = \frac{1}{\sqrt{\sigma^2+\epsilon}}
+       \big(d - \bar d - \hat x\,\overline{d \hat x}\big),\quad d = g\,\frac{\partial L}{\partial y}
+
+    Bars are means over the H entries of a row. `g` and `b` are (H,); neither is decayed.
+    Source: Ba, Kiros and Hinton 2016, equations 3 and 4.
+    """
+
+    biases = ("g", "b")
+    g: Array
+    b: Array
+    dg: Array
+    db: Array
+
+    def __init__(self, width: int, eps: float = 1e-5, dtype: str = "float32") -> None:
+        self.eps = eps
+        self._create(g=np.ones(width, dtype), b=np.zeros(width, dtype))
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, tuple[Array, Array]]:
+        xp = array_module(x)
+        centred = x - x.mean(axis=1, keepdims=True)
+        scale = 1 / xp.sqrt((centred * centred).mean(axis=1, keepdims=True) + self.eps)
+        x_hat = centred * scale
+        return self.g * x_hat + self.b, (x_hat, scale)
+
+    def backward(
+        self, dy: Array, cache: tuple[Array, Array], accumulate: bool = False, need_dx: bool = True
+    ) -> Array | None:
+        x_hat, scale = cache
+        if not accumulate:
+            self.dg[...] = 0
+            self.db[...] = 0
+        self.dg += (dy * x_hat).sum(axis=0)
+        self.db += dy.sum(axis=0)
+        if not need_dx:
+            return None
+        d = self.g * dy
+        return scale * (d - d.mean(axis=1, keepdims=True) - x_hat * (d * x_hat).mean(axis=1, keepdims=True))
+
+    def __repr__(self) -> str:
+        return f"LayerNorm({self.g.shape[0]})"
+
+
+class Dropout(Layer):
+    r"""Each entry zeroed with probability `rate`, the others scaled up `[layers.6]`.
+
+    .. math:: y = x \odot m, \qquad \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \odot m,
+       \qquad m \in \{0, \tfrac{1}{1 - r}\}
+
+    Without `rng` it is the identity, which is the mean over masks. Masks are compared from raw
+    16-bit numbers (a quarter of the cost of floats), so the rate holds to 1/65536; they are
+    drawn on the host, so that a CPU and a GPU run see the same ones.
+    Source: Srivastava et al. 2014, section 4, in its inverted form.
+    """
+
+    def __init__(self, rate: float) -> None:
+        if not 0 <= rate < 1:
+            raise ValueError(f"a dropout rate lies in [0, 1), got {rate!r}")
+        self.rate = rate
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array | None]:
+        if rng is None or self.rate == 0:
+            return x, None
+        words = rng.bit_generator.random_raw(-(-x.size // 4))  # type: ignore[attr-defined]
+        keep = words.view(np.uint16)[: x.size].reshape(x.shape) >= round(self.rate * 65536)
+        mask = to_device(keep, device_of(x)) * x.dtype.type(1 / (1 - self.rate))
+        return x * mask, mask
+
+    def backward(
+        self, dy: Array, cache: Array | None, accumulate: bool = False, need_dx: bool = True
+    ) -> Array:
+        return dy if cache is None else dy * cache
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.rate})"

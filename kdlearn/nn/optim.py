@@ -1,0 +1,223 @@
+"""Optimisers and schedules: each rule is one expression over a flat vector.
+
+An optimiser sees a network only as `theta`, `grad` and the trainable `slices` of both. Its
+moments are kept by the owner's name, so that one optimiser serves several networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from kdlearn.backend import Array, array_module
+from kdlearn.nn.layers import Linear
+from kdlearn.nn.network import Network
+
+Schedule = Callable[[float], float]  # progress in [0, 1] -> factor of the learning rate
+
+# Elements updated at a time: ten passes over a block that stays in the cache are faster than
+# ten passes over the whole vector.
+BLOCK = 1 << 16
+
+
+class Optimizer:
+    """What every rule shares: the rate, decay, clipping, and the walk over trainable slices.
+
+    Parameters
+    ----------
+    lr : learning rate, > 0. A schedule multiplies it through `scale`.
+    weight_decay : coefficient of the L2 penalty on weights (never on biases).
+    clip_norm : largest Euclidean norm of the network's trainable gradient; longer ones are scaled.
+    max_norm : largest Euclidean norm of the weights that enter a unit; longer ones are scaled
+        back after each step (Hinton et al. 2012, section 2).
+    """
+
+    n_moments = 0
+
+    def __init__(
+        self, lr: float, weight_decay: float = 0.0, clip_norm: float | None = None, max_norm: float | None = None
+    ) -> None:
+        for name, value, least in (("lr", lr, False), ("weight_decay", weight_decay, True)):
+            if not (math.isfinite(value) and (value > 0 or (least and value == 0))):
+                raise ValueError(f"{name} must be a {'non-negative' if least else 'positive'} finite number, got {value!r}")
+        for name, limit in (("clip_norm", clip_norm), ("max_norm", max_norm)):
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{name} must be positive or None, got {limit!r}")
+        self.lr, self.weight_decay = lr, weight_decay
+        self.clip_norm, self.max_norm = clip_norm, max_norm
+        self.scale = 1.0
+        self.state: dict[str, dict[str, Any]] = {}
+
+    def step(self, net: Network, owner: str = "student") -> None:
+        """Move `net.theta` along `net.grad`, with the moments kept for `owner`."""
+        xp = array_module(net.theta)
+        state = self.state.get(owner)
+        if state is None:
+            moments = [xp.zeros_like(net.theta) for _ in range(self.n_moments)]
+            state = self.state[owner] = {"t": 0, "moments": moments}
+        state["t"] += 1
+        if self.clip_norm is not None:
+            self._clip(net)
+        scratch = xp.empty(min(BLOCK, net.theta.size), net.theta.dtype)
+        for start, stop, decays in net.slices:
+            decay = self.weight_decay if decays else 0.0
+            for i in range(start, stop, BLOCK):
+                block = slice(i, min(i + BLOCK, stop))
+                moments = [m[block] for m in state["moments"]]
+                self.update(net.theta[block], net.grad[block], moments, state["t"], decay, scratch[: block.stop - i])
+        if self.max_norm is not None:
+            self._constrain(net)
+
+    def update(
+        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
+    ) -> None:
+        """One step of the rule on one block, in place: the t-th for this owner, t = 1, 2, …
+
+        `scratch` has the block's shape and may be overwritten.
+        """
+        raise NotImplementedError
+
+    def _clip(self, net: Network) -> None:
+        xp = array_module(net.theta)
+        total = sum((net.grad[a:b] * net.grad[a:b]).sum() for a, b, _ in net.slices)
+        # a device scalar throughout: deciding on the host would wait for the GPU
+        net.grad *= xp.minimum(self.clip_norm / (xp.sqrt(total) + 1e-12), 1)
+
+    def _constrain(self, net: Network) -> None:
+        xp = array_module(net.theta)
+        for i, layer in enumerate(net.layers):
+            if isinstance(layer, Linear) and i not in net._frozen:
+                norm = xp.sqrt((layer.W * layer.W).sum(axis=0))
+                layer.W *= xp.minimum(self.max_norm / (norm + 1e-12), 1)
+
+
+class SGD(Optimizer):
+    r"""Gradient descent with momentum `[optim.1]`.
+
+    .. math:: g = \nabla L + \lambda\theta,\quad v \leftarrow \mu v + g,\quad
+              \theta \leftarrow \theta - \eta\,v \quad(\text{Nesterov: } \theta - \eta\,(g + \mu v))
+
+    Source: Sutskever et al. 2013, in the form that keeps the look-ahead point as `theta`.
+    """
+
+    def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False, **common: Any) -> None:
+        super().__init__(lr, **common)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum lies in [0, 1), got {momentum!r}")
+        self.momentum, self.nesterov = momentum, nesterov
+        self.n_moments = 1 if momentum else 0
+
+    def update(
+        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
+    ) -> None:
+        """See `Optimizer.update`."""
+        xp, rate, g = array_module(theta), self.lr * self.scale, grad
+        if decay:
+            xp.multiply(theta, decay, out=scratch)
+            scratch += grad
+            g = scratch
+        if not self.momentum:
+            theta -= rate * g
+            return
+        v = moments[0]
+        v *= self.momentum
+        v += g
+        if self.nesterov:  # rate (g + mu v) in two subtractions, since scratch holds one of them
+            xp.multiply(g, rate, out=scratch)
+            theta -= scratch
+            rate *= self.momentum
+        xp.multiply(v, rate, out=scratch)
+        theta -= scratch
+
+
+class Adam(Optimizer):
+    r"""Adaptive moments `[optim.2]`.
+
+    .. math:: m \leftarrow \beta_1 m + (1-\beta_1) g,\quad v \leftarrow \beta_2 v + (1-\beta_2) g^2,\quad
+       \theta \leftarrow \theta - \eta\,\frac{m/(1-\beta_1^t)}{\sqrt{v/(1-\beta_2^t)} + \epsilon}
+
+    The moments are stored divided by :math:`1-\beta`, which turns both bias corrections and the
+    rate into two scalars and saves two passes over the vector. `weight_decay` is an L2 penalty
+    inside g. Source: Kingma and Ba 2015, algorithm 1.
+    """
+
+    n_moments = 2
+
+    def __init__(
+        self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, **common: Any
+    ) -> None:
+        super().__init__(lr, **common)
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name} lies in [0, 1), got {beta!r}")
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def update(
+        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
+    ) -> None:
+        """See `Optimizer.update`."""
+        xp, (m, v) = array_module(theta), moments
+        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
+        rate = self.lr * self.scale * (1 - self.beta1) / (1 - self.beta1**t) / root
+        m *= self.beta1
+        v *= self.beta2
+        if decay:
+            xp.multiply(theta, decay, out=scratch)
+            scratch += grad
+            m += scratch
+            scratch *= scratch
+        else:
+            m += grad
+            xp.multiply(grad, grad, out=scratch)
+        v += scratch
+        xp.sqrt(v, out=scratch)
+        scratch += self.eps / root
+        xp.divide(m, scratch, out=scratch)
+        scratch *= rate
+        theta -= scratch
+
+
+class AdamW(Adam):
+    r"""Adam with decay outside the adaptive step `[optim.3]`.
+
+    .. math:: \theta \leftarrow (1 - \eta\lambda)\,\theta - \text{(Adam's step without } \lambda)
+
+    Source: Loshchilov and Hutter 2019, algorithm 2.
+    """
+
+    def update(
+        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
+    ) -> None:
+        """See `Optimizer.update`."""
+        if decay:
+            theta *= 1 - self.lr * self.scale * decay
+        super().update(theta, grad, moments, t, 0.0, scratch)
+
+
+def constant(progress: float) -> float:
+    """The rate as it is."""
+    return 1.0
+
+
+def cosine(progress: float) -> float:
+    """From 1 to 0 along half a cosine (Loshchilov and Hutter 2017, without restarts)."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def steps(*at: float, factor: float = 0.1) -> Schedule:
+    """Multiply by `factor` at each of the given fractions of the training, e.g. `steps(0.5, 0.75)`."""
+    return lambda progress: factor ** sum(progress >= point for point in at)
+
+
+def warmup(fraction: float, then: Schedule = cosine) -> Schedule:
+    """Rise linearly to 1 over the first `fraction` of the training, then follow `then`."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction lies in (0, 1), got {fraction!r}")
+
+    def schedule(progress: float) -> float:
+        if progress < fraction:
+            return progress / fraction
+        return then((progress - fraction) / (1 - fraction))
+
+    return schedule

@@ -1,0 +1,166 @@
+"""Pictures of the ideas. Each function draws on `ax` (or a new one) and returns it.
+
+Colours mean the same everywhere: `TEACHER`, `STUDENT`, `LABEL` (hard labels) and `NEUTRAL`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array, to_numpy
+from kdlearn.nn.functional import softmax
+from kdlearn.study import Interval
+
+TEACHER, STUDENT, LABEL, NEUTRAL = "#c2410c", "#1d4ed8", "#047857", "#6b7280"
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plotting needs matplotlib: pip install matplotlib") from error
+    return plt.subplots(figsize=(5, 3.2), layout="constrained")[1]
+
+
+def _plain(ax: Any) -> Any:
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def probabilities(p: Sequence[float] | Array, names: Sequence[str] | None = None, color: str = TEACHER, ax: Any = None) -> Any:
+    """Bars of one row of class probabilities p (K,)."""
+    ax, p = _axes(ax), to_numpy(p)
+    ax.bar(range(len(p)), p, color=color)
+    ax.set_xticks(range(len(p)), names if names is not None else [str(k) for k in range(len(p))])
+    ax.set(ylim=(0, 1), ylabel="probability")
+    return _plain(ax)
+
+
+def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = None) -> Any:
+    """Bars of softmax(z/T) for one row of logits z (K,), with T and the entropy in the title."""
+    p = softmax(np.atleast_2d(to_numpy(z)).astype(float), T)[0]
+    bits = -(p * np.log2(np.maximum(p, 1e-300))).sum()
+    ax = probabilities(p, names, ax=ax)
+    ax.set_title(f"T = {T:g}   entropy {bits:.2f} bits", fontsize=10)
+    return ax
+
+
+def temperature_paths(z: Array, names: Sequence[str] | None = None, ax: Any = None) -> Any:
+    """Each class's probability as T runs from 0.1 to 100, for one row of logits z (K,)."""
+    ax, row = _axes(ax), np.atleast_2d(to_numpy(z)).astype(float)
+    temperatures = np.geomspace(0.1, 100, 200)
+    paths = np.array([softmax(row, T)[0] for T in temperatures])
+    for k in range(row.shape[1]):
+        label = names[k] if names is not None else f"class {k}"
+        ax.plot(temperatures, paths[:, k], label=label)
+    ax.axhline(1 / row.shape[1], color=NEUTRAL, lw=1, ls=":")
+    ax.set(xscale="log", xlabel="temperature T", ylabel="probability", ylim=(0, 1))
+    if row.shape[1] <= 10:
+        ax.legend(frameon=False, fontsize=8, ncols=2)
+    return _plain(ax)
+
+
+def heatmap(values: Array, ax: Any = None, title: str = "", xlabel: str = "class", ylabel: str = "example") -> Any:
+    """A matrix as colours, zero white, blue below and red above: for gradients and differences."""
+    ax, a = _axes(ax), to_numpy(values)
+    limit = float(np.abs(a).max()) or 1.0
+    image = ax.imshow(a, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    ax.figure.colorbar(image, ax=ax, shrink=0.85)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return ax
+
+
+def intervals(differences: Mapping[str, Interval], ax: Any = None) -> Any:
+    """Means with their 95 % intervals, one row each; grey where the interval holds zero."""
+    ax = _axes(ax)
+    for row, d in enumerate(differences.values()):
+        color = STUDENT if d.low > 0 or d.high < 0 else NEUTRAL
+        ax.errorbar(d.mean, row, xerr=d.half_width, fmt="o", color=color, capsize=3)
+    ax.axvline(0, color=NEUTRAL, lw=1)
+    ax.set_yticks(range(len(differences)), list(differences))
+    ax.set(ylim=(len(differences) - 0.5, -0.5))
+    return _plain(ax)
+
+
+def history(record: Any, *terms: str, ax: Any = None) -> Any:
+    """Training (line) and validation (dashes) values of a `History`, by default the whole loss."""
+    ax = _axes(ax)
+    epochs = range(1, len(record) + 1)
+    for i, term in enumerate(terms or ("loss",)):
+        ax.plot(epochs, record[term], color=f"C{i}", label=term)
+        if record.records and term in record.records[0].get("validation", {}):
+            ax.plot(epochs, record[term, "validation"], color=f"C{i}", ls="--", label=f"{term}, validation")
+    ax.set(xlabel="epoch", ylabel="value")
+    ax.legend(frameon=False)
+    return _plain(ax)
+
+
+def reliability(z: Array, y: Array, bins: int = 10, ax: Any = None) -> Any:
+    """Accuracy within each confidence bin; on the diagonal a network is as right as it believes."""
+    ax = _axes(ax)
+    p, y = to_numpy(softmax(z)), to_numpy(y)
+    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    filled = [b for b in range(bins) if (which == b).any()]
+    heights = [right[which == b].mean() for b in filled]
+    ax.bar([(b + 0.5) / bins for b in filled], heights, width=0.9 / bins, color=STUDENT)
+    ax.plot([0, 1], [0, 1], color=NEUTRAL, ls=":")
+    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    return _plain(ax)
+
+
+def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> Any:
+    """A classifier of the plane as coloured regions, under points x (N, 2) with labels y (N,)."""
+    ax, x, y = _axes(ax), to_numpy(x), to_numpy(y)
+    (left, low), (right, high) = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
+    a, b = np.meshgrid(np.linspace(left, right, 150), np.linspace(low, high, 150))
+    grid = np.stack([a.ravel(), b.ravel()], axis=1).astype(np.float32)
+    p = to_numpy(net.predict_proba(grid))
+    if p.shape[1] == 2:
+        ax.contourf(a, b, p[:, 1].reshape(a.shape), levels=np.linspace(0, 1, 11), cmap="PuOr", alpha=0.8)
+    else:
+        ax.contourf(a, b, p.argmax(axis=1).reshape(a.shape), levels=np.arange(p.shape[1] + 1) - 0.5, cmap="Set2", alpha=0.6)
+    ax.scatter(x[:, 0], x[:, 1], c=y, cmap="PuOr" if p.shape[1] == 2 else "Set2", edgecolor="black", lw=0.5, s=18)
+    ax.set(title=title, xticks=[], yticks=[])
+    return ax
+
+
+def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
+    """A square image from its flat pixels."""
+    ax, a = _axes(ax), to_numpy(pixels)
+    side = int(round(a.size**0.5))
+    ax.imshow(a.reshape(side, side), cmap="gray_r")
+    ax.set(title=title, xticks=[], yticks=[])
+    return ax
+
+
+def accuracy_by_temperature(
+    by_temperature: Mapping[float, Interval], baseline: Interval, teacher: float | None = None, ax: Any = None
+) -> Any:
+    """Accuracy (percent) of distilled students against T, with a band for labels alone."""
+    ax = _axes(ax)
+    T = list(by_temperature)
+    ax.axhspan(baseline.low, baseline.high, color=LABEL, alpha=0.2, lw=0)
+    ax.axhline(baseline.mean, color=LABEL, label="student, labels alone")
+    ax.errorbar(
+        T,
+        [d.mean for d in by_temperature.values()],
+        yerr=[d.half_width for d in by_temperature.values()],
+        fmt="o-",
+        color=STUDENT,
+        capsize=3,
+        label="student, labels + soft targets",
+    )
+    if teacher is not None:
+        ax.axhline(teacher, color=TEACHER, ls="--", label="teacher")
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(T, [f"{t:g}" for t in T])
+    ax.set(xlabel="temperature T of the soft targets", ylabel="test accuracy, %")
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=9)
+    return _plain(ax)

@@ -1,0 +1,398 @@
+"""One training step, and the loop around it. Every kind of distillation goes through here.
+
+`train_step` reads like the sentence that describes the package: run the networks, ask the
+objective for gradients at the sites, hand each gradient to the network that owns the site, and
+let the optimiser move it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.data import Data, check_data
+from kdlearn.nn.network import Network
+from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
+from kdlearn.objective import Objective
+
+Networks = Network | Mapping[str, Network]
+Dice = np.random.Generator | Mapping[str, np.random.Generator] | None
+
+
+class DivergenceError(RuntimeError):
+    """A loss or a weight became NaN or infinite. Carries the `history` of the epochs before."""
+
+    history: History
+
+
+def train_step(
+    students: Networks,
+    teachers: Networks | None,
+    objective: Objective,
+    batch: Mapping[str, Array],
+    *,
+    optimizer: Optimizer,
+    rng: Dice = None,
+) -> dict[str, Array]:
+    """One step of every student (and of the objective's adaptors) on one batch.
+
+    Parameters
+    ----------
+    students, teachers : a network (called "student", "teacher") or {name: network}. Teachers run
+        without dropout and are not changed.
+    objective : what is to be made small, in terms of sites such as "student.logits".
+    batch : columns; `<name>.x` is the input of the network of that name, else `x`.
+    optimizer : moves every student and adaptor.
+    rng : the dice for dropout, one Generator or {student: Generator}; None for none.
+
+    Returns
+    -------
+    {term: value} as 0-d arrays on the batch's device; under "loss" the whole objective.
+    """
+    students, teachers = named(students, "student"), named(teachers, "teacher")
+    live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
+    values: dict[str, Array] = {}
+    total, gradients = objective(live, fixed, values)
+    moved: dict[int, tuple[Network, str]] = {}
+    for name, net in students.items():
+        prefix = name + "."
+        own = {site[len(prefix) :]: g for site, g in gradients.items() if site.startswith(prefix)}
+        net.backward(caches[name], own, accumulate=id(net) in moved)
+        moved.setdefault(id(net), (net, name))
+    for i, net in enumerate(objective.nets):
+        moved.setdefault(id(net), (net, f"adaptor {i}"))
+    for net, owner in moved.values():
+        optimizer.step(net, owner)
+    return {"loss": total, **values}
+
+
+def run_networks(
+    students: Mapping[str, Network],
+    teachers: Mapping[str, Network],
+    objective: Objective,
+    batch: Mapping[str, Array],
+    rng: Dice = None,
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, Any]]:
+    """`(live, fixed, caches)`: run each network as far as the objective reads it.
+
+    `fixed` holds the batch's columns, the teachers' taps and the students' own taps, detached.
+    """
+    wanted = _taps(objective.sites, (*students, *teachers), batch)
+    live: dict[str, Array] = {}
+    fixed, caches = dict(batch), {}
+    for name, net in teachers.items():
+        if wanted[name]:
+            sites, _ = net.forward(_input(name, batch), taps=wanted[name])
+            fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
+    for name, net in students.items():
+        dice = rng.get(name) if isinstance(rng, Mapping) else rng
+        sites, caches[name] = net.forward(_input(name, batch), dice, taps=wanted[name])
+        live.update({f"{name}.{tap}": a for tap, a in sites.items()})
+    fixed.update(live)
+    return live, fixed, caches
+
+
+def named(networks: Networks | None, default: str) -> dict[str, Network]:
+    """A network as {default: network}; a mapping as a dict."""
+    if networks is None:
+        return {}
+    return dict(networks) if isinstance(networks, Mapping) else {default: networks}
+
+
+def _taps(sites: Iterable[str], names: Sequence[str], batch: Mapping[str, Array]) -> dict[str, list[str]]:
+    taps: dict[str, list[str]] = {name: [] for name in names}
+    for site in sites:
+        owner, dot, tap = site.rpartition(".")
+        if dot and owner in taps and site not in batch:
+            taps[owner].append(tap)
+    return taps
+
+
+def _input(name: str, batch: Mapping[str, Array]) -> Array:
+    own = batch.get(name + ".x")
+    return batch["x"] if own is None else own
+
+
+class History:
+    """What happened, one record an epoch.
+
+    `records` is a list of {"epoch", "rate", "seconds", "train": {term: value}, "validation":
+    {term: value}}. `history["loss"]` is one list over the epochs; any term may be given by an
+    unambiguous beginning of its name, and `history["loss", "validation"]` asks for the other rows.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: str | tuple[str, str]) -> list[float]:
+        name, part = key if isinstance(key, tuple) else (key, "train")
+        known = list(self.records[0].get(part, {})) if self.records else []
+        found = [n for n in known if n == name] or [n for n in known if n.startswith(name)]
+        if len(found) != 1:
+            problem = "is not in" if not found else "fits several of"
+            raise KeyError(f"{name!r} {problem} the {part} values: {', '.join(known) or 'none'}")
+        return [record[part][found[0]] for record in self.records]
+
+    def __repr__(self) -> str:
+        last = self.records[-1]["train"]["loss"] if self.records else float("nan")
+        return f"History({len(self)} epochs, training loss {last:.4g})"
+
+
+class Run:
+    """The state of a `fit`, as its hooks see it. Setting `stop = True` ends it after the epoch."""
+
+    def __init__(self, students: dict[str, Network], teachers: dict[str, Network], objective: Objective, optimizer: Optimizer):
+        self.students, self.teachers = students, teachers
+        self.objective, self.optimizer = objective, optimizer
+        self.history = History()
+        self.data: Data | None = None
+        self.epoch = 0
+        self.stop = False
+
+    @property
+    def trained(self) -> list[Network]:
+        """Students and adaptors, each once."""
+        return list({id(n): n for n in (*self.students.values(), *self.objective.nets)}.values())
+
+
+class EarlyStopping:
+    """A hook that stops when a validation value no longer falls, and restores the best weights.
+
+    Parameters
+    ----------
+    monitor : name of a validation value, as `History` takes it.
+    patience : epochs without a new best before the end.
+    """
+
+    def __init__(self, monitor: str = "loss", patience: int = 10) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, got {patience!r}")
+        self.monitor, self.patience = monitor, patience
+        self.best, self.best_epoch = float("inf"), 0
+        self.weights: list[Array] = []
+
+    def after_epoch(self, run: Run) -> None:
+        """Compare, remember, and on the last epoch of its patience restore and stop."""
+        if "validation" not in run.history.records[-1]:
+            raise ValueError("EarlyStopping needs fit(validation=…)")
+        value = run.history[self.monitor, "validation"][-1]
+        if value < self.best:
+            self.best, self.best_epoch = value, run.epoch
+            self.weights = [net.theta.copy() for net in run.trained]
+        run.stop = run.stop or run.epoch - self.best_epoch >= self.patience
+
+    def after_fit(self, run: Run) -> None:
+        """Restore the best weights."""
+        for net, theta in zip(run.trained, self.weights):
+            net.theta[...] = theta
+
+
+def fit(
+    students: Networks,
+    objective: Objective,
+    data: Data | Callable[[int, np.random.Generator], Data],
+    *,
+    teachers: Networks | None = None,
+    optimizer: Optimizer | None = None,
+    epochs: int,
+    batch_size: int = 128,
+    schedule: Schedule | None = None,
+    seed: int = 0,
+    validation: Data | None = None,
+    hooks: Sequence[Any] = (),
+    progress: bool | None = None,
+    step: Callable[..., dict[str, Array]] = train_step,
+) -> History:
+    """Train students on data until the epochs are over.
+
+    Parameters
+    ----------
+    students : a network, called "student" in the objective, or {name: network}. Trained in place.
+    objective : an expression such as `0.3 * CrossEntropy() + 0.7 * SoftTargets(T=4)`.
+    data : columns, or a function `(epoch, rng) -> Data` for data that changes.
+    teachers : a network, called "teacher", or {name: network}; not needed where the data holds
+        a column `teacher.logits`.
+    optimizer : default `Adam(1e-3)`.
+    epochs, batch_size : passes over the data, and rows a step (the last step takes what is left).
+    schedule : factor of the learning rate as a function of progress in [0, 1]; default constant.
+    seed : of the shuffles and of dropout, one independent stream each.
+    validation : columns on which every term, and each student's accuracy, is measured after
+        each epoch, without dropout.
+    hooks : functions `hook(run)` called after each epoch, or objects with any of `after_step`,
+        `after_epoch`, `after_fit`; see `Run`.
+    progress : show a bar; by default only on a terminal.
+    step : the training step; `train_step` unless an algorithm updates its networks otherwise.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        For data or settings that cannot be trained on; nothing has been changed then.
+    DivergenceError
+        If a value became NaN or infinite. Then, as after every other exception from within an
+        epoch (an interrupt, a hook's error), the weights are those of the last complete epoch,
+        and the exception's `history` ends there too.
+    """
+    students, teachers = named(students, "student"), named(teachers, "teacher")
+    optimizer = Adam() if optimizer is None else optimizer
+    schedule = constant if schedule is None else schedule
+    _check_settings(students, teachers, epochs, batch_size)
+    streams = np.random.SeedSequence(seed).spawn(1 + len(students))
+    order = np.random.default_rng(streams[0])
+    dice = {name: np.random.default_rng(s) for name, s in zip(students, streams[1:])}
+    run = Run(students, teachers, objective, optimizer)
+    if isinstance(data, Data):
+        run.data = _check_columns(data, run)
+    if validation is not None:
+        validation = _check_columns(validation, run)
+
+    for epoch in _bar(epochs, progress):
+        run.epoch = epoch + 1
+        start = [net.theta.copy() for net in run.trained]
+        try:
+            if not isinstance(data, Data):
+                run.data = _check_columns(data(epoch, order), run)
+            record = _one_epoch(run, step, schedule, epochs, batch_size, order, dice, hooks)
+            if validation is not None:
+                record["validation"] = evaluate(students, objective, validation, teachers=teachers)
+        except BaseException as error:
+            for net, theta in zip(run.trained, start):
+                net.theta[...] = theta
+            error.history = run.history  # type: ignore[attr-defined]
+            raise
+        run.history.records.append(record)
+        _call(hooks, "after_epoch", run)
+        if run.stop:
+            break
+    _call(hooks, "after_fit", run)
+    return run.history
+
+
+def evaluate(
+    students: Networks, objective: Objective, data: Data, *, teachers: Networks | None = None, batch_size: int = 1024
+) -> dict[str, float]:
+    """Each term's mean over the data, without dropout and without training, and the accuracies.
+
+    Accuracies are there if the data has integer labels `y`: "accuracy" for one student,
+    "<name>.accuracy" for several.
+    """
+    students, teachers = named(students, "student"), named(teachers, "teacher")
+    sums: dict[str, float] = {}
+    for batch in data.batches(batch_size):
+        batch["progress"] = 1.0
+        live, fixed, _ = run_networks(students, teachers, objective, batch)
+        values: dict[str, Array] = {}
+        total, _ = objective(live, fixed, values)
+        share = len(batch["index"]) / len(data)
+        for term, value in {"loss": total, **values}.items():
+            sums[term] = sums.get(term, 0.0) + share * float(value)
+    if "y" in data and data.y.ndim == 1 and data.y.dtype.kind in "iu":
+        for name, net in students.items():
+            label = "accuracy" if len(students) == 1 else f"{name}.accuracy"
+            sums[label] = float((net.predict(_input(name, data.columns)) == data.y).mean())
+    return sums
+
+
+def _one_epoch(
+    run: Run,
+    step: Callable[..., dict[str, Array]],
+    schedule: Schedule,
+    epochs: int,
+    batch_size: int,
+    order: np.random.Generator,
+    dice: dict[str, np.random.Generator],
+    hooks: Sequence[Any],
+) -> dict[str, Any]:
+    assert run.data is not None
+    began, data = time.perf_counter(), run.data
+    n_steps = -(-len(data) // batch_size)
+    after_step = [hook.after_step for hook in hooks if hasattr(hook, "after_step")]
+    values: list[dict[str, Array]] = []
+    weights = []
+    for i, batch in enumerate(data.batches(batch_size, order)):
+        progress = (run.epoch - 1 + i / n_steps) / epochs
+        batch["progress"] = progress
+        run.optimizer.scale = schedule(progress)
+        values.append(step(run.students, run.teachers, run.objective, batch, optimizer=run.optimizer, rng=dice))
+        weights.append(len(batch["index"]))
+        for call in after_step:
+            call(run)
+    means = _means(values, np.array(weights), run)
+    return {
+        "epoch": run.epoch,
+        "rate": run.optimizer.lr * run.optimizer.scale,
+        "seconds": time.perf_counter() - began,
+        "train": means,
+    }
+
+
+def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dict[str, float]:
+    # the one place in an epoch that waits for the device
+    xp = array_module(run.trained[0].theta)
+    table = to_numpy(xp.stack([xp.stack([xp.asarray(v) for v in row.values()]) for row in values]))
+    finite = np.isfinite(table).all(axis=1)
+    if not finite.all():
+        raise DivergenceError(
+            f"the loss became {table[~finite][0, 0]} in epoch {run.epoch}, batch {int(np.argmin(finite)) + 1}; the weights "
+            f"of the epoch's start are restored; try a learning rate below {run.optimizer.lr:g}"
+        )
+    if not all(bool(xp.isfinite(net.theta).all()) for net in run.trained):
+        raise DivergenceError(
+            f"a weight stopped being finite in epoch {run.epoch}, batch {len(values)}; the weights of the epoch's "
+            f"start are restored; try a learning rate below {run.optimizer.lr:g}"
+        )
+    return dict(zip(values[0], (weights @ table / weights.sum()).tolist()))
+
+
+def _check_settings(students: dict[str, Network], teachers: dict[str, Network], epochs: int, batch_size: int) -> None:
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value!r}")
+    if not students:
+        raise ValueError("there is no student to train")
+    both = set(students) & set(teachers)
+    if both:
+        raise ValueError(f"{', '.join(sorted(both))}: a network is either a student or a teacher")
+
+
+def _check_columns(data: Data, run: Run) -> Data:
+    for name in (*run.students, *run.teachers):
+        taken = [c for c in data.columns if c.startswith(name + ".") and c != name + ".x" and c in run.objective.sites]
+        if taken:
+            raise ValueError(f"column {taken[0]!r} has the name of a site of the live network {name!r}; drop one of the two")
+    first = next(iter(run.students.values()))
+    widths = {name: len(net.layers[-1].b) for name, net in run.students.items() if hasattr(net.layers[-1], "b")}
+    checked = check_data(data, first.theta.dtype, widths)
+    for name, net in run.students.items():
+        net._check_input(_input(name, checked.columns))
+        array_module(net.theta, _input(name, checked.columns))  # one device, or a TypeError that says so
+    return checked
+
+
+def _call(hooks: Sequence[Any], moment: str, run: Run) -> None:
+    for hook in hooks:
+        if hasattr(hook, moment):
+            getattr(hook, moment)(run)
+        elif moment == "after_epoch" and callable(hook):
+            hook(run)
+
+
+def _bar(epochs: int, progress: bool | None) -> Iterable[int]:
+    if progress is False:
+        return range(epochs)
+    from tqdm import tqdm
+
+    # disable=None: a bar on a terminal, silence in a pipe or a notebook
+    return tqdm(range(epochs), desc="fit", unit="epoch", leave=False, disable=None if progress is None else False)
