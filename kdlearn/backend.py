@@ -102,7 +102,5 @@ def _cupy(device: str) -> ModuleType:
     except Exception as error:  # CuPy raises types of its own for a missing or broken driver
         raise BackendUnavailable(f"device 'cuda' needs a working NVIDIA driver; CuPy says: {error}") from error
     if not available:
-        raise BackendUnavailable(
-            "device 'cuda' needs an NVIDIA GPU and its driver; CuPy is installed but finds none"
-        )
+        raise BackendUnavailable("device 'cuda' needs an NVIDIA GPU and its driver; CuPy is installed but finds none")
     return cupy

@@ -63,7 +63,9 @@ def _demo(args: argparse.Namespace) -> int:
 
     began, talk = time.perf_counter(), not (args.quiet or args.json)
     if talk:
-        print(f"Digits: a 64-256-256-10 teacher and 64-16-10 students with {demo.LABELS} images, {args.seeds} paired seeds.")
+        print(
+            f"Digits: a 64-256-256-10 teacher and 64-16-10 students with {demo.LABELS} images, {args.seeds} paired seeds."
+        )
     result = demo.study(args.seeds, args.seed, device, progress=False if args.quiet else None)
     data = demo.report(result, device)
     demo.figure(result, args.seed).savefig(args.out, dpi=110)

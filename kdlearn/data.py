@@ -45,7 +45,9 @@ class Data:
     def __init__(self, columns: Mapping[str, Any]) -> None:
         if not columns:
             raise ValueError("data needs at least one column")
-        self.columns = {name: a if hasattr(a, "dtype") and hasattr(a, "shape") else np.asarray(a) for name, a in columns.items()}
+        self.columns = {
+            name: a if hasattr(a, "dtype") and hasattr(a, "shape") else np.asarray(a) for name, a in columns.items()
+        }
         lengths = {name: len(a) for name, a in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns must have one length, got {lengths}")
@@ -148,7 +150,11 @@ def _check_features(name: str, x: Array, dtype: Any) -> Array:
     if type(x).__name__.endswith(("_matrix", "_array")):
         raise TypeError(f"column {name!r} is sparse; make it dense with .toarray()")
     if x.ndim != 2:
-        hint = "; reshape one feature with x.reshape(-1, 1)" if x.ndim == 1 else "; flatten each row with x.reshape(len(x), -1)"
+        hint = (
+            "; reshape one feature with x.reshape(-1, 1)"
+            if x.ndim == 1
+            else "; flatten each row with x.reshape(len(x), -1)"
+        )
         raise ValueError(f"column {name!r} must be 2-D (rows, features), got shape {x.shape}{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"column {name!r} has zero features")
@@ -220,7 +226,7 @@ class Splits(NamedTuple):
 
 
 def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 0, scale: str = "feature") -> Splits:
-    """Shuffle, split and standardise.
+    """Shuffle, split and standardise; the column `row` says where each example came from.
 
     Parameters
     ----------
@@ -235,8 +241,10 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
     if min(validation, test) < 0 or validation + test >= len(x):
         raise ValueError(f"validation + test must leave training rows, got {validation} + {test} of {len(x)}")
     order = np.random.default_rng(seed).permutation(len(x))
-    parts = np.split(order, [test, test + validation])
-    return _standardize([(x[rows], y[rows]) for rows in (parts[2], parts[1], parts[0])], scale)
+    held_test, held, rest = np.split(order, [test, test + validation])
+    parts = (rest, held, held_test)
+    splits = _standardize([(x[rows], y[rows]) for rows in parts], scale)
+    return Splits(*(data.with_columns({"row": rows}) for data, rows in zip(splits, parts)))
 
 
 def _standardize(parts: list[tuple[np.ndarray, np.ndarray]], scale: str = "feature") -> Splits:
@@ -246,7 +254,12 @@ def _standardize(parts: list[tuple[np.ndarray, np.ndarray]], scale: str = "featu
     deviation = np.where(deviation > 0, deviation, 1.0)
     return Splits(
         *(
-            Data({"x": ((x - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32), "y": y.astype(np.int64)})
+            Data(
+                {
+                    "x": ((x - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32),
+                    "y": y.astype(np.int64),
+                }
+            )
             for x, y in parts
         )
     )
@@ -325,13 +338,19 @@ def mnist(validation: int = 10_000, seed: int = 0) -> Splits:
     Read from `mnist.npz` in the folder `KDLEARN_DATA` or in the cache; otherwise fetched once
     from OpenML and checked pixel by pixel. Source: LeCun et al. 1998.
     """
-    return _images("mnist", "mnist_784", "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16", validation, seed)
+    return _images(
+        "mnist", "mnist_784", "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16", validation, seed
+    )
 
 
 def fashion_mnist(validation: int = 10_000, seed: int = 0) -> Splits:
     """Fashion-MNIST, 784 pixels, 10 classes, read like `mnist`. Source: Xiao et al. 2017."""
     return _images(
-        "fashion_mnist", "Fashion-MNIST", "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f", validation, seed
+        "fashion_mnist",
+        "Fashion-MNIST",
+        "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f",
+        validation,
+        seed,
     )
 
 
@@ -362,7 +381,9 @@ def _images(name: str, openml_name: str, digest: str, validation: int, seed: int
             raise DataUnavailable(f"{name}.npz must hold {key} of shape {shape}; delete the file to fetch it again")
         found.update(np.ascontiguousarray(arrays[key], dtype=np.uint8).tobytes())
     if found.hexdigest() != digest:
-        raise DataUnavailable(f"{name}.npz does not hold the canonical {name} (its pixels differ); delete the file to fetch it again")
+        raise DataUnavailable(
+            f"{name}.npz does not hold the canonical {name} (its pixels differ); delete the file to fetch it again"
+        )
     x = arrays["x_train"].reshape(60_000, 784)
     order = np.random.default_rng(seed).permutation(60_000)
     held, rest = order[:validation], np.sort(order[validation:])
@@ -379,7 +400,9 @@ def _cached(filename: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[st
                 with np.load(folder / filename, allow_pickle=False) as archive:
                     return dict(archive)
             except (OSError, ValueError, EOFError) as error:
-                raise DataUnavailable(f"{folder / filename} cannot be read ({error}); delete it to make it again") from error
+                raise DataUnavailable(
+                    f"{folder / filename} cannot be read ({error}); delete it to make it again"
+                ) from error
     arrays = make()
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,9 @@ def train_student(train: Data, objective: Objective, rate: float, seed: int, dev
     return student
 
 
-def lessons(few: Data, teacher_logits: np.ndarray, weak_logits: np.ndarray, seed: int) -> dict[str, tuple[Objective, Data]]:
+def lessons(
+    few: Data, teacher_logits: np.ndarray, weak_logits: np.ndarray, seed: int
+) -> dict[str, tuple[Objective, Data]]:
     """{method: (objective, data)}: what each student is taught, the three controls included.
 
     Every control is a column of soft labels; the objective does not change. A target
@@ -184,6 +185,7 @@ def format_table(data: dict[str, Any]) -> str:
 def figure(result: Comparison, seed: int = 0) -> Any:
     """One image with its hard and soft labels, and accuracy against temperature."""
     import matplotlib.pyplot as plt
+    from sklearn.datasets import load_digits
 
     from kdlearn import plots
 
@@ -195,7 +197,7 @@ def figure(result: Comparison, seed: int = 0) -> Any:
     fig = plt.figure(figsize=(11, 6), layout="constrained")
     top, bottom = fig.subfigures(2, 1, height_ratios=[1, 1.5])
     axes = top.subplots(1, 5, width_ratios=[0.8, 1, 1, 1, 1])
-    plots.image(few.x[row], ax=axes[0], title="an image")
+    plots.image(load_digits().images[few["row"][row]], ax=axes[0], title="an image")
     plots.probabilities(np.eye(10)[few.y[row]], color=plots.LABEL, ax=axes[1]).set_title("its hard label", fontsize=10)
     for ax, T in zip(axes[2:], (1, 4, 20)):
         plots.probabilities(softmax(z[row : row + 1], T)[0], ax=ax).set_title(f"its soft label, T = {T}", fontsize=10)
@@ -208,5 +210,3 @@ def figure(result: Comparison, seed: int = 0) -> Any:
         ax=bottom.subplots(),
     ).set_title(f"a 1,210-parameter student taught with {LABELS} images (95 % intervals over seeds)", fontsize=11)
     return fig
-
-

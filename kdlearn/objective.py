@@ -45,7 +45,9 @@ class Trace:
 class Objective:
     """A function of sites. Subclasses say what they read and how they evaluate."""
 
-    def __call__(self, live: Sites, fixed: Sites, values: dict[str, Array] | None = None) -> tuple[Array, dict[str, Array]]:
+    def __call__(
+        self, live: Sites, fixed: Sites, values: dict[str, Array] | None = None
+    ) -> tuple[Array, dict[str, Array]]:
         """`(value, {site: gradient})`; writes the gradients of its adaptors.
 
         Parameters
@@ -155,7 +157,9 @@ class Term(Objective):
         weight, schedules, rows = self._factors
         for schedule in schedules:
             weight *= schedule(_site("progress", fixed, "fixed"))
-        arrays = [_site(name, live, "live") for name in self.live] + [_site(name, fixed, "fixed") for name in self.fixed]
+        arrays = [_site(name, live, "live") for name in self.live] + [
+            _site(name, fixed, "fixed") for name in self.fixed
+        ]
         if rows:
             per_row = _site(rows[0], fixed, "fixed")
             for name in rows[1:]:

@@ -32,7 +32,9 @@ def _plain(ax: Any) -> Any:
     return ax
 
 
-def probabilities(p: Sequence[float] | Array, names: Sequence[str] | None = None, color: str = TEACHER, ax: Any = None) -> Any:
+def probabilities(
+    p: Sequence[float] | Array, names: Sequence[str] | None = None, color: str = TEACHER, ax: Any = None
+) -> Any:
     """Bars of one row of class probabilities p (K,)."""
     ax, p = _axes(ax), to_numpy(p)
     ax.bar(range(len(p)), p, color=color)
@@ -124,7 +126,9 @@ def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> An
     if p.shape[1] == 2:
         ax.contourf(a, b, p[:, 1].reshape(a.shape), levels=np.linspace(0, 1, 11), cmap="PuOr", alpha=0.8)
     else:
-        ax.contourf(a, b, p.argmax(axis=1).reshape(a.shape), levels=np.arange(p.shape[1] + 1) - 0.5, cmap="Set2", alpha=0.6)
+        ax.contourf(
+            a, b, p.argmax(axis=1).reshape(a.shape), levels=np.arange(p.shape[1] + 1) - 0.5, cmap="Set2", alpha=0.6
+        )
     ax.scatter(x[:, 0], x[:, 1], c=y, cmap="PuOr" if p.shape[1] == 2 else "Set2", edgecolor="black", lw=0.5, s=18)
     ax.set(title=title, xticks=[], yticks=[])
     return ax

@@ -116,7 +116,8 @@ def compare(
     rows = _map(run, seeds, jobs, progress)
     methods = list(rows[0])
     results = {
-        method: {metric: np.array([row[method][metric] for row in rows]) for metric in rows[0][method]} for method in methods
+        method: {metric: np.array([row[method][metric] for row in rows]) for metric in rows[0][method]}
+        for method in methods
     }
     chosen = methods[0] if baseline is None else baseline
     if chosen not in results:
@@ -130,7 +131,8 @@ def choose(comparison: Comparison, candidates: Mapping[str, Iterable[str]], metr
     `candidates` is {method: names in the comparison}, one for each setting tried.
     """
     return {
-        method: max(names, key=lambda name: comparison.results[name][metric].mean()) for method, names in candidates.items()
+        method: max(names, key=lambda name: comparison.results[name][metric].mean())
+        for method, names in candidates.items()
     }
 
 
@@ -141,7 +143,14 @@ def _map(run: Callable, seeds: list[int], jobs: int | None, progress: bool | Non
     n = min(jobs or cpu_count(), len(seeds))
     work = (delayed(_single_threaded)(run, seed) for seed in seeds)
     results = Parallel(n_jobs=n, return_as="generator")(work) if n > 1 else (f(*a, **k) for f, a, k in work)
-    bar = tqdm(results, total=len(seeds), desc="seeds", unit="seed", leave=False, disable=None if progress is None else not progress)
+    bar = tqdm(
+        results,
+        total=len(seeds),
+        desc="seeds",
+        unit="seed",
+        leave=False,
+        disable=None if progress is None else not progress,
+    )
     return list(bar)
 
 

@@ -148,7 +148,9 @@ class History:
 class Run:
     """The state of a `fit`, as its hooks see it. Setting `stop = True` ends it after the epoch."""
 
-    def __init__(self, students: dict[str, Network], teachers: dict[str, Network], objective: Objective, optimizer: Optimizer):
+    def __init__(
+        self, students: dict[str, Network], teachers: dict[str, Network], objective: Objective, optimizer: Optimizer
+    ):
         self.students, self.teachers = students, teachers
         self.objective, self.optimizer = objective, optimizer
         self.history = History()
@@ -371,7 +373,9 @@ def _check_columns(data: Data, run: Run) -> Data:
     for name in (*run.students, *run.teachers):
         taken = [c for c in data.columns if c.startswith(name + ".") and c != name + ".x" and c in run.objective.sites]
         if taken:
-            raise ValueError(f"column {taken[0]!r} has the name of a site of the live network {name!r}; drop one of the two")
+            raise ValueError(
+                f"column {taken[0]!r} has the name of a site of the live network {name!r}; drop one of the two"
+            )
     first = next(iter(run.students.values()))
     widths = {name: len(net.layers[-1].b) for name, net in run.students.items() if hasattr(net.layers[-1], "b")}
     checked = check_data(data, first.theta.dtype, widths)

@@ -91,7 +91,9 @@ class Linear(Layer):
 
     def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
         if x.dtype != self.W.dtype:
-            raise TypeError(f"the input is {x.dtype}, the weights are {self.W.dtype}: cast the data once, before training")
+            raise TypeError(
+                f"the input is {x.dtype}, the weights are {self.W.dtype}: cast the data once, before training"
+            )
         y = x @ self.W
         y += self.b
         return y, x
@@ -160,9 +162,7 @@ class GELU(Layer):
         Phi = 0.5 * (1 + special_functions(x).erf(x * math.sqrt(0.5)))
         return x * Phi, (x, Phi)
 
-    def backward(
-        self, dy: Array, cache: tuple[Array, Array], accumulate: bool = False, need_dx: bool = True
-    ) -> Array:
+    def backward(self, dy: Array, cache: tuple[Array, Array], accumulate: bool = False, need_dx: bool = True) -> Array:
         x, Phi = cache
         phi = array_module(x).exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         return dy * (Phi + x * phi)
@@ -239,9 +239,7 @@ class Dropout(Layer):
         mask = to_device(keep, device_of(x)) * x.dtype.type(1 / (1 - self.rate))
         return x * mask, mask
 
-    def backward(
-        self, dy: Array, cache: Array | None, accumulate: bool = False, need_dx: bool = True
-    ) -> Array:
+    def backward(self, dy: Array, cache: Array | None, accumulate: bool = False, need_dx: bool = True) -> Array:
         return dy if cache is None else dy * cache
 
     def __repr__(self) -> str:

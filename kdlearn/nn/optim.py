@@ -40,7 +40,9 @@ class Optimizer:
     ) -> None:
         for name, value, least in (("lr", lr, False), ("weight_decay", weight_decay, True)):
             if not (math.isfinite(value) and (value > 0 or (least and value == 0))):
-                raise ValueError(f"{name} must be a {'non-negative' if least else 'positive'} finite number, got {value!r}")
+                raise ValueError(
+                    f"{name} must be a {'non-negative' if least else 'positive'} finite number, got {value!r}"
+                )
         for name, limit in (("clip_norm", clip_norm), ("max_norm", max_norm)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} must be positive or None, got {limit!r}")
@@ -69,9 +71,7 @@ class Optimizer:
         if self.max_norm is not None:
             self._constrain(net)
 
-    def update(
-        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
-    ) -> None:
+    def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
         """One step of the rule on one block, in place: the t-th for this owner, t = 1, 2, …
 
         `scratch` has the block's shape and may be overwritten.
@@ -108,9 +108,7 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
         self.n_moments = 1 if momentum else 0
 
-    def update(
-        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
-    ) -> None:
+    def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
         """See `Optimizer.update`."""
         xp, rate, g = array_module(theta), self.lr * self.scale, grad
         if decay:
@@ -153,9 +151,7 @@ class Adam(Optimizer):
                 raise ValueError(f"{name} lies in [0, 1), got {beta!r}")
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
-    def update(
-        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
-    ) -> None:
+    def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
         """See `Optimizer.update`."""
         xp, (m, v) = array_module(theta), moments
         root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
@@ -186,9 +182,7 @@ class AdamW(Adam):
     Source: Loshchilov and Hutter 2019, algorithm 2.
     """
 
-    def update(
-        self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array
-    ) -> None:
+    def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
         """See `Optimizer.update`."""
         if decay:
             theta *= 1 - self.lr * self.scale * decay
