@@ -41,7 +41,7 @@ def softmax_parts(z: Array, T: float = 1.0) -> tuple[Array, Array, Array]:
 
 
 def softmax(z: Array, T: float = 1.0) -> Array:
-    r"""Class probabilities of logits, softened by a temperature `[softmax.1]`.
+    r"""Class probabilities of logits, softened by a temperature `[functional.1]`.
 
     .. math:: p_k = \frac{e^{z_k/T}}{\sum_j e^{z_j/T}}
 
@@ -69,7 +69,7 @@ def softmax(z: Array, T: float = 1.0) -> Array:
 
 
 def log_softmax(z: Array, T: float = 1.0) -> Array:
-    r"""Logarithm of `softmax(z, T)`, exact where the probability itself underflows `[softmax.2]`.
+    r"""Logarithm of `softmax(z, T)`, exact where the probability itself underflows `[functional.2]`.
 
     .. math:: \log p_k = \frac{z_k - m}{T} - \log \sum_j e^{(z_j - m)/T}, \qquad m = \max_j z_j
 
@@ -84,7 +84,7 @@ def log_softmax(z: Array, T: float = 1.0) -> Array:
 
 
 def softmax_backward(p: Array, dp: Array, T: float = 1.0) -> Array:
-    r"""Vector-Jacobian product of `softmax` `[softmax.3]`.
+    r"""Vector-Jacobian product of `softmax` `[functional.3]`.
 
     .. math:: \frac{\partial L}{\partial z_k} = \frac{p_k}{T}
               \Big(\frac{\partial L}{\partial p_k} - \sum_j p_j \frac{\partial L}{\partial p_j}\Big)
@@ -98,7 +98,7 @@ def softmax_backward(p: Array, dp: Array, T: float = 1.0) -> Array:
 
 
 def log_softmax_backward(p: Array, dlogp: Array, T: float = 1.0) -> Array:
-    r"""Vector-Jacobian product of `log_softmax` `[softmax.4]`.
+    r"""Vector-Jacobian product of `log_softmax` `[functional.4]`.
 
     .. math:: \frac{\partial L}{\partial z_k} = \frac{1}{T}
               \Big(\frac{\partial L}{\partial \log p_k} - p_k \sum_j \frac{\partial L}{\partial \log p_j}\Big)
@@ -122,7 +122,7 @@ def one_hot(y: Array, K: int, dtype: str = "float32") -> Array:
 
 
 def expm1_residual(d: Array) -> Array:
-    r""":math:`e^d - 1 - d` to full relative accuracy `[softmax.5]`.
+    r""":math:`e^d - 1 - d` to full relative accuracy `[functional.5]`.
 
     Near zero the subtraction would cancel, so there it is the series
     :math:`d^2(1/2 + d/6 + d^2/24)`. The threshold balances the series' first missing term,
