@@ -64,7 +64,7 @@ def _demo(args: argparse.Namespace) -> int:
     began, talk = time.perf_counter(), not (args.quiet or args.json)
     if talk:
         print(
-            f"Digits: a 64-256-256-10 teacher and 64-16-10 students with {demo.LABELS} images, {args.seeds} paired seeds."
+            f"Digits: a 64-256-256-10 teacher, 64-16-10 students with {demo.LABELS} images, {args.seeds} paired seeds."
         )
     result = demo.study(args.seeds, args.seed, device, progress=False if args.quiet else None)
     data = demo.report(result, device)
@@ -75,8 +75,8 @@ def _demo(args: argparse.Namespace) -> int:
     print(demo.format_table(data))
     if talk:
         print(
-            "difference: test accuracy, paired over seeds, to labels alone, with its 95 % interval.  agree: same answer as\n"
-            "the teacher.  NLL: negative log-likelihood.  ECE: calibration error.  latency: one image, median.\n"
+            "difference: test accuracy, paired over seeds, to labels alone, with its 95 % interval.  agree: same answer\n"
+            "as the teacher.  NLL: negative log-likelihood.  ECE: calibration error.  latency: one image, median.\n"
             f"Each control is to be read beside T = {demo.CONTROL_T}. Validation chose the learning rates.\n"
             f"Figure: {args.out}   ({time.perf_counter() - began:.0f} s)"
         )

@@ -48,11 +48,11 @@ class Data:
         self.columns = {
             name: a if hasattr(a, "dtype") and hasattr(a, "shape") else np.asarray(a) for name, a in columns.items()
         }
-        lengths = {name: len(a) for name, a in self.columns.items()}
+        lengths = {name: a.shape[0] if a.ndim else 0 for name, a in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns must have one length, got {lengths}")
         first = next(iter(self.columns.values()))
-        self.n_rows = len(first)
+        self.n_rows = lengths[next(iter(lengths))]
         if "index" not in self.columns:
             self.columns["index"] = to_device(np.arange(self.n_rows), device_of(first))
 
@@ -160,8 +160,6 @@ def _check_features(name: str, x: Array, dtype: Any) -> Array:
         raise ValueError(f"column {name!r} has zero features")
     if x.dtype.kind == "c":
         raise ValueError(f"column {name!r} must be real, got {x.dtype}")
-    if x.dtype.kind in "iu" and x.dtype.itemsize >= 4 and name.rpartition(".")[0] == "tokens":
-        return x
     try:
         x = x.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:

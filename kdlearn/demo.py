@@ -195,7 +195,7 @@ def figure(result: Comparison, seed: int = 0) -> Any:
     z = teacher.logits(few.x)
     row = int(np.argsort(np.sort(softmax(z), axis=1)[:, -2])[-1])  # the image the teacher doubts most
     fig = plt.figure(figsize=(11, 6), layout="constrained")
-    top, bottom = fig.subfigures(2, 1, height_ratios=[1, 1.5])
+    top, bottom = np.asarray(fig.subfigures(2, 1, height_ratios=[1, 1.5]))
     axes = top.subplots(1, 5, width_ratios=[0.8, 1, 1, 1, 1])
     plots.image(load_digits().images[few["row"][row]], ax=axes[0], title="an image")
     plots.probabilities(np.eye(10)[few.y[row]], color=plots.LABEL, ax=axes[1]).set_title("its hard label", fontsize=10)

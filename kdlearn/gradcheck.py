@@ -111,8 +111,7 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
     """
     x = np.array(x, dtype=np.float64)
     layer = copy.deepcopy(layer)
-    for name in layer.parameters:
-        layer._create(**{n: np.array(getattr(layer, n), np.float64) for n in layer.parameters})
+    layer._create(**{name: np.array(getattr(layer, name), np.float64) for name in layer.parameters})
 
     def run(x: np.ndarray) -> tuple[np.ndarray, Any]:
         return layer.forward(x, None if seed is None else np.random.default_rng(seed))

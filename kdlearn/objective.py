@@ -251,7 +251,7 @@ class Through(Objective):
     def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
         """See `Objective.evaluate`."""
         arrays = [_site(name, live, "live") for name in self._names]
-        taps, caches = self.net.forward(*arrays, taps=("logits",))
+        taps, caches = self.net.forward(*arrays, taps=("logits",))  # type: ignore[misc]
         made = {self.target: taps["logits"]}
         value = self.inner.evaluate({**live, **made}, {**fixed, **made}, trace)
         gradient = trace.gradients.pop(self.target, None)

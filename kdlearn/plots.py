@@ -137,7 +137,7 @@ def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> An
 def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
     """A square image from its flat pixels."""
     ax, a = _axes(ax), to_numpy(pixels)
-    side = int(round(a.size**0.5))
+    side = round(a.size**0.5)
     ax.imshow(a.reshape(side, side), cmap="gray_r")
     ax.set(title=title, xticks=[], yticks=[])
     return ax

@@ -345,8 +345,8 @@ def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dic
     finite = np.isfinite(table).all(axis=1)
     if not finite.all():
         raise DivergenceError(
-            f"the loss became {table[~finite][0, 0]} in epoch {run.epoch}, batch {int(np.argmin(finite)) + 1}; the weights "
-            f"of the epoch's start are restored; try a learning rate below {run.optimizer.lr:g}"
+            f"the loss became {table[~finite][0, 0]} in epoch {run.epoch}, batch {int(np.argmin(finite)) + 1}; the "
+            f"weights of the epoch's start are restored; try a learning rate below {run.optimizer.lr:g}"
         )
     if not all(bool(xp.isfinite(net.theta).all()) for net in run.trained):
         raise DivergenceError(

@@ -8,6 +8,8 @@ flag, a caller who wants dropout hands over the dice. Letters: N batch, D input,
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ class Layer:
 
     weights: tuple[str, ...] = ()
     biases: tuple[str, ...] = ()
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -234,7 +236,7 @@ class Dropout(Layer):
     def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array | None]:
         if rng is None or self.rate == 0:
             return x, None
-        words = rng.bit_generator.random_raw(-(-x.size // 4))  # type: ignore[attr-defined]
+        words = rng.bit_generator.random_raw(-(-x.size // 4))
         keep = words.view(np.uint16)[: x.size].reshape(x.shape) >= round(self.rate * 65536)
         mask = to_device(keep, device_of(x)) * x.dtype.type(1 / (1 - self.rate))
         return x * mask, mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -142,11 +142,11 @@ class Network:
 
     # ------------------------------------------------------------------ copies and devices
 
-    def copy(self) -> Network:
+    def copy(self) -> Self:
         """An independent network with the same parameters."""
         return copy.deepcopy(self)
 
-    def to(self, device: str) -> Network:
+    def to(self, device: str) -> Self:
         """This network on `"cpu"` or `"cuda"`: a copy, or itself where it is there already."""
         theta = to_device(self.theta, device)
         if theta is self.theta:
@@ -155,7 +155,7 @@ class Network:
         moved._bind(theta)
         return moved
 
-    def __copy__(self) -> Network:  # a shallow copy would fight over the layers' views
+    def __copy__(self) -> Self:  # a shallow copy would fight over the layers' views
         return self.copy()
 
     def __getstate__(self) -> dict[str, Any]:
