@@ -1,0 +1,52 @@
+"""The backends of the suite: NumPy, the stand-in with CuPy's refusals, and CuPy where a GPU is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import SimpleNamespace
+
+import cupy_standin
+import numpy as np
+import pytest
+
+from kdlearn.backend import BackendUnavailable, resolve_device, to_device
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "gpu: needs a real GPU and CuPy")
+
+
+@pytest.fixture
+def standin(monkeypatch):
+    """The stand-in in CuPy's place; its counters, at zero."""
+    for name, module in cupy_standin.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    cupy_standin.count.host_copies = cupy_standin.count.syncs = 0
+    return cupy_standin.count
+
+
+def require_cupy():
+    """Skip where no GPU is; with KDLEARN_REQUIRE_GPU=1 fail instead."""
+    try:
+        resolve_device("cuda")
+    except BackendUnavailable as reason:
+        if os.environ.get("KDLEARN_REQUIRE_GPU") == "1":
+            pytest.fail(str(reason))
+        pytest.skip(f"no GPU: {reason}")
+
+
+@pytest.fixture(params=["numpy", "standin", "cupy"])
+def backend(request):
+    """`put(array)` on the backend's device, its `device`, and its `name`."""
+    if request.param == "standin":
+        request.getfixturevalue("standin")
+    elif request.param == "cupy":
+        require_cupy()
+    device = "cpu" if request.param == "numpy" else "cuda"
+    return SimpleNamespace(name=request.param, device=device, put=lambda a: to_device(np.asarray(a), device))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)

@@ -1,0 +1,174 @@
+"""Every kind of distillation as one expression. The generic checks run over this list: a new variant
+is tested by being added to it.
+
+A recipe builds small float64 networks on a given device and says what is to be minimised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import kdlearn as kd
+
+N, D, K = 6, 5, 4
+
+
+@dataclass
+class Setup:
+    students: dict
+    objective: kd.Objective
+    batch: dict
+    teachers: dict = field(default_factory=dict)
+
+    def to(self, device):
+        """Everything on a device; adaptors are built there by the recipe."""
+        moved = {id(n): n.to(device) for n in (*self.students.values(), *self.teachers.values())}
+        return Setup(
+            {name: moved[id(n)] for name, n in self.students.items()},
+            self.objective,
+            {name: kd.to_device(a, device) if hasattr(a, "ndim") else a for name, a in self.batch.items()},
+            {name: moved[id(n)] for name, n in self.teachers.items()},
+        )
+
+
+def net(*sizes, seed=0, **options):
+    """A float64 network with biases off zero, so that no unit sits on the kink of its ReLU."""
+    made = kd.MLP(*sizes, seed=seed, dtype="float64", **options)
+    made.theta += 0.1 * np.random.default_rng(seed + 50).standard_normal(made.theta.size)
+    return made
+
+
+def batch(**columns):
+    """Asymmetric inputs; zeros would hide mistakes."""
+    rng = np.random.default_rng(3)
+    made = {"x": rng.normal(size=(N, D)), "y": rng.integers(0, K, N), "progress": 0.25}
+    return made | {name: make(rng) for name, make in columns.items()}
+
+
+def student(**options):
+    return {"student": net(D, 7, 6, K, seed=1, **options)}
+
+
+def teacher(seed=2):
+    return {"teacher": net(D, 8, 9, K, seed=seed)}
+
+
+RECIPES = {}
+
+
+def recipe(make):
+    RECIPES[make.__name__] = make
+    return make
+
+
+@recipe
+def labels(device="cpu"):
+    return Setup(student(), kd.CrossEntropy(), batch())
+
+
+@recipe
+def smoothed_labels(device="cpu"):
+    return Setup(student(), kd.CrossEntropy(smoothing=0.2), batch())
+
+
+@recipe
+def response(device="cpu"):
+    return Setup(student(), 0.3 * kd.CrossEntropy() + 0.7 * kd.SoftTargets(T=4), batch(), teacher())
+
+
+@recipe
+def response_from_a_column(device="cpu"):
+    soft = batch(**{"teacher.logits": lambda rng: 3 * rng.normal(size=(N, K))})
+    return Setup(student(), 0.3 * kd.CrossEntropy() + 0.7 * kd.SoftTargets(T=2), soft)
+
+
+@recipe
+def masked_teacher_class(device="cpu"):
+    def logits(rng):
+        z = 3 * rng.normal(size=(N, K))
+        z[:, 1] = -np.inf
+        return z
+
+    return Setup(student(), kd.SoftTargets(T=2), batch(**{"teacher.logits": logits}))
+
+
+@recipe
+def matched_logits(device="cpu"):
+    return Setup(student(), kd.Match("student.logits", "teacher.logits", kd.logit_matching), batch(), teacher())
+
+
+@recipe
+def weights_of_every_kind(device="cpu"):
+    objective = kd.CrossEntropy() * "w" + (lambda t: 1 + t) * (0.5 * kd.SoftTargets(T=3) * "w" * "v")
+    columns = batch(w=lambda rng: rng.uniform(0.5, 2, N), v=lambda rng: rng.uniform(0.5, 2, N))
+    return Setup(student(), objective, columns, teacher())
+
+
+@recipe
+def hint_through_a_regressor(device="cpu"):
+    regressor = net(7, 9, seed=7).to(device)
+    inner = kd.Match("student.r1", "teacher.h2", kd.logit_matching)
+    objective = kd.SoftTargets(T=4) + 0.1 * kd.Through(regressor, "student.h1", "student.r1", inner)
+    return Setup(student(), objective, batch(), teacher())
+
+
+@recipe
+def one_adaptor_used_twice(device="cpu"):
+    head = net(7, K, seed=7).to(device)
+    a = kd.Through(head, "student.h1", "student.e1", kd.CrossEntropy("student.e1"))
+    b = kd.Through(head, "student.a1", "student.e2", kd.SoftTargets(2, "student.e2", "student.e2"))
+    c = kd.Through(head, "student.a1", "student.e3", kd.SoftTargets(2, "student.e3"))
+    return Setup(student(), kd.CrossEntropy() + a + 0.5 * b + 2 * c, batch(), teacher())
+
+
+@recipe
+def deep_to_shallow(device="cpu"):
+    exit1 = net(7, K, seed=8).to(device)
+    inner = kd.CrossEntropy("student.exit1") + 0.5 * kd.SoftTargets(3, "student.exit1", "student.logits")
+    return Setup(student(), kd.CrossEntropy() + kd.Through(exit1, "student.h1", "student.exit1", inner), batch())
+
+
+@recipe
+def two_teachers(device="cpu"):
+    both = {"a": net(D, 8, K, seed=4), "b": net(D, 6, K, seed=5)}
+    objective = 0.5 * kd.SoftTargets(4, teacher="a.logits") + 0.5 * kd.SoftTargets(2, teacher="b.logits")
+    return Setup(student(), objective, batch(), both)
+
+
+@recipe
+def a_team_given(device="cpu"):
+    both = {"a": net(D, 8, K, seed=4), "b": net(D, 6, K, seed=5)}
+    team = kd.Given(
+        "team.logits", lambda a, b: 0.5 * (a + b), ("a.logits", "b.logits"), kd.SoftTargets(4, teacher="team.logits")
+    )
+    return Setup(student(), kd.CrossEntropy() + 0.5 * team, batch(), both)
+
+
+@recipe
+def mutual(device="cpu"):
+    peers = {"a": net(D, 7, K, seed=1), "b": net(D, 6, K, seed=2)}
+    one = kd.CrossEntropy("a.logits") + kd.SoftTargets(1, "a.logits", "b.logits")
+    other = kd.CrossEntropy("b.logits") + kd.SoftTargets(1, "b.logits", "a.logits")
+    return Setup(peers, one + other, batch())
+
+
+@recipe
+def two_views_of_one_network(device="cpu"):
+    shared = net(D, 7, K, seed=1)
+    views = batch(**{"b.x": lambda rng: rng.normal(size=(N, D))})
+    objective = kd.CrossEntropy("a.logits") + 2 * kd.SoftTargets(2, "b.logits", "a.logits")
+    return Setup({"a": shared, "b": shared}, objective, views)
+
+
+@recipe
+def dropout_and_layer_norm(device="cpu"):
+    made = student(dropout=(0.2, 0.4, 0.3), layer_norm=True, activation=kd.GELU)
+    return Setup(made, 0.5 * kd.CrossEntropy() + kd.SoftTargets(2), batch(), teacher())
+
+
+@recipe
+def pre_activations_with_tanh(device="cpu"):
+    objective = kd.CrossEntropy() + kd.Match("student.a1", "student.h1", kd.logit_matching)
+    return Setup(student(activation=kd.Tanh), objective, batch())
