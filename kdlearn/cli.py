@@ -75,8 +75,9 @@ def _demo(args: argparse.Namespace) -> int:
     print(demo.format_table(data))
     if talk:
         print(
-            "difference: test accuracy, paired over seeds, to labels alone, with its 95 % interval.  agree: same answer\n"
-            "as the teacher.  NLL: negative log-likelihood.  ECE: calibration error.  latency: one image, median.\n"
+            "difference: test accuracy, paired over seeds, to labels alone, with its 95 % interval.  agree: same\n"
+            "answer as the teacher.  NLL: negative log-likelihood.  ECE: calibration error.  latency: one image,\n"
+            "median.  "
             f"Each control is to be read beside T = {demo.CONTROL_T}. Validation chose the learning rates.\n"
             f"Figure: {args.out}   ({time.perf_counter() - began:.0f} s)"
         )

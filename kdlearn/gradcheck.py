@@ -20,7 +20,7 @@ from kdlearn.nn.layers import Layer
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import SGD
 from kdlearn.objective import Objective, Sites
-from kdlearn.training import Networks, named, run_networks, train_step
+from kdlearn.step import Networks, named, run_networks, train_step
 
 STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
 TOLERANCE = 1e-7

@@ -12,7 +12,6 @@ import numpy as np
 
 from kdlearn.backend import Array, to_numpy
 from kdlearn.nn.functional import softmax
-from kdlearn.study import Interval
 
 TEACHER, STUDENT, LABEL, NEUTRAL = "#c2410c", "#1d4ed8", "#047857", "#6b7280"
 
@@ -77,7 +76,7 @@ def heatmap(values: Array, ax: Any = None, title: str = "", xlabel: str = "class
     return ax
 
 
-def intervals(differences: Mapping[str, Interval], ax: Any = None) -> Any:
+def intervals(differences: Mapping[str, Any], ax: Any = None) -> Any:
     """Means with their 95 % intervals, one row each; grey where the interval holds zero."""
     ax = _axes(ax)
     for row, d in enumerate(differences.values()):
@@ -144,7 +143,7 @@ def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
 
 
 def accuracy_by_temperature(
-    by_temperature: Mapping[float, Interval], baseline: Interval, teacher: float | None = None, ax: Any = None
+    by_temperature: Mapping[float, Any], baseline: Any, teacher: float | None = None, ax: Any = None
 ) -> Any:
     """Accuracy (percent) of distilled students against T, with a band for labels alone."""
     ax = _axes(ax)
@@ -167,4 +166,36 @@ def accuracy_by_temperature(
     ax.set(xlabel="temperature T of the soft targets", ylabel="test accuracy, %")
     ax.minorticks_off()
     ax.legend(frameon=False, fontsize=9)
+    return _plain(ax)
+
+
+def pushes(gradients: Mapping[str, Array], ax: Any = None) -> Any:
+    """How descent moves one row's logits: bars of minus the gradient dz (K,), a group for each class."""
+    ax, width = _axes(ax), 0.8 / len(gradients)
+    colors = (LABEL, TEACHER, STUDENT)
+    for i, (name, dz) in enumerate(gradients.items()):
+        row = -to_numpy(dz).ravel()
+        ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, color=colors[i % 3])
+        ax.set_xticks(range(row.size))
+    ax.axhline(0, color=NEUTRAL, lw=1)
+    ax.set(xlabel="class", ylabel="push on the logit")
+    ax.legend(frameon=False, fontsize=8)
+    return _plain(ax)
+
+
+def curves(
+    x: Sequence[float], lines: Mapping[str, Sequence[float]], xlabel: str = "", ylabel: str = "", log: str = "",
+    ax: Any = None,
+) -> Any:  # fmt: skip
+    """Named lines over one x; `log` names the axes that are logarithmic: "x", "y" or "xy"."""
+    ax, colors = _axes(ax), (LABEL, STUDENT, TEACHER, NEUTRAL)
+    for i, (name, values) in enumerate(lines.items()):
+        ax.plot(x, values, label=name, color=colors[i % 4])
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
+    if len(lines) > 1:
+        ax.legend(frameon=False, fontsize=8)
     return _plain(ax)

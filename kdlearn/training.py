@@ -1,199 +1,22 @@
-"""One training step, and the loop around it. Every kind of distillation goes through here.
-
-`train_step` reads like the sentence that describes the package: run the networks, ask the
-objective for gradients at the sites, hand each gradient to the network that owns the site, and
-let the optimiser move it.
-"""
+"""The loop around the training step: epochs, batches, schedules, hooks, validation, faults."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.data import Data, check_data
+from kdlearn.history import DivergenceError, EarlyStopping, History, Run
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.objective import Objective
+from kdlearn.step import Networks, input_of, named, run_networks, train_step
 
-Networks = Network | Mapping[str, Network]
-Dice = np.random.Generator | Mapping[str, np.random.Generator] | None
-
-
-class DivergenceError(RuntimeError):
-    """A loss or a weight became NaN or infinite. Carries the `history` of the epochs before."""
-
-    history: History
-
-
-def train_step(
-    students: Networks,
-    teachers: Networks | None,
-    objective: Objective,
-    batch: Mapping[str, Array],
-    *,
-    optimizer: Optimizer,
-    rng: Dice = None,
-) -> dict[str, Array]:
-    """One step of every student (and of the objective's adaptors) on one batch.
-
-    Parameters
-    ----------
-    students, teachers : a network (called "student", "teacher") or {name: network}. Teachers run
-        without dropout and are not changed.
-    objective : what is to be made small, in terms of sites such as "student.logits".
-    batch : columns; `<name>.x` is the input of the network of that name, else `x`.
-    optimizer : moves every student and adaptor.
-    rng : the dice for dropout, one Generator or {student: Generator}; None for none.
-
-    Returns
-    -------
-    {term: value} as 0-d arrays on the batch's device; under "loss" the whole objective.
-    """
-    students, teachers = named(students, "student"), named(teachers, "teacher")
-    live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
-    values: dict[str, Array] = {}
-    total, gradients = objective(live, fixed, values)
-    moved: dict[int, tuple[Network, str]] = {}
-    for name, net in students.items():
-        prefix = name + "."
-        own = {site[len(prefix) :]: g for site, g in gradients.items() if site.startswith(prefix)}
-        net.backward(caches[name], own, accumulate=id(net) in moved)
-        moved.setdefault(id(net), (net, name))
-    for i, net in enumerate(objective.nets):
-        moved.setdefault(id(net), (net, f"adaptor {i}"))
-    for net, owner in moved.values():
-        optimizer.step(net, owner)
-    return {"loss": total, **values}
-
-
-def run_networks(
-    students: Mapping[str, Network],
-    teachers: Mapping[str, Network],
-    objective: Objective,
-    batch: Mapping[str, Array],
-    rng: Dice = None,
-) -> tuple[dict[str, Array], dict[str, Array], dict[str, Any]]:
-    """`(live, fixed, caches)`: run each network as far as the objective reads it.
-
-    `fixed` holds the batch's columns, the teachers' taps and the students' own taps, detached.
-    """
-    wanted = _taps(objective.sites, (*students, *teachers), batch)
-    live: dict[str, Array] = {}
-    fixed, caches = dict(batch), {}
-    for name, net in teachers.items():
-        if wanted[name]:
-            sites, _ = net.forward(_input(name, batch), taps=wanted[name])
-            fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
-    for name, net in students.items():
-        dice = rng.get(name) if isinstance(rng, Mapping) else rng
-        sites, caches[name] = net.forward(_input(name, batch), dice, taps=wanted[name])
-        live.update({f"{name}.{tap}": a for tap, a in sites.items()})
-    fixed.update(live)
-    return live, fixed, caches
-
-
-def named(networks: Networks | None, default: str) -> dict[str, Network]:
-    """A network as {default: network}; a mapping as a dict."""
-    if networks is None:
-        return {}
-    return dict(networks) if isinstance(networks, Mapping) else {default: networks}
-
-
-def _taps(sites: Iterable[str], names: Sequence[str], batch: Mapping[str, Array]) -> dict[str, list[str]]:
-    taps: dict[str, list[str]] = {name: [] for name in names}
-    for site in sites:
-        owner, dot, tap = site.rpartition(".")
-        if dot and owner in taps and site not in batch:
-            taps[owner].append(tap)
-    return taps
-
-
-def _input(name: str, batch: Mapping[str, Array]) -> Array:
-    own = batch.get(name + ".x")
-    return batch["x"] if own is None else own
-
-
-class History:
-    """What happened, one record an epoch.
-
-    `records` is a list of {"epoch", "rate", "seconds", "train": {term: value}, "validation":
-    {term: value}}. `history["loss"]` is one list over the epochs; any term may be given by an
-    unambiguous beginning of its name, and `history["loss", "validation"]` asks for the other rows.
-    """
-
-    def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, key: str | tuple[str, str]) -> list[float]:
-        name, part = key if isinstance(key, tuple) else (key, "train")
-        known = list(self.records[0].get(part, {})) if self.records else []
-        found = [n for n in known if n == name] or [n for n in known if n.startswith(name)]
-        if len(found) != 1:
-            problem = "is not in" if not found else "fits several of"
-            raise KeyError(f"{name!r} {problem} the {part} values: {', '.join(known) or 'none'}")
-        return [record[part][found[0]] for record in self.records]
-
-    def __repr__(self) -> str:
-        last = self.records[-1]["train"]["loss"] if self.records else float("nan")
-        return f"History({len(self)} epochs, training loss {last:.4g})"
-
-
-class Run:
-    """The state of a `fit`, as its hooks see it. Setting `stop = True` ends it after the epoch."""
-
-    def __init__(
-        self, students: dict[str, Network], teachers: dict[str, Network], objective: Objective, optimizer: Optimizer
-    ):
-        self.students, self.teachers = students, teachers
-        self.objective, self.optimizer = objective, optimizer
-        self.history = History()
-        self.data: Data | None = None
-        self.epoch = 0
-        self.stop = False
-
-    @property
-    def trained(self) -> list[Network]:
-        """Students and adaptors, each once."""
-        return list({id(n): n for n in (*self.students.values(), *self.objective.nets)}.values())
-
-
-class EarlyStopping:
-    """A hook that stops when a validation value no longer falls, and restores the best weights.
-
-    Parameters
-    ----------
-    monitor : name of a validation value, as `History` takes it.
-    patience : epochs without a new best before the end.
-    """
-
-    def __init__(self, monitor: str = "loss", patience: int = 10) -> None:
-        if patience < 1:
-            raise ValueError(f"patience must be at least 1, got {patience!r}")
-        self.monitor, self.patience = monitor, patience
-        self.best, self.best_epoch = float("inf"), 0
-        self.weights: list[Array] = []
-
-    def after_epoch(self, run: Run) -> None:
-        """Compare, remember, and on the last epoch of its patience restore and stop."""
-        if "validation" not in run.history.records[-1]:
-            raise ValueError("EarlyStopping needs fit(validation=…)")
-        value = run.history[self.monitor, "validation"][-1]
-        if value < self.best:
-            self.best, self.best_epoch = value, run.epoch
-            self.weights = [net.theta.copy() for net in run.trained]
-        run.stop = run.stop or run.epoch - self.best_epoch >= self.patience
-
-    def after_fit(self, run: Run) -> None:
-        """Restore the best weights."""
-        for net, theta in zip(run.trained, self.weights):
-            net.theta[...] = theta
+__all__ = ["DivergenceError", "EarlyStopping", "History", "Run", "evaluate", "fit", "train_step"]
 
 
 def fit(
@@ -301,7 +124,7 @@ def evaluate(
     if "y" in data and data.y.ndim == 1 and data.y.dtype.kind in "iu":
         for name, net in students.items():
             label = "accuracy" if len(students) == 1 else f"{name}.accuracy"
-            sums[label] = float((net.predict(_input(name, data.columns)) == data.y).mean())
+            sums[label] = float((net.predict(input_of(name, data.columns)) == data.y).mean())
     return sums
 
 
@@ -380,8 +203,8 @@ def _check_columns(data: Data, run: Run) -> Data:
     widths = {name: len(net.layers[-1].b) for name, net in run.students.items() if hasattr(net.layers[-1], "b")}
     checked = check_data(data, first.theta.dtype, widths)
     for name, net in run.students.items():
-        net._check_input(_input(name, checked.columns))
-        array_module(net.theta, _input(name, checked.columns))  # one device, or a TypeError that says so
+        net._check_input(input_of(name, checked.columns))
+        array_module(net.theta, input_of(name, checked.columns))  # one device, or a TypeError that says so
     return checked
 
 

@@ -50,3 +50,13 @@ def backend(request):
 @pytest.fixture
 def rng():
     return np.random.default_rng(20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With KDLEARN_REQUIRE_PACKAGES=1 a test skipped for want of a package is a failure."""
+    report = yield
+    wanting = report.skipped and "could not import" in str(getattr(report, "longrepr", ""))
+    if wanting and os.environ.get("KDLEARN_REQUIRE_PACKAGES") == "1":
+        report.outcome = "failed"
+    return report

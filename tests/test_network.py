@@ -84,7 +84,7 @@ def test_gradients_are_injected_at_taps_and_unreached_layers_get_none(rng):
 
 def test_dx_only_when_asked_for(rng):
     net, x = kd.MLP(4, 6, 3, dtype="float64"), rng.normal(size=(3, 4))
-    sites, caches = net.forward(x)
+    _, caches = net.forward(x)
     R = rng.normal(size=(3, 3))
     assert net.backward(caches, {"logits": R}) is None
     dx = net.backward(caches, {"logits": R}, need_dx=True)

@@ -7,7 +7,7 @@ import pytest
 from recipes import RECIPES, K, N, batch, net, student, teacher
 
 import kdlearn as kd
-from kdlearn.training import run_networks
+from kdlearn.step import run_networks
 
 SEEDS = {"dropout_and_layer_norm": 5}
 
@@ -22,9 +22,7 @@ def test_objective_is_the_derivative_of_its_value(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_step_moves_along_the_gradient(name):
     setup = RECIPES[name]()
-    error = kd.gradcheck.check_step(
-        setup.students, setup.objective, setup.batch, setup.teachers, seed=SEEDS.get(name)
-    )
+    error = kd.gradcheck.check_step(setup.students, setup.objective, setup.batch, setup.teachers, seed=SEEDS.get(name))
     assert error < 1e-7
 
 

@@ -45,7 +45,7 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | No
         hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
         raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
     xp = array_module(z, y)
-    N, K = z.shape
+    K = z.shape[1]
     u, p, c = softmax_parts(z)
     rows = c[:, 0] - (1 - smoothing) * xp.take_along_axis(u, y[:, None], axis=1)[:, 0]
     if smoothing:

@@ -1,0 +1,36 @@
+"""Data as columns of equal length, and the data sets of the course.
+
+A row is an example; a column is what is known about it: `x` its features, `y` its label, `index`
+its row number, `teacher.logits` what a teacher answered. Soft labels are keyed by row like every
+other column, so shuffling can never misalign them.
+"""
+
+from kdlearn.data.columns import Data, check_data, soft_labels
+from kdlearn.data.sets import (
+    DataUnavailable,
+    Splits,
+    blobs,
+    digits,
+    fashion_mnist,
+    mnist,
+    mnist1d,
+    moons,
+    spirals,
+    split,
+)
+
+__all__ = [
+    "Data",
+    "DataUnavailable",
+    "Splits",
+    "blobs",
+    "check_data",
+    "digits",
+    "fashion_mnist",
+    "mnist",
+    "mnist1d",
+    "moons",
+    "soft_labels",
+    "spirals",
+    "split",
+]

@@ -1,0 +1,350 @@
+"""Feature distillation: the student learns how the teacher sees.
+
+Letters: N rows; `h_s` hidden activations of the student, (N, D), `h_t` of the teacher, (N, E);
+where a loss compares them entry by entry, D = E. A hat is a row scaled to unit length. Each loss
+returns `(value, gradient)`, the gradient with respect to what the student publishes. Derivation:
+docs/derivations/feature.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array, array_module, device_of
+from kdlearn.nn.functional import loss_in_float32, softmax_parts
+from kdlearn.nn.layers import Layer
+from kdlearn.nn.network import Network
+from kdlearn.objective import Match, Term, Through
+
+
+def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
+    """ValueError unless both are 2-D with the same N >= 1 rows and, if asked for, the same width."""
+    if h_s.ndim != 2 or 0 in h_s.shape:
+        raise ValueError(f"features must be 2-D (rows, units) with at least one of each, got shape {h_s.shape}")
+    if h_t.ndim != 2 or 0 in h_t.shape or h_t.shape[0] != h_s.shape[0]:
+        raise ValueError(f"student and teacher features must have the same rows, got {h_s.shape} and {h_t.shape}")
+    if same_width and h_t.shape != h_s.shape:
+        raise ValueError(
+            f"student and teacher features must have one shape, got {h_s.shape} and {h_t.shape}; "
+            "a regressor between them is `fitnets`"
+        )
+
+
+def unit_rows(x: Array) -> tuple[Array, Array]:
+    r"""`(x̂, 1 / |x|)`: each row scaled to unit length, and by how much `[feature.1]`.
+
+    .. math:: \hat x = \frac{x}{\|x\|}, \qquad \hat 0 = 0 \text{ and } \frac{1}{\|0\|} := 0
+
+    Parameters
+    ----------
+    x : (…, N, D); a row is what the last axis runs over.
+
+    Returns
+    -------
+    x̂ (…, N, D) and 1/|x| (…, N, 1). A zero row stays zero, and the zero in its place of 1/|x|
+    makes its gradient zero.
+
+    Divided by its largest entry first, no row is too long or too short to be squared.
+    """
+    xp = array_module(x)
+    largest = xp.abs(x).max(axis=-1, keepdims=True)
+    # the gradient is of the order of 1/|x|: a row for which that would leave the format counts as zero
+    alive = largest > 2.0**20 * float(xp.finfo(x.dtype).tiny)
+    shrink = xp.where(alive, 1 / xp.where(alive, largest, 1), 0)
+    x = x * shrink
+    length = xp.sqrt(xp.where(alive, (x * x).sum(axis=-1, keepdims=True), 1))
+    return x / length, shrink / length
+
+
+def unit_rows_backward(unit: Array, inverse: Array, dunit: Array) -> Array:
+    r"""Vector-Jacobian product of `unit_rows` `[feature.2]`.
+
+    .. math:: \frac{\partial L}{\partial x} = \frac{1}{\|x\|}
+              \Big(\frac{\partial L}{\partial \hat x} - \hat x\,\big(\hat x\cdot\frac{\partial L}{\partial \hat x}\big)\Big)
+
+    What is left is orthogonal to x: a loss of unit rows can turn a row, never lengthen it.
+
+    Parameters
+    ----------
+    unit, inverse : (…, N, D) and (…, N, 1), what `unit_rows` returned.
+    dunit : (…, N, D) gradient with respect to `unit`.
+    """
+    return (dunit - unit * (unit * dunit).sum(axis=-1, keepdims=True)) * inverse
+
+
+@loss_in_float32
+def squared_error(h_s: Array, h_t: Array) -> tuple[Array, Array]:
+    r"""Half the squared distance of the features `[feature.3]`.
+
+    .. math:: L = \frac1N\sum_n \tfrac12\|h_{s,n} - h_{t,n}\|^2, \qquad
+              \frac{\partial L}{\partial h_s} = \frac1N (h_s - h_t)
+
+    Shapes: both (N, D). Between layers of different width it is put behind a regressor: `fitnets`.
+    Source: Romero et al. 2015, equation 3, the hint loss.
+    """
+    check_features(h_s, h_t)
+    d = h_s - h_t
+    N = d.shape[0]
+    return 0.5 * (d * d).sum() / N, d / N
+
+
+@loss_in_float32
+def cosine_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
+    r"""One minus the cosine of the angle between the rows `[feature.4]`.
+
+    .. math:: L = \frac1N\sum_n (1 - \hat h_{s,n}\cdot\hat h_{t,n}), \qquad
+              \frac{\partial L}{\partial \hat h_s} = \frac1N(\hat h_s - \hat h_t)
+              \text{ and then } [\text{feature.2}]
+
+    Computed as half the squared distance of the unit rows, which keeps its digits where they
+    nearly agree and is never negative. The cosine with a zero row is zero.
+
+    Shapes: both (N, D). Source: Sanh et al. 2019, section 3, for hidden states.
+    """
+    check_features(h_s, h_t)
+    u_s, inverse_s = unit_rows(h_s)
+    u_t, inverse_t = unit_rows(h_t)
+    d = u_s - u_t
+    N = d.shape[0]
+    # half |d|² counts a half for each row of unit length; a zero row still owes its half
+    twice = (d * d).sum() + (inverse_s == 0).sum() + (inverse_t == 0).sum()
+    return (0.5 / N * twice).astype(d.dtype), unit_rows_backward(u_s, inverse_s, d / N)
+
+
+@loss_in_float32
+def attention_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
+    r"""Squared distance of the normalised energies of the units `[feature.5]`.
+
+    .. math:: L = \frac1N\sum_n \|\hat a_{s,n} - \hat a_{t,n}\|^2,\quad a = h^2, \qquad
+              \frac{\partial L}{\partial h_s} = 2 h_s \odot \frac{\partial L}{\partial a_s},\quad
+              \frac{\partial L}{\partial \hat a_s} = \frac2N(\hat a_s - \hat a_t)
+
+    The paper's map runs over the places of an image, summed over channels; a dense layer has no
+    places, so its map runs over the units. Shapes: both (N, D).
+    Source: Zagoruyko and Komodakis 2017, equation 2 with p = 2, squared.
+    """
+    check_features(h_s, h_t)
+    u_s, inverse = unit_rows(h_s * h_s)
+    u_t, _ = unit_rows(h_t * h_t)
+    d = u_s - u_t
+    N = d.shape[0]
+    return (d * d).sum() / N, 2 * h_s * unit_rows_backward(u_s, inverse, 2 / N * d)
+
+
+@loss_in_float32
+def activation_boundary(s: Array, t: Array, margin: float = 1.0) -> tuple[Array, Array]:
+    r"""Each unit pushed to the teacher's side of zero, with a margin `[feature.6]`.
+
+    .. math:: L = \frac1N\sum_{n,i} r_{ni}^2,\quad
+              r = \begin{cases}\min(s - m,\,0) & t > 0\\ \max(s + m,\,0) & t \le 0\end{cases}, \qquad
+              \frac{\partial L}{\partial s} = \frac2N\, r
+
+    Only where the teacher switches matters, not how far it goes.
+
+    Parameters
+    ----------
+    s, t : (N, D) pre-activations (the taps `a1`, `a2`, …) of student and teacher.
+    margin : m, the distance from zero at which a unit is left alone.
+
+    Source: Heo et al. 2019 (activation boundaries), equation 5.
+    """
+    check_features(s, t)
+    xp = array_module(s, t)
+    r = xp.where(t > 0, xp.minimum(s - margin, 0), xp.maximum(s + margin, 0))
+    N = r.shape[0]
+    return (r * r).sum() / N, 2 / N * r
+
+
+@loss_in_float32
+def neuron_selectivity(h_s: Array, h_t: Array) -> tuple[Array, Array]:
+    r"""Squared maximum mean discrepancy between the two sets of neurons `[feature.7]`.
+
+    A neuron is its unit column: how it responds to the N rows. With the kernel
+    :math:`k(a, b) = (a\cdot b)^2` the three means of kernels are one squared distance:
+
+    .. math:: L = \overline{k(s,s)} + \overline{k(t,t)} - 2\,\overline{k(s,t)}
+              = \|M\|^2,\quad M = \frac{\hat S\hat S^\top}{D} - \frac{\hat T\hat T^\top}{E}, \qquad
+              \frac{\partial L}{\partial\hat S} = \frac4D M\hat S
+
+    Shapes: (N, D) and (N, E); the widths may differ. Memory N². A neuron that never responds is
+    zero. Source: Huang and Wang 2017, section 3.3, polynomial kernel with d = 2 and c = 0.
+    """
+    check_features(h_s, h_t, same_width=False)
+    columns_s, inverse = unit_rows(h_s.T)
+    columns_t, _ = unit_rows(h_t.T)
+    D, E = columns_s.shape[0], columns_t.shape[0]
+    M = columns_s.T @ columns_s / D - columns_t.T @ columns_t / E
+    return (M * M).sum(), unit_rows_backward(columns_s, inverse, 4 / D * (columns_s @ M)).T
+
+
+@loss_in_float32
+def info_nce(h_s: Array, h_t: Array, tau: float = 0.1) -> tuple[Array, Array]:
+    r"""Which of the teacher's rows belongs to this row of the student? `[feature.8]`
+
+    .. math:: L = -\frac1N\sum_n \log P_{nn},\quad
+              P = \mathrm{softmax}\Big(\frac{\hat h_s\hat h_t^\top}{\tau}\Big), \qquad
+              \frac{\partial L}{\partial\hat h_s} = \frac{1}{N\tau}(P - I)\,\hat h_t
+
+    Cross-entropy over the batch, every other row being a negative, of the same class or not.
+
+    Parameters
+    ----------
+    h_s, h_t : (N, D).
+    tau : temperature of the cosines, > 0.
+
+    Source: van den Oord et al. 2018, equation 4, with student and teacher as the two views, as in
+    Tian et al. 2020, whose own loss draws negatives from a memory instead.
+    """
+    if not (tau > 0 and math.isfinite(tau)):
+        raise ValueError(f"tau must be a positive finite number, got {tau!r}")
+    check_features(h_s, h_t)
+    xp = array_module(h_s, h_t)
+    u_s, inverse = unit_rows(h_s)
+    u_t, _ = unit_rows(h_t)
+    N = u_s.shape[0]
+    z, P, c = softmax_parts(u_s @ u_t.T, tau)
+    P -= xp.eye(N, dtype=P.dtype)
+    return (c.sum() - z.trace()) / N, unit_rows_backward(u_s, inverse, P @ u_t / (N * tau))
+
+
+def _two_live(loss: Callable) -> Callable:
+    """`loss_in_float32` for a loss whose first two arguments are live: a gradient for each."""
+
+    @functools.wraps(loss)
+    def wrapped(*arrays: Array, **settings: float) -> tuple[Array, tuple[Array, Array]]:
+        wide = [a.astype("float32") if a.dtype.itemsize < 4 else a for a in arrays]
+        value, gradients = loss(*wide, **settings)
+        return value, tuple(g.astype(a.dtype, copy=False) for g, a in zip(gradients, arrays, strict=False))
+
+    return wrapped
+
+
+@_two_live
+def fsp(h1_s: Array, h2_s: Array, h1_t: Array, h2_t: Array) -> tuple[Array, tuple[Array, Array]]:
+    r"""The flow between two layers: the Gram matrix of their units over the batch `[feature.9]`.
+
+    .. math:: L = \frac{1}{D_1 D_2}\|G_s - G_t\|^2,\quad G = \frac1N h_1^\top h_2, \qquad
+              \frac{\partial L}{\partial h_1} = \frac1N h_2\, dG^\top,\quad
+              \frac{\partial L}{\partial h_2} = \frac1N h_1\, dG,\quad
+              dG = \frac{2}{D_1 D_2}(G_s - G_t)
+
+    A term with two live sites, each of which gets its gradient:
+    `Term(fsp, ("student.h1", "student.h2"), ("teacher.h1", "teacher.h2"))`.
+
+    Parameters
+    ----------
+    h1_s, h1_t : (N, D1) the lower layer of student and teacher.
+    h2_s, h2_t : (N, D2) the upper layer.
+
+    Source: Yim et al. 2017, equations 1 and 2. There a Gram matrix is made for each image, over
+    its places; here one over the batch.
+    """
+    check_features(h1_s, h1_t)
+    check_features(h2_s, h2_t)
+    check_features(h1_s, h2_s, same_width=False)
+    N = h1_s.shape[0]
+    d = (h1_s.T @ h2_s - h1_t.T @ h2_t) / N
+    dG = 2 / (N * d.size) * d
+    return (d * d).mean(), (h2_s @ dG.T, h1_s @ dG)
+
+
+@_two_live
+def variational_information(
+    mu: Array, rho: Array, h_t: Array, floor: float = 1e-5
+) -> tuple[Array, tuple[Array, Array]]:
+    r"""How surprising the teacher's features are, given the student's `[feature.10]`.
+
+    .. math:: L = \frac1N\sum_{n,i} \tfrac12\Big[\frac{(h_{t,ni} - \mu_{ni})^2}{v_i} + \log v_i\Big],\quad
+              v = \log(1 + e^\rho) + \epsilon, \qquad
+              \frac{\partial L}{\partial\mu} = \frac{\mu - h_t}{N v},\quad
+              \frac{\partial L}{\partial\rho} = \frac{1}{2v}
+              \Big[1 - \frac{\overline{(h_t - \mu)^2}}{v}\Big]\,\sigma(\rho)
+
+    The negative logarithm of a Gaussian's density without its constant: a bound on the mutual
+    information of the two layers. Units that the student cannot predict get a large variance and
+    little weight.
+
+    Parameters
+    ----------
+    mu : (N, E) the prediction; live.
+    rho : (E,) the variances before their softplus; live, a parameter without an input.
+    h_t : (N, E) the teacher's features; held.
+    floor : epsilon, least variance; without it a unit that is always zero would be worth -inf.
+
+    Source: Ahn et al. 2019, equations 5 and 6.
+    """
+    check_features(mu, h_t)
+    if rho.shape != mu.shape[1:]:
+        raise ValueError(f"rho must hold one number a unit, shape {mu.shape[1:]}, got {rho.shape}")
+    xp = array_module(mu, rho, h_t)
+    d = mu - h_t
+    N = d.shape[0]
+    softplus = xp.logaddexp(rho, xp.zeros_like(rho))
+    v = softplus + floor
+    square = (d * d).mean(axis=0) / v
+    drho = 0.5 * (1 - square) / v * xp.exp(rho - softplus)
+    return 0.5 * (square + xp.log(v)).sum(), (d / (N * v), drho)
+
+
+class FreeVector(Network):
+    """A network without input, whose output is a trainable vector: `Through(FreeVector(5), (), …)`.
+
+    Parameters
+    ----------
+    width : number of entries; `theta` is the output.
+    start : their initial value.
+    dtype : `"float32"`, or `"float64"` for gradient checks.
+    """
+
+    def __init__(self, width: int, start: float = 0.0, dtype: str = "float32") -> None:
+        layer = Layer()
+        layer.biases = ("b",)  # a bias, so that weight decay leaves it alone
+        layer._create(b=np.full(width, start, dtype))
+        super().__init__([layer], {"logits": 0})
+
+    def forward(  # type: ignore[override]
+        self, rng: np.random.Generator | None = None, taps: Iterable[str] | None = None
+    ) -> tuple[dict[str, Array], list[Any]]:
+        """`({"logits": (width,)}, [])`."""
+        return {"logits": self.theta}, []
+
+    def backward(  # type: ignore[override]
+        self, caches: list[Any], gradients: Mapping[str, Array], accumulate: bool = False, need_dx: bool = False
+    ) -> tuple[()]:
+        """Write (or add) the gradient; there is no input to pass one on to."""
+        if not accumulate:
+            self.grad[...] = 0
+        self.grad += gradients["logits"]
+        return ()
+
+
+def fitnets(net: Network, student_site: str, teacher_site: str) -> Through:
+    """The hint: `net` learns with the student to predict the teacher's features from the student's.
+
+    `squared_error` between the teacher's site and the regressor's output, which is a site of its
+    own, `"<student site>><teacher site>"`. Source: Romero et al. 2015, section 2.2; there in a stage
+    before the training proper, here beside it.
+
+    Parameters
+    ----------
+    net : the regressor, as wide at its input as the student's site and at its output as the teacher's.
+    """
+    target = f"{student_site}>{teacher_site}"
+    return Through(net, student_site, target, Match(target, teacher_site, squared_error))
+
+
+def vid(net: Network, student_site: str, teacher_site: str) -> Through:
+    """`variational_information` with the mean from `net` and a learned variance for each of its outputs.
+
+    The variances start at 1, where the loss is that of `fitnets`. Sites and `net` as there.
+    """
+    width, one = len(net.layers[-1].b), math.log(math.expm1(1.0))  # type: ignore[attr-defined]
+    variances = FreeVector(width, start=one, dtype=net.theta.dtype).to(device_of(net.theta))
+    mean = f"{student_site}>{teacher_site}"
+    term = Term(variational_information, (mean, mean + ":variance"), (teacher_site,))
+    return Through(net, student_site, mean, Through(variances, (), mean + ":variance", term))

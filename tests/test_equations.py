@@ -1,0 +1,190 @@
+"""Every equation has one label, one docstring and one derivation; docs/equations.md lists them.
+
+    python tests/test_equations.py        writes docs/equations.md anew from the docstrings
+
+A docstring *defines* a label by naming it in backticks in its first paragraph; later mentions
+are references. The label's stem is the name of the file, in `kdlearn` and in `docs/derivations`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import kdlearn as kd
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "equations.md"
+DERIVATIONS = ROOT / "docs" / "derivations"
+LABEL = re.compile(r"\[([a-z]+\.[0-9]+)\]")
+
+
+class Equation(NamedTuple):
+    label: str
+    name: str  # of the function, class or method
+    module: str  # path from the root
+    sentence: str
+    latex: str
+    anchor: str  # of its heading on the page of derivations
+
+    @property
+    def stem(self):
+        return self.label.partition(".")[0]
+
+
+def named_objects():
+    """`(path, qualified name, node)` of every function, class and method of the package."""
+    for path in sorted((ROOT / "kdlearn").rglob("*.py")):
+        stack = [(node, "") for node in ast.parse(path.read_text("utf-8")).body]
+        while stack:
+            node, prefix = stack.pop(0)
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                yield path, prefix + node.name, node
+                stack += [(child, f"{prefix}{node.name}.") for child in node.body if isinstance(node, ast.ClassDef)]
+
+
+def equations():
+    """Every equation that a docstring defines, in the order of the labels."""
+    found = []
+    for path, name, node in named_objects():
+        text = ast.get_docstring(node) or ""
+        first, _, rest = text.partition("\n\n")
+        for label in re.findall(r"`\[([a-z]+\.[0-9]+)\]`", first):
+            sentence = re.sub(r"\s*`\[[a-z]+\.[0-9]+\]`", "", " ".join(first.split()))
+            sentence = re.sub(r":math:`([^`]*)`", r"$\1$", re.split(r"(?<=[.:])\s", sentence)[0]).rstrip(".:") + "."
+            found.append(
+                Equation(
+                    label, name, path.relative_to(ROOT).as_posix(), sentence, latex(first, rest), label.replace(".", "")
+                )
+            )
+    return sorted(found, key=lambda e: (e.module.count("/") > 1 and "distill" in e.module, e.stem, number(e.label)))
+
+
+def latex(first, rest):
+    """The raw LaTeX of a docstring: its first displayed equation, or else its first inline formula."""
+    lines = rest.split("\n")
+    for i, line in enumerate(lines):
+        if line.startswith(".. math::"):
+            block = [line.removeprefix(".. math::")]
+            for follower in lines[i + 1 :]:
+                if follower and not follower.startswith(" "):
+                    break
+                block.append(follower)
+            return "\n".join(stripped for stripped in map(str.strip, block) if stripped)
+    inline = re.findall(r":math:`([^`]*)`", first + "\n" + rest)
+    return inline[0] if inline else ""
+
+
+def number(label):
+    return int(label.partition(".")[2])
+
+
+def equations_page():
+    """The text of docs/equations.md."""
+    lines = [
+        "# Equations",
+        "",
+        "Written from the docstrings by `python tests/test_equations.py`; a test holds it to them.",
+        "Each label leads to its derivation: long, collapsed, and in its limits.",
+    ]
+    stem = None
+    for e in equations():
+        if e.stem != stem:
+            stem = e.stem
+            lines += ["", f"## {stem}", "", f"[`{e.module}`](../{e.module})"]
+        link = f"[{e.label}](derivations/{e.stem}.md#{e.anchor})"
+        lines += ["", f"**{link}** `{e.name}`: {e.sentence}", "", "$$", e.latex, "$$"]
+    return "\n".join(lines) + "\n"
+
+
+def sections(path):
+    """{heading: text below it} for the headings `### stem.n` of a page of derivations."""
+    parts = re.split(r"^### (.*)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+PAGES = sorted(DERIVATIONS.glob("*.md"))
+
+
+def test_labels_are_unique_numbered_without_gaps_and_named_after_their_file():
+    labels = [e.label for e in equations()]
+    assert len(labels) == len(set(labels))
+    for e in equations():
+        assert e.stem == Path(e.module).stem, e
+    for stem in {e.stem for e in equations()}:
+        numbers = sorted(number(e.label) for e in equations() if e.stem == stem)
+        assert numbers == list(range(1, len(numbers) + 1)), stem
+
+
+def test_every_label_has_one_derivation_and_every_derivation_one_label():
+    headings = []
+    for path in PAGES:
+        found = [h for h in re.findall(r"^### (.*)$", path.read_text("utf-8"), flags=re.MULTILINE) if LABEL_ONLY(h)]
+        assert all(h.partition(".")[0] == path.stem for h in found), path.name
+        headings += found
+    assert sorted(headings) == sorted(e.label for e in equations())
+
+
+def LABEL_ONLY(heading):
+    return re.fullmatch(r"[a-z]+\.[0-9]+", heading)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_a_derivation_is_long_collapsed_and_has_limits(path):
+    here = {e.label: e for e in equations()}
+    for label, text in sections(path).items():
+        if not LABEL_ONLY(label):
+            continue
+        for part in ("long", "collapsed", "limits"):
+            assert re.search(rf"\*{part}\b", text, flags=re.IGNORECASE), f"{label} has no part *{part}*"
+        assert f"`{here[label].name.rpartition('.')[2]}`" in text, f"{label} does not name its function"
+
+
+@pytest.mark.parametrize("path", [*PAGES, PAGE], ids=lambda p: p.stem)
+def test_links_lead_somewhere(path):
+    text = path.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (path.parent / target).exists(), target
+    if path != PAGE:
+        assert re.search(r"\]\(\.\./\.\./kdlearn/", text) and re.search(r"\]\(\.\./\.\./tests/test_", text)
+
+
+def test_labels_that_are_mentioned_exist():
+    known = {e.label for e in equations()}
+    stems = {label.partition(".")[0] for label in known}
+    for path in [*PAGES, *sorted((ROOT / "kdlearn").rglob("*.py"))]:
+        for label in LABEL.findall(path.read_text("utf-8")):
+            if label.partition(".")[0] in stems:
+                assert label in known, f"{path.name} mentions {label}"
+
+
+def test_every_public_loss_has_a_label():
+    labelled = {e.name for e in equations()}
+    losses = set()
+    for path, name, node in named_objects():
+        if "distill" in path.parts and isinstance(node, ast.FunctionDef) and name[0] != "_":
+            wrapped = any("loss_in_float32" in ast.unparse(d) for d in node.decorator_list)
+            pair = node.returns is not None and ast.unparse(node.returns).startswith("tuple[Array, Array]")
+            if wrapped or (pair and name in kd.__all__):
+                losses.add(name)
+    assert {"cross_entropy", "soft_targets", "logit_matching"} <= losses
+    assert losses <= labelled, f"no label: {sorted(losses - labelled)}"
+
+
+def test_every_equation_has_latex():
+    for e in equations():
+        assert e.latex and e.latex.count("{") == e.latex.count("}"), e.label
+
+
+def test_the_page_of_equations_is_up_to_date():
+    assert PAGE.read_text("utf-8") == equations_page(), "run: python tests/test_equations.py"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(equations_page(), "utf-8")
+    sys.stdout.write(f"{PAGE.name}: {len(equations())} equations\n")

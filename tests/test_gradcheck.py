@@ -1,0 +1,92 @@
+"""The checks must find mistakes, and say which entry is wrong and by what factor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kdlearn as kd
+from kdlearn.gradcheck import GradientError, check_layer, check_loss, check_objective, check_step, numerical_gradient
+
+Z = np.random.default_rng(1).normal(size=(4, 3))
+V = np.random.default_rng(2).normal(size=(4, 3))
+W = np.random.default_rng(3).uniform(0.5, 2, size=(4, 1))
+
+
+def wrong(change):
+    def loss(z, v, T=2.0):
+        value, gradient = kd.soft_targets(z, v, T=T)
+        return value, change(gradient)
+
+    return loss
+
+
+def one_entry(g):
+    g = g.copy()
+    g[2, 1] *= 1.5
+    return g
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda g: g / 2, "every entry is off by the same factor 0.5"),
+        (lambda g: -g, "every entry is off by the same factor -1"),
+        (lambda g: g * W, "each row is off by a factor of its own"),
+        (lambda g: g + 0.125, "every entry is off by the same amount 0.125"),
+        (lambda g: 0 * g, "every entry is zero"),
+        (one_entry, r"gradient\[2, 1\] is .*, central differences say .*; 1 of 12 entries are wrong"),
+        (lambda g: np.where(g > 0, np.nan, g), "is nan"),
+        (lambda g: g[:, :2], r"has shape \(4, 2\), what it differentiates has shape \(4, 3\)"),
+    ],
+)
+def test_a_wrong_gradient_is_described(change, message):
+    with pytest.raises(GradientError, match=message):
+        check_loss(wrong(change), Z, V)
+
+
+def test_numerical_gradient_of_a_cubic():
+    x = np.array([1.0, -2.0])
+    np.testing.assert_allclose(numerical_gradient(lambda v: (v**3).sum(), x), 3 * x**2, rtol=1e-8)
+    np.testing.assert_array_equal(x, [1, -2])
+
+
+def test_a_wrong_layer_is_caught():
+    class Slow(kd.ReLU):
+        def backward(self, dy, cache, accumulate=False, need_dx=True):
+            return 0.9 * dy * (cache > 0)
+
+    class Biased(kd.Linear):
+        def backward(self, dy, cache, accumulate=False, need_dx=True):
+            dx = super().backward(dy, cache, accumulate, need_dx)
+            self.db[...] = dy.mean(axis=0)
+            return dx
+
+    with pytest.raises(GradientError, match=r"dx.*same factor 0.9"):
+        check_layer(Slow(), Z)
+    with pytest.raises(GradientError, match=r"db.*same factor 0.25"):
+        check_layer(Biased(3, 2), Z)
+
+
+def test_a_leaking_stop_gradient_is_caught():
+    """A loss that differentiates through what it read from `fixed`."""
+
+    def leaky(z, held):
+        value, g = kd.logit_matching(z, 2 * held)
+        return value, g - 2 * g  # as if `held` were z itself
+
+    live = {"student.logits": Z.copy()}
+    term = kd.Term(leaky, ("student.logits",), ("student.logits",))
+    with pytest.raises(GradientError):
+        check_objective(term, live, live)
+
+
+def test_a_wrong_step_is_caught(monkeypatch):
+    net = kd.MLP(3, 4, 3, dtype="float64")
+    batch = {"x": Z, "y": np.array([0, 1, 2, 0])}
+    assert check_step(net, kd.CrossEntropy(), batch) < 1e-7
+    before = net.theta.copy()
+    monkeypatch.setattr(kd.ReLU, "backward", lambda self, dy, cache, accumulate=False, need_dx=True: dy)
+    with pytest.raises(GradientError, match="step of network 0"):
+        check_step(net, kd.CrossEntropy(), batch)
+    np.testing.assert_array_equal(net.theta, before)

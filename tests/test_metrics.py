@@ -1,0 +1,45 @@
+"""Metrics by hand and by scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+import kdlearn as kd
+
+
+def test_against_scikit_learn(rng):
+    z, y = 2 * rng.normal(size=(200, 4)), rng.integers(0, 4, 200)
+    assert kd.metrics.accuracy(z, y) == accuracy_score(y, z.argmax(axis=1))
+    assert kd.metrics.negative_log_likelihood(z, y) == pytest.approx(log_loss(y, kd.softmax(z), labels=range(4)))
+
+
+def test_agreement_and_entropy():
+    a = np.array([[2.0, 0], [0, 2], [3, 0]])
+    assert kd.metrics.agreement(a, a[::-1]) == 1.0
+    assert kd.metrics.agreement(a, -a) == 0.0
+    assert kd.metrics.entropy(np.zeros((3, 8))) == pytest.approx(np.log(8))
+    assert kd.metrics.entropy(np.array([[0.0, -np.inf]])) == 0.0
+
+
+def test_calibration_error_by_hand():
+    # confidences .9 (right, wrong) and .6 (right): bins hold gaps |.5 - .9| and |1 - .6|
+    z = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4]]))
+    assert kd.metrics.calibration_error(z, np.array([0, 1, 0])) == pytest.approx((2 * 0.4 + 0.4) / 3)
+
+
+def test_a_calibrated_network_has_no_error(rng):
+    p = rng.dirichlet(np.ones(3), size=40_000)
+    y = (p.cumsum(axis=1) < rng.uniform(size=(40_000, 1))).sum(axis=1)
+    assert kd.metrics.calibration_error(np.log(p), y) < 0.01
+    assert kd.metrics.calibration_error(3 * np.log(p), y) > 0.1
+
+
+def test_same_on_every_backend(backend, rng):
+    z, y = rng.normal(size=(20, 4)), rng.integers(0, 4, 20)
+    m = kd.metrics
+    for f in (m.accuracy, m.negative_log_likelihood, m.calibration_error):
+        assert f(backend.put(z), backend.put(y)) == pytest.approx(f(z, y))
+    assert m.entropy(backend.put(z), 2.0) == pytest.approx(m.entropy(z, 2.0))
+    assert m.agreement(backend.put(z), backend.put(-z)) == m.agreement(z, -z)

@@ -1,0 +1,74 @@
+"""Figures hold the data they show; a picture itself is looked at, not compared."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+
+import kdlearn as kd
+from kdlearn import plots
+from kdlearn.study import Interval
+
+matplotlib.use("Agg")
+Z = np.array([2.0, 0.5, -1.0])
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def test_softened_bars_are_the_probabilities():
+    ax = plots.softened(Z, 2.0, names=["cat", "dog", "car"])
+    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], kd.softmax(Z[None], 2.0)[0])
+    assert "T = 2" in ax.get_title() and [t.get_text() for t in ax.get_xticklabels()] == ["cat", "dog", "car"]
+
+
+def test_temperature_paths_start_hard_and_end_uniform():
+    lines = plots.temperature_paths(Z).lines[:3]
+    assert lines[0].get_ydata()[0] > 0.999
+    assert all(abs(line.get_ydata()[-1] - 1 / 3) < 0.02 for line in lines)
+
+
+def test_heatmap_is_symmetric_about_zero():
+    image = plots.heatmap(np.array([[1.0, -3.0]])).images[0]
+    assert image.get_clim() == (-3, 3)
+    plots.heatmap(np.zeros((2, 2)))
+
+
+def test_intervals_are_grey_where_they_hold_zero():
+    ax = plots.intervals({"a": Interval(1, 0.5, 5), "b": Interval(0.1, 0.5, 5)})
+    colors = [line.get_color() for line in ax.lines if len(line.get_xdata()) == 1 and line.get_marker() == "o"]
+    assert colors == [plots.STUDENT, plots.NEUTRAL]
+
+
+def test_history_draws_both_parts():
+    rows = kd.Data({"x": np.eye(4, dtype=np.float32), "y": np.arange(4)})
+    record = kd.fit(kd.MLP(4, 4), kd.CrossEntropy(), rows, validation=rows, epochs=3, progress=False)
+    ax = plots.history(record)
+    assert [line.get_label() for line in ax.lines] == ["loss", "loss, validation"]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), record["loss"])
+
+
+def test_reliability_bars_are_accuracies():
+    z = np.log(np.array([[0.95, 0.05]] * 4))
+    ax = plots.reliability(z, np.array([0, 0, 0, 1]))
+    assert [bar.get_height() for bar in ax.patches] == [0.75]
+
+
+def test_pictures_of_data_draw(rng):
+    x, y = rng.normal(size=(20, 2)).astype(np.float32), rng.integers(0, 3, 20)
+    plots.regions(kd.MLP(2, 4, 3), x, y)
+    plots.regions(kd.MLP(2, 4, 2), x, y % 2)
+    plots.image(np.arange(64.0))
+
+
+def test_an_axes_is_used_and_returned():
+    import matplotlib.pyplot as plt
+
+    ax = plt.subplots()[1]
+    assert plots.probabilities([0.5, 0.5], ax=ax) is ax

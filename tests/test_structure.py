@@ -1,0 +1,179 @@
+"""Set-up and structure: what is declared, what imports what, what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "kdlearn"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+# Each module may import those of lower levels, and its own where the level is a folder of losses.
+LEVELS = [
+    {"backend"},
+    {"nn.functional", "data.columns"},
+    {"data.sets"},
+    {"nn.layers", "metrics"},
+    {"nn.network"},
+    {"nn.optim", "objective"},
+    {"distill.response"},
+    {"distill.divergence", "distill.logits", "distill.targets", "distill.feature"},
+    {"distill.relation"},
+    {"step", "history"},
+    {"training"},
+    {"gradcheck", "plots"},
+    {"study"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+]
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if not name.endswith("__init__"):
+            yield name, path
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kdlearn"):
+            inside = node.module.removeprefix("kdlearn").lstrip(".")
+            for alias in node.names:
+                full = f"{inside}.{alias.name}".lstrip(".")
+                yield full if (PACKAGE / (full.replace(".", "/") + ".py")).exists() else inside
+        elif isinstance(node, ast.Import):
+            yield from (a.name.removeprefix("kdlearn.") for a in node.names if a.name.startswith("kdlearn."))
+
+
+def test_imports_run_one_way():
+    level = {name: i for i, names in enumerate(LEVELS) for name in names}
+    for name, path in modules():
+        assert name in level, f"{name} has no place in LEVELS"
+        for other in imports(path):
+            below = level["data.sets" if other == "data" else other]
+            assert below < level[name], f"{name} imports {other}"
+
+
+def test_only_backend_imports_cupy():
+    for name, path in modules():
+        if name != "backend":
+            assert not re.search(r"^\s*(import|from) cupy", path.read_text(), re.M), name
+
+
+def test_an_import_is_fast_and_brings_only_numpy():
+    script = (
+        "import sys, time; import numpy; began = time.perf_counter(); import kdlearn; "
+        "print(time.perf_counter() - began); print([m for m in "
+        "('sklearn', 'scipy', 'matplotlib', 'tqdm', 'IPython', 'cupy', 'joblib', 'torch') if m in sys.modules])"
+    )
+    seconds, heavy = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert heavy == "[]"
+    assert float(seconds) < 0.5
+
+
+def test_plots_without_matplotlib_say_how_to_get_it(monkeypatch):
+    from kdlearn import plots
+
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        plots.probabilities([0.5, 0.5])
+
+
+def test_files_stay_small():
+    for name, path in modules():
+        tree = ast.parse(path.read_text())
+        docstrings = {
+            line
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+            for line in range(node.lineno, node.end_lineno + 1)
+        }
+        code = [
+            i
+            for i, text in enumerate(path.read_text().splitlines(), 1)
+            if text.strip() and not text.strip().startswith("#") and i not in docstrings
+        ]
+        assert len(code) <= 260, f"{name} has {len(code)} lines of code"
+
+
+def test_public_names_exist_once_and_have_docstrings():
+    import kdlearn as kd
+
+    assert len(set(kd.__all__)) == len(kd.__all__)
+    for name in kd.__all__:
+        assert getattr(kd, name).__doc__, name
+
+
+def requirement(text):
+    name, bound = re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", text).groups()
+    return name.lower().replace("_", "-"), bound
+
+
+def test_every_direct_dependency_has_a_lower_bound_and_no_cap():
+    groups = [PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"].values()]
+    for text in (t for group in groups for t in group):
+        assert re.search(r">=\d", text) and "<" not in text and "==" not in text, text
+    assert PROJECT["project"]["requires-python"] == ">=3.11"
+
+
+def test_cupy_is_never_in_the_base_and_never_twice():
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert not any("cupy" in t or "torch" in t for t in PROJECT["project"]["dependencies"] + extras["test"])
+    assert [[requirement(t)[0] for t in extras[e]] for e in ("cuda12", "cuda13")] == [
+        ["cupy-cuda12x"],
+        ["cupy-cuda13x"],
+    ]
+
+
+def test_what_is_imported_is_declared():
+    declared = {requirement(t)[0] for t in PROJECT["project"]["dependencies"]}
+    optional = {"mnist1d", "cupy", "cupyx", "onnx", "onnxruntime"}
+    known = {"sklearn": "scikit-learn"}
+    for name, path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            roots = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom) and node.level == 0
+                else []
+            )
+            for root in (r.partition(".")[0] for r in roots):
+                if root and root != "kdlearn" and root not in sys.stdlib_module_names and root not in optional:
+                    assert known.get(root, root) in declared, f"{name} imports {root}, which is not declared"
+
+
+def test_environment_yml_says_the_same_as_pyproject():
+    """Every base, notebook and test dependency, with the same bound, and a reason beside each line."""
+    lines = [line for line in (ROOT / "environment.yml").read_text().splitlines() if line.strip().startswith("- ")]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = dict(requirement(t) for t in [*PROJECT["project"]["dependencies"], *extras["notebooks"], *extras["test"]])
+    found = {}
+    for line in lines:
+        entry, _, reason = line.strip()[2:].partition("#")
+        if entry.strip() in ("conda-forge", "pip", "pip:", "-e ."):
+            continue
+        assert reason.strip(), f"no reason beside {entry.strip()}"
+        name, bound = requirement(entry.strip().strip('"'))
+        found[{"matplotlib-base": "matplotlib"}.get(name, name)] = bound.strip()
+    assert found.pop("python") == PROJECT["project"]["requires-python"]
+    assert found == wanted
+
+
+def test_the_tree_names_no_machine():
+    here = re.compile(r"(?<![\w.])/(?:home|root|Users|work|opt)/\w")
+    for folder in ("kdlearn", "docs", "notebooks", "tests", ".ci"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in {".py", ".md", ".ipynb", ".toml", ".yml"} and ".ipynb_checkpoints" not in path.parts:
+                assert not here.search(path.read_text()), path

@@ -1,0 +1,313 @@
+"""fit and train_step: reproducible, cached teachers, hooks, early stopping, faults, bad input."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import kdlearn as kd
+
+OBJECTIVE = 0.3 * kd.CrossEntropy() + 0.7 * kd.SoftTargets(T=4)
+
+
+def data(n=50, seed=0, **columns):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 5)).astype(np.float32)
+    return kd.Data({"x": x, "y": (x @ rng.normal(size=(5, 3))).argmax(axis=1), **columns})
+
+
+def teacher(**options):
+    return kd.MLP(5, 12, 3, seed=9, **options)
+
+
+def student(**options):
+    return kd.MLP(5, 8, 3, seed=1, **options)
+
+
+def trained(net=None, objective=OBJECTIVE, rows=None, teachers=None, **settings):
+    net = student() if net is None else net
+    rows = data() if rows is None else rows
+    settings = {"epochs": 3, "batch_size": 16, "optimizer": kd.Adam(1e-2)} | settings
+    history = kd.fit(net, objective, rows, teachers=teacher() if teachers is None else teachers, **settings)
+    return net, history
+
+
+def test_same_seed_same_bits_other_seed_other_bits():
+    a, b, c = (trained(student(dropout=0.3), seed=s)[0].theta for s in (4, 4, 5))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_the_global_generator_is_left_alone():
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    trained(student(dropout=0.3))
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_cached_soft_labels_equal_a_live_teacher_even_one_with_dropout():
+    """Rows are keyed, so shuffling cannot misalign them; and a live teacher runs without dropout."""
+    master = teacher(dropout=(0.5, 0.5))
+    live, _ = trained(teachers=master)
+    cached, _ = trained(rows=data().with_soft_labels(master), teachers={})
+    np.testing.assert_allclose(cached.theta, live.theta, rtol=1e-4, atol=1e-6)
+
+
+def test_same_run_on_every_backend(backend):
+    rows, master = data(), teacher()
+    expected, history = trained(student(dropout=0.2), rows=rows, teachers=master, validation=rows, schedule=kd.cosine)
+    got, there = trained(
+        student(dropout=0.2).to(backend.device),
+        rows=rows.to(backend.device),
+        teachers=master.to(backend.device),
+        validation=rows.to(backend.device),
+        schedule=kd.cosine,
+    )
+    tolerance = {"rtol": 1e-4, "atol": 1e-6} if backend.name == "cupy" else {"rtol": 0, "atol": 0}
+    np.testing.assert_allclose(kd.to_numpy(got.theta), expected.theta, **tolerance)
+    assert there["loss"] == pytest.approx(history["loss"], rel=1e-4)
+    assert there["accuracy", "validation"] == pytest.approx(history["accuracy", "validation"], abs=0.05)
+
+
+def test_an_epoch_reads_the_device_a_fixed_number_of_times(standin):
+    """Host copies do not grow with the number of steps."""
+    counts = []
+    for batch_size in (25, 5):
+        rows = data().to("cuda")
+        net = student().to("cuda")
+        standin.syncs = standin.host_copies = 0
+        trained(net, rows=rows, teachers=teacher().to("cuda"), batch_size=batch_size)
+        counts.append((standin.syncs, standin.host_copies))
+    assert counts[0] == counts[1]
+
+
+def test_history_holds_every_term_on_train_and_validation():
+    rows = data()
+    net, history = trained(validation=rows, epochs=4)
+    assert len(history) == 4 and history.records[-1]["epoch"] == 4
+    for part in ("train", "validation"):
+        assert len(history["cross_entropy", part]) == len(history["soft_targets", part]) == 4
+        mixed = 0.3 * history["cross_entropy", part][-1] + 0.7 * history["soft_targets", part][-1]
+        assert history["loss", part][-1] == pytest.approx(mixed, rel=1e-5)
+    assert history["accuracy", "validation"][-1] == kd.metrics.accuracy(net.logits(rows.x), rows.y)
+    with pytest.raises(KeyError, match="is not in the train values: loss, cross_entropy"):
+        history["entropy"]
+
+
+def test_a_training_value_is_the_mean_over_rows_not_batches():
+    """At learning rate ~0 the epoch's mean must equal an evaluation, with a last batch of 2 rows."""
+    rows = data(50)
+    _, history = trained(rows=rows, validation=rows, optimizer=kd.SGD(1e-12), epochs=1)
+    assert history["loss"][0] == pytest.approx(history["loss", "validation"][0], rel=1e-5)
+
+
+def test_learning_learns():
+    _, history = trained(epochs=60, objective=kd.CrossEntropy(), teachers={}, validation=data())
+    assert history["accuracy", "validation"][-1] > 0.95
+
+
+def test_schedule_and_progress():
+    seen = []
+    objective = kd.CrossEntropy() * (lambda progress: seen.append(progress) or 1.0)
+    _, history = trained(objective=objective, teachers={}, schedule=kd.cosine, epochs=2, batch_size=25)
+    assert seen == [0, 0.25, 0.5, 0.75]
+    assert history.records[0]["rate"] == pytest.approx(1e-2 * kd.cosine(0.25))
+
+
+def test_hooks_and_stopping():
+    class Count:
+        steps = epochs = fits = 0
+
+        def after_step(self, run):
+            self.steps += 1
+
+        def after_epoch(self, run):
+            self.epochs += 1
+            run.stop = run.epoch == 2
+
+        def after_fit(self, run):
+            self.fits += 1
+
+    count, seen = Count(), []
+    trained(hooks=[count, lambda run: seen.append(len(run.history))], epochs=5, batch_size=25)
+    assert (count.steps, count.epochs, count.fits) == (4, 2, 1)
+    assert seen == [1, 2]
+
+
+def test_early_stopping_restores_the_best_epoch():
+    rows = data(n=20)
+    noisy = kd.Data({"x": data(40, seed=1).x, "y": np.random.default_rng(0).integers(0, 3, 40)})
+    stopper = kd.EarlyStopping("loss", patience=3)
+    net, history = trained(
+        objective=kd.CrossEntropy(), rows=noisy, teachers={}, validation=rows, hooks=[stopper], epochs=200,
+        optimizer=kd.Adam(0.05),
+    )  # fmt: skip
+    values = history["loss", "validation"]
+    assert len(history) < 200 and len(values) - 1 - int(np.argmin(values)) == 3
+    again = kd.evaluate(net, kd.CrossEntropy(), rows)
+    assert again["loss"] == pytest.approx(min(values), rel=1e-5)
+    with pytest.raises(ValueError, match="validation"):
+        trained(hooks=[kd.EarlyStopping()])
+
+
+def test_data_may_be_a_function_of_the_epoch():
+    seen = []
+
+    def jittered(epoch, rng):
+        seen.append(epoch)
+        rows = data()
+        return rows.with_columns({"x": rows.x + 0.1 * rng.standard_normal(rows.x.shape).astype(np.float32)})
+
+    trained(rows=jittered)
+    assert seen == [0, 1, 2]
+
+
+def test_own_views_and_two_students():
+    rows = data(**{"b.x": data(seed=4).x})
+    peers = {"a": student(), "b": kd.MLP(5, 6, 3, seed=2)}
+    objective = (
+        kd.CrossEntropy("a.logits")
+        + kd.CrossEntropy("b.logits")
+        + kd.SoftTargets(1, "a.logits", "b.logits")
+        + kd.SoftTargets(1, "b.logits", "a.logits")
+    )
+    before = [net.theta.copy() for net in peers.values()]
+    _, history = trained(peers, objective, rows, {}, validation=rows)
+    assert all(not np.array_equal(net.theta, old) for net, old in zip(peers.values(), before))
+    assert set(history.records[0]["validation"]) >= {"a.accuracy", "b.accuracy"}
+
+
+def test_divergence_is_found_and_undone():
+    net = student()
+    with pytest.raises(kd.DivergenceError, match=r"epoch 1, batch \d+; .* below 1e\+10"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trained(net, optimizer=kd.SGD(1e10), epochs=30)
+    np.testing.assert_array_equal(net.theta, student().theta)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, MemoryError])
+def test_a_fault_leaves_the_last_complete_epoch(fault):
+    class Trip:
+        def after_step(self, run):
+            if run.epoch == 3:
+                raise fault
+
+    two, _ = trained(epochs=2)
+    net = student()
+    with pytest.raises(fault) as caught:
+        trained(net, hooks=[Trip()], epochs=5)
+    np.testing.assert_array_equal(net.theta, two.theta)
+    assert len(caught.value.history) == 2
+
+
+def test_valid_data_raises_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained(student(dropout=0.3, layer_norm=True, activation=kd.GELU), validation=data())
+
+
+def test_input_is_not_modified_and_may_be_read_only():
+    rows = data().with_soft_labels(teacher())
+    for a in rows.columns.values():
+        a.setflags(write=False)
+    trained(rows=rows, teachers={})
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: a[::-1].copy()[::-1]])
+def test_memory_layout_does_not_matter(layout):
+    rows = data()
+    a, _ = trained(rows=rows)
+    b, _ = trained(rows=rows.with_columns({"x": layout(rows.x)}))
+    np.testing.assert_array_equal(a.theta, b.theta)
+
+
+def changed(name, change):
+    rows = data().with_soft_labels(teacher())
+    column = rows[name].copy()
+    return rows.with_columns({name: change(column)})
+
+
+def put(value, *where):
+    def change(a):
+        a = a.copy()
+        a[where] = value
+        return a
+
+    return change
+
+
+BAD_DATA = {
+    "NaN in x": ("x", put(np.nan, 3, 1), ValueError, "'x' has values that are not finite"),
+    "inf in x": ("x", put(np.inf, 3, 1), ValueError, "'x' has values that are not finite"),
+    "x 1-D": ("x", lambda x: x[:, 0], ValueError, r"2-D .* x.reshape\(-1, 1\)"),
+    "x 3-D": ("x", lambda x: x[:, None], ValueError, "2-D"),
+    "no features": ("x", lambda x: x[:, :0], ValueError, "zero features"),
+    "other width": ("x", lambda x: x[:, :3], ValueError, "x has 3 features, the network takes 5"),
+    "complex": ("x", lambda x: x.astype(complex), ValueError, "real"),
+    "text": ("x", lambda x: np.full(x.shape, "a", object), ValueError, "numeric"),
+    "label too large": ("y", put(3, 0), ValueError, "0 … 2, the network's 3 outputs; got 3"),
+    "label negative": ("y", put(-1, 0), ValueError, "got -1"),
+    "labels continuous": ("y", lambda y: y + 0.5, ValueError, "integer class labels, got float64"),
+    "labels one-hot": ("y", lambda y: np.eye(3)[y], ValueError, "argmax"),
+    "NaN logits": ("teacher.logits", put(np.nan, 0, 0), ValueError, "NaN"),
+    "+inf logits": ("teacher.logits", put(np.inf, 0, 0), ValueError, r"\+inf"),
+    "all masked": ("teacher.logits", put(-np.inf, 0), ValueError, "only -inf"),
+    "logits of other width": ("teacher.logits", lambda z: z[:, :2], ValueError, "one shape"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_is_rejected_before_anything_changes(case):
+    name, change, error, message = BAD_DATA[case]
+    net = student()
+    with pytest.raises(error, match=message):
+        trained(net, rows=changed(name, change), teachers={})
+    np.testing.assert_array_equal(net.theta, student().theta)
+
+
+def test_sparse_x_says_make_it_dense():
+    import scipy.sparse
+
+    rows = data()
+    with pytest.raises(TypeError, match="toarray"):
+        trained(rows=kd.Data({"x": scipy.sparse.csr_matrix(rows.x), "y": rows.y}), teachers={})
+
+
+def test_object_numbers_bools_and_integers_are_cast():
+    for cast in (lambda x: x.astype(object), lambda x: x > 0, lambda x: (9 * x).astype(np.int8)):
+        trained(rows=changed("x", cast), teachers={})
+
+
+def test_masked_teacher_classes_are_fine():
+    _, history = trained(rows=changed("teacher.logits", put(-np.inf, slice(None), 1)), teachers={})
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    "settings, error, message",
+    [
+        ({"epochs": 0}, ValueError, "epochs must be at least 1"),
+        ({"epochs": 2.5}, TypeError, "epochs must be an integer"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"batch_size": -1}, ValueError, "batch_size"),
+        ({"batch_size": True}, TypeError, "batch_size"),
+        ({"teachers": {"student": teacher()}}, ValueError, "either a student or a teacher"),
+        ({"rows": data().take(slice(0, 0))}, ValueError, "zero rows"),
+        ({"rows": data().with_soft_labels(teacher())}, ValueError, "the name of a site of the live network"),
+    ],
+)
+def test_bad_settings(settings, error, message):
+    with pytest.raises(error, match=message):
+        trained(**settings)
+
+
+def test_a_batch_larger_than_the_data_is_one_batch():
+    _, history = trained(batch_size=10_000)
+    assert len(history) == 3
+
+
+def test_arrays_of_two_backends_are_not_mixed(standin):
+    with pytest.raises(TypeError, match="mixed"):
+        trained(student().to("cuda"), rows=data(), teachers=teacher().to("cuda"))
