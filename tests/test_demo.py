@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kdlearn as kd
 from kdlearn import cli, demo
+
+README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def test_smoothed_labels_have_the_teachers_entropy():
@@ -27,12 +31,27 @@ def test_permuted_logits_keep_the_confidence_and_lose_the_rest(rng):
     assert (mixed != z).mean() > 0.7
 
 
-def test_the_student_learns_more_from_the_teacher():
-    """Four seeds: the effect is about +7 points with an interval of one; half of it must be there."""
-    result = demo.study(4, progress=False)
-    assert result.difference(demo.soft(8), "accuracy").low > 3
-    assert result.difference(demo.soft(8), "accuracy", baseline=demo.CONTROLS[0]).mean > 2
-    assert 95 < result.mean("teacher", "accuracy").mean < 99
+@pytest.fixture(scope="module")
+def result():
+    return demo.study(20, progress=False)
+
+
+def test_the_student_learns_more_from_the_teacher(result):
+    """Margins are half the measured effects, so that another BLAS or another seed base passes."""
+    assert 96 < result.mean("teacher", "accuracy").mean < 99
+    assert result.difference(demo.soft(8), "accuracy").low > 4
+    assert result.difference(demo.soft(20), "accuracy").low > 4
+    assert abs(result.difference(demo.soft(1), "accuracy").mean) < 2.5
+    for control in demo.CONTROLS:
+        assert result.difference(demo.soft(demo.CONTROL_T), "accuracy", baseline=control).low > 1.5
+
+
+def test_the_readme_shows_what_is_measured(result):
+    """Within a point: the last digit may differ with another BLAS."""
+    rows = dict(re.findall(r"^(\S.*?) {2,}(\d+\.\d)% ", README.read_text(), re.M))
+    assert list(rows) == ["teacher", *demo.METHODS]
+    for method, shown in rows.items():
+        assert float(shown) == pytest.approx(result.mean(method, "accuracy").mean, abs=1.0)
 
 
 def test_command_line(tmp_path, capsys):

@@ -65,7 +65,7 @@ def unit_rows_backward(unit: Array, inverse: Array, dunit: Array) -> Array:
     r"""Vector-Jacobian product of `unit_rows` `[feature.2]`.
 
     .. math:: \frac{\partial L}{\partial x} = \frac{1}{\|x\|}
-              \Big(\frac{\partial L}{\partial \hat x} - \hat x\,\big(\hat x\cdot\frac{\partial L}{\partial \hat x}\big)\Big)
+              \big(d - \hat x\,(\hat x\cdot d)\big),\quad d = \frac{\partial L}{\partial \hat x}
 
     What is left is orthogonal to x: a loss of unit rows can turn a row, never lengthen it.
 
@@ -98,13 +98,12 @@ def cosine_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""One minus the cosine of the angle between the rows `[feature.4]`.
 
     .. math:: L = \frac1N\sum_n (1 - \hat h_{s,n}\cdot\hat h_{t,n}), \qquad
-              \frac{\partial L}{\partial \hat h_s} = \frac1N(\hat h_s - \hat h_t)
-              \text{ and then } [\text{feature.2}]
+              \frac{\partial L}{\partial h_s} = \frac{(\hat h_s\cdot\hat h_t)\,\hat h_s - \hat h_t}{N\,\|h_s\|}
 
     Computed as half the squared distance of the unit rows, which keeps its digits where they
     nearly agree and is never negative. The cosine with a zero row is zero.
 
-    Shapes: both (N, D). Source: Sanh et al. 2019, section 3, for hidden states.
+    Shapes: both (N, D). Source: Sanh et al. 2019, section 2, for the hidden states of DistilBERT.
     """
     check_features(h_s, h_t)
     u_s, inverse_s = unit_rows(h_s)
@@ -126,7 +125,7 @@ def attention_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
 
     The paper's map runs over the places of an image, summed over channels; a dense layer has no
     places, so its map runs over the units. Shapes: both (N, D).
-    Source: Zagoruyko and Komodakis 2017, equation 2 with p = 2, squared.
+    Source: Zagoruyko and Komodakis 2017, equation 2, its norm squared.
     """
     check_features(h_s, h_t)
     u_s, inverse = unit_rows(h_s * h_s)
@@ -151,7 +150,7 @@ def activation_boundary(s: Array, t: Array, margin: float = 1.0) -> tuple[Array,
     s, t : (N, D) pre-activations (the taps `a1`, `a2`, …) of student and teacher.
     margin : m, the distance from zero at which a unit is left alone.
 
-    Source: Heo et al. 2019 (activation boundaries), equation 5.
+    Source: Heo et al. 2019 (activation boundaries), the hinge in place of the step.
     """
     check_features(s, t)
     xp = array_module(s, t)
@@ -172,7 +171,7 @@ def neuron_selectivity(h_s: Array, h_t: Array) -> tuple[Array, Array]:
               \frac{\partial L}{\partial\hat S} = \frac4D M\hat S
 
     Shapes: (N, D) and (N, E); the widths may differ. Memory N². A neuron that never responds is
-    zero. Source: Huang and Wang 2017, section 3.3, polynomial kernel with d = 2 and c = 0.
+    zero. Source: Huang and Wang 2017, polynomial kernel with d = 2 and c = 0.
     """
     check_features(h_s, h_t, same_width=False)
     columns_s, inverse = unit_rows(h_s.T)
@@ -184,7 +183,7 @@ def neuron_selectivity(h_s: Array, h_t: Array) -> tuple[Array, Array]:
 
 @loss_in_float32
 def info_nce(h_s: Array, h_t: Array, tau: float = 0.1) -> tuple[Array, Array]:
-    r"""Which of the teacher's rows belongs to this row of the student? `[feature.8]`
+    r"""Each row of the student must find its own row among the teacher's `[feature.8]`.
 
     .. math:: L = -\frac1N\sum_n \log P_{nn},\quad
               P = \mathrm{softmax}\Big(\frac{\hat h_s\hat h_t^\top}{\tau}\Big), \qquad
@@ -276,7 +275,7 @@ def variational_information(
     h_t : (N, E) the teacher's features; held.
     floor : epsilon, least variance; without it a unit that is always zero would be worth -inf.
 
-    Source: Ahn et al. 2019, equations 5 and 6.
+    Source: Ahn et al. 2019, with the mean that `net` makes of a student's layer.
     """
     check_features(mu, h_t)
     if rho.shape != mu.shape[1:]:
@@ -313,7 +312,7 @@ class FreeVector(Network):
         """`({"logits": (width,)}, [])`."""
         return {"logits": self.theta}, []
 
-    def backward(  # type: ignore[override]
+    def backward(
         self, caches: list[Any], gradients: Mapping[str, Array], accumulate: bool = False, need_dx: bool = False
     ) -> tuple[()]:
         """Write (or add) the gradient; there is no input to pass one on to."""
@@ -341,9 +340,9 @@ def fitnets(net: Network, student_site: str, teacher_site: str) -> Through:
 def vid(net: Network, student_site: str, teacher_site: str) -> Through:
     """`variational_information` with the mean from `net` and a learned variance for each of its outputs.
 
-    The variances start at 1, where the loss is that of `fitnets`. Sites and `net` as there.
+    The variances start at 1, where the gradient is that of `fitnets`. Sites and `net` as there.
     """
-    width, one = len(net.layers[-1].b), math.log(math.expm1(1.0))  # type: ignore[attr-defined]
+    width, one = net.layers[-1].shapes["b"][0], math.log(math.expm1(1.0))
     variances = FreeVector(width, start=one, dtype=net.theta.dtype).to(device_of(net.theta))
     mean = f"{student_site}>{teacher_site}"
     term = Term(variational_information, (mean, mean + ":variance"), (teacher_site,))
