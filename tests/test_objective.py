@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recipes import RECIPES, K, N, batch, net, student, teacher
+from recipes import K, N, all_recipes, batch, net, student, teacher
 
 import kdlearn as kd
 from kdlearn.step import run_networks
 
-SEEDS = {"dropout_and_layer_norm": 5}
+RECIPES = all_recipes()
+SEEDS = {"dropout_and_layer_norm": 5}  # recipes that are checked with their dropout on
 
 
 @pytest.mark.parametrize("name", RECIPES)
