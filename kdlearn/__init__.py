@@ -11,6 +11,7 @@ The public names, nothing else. Modules: `kd.data`, `kd.metrics`, `kd.plots`, `k
 
 from kdlearn import data, distill, gradcheck, metrics, plots, study
 from kdlearn.backend import BackendUnavailable, array_module, to_device, to_numpy
+from kdlearn.checkpoint import CheckpointError, load, save
 from kdlearn.data import Data, DataUnavailable, Splits, soft_labels
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, logit_matching, soft_targets
 from kdlearn.nn.functional import log_softmax, log_softmax_backward, one_hot, softmax, softmax_backward
@@ -29,6 +30,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BackendUnavailable",
+    "CheckpointError",
     "CrossEntropy",
     "Data",
     "DataUnavailable",
@@ -60,12 +62,14 @@ __all__ = [
     "evaluate",
     "fit",
     "gradcheck",
+    "load",
     "log_softmax",
     "log_softmax_backward",
     "logit_matching",
     "metrics",
     "one_hot",
     "plots",
+    "save",
     "soft_labels",
     "soft_targets",
     "softmax",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kdlearn.backend import Array
@@ -53,8 +54,10 @@ class Run:
     ):
         self.students, self.teachers = students, teachers
         self.objective, self.optimizer = objective, optimizer
+        self.hooks: Sequence[Any] = ()
         self.history = History()
         self.data: Data | None = None
+        self.given: Data | None = None  # the data as it was before any hook rewrote a column
         self.epoch = 0
         self.stop = False
 
@@ -62,6 +65,13 @@ class Run:
     def trained(self) -> list[Network]:
         """Students and adaptors, each once."""
         return list({id(n): n for n in (*self.students.values(), *self.objective.nets)}.values())
+
+    def rewritten(self) -> dict[str, Array]:
+        """Columns that are no longer those `fit` was given."""
+        if self.data is None or self.given is None:
+            return {}
+        given = self.given.columns
+        return {name: a for name, a in self.data.columns.items() if a is not given.get(name)}
 
 
 class EarlyStopping:
@@ -89,6 +99,17 @@ class EarlyStopping:
             self.best, self.best_epoch = value, run.epoch
             self.weights = [net.theta.copy() for net in run.trained]
         run.stop = run.stop or run.epoch - self.best_epoch >= self.patience
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What a checkpoint must hold: `(plain values, arrays)`."""
+        best = None if self.best == float("inf") else self.best
+        return {"best": best, "best_epoch": self.best_epoch}, {str(i): a for i, a in enumerate(self.weights)}
+
+    def restore(self, values: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Take back what `state` gave."""
+        self.best = float("inf") if values["best"] is None else values["best"]
+        self.best_epoch = values["best_epoch"]
+        self.weights = [arrays[str(i)] for i in range(len(arrays))]
 
     def after_fit(self, run: Run) -> None:
         """Restore the best weights."""

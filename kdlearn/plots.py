@@ -199,3 +199,19 @@ def curves(
     if len(lines) > 1:
         ax.legend(frameon=False, fontsize=8)
     return _plain(ax)
+
+
+def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: str = "") -> Any:
+    """What the first units look for: columns of W (D, H), each as a square image, zero white."""
+    ax, a = _axes(ax), to_numpy(W)
+    side, count = round(a.shape[0] ** 0.5), min(count, a.shape[1])
+    rows = -(-count // columns)
+    sheet = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), np.nan)
+    for i in range(count):
+        top, left = i // columns * (side + 1), i % columns * (side + 1)
+        sheet[top : top + side, left : left + side] = a[:, i].reshape(side, side)
+    limit = float(np.abs(a[:, :count]).max()) or 1.0
+    ax.imshow(sheet, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.set(title=title, xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return ax

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.checkpoint import load_run, save_run
 from kdlearn.data import Data, check_data
 from kdlearn.history import DivergenceError, EarlyStopping, History, Run
 from kdlearn.nn.network import Network
@@ -34,6 +36,8 @@ def fit(
     hooks: Sequence[Any] = (),
     progress: bool | None = None,
     step: Callable[..., dict[str, Array]] = train_step,
+    checkpoint: str | os.PathLike | None = None,
+    resume: bool = False,
 ) -> History:
     """Train students on data until the epochs are over.
 
@@ -54,6 +58,9 @@ def fit(
         `after_epoch`, `after_fit`; see `Run`.
     progress : show a bar; by default only on a terminal.
     step : the training step; `train_step` unless an algorithm updates its networks otherwise.
+    checkpoint : a file that is rewritten, atomically, after each epoch.
+    resume : continue from `checkpoint` where it exists, bit for bit as if never stopped. Students,
+        objective, data and settings must be made as they were the first time.
 
     Returns
     -------
@@ -76,12 +83,20 @@ def fit(
     order = np.random.default_rng(streams[0])
     dice = {name: np.random.default_rng(s) for name, s in zip(students, streams[1:])}
     run = Run(students, teachers, objective, optimizer)
+    run.hooks = hooks
     if isinstance(data, Data):
-        run.data = _check_columns(data, run)
+        run.data = run.given = _check_columns(data, run)
     if validation is not None:
         validation = _check_columns(validation, run)
 
-    for epoch in _bar(epochs, progress):
+    generators = {"order": order, **{f"dropout {name}": rng for name, rng in dice.items()}}
+    settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    if checkpoint is not None and resume and os.path.exists(checkpoint):
+        load_run(checkpoint, run, generators, settings)
+
+    for epoch in _bar(run.epoch, epochs, progress):
+        if run.stop:
+            break
         run.epoch = epoch + 1
         start = [net.theta.copy() for net in run.trained]
         try:
@@ -97,8 +112,8 @@ def fit(
             raise
         run.history.records.append(record)
         _call(hooks, "after_epoch", run)
-        if run.stop:
-            break
+        if checkpoint is not None:
+            save_run(checkpoint, run, generators, settings)
     _call(hooks, "after_fit", run)
     return run.history
 
@@ -216,10 +231,13 @@ def _call(hooks: Sequence[Any], moment: str, run: Run) -> None:
             hook(run)
 
 
-def _bar(epochs: int, progress: bool | None) -> Iterable[int]:
+def _bar(start: int, epochs: int, progress: bool | None) -> Iterable[int]:
     if progress is False:
-        return range(epochs)
+        return range(start, epochs)
     from tqdm import tqdm
 
     # disable=None: a bar on a terminal, silence in a pipe or a notebook
-    return tqdm(range(epochs), desc="fit", unit="epoch", leave=False, disable=None if progress is None else False)
+    hidden = None if progress is None else False
+    return tqdm(
+        range(start, epochs), initial=start, total=epochs, desc="fit", unit="epoch", leave=False, disable=hidden
+    )

@@ -27,6 +27,7 @@ LEVELS = [
     {"distill.divergence", "distill.logits", "distill.targets", "distill.feature"},
     {"distill.relation"},
     {"step", "history"},
+    {"checkpoint"},
     {"training"},
     {"gradcheck", "plots"},
     {"study"},

@@ -52,8 +52,12 @@ class Layer:
         """
         raise NotImplementedError
 
+    def settings(self) -> dict[str, Any]:
+        """Arguments that make a layer of this shape again; the parameters' values are not among them."""
+        return {}
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        return f"{type(self).__name__}({', '.join(str(v) for v in self.settings().values())})"
 
 
 class Linear(Layer):
@@ -110,8 +114,8 @@ class Linear(Layer):
             dy.sum(axis=0, out=self.db)
         return dy @ self.W.T if need_dx else None
 
-    def __repr__(self) -> str:
-        return f"Linear({self.W.shape[0]}, {self.W.shape[1]})"
+    def settings(self) -> dict[str, Any]:
+        return {"n_in": self.shapes["W"][0], "n_out": self.shapes["W"][1]}
 
 
 class ReLU(Layer):
@@ -212,8 +216,8 @@ class LayerNorm(Layer):
         d = self.g * dy
         return scale * (d - d.mean(axis=1, keepdims=True) - x_hat * (d * x_hat).mean(axis=1, keepdims=True))
 
-    def __repr__(self) -> str:
-        return f"LayerNorm({self.g.shape[0]})"
+    def settings(self) -> dict[str, Any]:
+        return {"width": self.shapes["g"][0], "eps": self.eps}
 
 
 class Dropout(Layer):
@@ -244,5 +248,5 @@ class Dropout(Layer):
     def backward(self, dy: Array, cache: Array | None, accumulate: bool = False, need_dx: bool = True) -> Array:
         return dy if cache is None else dy * cache
 
-    def __repr__(self) -> str:
-        return f"Dropout({self.rate})"
+    def settings(self) -> dict[str, Any]:
+        return {"rate": self.rate}

@@ -1,0 +1,330 @@
+"""Saving and resuming: whole or not at all, and bit for bit as if never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kdlearn as kd
+from kdlearn import checkpoint
+
+
+def network():
+    net = kd.MLP(4, 6, 5, 3, dropout=0.2, layer_norm=True, activation=kd.Tanh, seed=3)
+    net.freeze(2)
+    return net
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.npz"
+
+
+def test_a_network_comes_back_whole(path, rng):
+    net = network()
+    kd.save(path, net)
+    back = kd.load(path)
+    x = rng.normal(size=(5, 4)).astype(np.float32)
+    assert isinstance(back, kd.MLP) and back.sizes == net.sizes and back.slices == net.slices
+    np.testing.assert_array_equal(back.theta, net.theta)
+    np.testing.assert_array_equal(back.predict_proba(x), net.predict_proba(x))
+    dice = np.random.default_rng(0), np.random.default_rng(0)
+    np.testing.assert_array_equal(back.forward(x, dice[0])[0]["logits"], net.forward(x, dice[1])[0]["logits"])
+    kd.fit(back, kd.CrossEntropy(), kd.Data({"x": x, "y": np.arange(5) % 3}), epochs=1, progress=False)
+    assert not np.array_equal(back.theta, net.theta)
+
+
+def test_weights_saved_on_a_device_load_on_the_host(path, standin):
+    kd.save(path, network().to("cuda"))
+    np.testing.assert_array_equal(kd.load(path).theta, network().theta)
+    assert type(kd.load(path, "cuda").theta).__module__ == "cupy"
+
+
+@pytest.mark.parametrize("layout", [np.transpose, lambda a: a[::-1], np.asfortranarray, lambda a: a.astype(np.float16)])
+def test_any_array_round_trips(path, layout):
+    a = layout(np.arange(12.0).reshape(3, 4))
+    checkpoint.write(path, {"a": a, "empty": np.zeros((0, 3)), "scalar": np.array(2)}, {"k": [1, "ü"]})
+    arrays, config = checkpoint.read(path)
+    np.testing.assert_array_equal(arrays["a"], a)
+    assert arrays["a"].dtype == a.dtype and arrays["empty"].shape == (0, 3) and config == {"k": [1, "ü"]}
+
+
+def damaged(change):
+    def make(path):
+        kd.save(path, network())
+        path.write_bytes(change(path.read_bytes()))
+
+    return make
+
+
+def flip(data):
+    i = len(data) // 2
+    return data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :]
+
+
+def rezipped(**members):
+    def make(path):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in members.items():
+                archive.writestr(name.replace("__", "/"), data)
+
+    return make
+
+
+def npy(a):
+    import io
+
+    out = io.BytesIO()
+    np.save(out, a, allow_pickle=True)
+    return out.getvalue()
+
+
+def huge():
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
+    header += b" " * (64 - (len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+def other_version(path):
+    meta = {"format_version": 99, "sha256": "", "config": "{}"}
+    np.savez(path, kdlearn=np.frombuffer(json.dumps(meta).encode(), np.uint8))
+
+
+BROKEN = {
+    "empty": (damaged(lambda d: b""), "not a whole checkpoint"),
+    "truncated": (damaged(lambda d: d[: len(d) // 2]), "not a whole checkpoint"),
+    "a bit flipped": (damaged(flip), "not a whole checkpoint|damaged"),
+    "not a zip": (lambda p: p.write_bytes(b"hello"), "not a whole checkpoint"),
+    "a folder": (lambda p: p.mkdir(), "not a whole checkpoint"),
+    "no kdlearn entry": (lambda p: np.savez(p, a=np.zeros(2)), "not a whole checkpoint"),
+    "a pickle inside": (rezipped(**{"a.npy": npy(np.array([Bomb()], object))}), "nothing was executed"),
+    "a trillion elements": (rezipped(**{"a.npy": huge()}), "claims 8000000000000 bytes"),
+    "a path that climbs out": (rezipped(**{"..__evil.npy": npy(np.zeros(2))}), "unexpected entry"),
+    "another format version": (other_version, "format version 99, this kdlearn reads version 1"),
+    "compressed": (lambda p: np.savez_compressed(p, a=np.zeros(9)), "compressed"),
+    "other contents": (lambda p: checkpoint.write(p, {"b": np.zeros(2)}, {}), "lacks theta and has also b"),
+    "no network": (lambda p: checkpoint.write(p, {"theta": np.zeros(2)}, {}), "does not describe a network"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_files_are_refused(case, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make, message = BROKEN[case]
+    make(path)
+    with pytest.raises(kd.CheckpointError, match=message):
+        kd.load(path)
+    assert not (tmp_path / "exploded").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.npz"]
+
+
+def test_wrong_shapes_are_named(path):
+    kd.save(path, network())
+    arrays, config = checkpoint.read(path)
+    checkpoint.write(path, {"theta": arrays["theta"][:-1]}, config)
+    with pytest.raises(kd.CheckpointError, match=r"theta has shape \(\d+,\), expected \(\d+,\)"):
+        kd.load(path)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_mutated_files_never_load_as_something_else(tmp_path, data):
+    path = tmp_path / "fuzz.npz"
+    checkpoint.write(path, {"a": np.arange(6.0)}, {"n": 1})
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw))
+    try:
+        arrays, config = checkpoint.read(path)
+    except kd.CheckpointError:
+        return
+    np.testing.assert_array_equal(arrays["a"], np.arange(6.0))
+    assert config == {"n": 1}
+
+
+def test_a_missing_file_is_just_missing(path):
+    with pytest.raises(FileNotFoundError):
+        kd.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
+    kd.save(path, network())
+    before = path.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        kd.save(path, kd.MLP(2, 2))
+    assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
+    with pytest.raises(OSError):
+        kd.save(path.parent / "absent" / "net.npz", network())
+
+
+def test_what_cannot_be_saved_says_so(path):
+    class Own(kd.ReLU):
+        pass
+
+    with pytest.raises(TypeError, match="Own is not a layer of kdlearn"):
+        kd.save(path, kd.MLP(2, 3, 2, activation=Own))
+    with pytest.raises(TypeError, match="Python objects"):
+        checkpoint.write(path, {"a": np.array([{}], object)}, {})
+    with pytest.raises(ValueError, match="array name"):
+        checkpoint.write(path, {"a/b": np.zeros(1)}, {})
+
+
+WRITER = """
+import sys, numpy as np
+from kdlearn import checkpoint
+i = int(sys.argv[2])
+print("ready", flush=True)
+while True:
+    checkpoint.write(sys.argv[1], {"a": np.full(200_000, i, np.float32)}, {"i": i})
+    i += 1
+"""
+
+
+def test_killed_while_saving_leaves_a_whole_checkpoint(path):
+    """A process that saves in a loop is killed 25 times; the file is whole every time."""
+    for i in range(25):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(1000 * i)], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(0.02 + 0.004 * i)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if path.exists():
+            arrays, config = checkpoint.read(path)
+            assert (arrays["a"] == config["i"]).all()
+    assert path.exists()
+
+
+def test_two_writers_never_mix(path):
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(10**6 * k)], stdout=subprocess.PIPE)
+        for k in (1, 2)
+    ]
+    for process in writers:
+        process.stdout.readline()
+    try:
+        seen, until = set(), time.monotonic() + 30
+        while len(seen) < 20 and time.monotonic() < until:
+            if path.exists():
+                arrays, config = checkpoint.read(path)
+                assert (arrays["a"] == config["i"]).all()
+                seen.add(config["i"])
+        assert len(seen) == 20
+    finally:
+        for process in writers:
+            process.kill()
+            process.wait()
+
+
+# ------------------------------------------------------------------ resuming
+
+
+def rows():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)).astype(np.float32)
+    return kd.Data({"x": x, "y": (x @ rng.normal(size=(5, 3))).argmax(axis=1), "note": np.zeros(60)})
+
+
+class Rewrite:
+    """A hook that rewrites a column, as PS-KD does."""
+
+    def after_epoch(self, run):
+        run.data = run.data.with_columns({"note": run.data["note"] + run.epoch})
+
+
+class Trip:
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def after_step(self, run):
+        if run.epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def train(path=None, hooks=(), **options):
+    student = kd.MLP(5, 8, 3, dropout=0.3, seed=1)
+    head = kd.MLP(8, 3, seed=4)
+    objective = kd.CrossEntropy() + 0.5 * kd.Through(head, "student.h1", "student.e", kd.CrossEntropy("student.e"))
+    objective = objective + 0.01 * kd.Term(
+        lambda z, note: (z.sum() * 0 + note.sum(), 0 * z), ("student.logits",), ("note",)
+    )
+    settings = {"epochs": 6, "batch_size": 16, "schedule": kd.cosine, "progress": False, "seed": 3} | options
+    hooks = [Rewrite(), kd.EarlyStopping(patience=20), *hooks]
+    history = kd.fit(
+        student, objective, rows(), optimizer=kd.Adam(1e-2), validation=rows(), hooks=hooks, checkpoint=path, **settings
+    )
+    return student.theta, head.theta, history
+
+
+@pytest.mark.parametrize("at", [1, 2, 4, 6])
+def test_a_resumed_run_equals_an_uninterrupted_one(at, path):
+    theta, head, history = train()
+    with pytest.raises(KeyboardInterrupt):
+        train(path, [Trip(at)])
+    resumed = train(path, resume=True)
+    np.testing.assert_array_equal(resumed[0], theta)
+    np.testing.assert_array_equal(resumed[1], head)
+    without_time = [[{k: v for k, v in r.items() if k != "seconds"} for r in h.records] for h in (history, resumed[2])]
+    assert without_time[0] == without_time[1]
+
+
+def test_resuming_a_finished_run_changes_nothing(path):
+    theta, _, _ = train(path)
+    again, _, history = train(path, resume=True)
+    np.testing.assert_array_equal(again, theta)
+    assert len(history) == 6
+
+
+def test_a_checkpoint_of_another_run_is_refused(path):
+    train(path)
+    with pytest.raises(kd.CheckpointError, match=r"is of a run with .*'seed': 3.*, this one has .*'seed': 4"):
+        train(path, resume=True, seed=4)
+
+
+def test_without_resume_the_file_is_begun_again(path):
+    train(path)
+    _, _, history = train(path)
+    assert len(history) == 6
+
+
+def test_a_killed_training_resumes(path, tmp_path):
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_checkpoint as t\n"
+        "import time\n"
+        "class Slow:\n"
+        "    def after_epoch(self, run): print(run.epoch, flush=True); time.sleep(0.2)\n"
+        "t.train(sys.argv[2], [Slow()])\n"
+    )
+    here = os.path.dirname(__file__)
+    process = subprocess.Popen([sys.executable, "-c", script, here, str(path)], stdout=subprocess.PIPE)
+    for _ in range(3):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+    np.testing.assert_array_equal(train(path, resume=True)[0], train()[0])
+
+
+def test_a_pickled_network_still_works_but_is_not_the_format():
+    net = network()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).theta, net.theta)
