@@ -216,11 +216,26 @@ def _check_columns(data: Data, run: Run) -> Data:
             )
     first = next(iter(run.students.values()))
     widths = {name: len(net.layers[-1].b) for name, net in run.students.items() if hasattr(net.layers[-1], "b")}
-    checked = check_data(data, first.theta.dtype, widths)
+    checked = check_data(data, first.theta.dtype, widths, _token_columns(data, run))
     for name, net in run.students.items():
         net._check_input(input_of(name, checked.columns))
         array_module(net.theta, input_of(name, checked.columns))  # one device, or a TypeError that says so
+    for name, net in run.teachers.items():
+        if net.takes_tokens:
+            net._check_input(input_of(name, checked.columns))
     return checked
+
+
+def _token_columns(data: Data, run: Run) -> set[str]:
+    networks = {**run.students, **run.teachers}
+    column = {name: f"{name}.x" if f"{name}.x" in data else "x" for name in networks}
+    tokens = {column[name] for name, net in networks.items() if net.takes_tokens}
+    for name, net in networks.items():
+        if column[name] in tokens and not net.takes_tokens:
+            raise ValueError(
+                f"column {column[name]!r} holds tokens for one network, numbers for {name!r}; give it {name + '.x'!r}"
+            )
+    return tokens
 
 
 def _call(hooks: Sequence[Any], moment: str, run: Run) -> None:

@@ -29,7 +29,7 @@ LEVELS = [
     {"step", "history"},
     {"checkpoint"},
     {"training"},
-    {"gradcheck", "plots"},
+    {"gradcheck", "plots", "estimators"},
     {"study"},
     {"demo"},
     {"cli"},
