@@ -7,7 +7,11 @@ claim rests on.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -92,39 +96,6 @@ class Comparison:
         return ax
 
 
-def compare(
-    run: Callable[[int], Mapping[str, Metrics]],
-    seeds: int | Iterable[int],
-    baseline: str | None = None,
-    jobs: int | None = None,
-    progress: bool | None = None,
-) -> Comparison:
-    """Run a study for each seed and pair its methods.
-
-    Parameters
-    ----------
-    run : `run(seed) -> {method: {metric: value}}`; everything random in it must follow the seed.
-    seeds : how many (0, 1, …) or which.
-    baseline : the method that the others are compared with; default the first.
-    jobs : worker processes; default one a core, or none at all where `run` cannot be sent to one.
-        The numbers do not depend on it: BLAS runs on one thread everywhere.
-    progress : as in `fit`.
-    """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not seeds:
-        raise ValueError("seeds must name at least one seed")
-    rows = _map(run, seeds, jobs, progress)
-    methods = list(rows[0])
-    results = {
-        method: {metric: np.array([row[method][metric] for row in rows]) for metric in rows[0][method]}
-        for method in methods
-    }
-    chosen = methods[0] if baseline is None else baseline
-    if chosen not in results:
-        raise ValueError(f"baseline {chosen!r} is not among the methods: {', '.join(methods)}")
-    return Comparison(results, chosen)
-
-
 def choose(comparison: Comparison, candidates: Mapping[str, Iterable[str]], metric: str) -> dict[str, str]:
     """For each method the candidate with the best mean of a (validation) metric.
 
@@ -136,26 +107,125 @@ def choose(comparison: Comparison, candidates: Mapping[str, Iterable[str]], metr
     }
 
 
-def _map(run: Callable, seeds: list[int], jobs: int | None, progress: bool | None) -> list[Any]:
-    from joblib import Parallel, cpu_count, delayed
+def compare(
+    run: Callable[[int], Mapping[str, Metrics]],
+    seeds: int | Iterable[int],
+    baseline: str | None = None,
+    jobs: int | None = None,
+    progress: bool | None = None,
+    store: str | os.PathLike | None = None,
+) -> Comparison:
+    """Run a study for each seed and pair its methods.
+
+    Parameters
+    ----------
+    run : `run(seed) -> {method: {metric: value}}`; everything random in it must follow the seed.
+    seeds : how many (0, 1, …) or which.
+    baseline : the method that the others are compared with; default the first.
+    jobs, progress, store : as in `sweep`.
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not seeds:
+        raise ValueError("seeds must name at least one seed")
+    rows = sweep(run, [{"seed": seed} for seed in seeds], jobs, progress, store)
+    methods = list(rows[0])
+    results = {
+        method: {metric: np.array([row[method][metric] for row in rows]) for metric in rows[0][method]}
+        for method in methods
+    }
+    chosen = methods[0] if baseline is None else baseline
+    if chosen not in results:
+        raise ValueError(f"baseline {chosen!r} is not among the methods: {', '.join(methods)}")
+    return Comparison(results, chosen)
+
+
+def sweep(
+    run: Callable[..., Any],
+    cells: Iterable[Mapping[str, Any]],
+    jobs: int | None = None,
+    progress: bool | None = None,
+    store: str | os.PathLike | None = None,
+) -> list[Any]:
+    """`run(**cell)` for each cell of a study, side by side, and never twice.
+
+    Parameters
+    ----------
+    run : a function whose result JSON can hold; everything random in it must follow the cell.
+    cells : configurations, each a mapping that JSON can hold (`sklearn.model_selection.ParameterGrid`
+        makes grids of them).
+    jobs : worker processes; default one a core, or what `joblib.parallel_config` says, which also
+        chooses another backend, e.g. "dask" for a cluster. The numbers do not depend on it: BLAS
+        runs on one thread everywhere.
+    progress : as in `fit`.
+    store : a file of JSON lines, one a finished cell, appended as they finish. Cells found there
+        are not run again, so a study that was killed goes on where it stopped.
+
+    Returns
+    -------
+    The results in the order of the cells.
+    """
+    from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+    from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
-    n = min(jobs or cpu_count(), len(seeds))
-    work = (delayed(_single_threaded)(run, seed) for seed in seeds)
-    results = Parallel(n_jobs=n, return_as="generator")(work) if n > 1 else (f(*a, **k) for f, a, k in work)
-    bar = tqdm(
-        results,
-        total=len(seeds),
-        desc="seeds",
-        unit="seed",
-        leave=False,
-        disable=None if progress is None else not progress,
-    )
-    return list(bar)
+    cells = [dict(cell) for cell in cells]
+    keys = [cell_key(run, cell) for cell in cells]
+    done = {} if store is None else _stored(store)
+    missing = list({key: cell for key, cell in zip(keys, cells) if key not in done}.items())
+    configured = effective_n_jobs() > 1
+    n = min(jobs or (effective_n_jobs() if configured else cpu_count()), max(len(missing), 1))
+    if n > 1:
+        work = (delayed(_single_threaded)(run, key, cell) for key, cell in missing)
+        finished: Iterable[Any] = Parallel(n_jobs=n, return_as="generator_unordered")(work)
+    else:
+        finished = (_single_threaded(run, key, cell) for key, cell in missing)
+    off = None if progress is None else not progress
+    with threadpool_limits(1):  # here too: with workers that are threads, each would restore what it found
+        for key, result in tqdm(finished, total=len(missing), desc="cells", unit="cell", leave=False, disable=off):
+            done[key] = result
+            if store is not None:
+                _append(store, key, dict(missing)[key], result)
+    return [done[key] for key in keys]
 
 
-def _single_threaded(run: Callable, seed: int) -> Any:
+def cell_key(run: Callable[..., Any], cell: Mapping[str, Any]) -> str:
+    """What a cell is known by: a hash of the function's name and of the configuration."""
+    inner = run
+    while isinstance(inner, functools.partial):
+        cell, inner = {**inner.keywords, **cell}, inner.func
+    text = json.dumps([inner.__module__, inner.__qualname__, cell], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _stored(store: str | os.PathLike) -> dict[str, Any]:
+    done: dict[str, Any] = {}
+    if not os.path.exists(store):
+        return done
+    with open(store, encoding="utf-8") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+                done[row["key"]] = row["result"]
+            except (ValueError, KeyError, TypeError):  # the line that was being written when the power went
+                continue
+    return done
+
+
+def _append(store: str | os.PathLike, key: str, cell: Mapping[str, Any], result: Any) -> None:
+    line = json.dumps({"key": key, "cell": cell, "result": result}, sort_keys=True) + "\n"
+    handle = os.open(store, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":  # a torn line stays a line of its own
+            line = "\n" + line
+        os.write(handle, line.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _single_threaded(run: Callable[..., Any], key: str, cell: Mapping[str, Any]) -> tuple[str, Any]:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        return run(seed)
+        return key, run(**cell)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import joblib
 import numpy as np
 import pytest
 import scipy.stats
 
 import kdlearn as kd
-from kdlearn.study import choose, compare, interval
+from kdlearn.study import cell_key, choose, compare, interval, sweep
 
 
 def noisy(seed):
@@ -73,3 +80,102 @@ def test_plot_holds_the_differences():
     ax = result.plot("score")
     assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "c"]
     assert kd.study.Interval(1.0, 0.5, 3).high == 1.5
+
+
+# ------------------------------------------------------------------ many cells
+
+
+def trained(seed, width=4):
+    """A small training; its numbers must not depend on where it ran."""
+    rng = np.random.default_rng(seed)
+    rows = kd.Data({"x": rng.normal(size=(200, 30)).astype(np.float32), "y": rng.integers(0, 3, 200)})
+    net = kd.MLP(30, width, 3, seed=seed)
+    history = kd.fit(net, kd.CrossEntropy(), rows, epochs=3, progress=False)
+    return {"loss": history["loss"], "theta": float(net.theta.sum())}
+
+
+CELLS = [{"seed": s, "width": w} for s in range(3) for w in (4, 8)]
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_sweep_is_the_same_bits_however_it_runs(backend):
+    serial = sweep(trained, CELLS, jobs=1)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        assert sweep(trained, CELLS) == serial
+
+
+def test_a_sweep_runs_on_a_dask_cluster():
+    distributed = pytest.importorskip("distributed")
+    serial = sweep(trained, CELLS, jobs=1)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        assert sweep(trained, CELLS) == serial
+
+
+def test_finished_cells_are_kept_and_not_run_again(tmp_path):
+    store = tmp_path / "rows.jsonl"
+    ran = []
+
+    def run(seed):
+        ran.append(seed)
+        if seed == 2 and len(ran) == 3:
+            raise KeyboardInterrupt
+        return seed * 10
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(run, [{"seed": s} for s in range(4)], jobs=1, store=store)
+    with open(store, "a") as file:
+        file.write('{"key": "torn')  # as if killed while appending
+    assert sweep(run, [{"seed": s} for s in (3, 2, 1, 0, 0)], jobs=1, store=store) == [30, 20, 10, 0, 0]
+    assert ran == [0, 1, 2, 3, 2]
+    rows = [json.loads(line) for line in store.read_text().splitlines() if "torn" not in line]
+    assert [r["cell"]["seed"] for r in rows] == [0, 1, 3, 2]
+
+
+SLOW = """
+import sys, time
+from kdlearn.study import sweep
+def run(seed):
+    time.sleep(0.05)
+    return seed
+run.__module__ = "slow"
+print("ready", flush=True)
+print(len(sweep(run, [{"seed": s} for s in range(40)], jobs=1, store=sys.argv[1])))
+"""
+
+
+def test_a_killed_sweep_goes_on(tmp_path):
+    import time
+
+    store = tmp_path / "rows.jsonl"
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(store)], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    while not (store.exists() and store.read_text().count("\n") >= 5):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    done = [line for line in store.read_text().splitlines() if line.endswith("}")]
+    assert 5 <= len(done) < 40
+    again = subprocess.run([sys.executable, "-c", SLOW, str(store)], capture_output=True, text=True, check=True)
+    assert again.stdout.split() == ["ready", "40"]
+    keys = [json.loads(line)["key"] for line in store.read_text().splitlines() if line.endswith("}")]
+    assert len(keys) == len(set(keys)) == 40
+
+
+def test_a_cell_is_known_by_its_function_and_its_settings():
+    assert cell_key(trained, {"seed": 1, "width": 4}) == cell_key(trained, {"width": 4, "seed": 1})
+    assert cell_key(trained, {"seed": 1}) != cell_key(trained, {"seed": 2})
+    assert cell_key(trained, {"seed": 1}) != cell_key(noisy, {"seed": 1})
+    assert cell_key(functools.partial(trained, width=8), {"seed": 1}) == cell_key(trained, {"seed": 1, "width": 8})
+
+
+def test_compare_resumes_too(tmp_path):
+    store = tmp_path / "rows.jsonl"
+    first = compare(noisy, 4, jobs=1, store=store)
+    os.utime(store)
+    again = compare(noisy, 6, jobs=1, store=store)
+    np.testing.assert_array_equal(again.results["b"]["score"][:4], first.results["b"]["score"])
+    assert len(store.read_text().splitlines()) == 6
