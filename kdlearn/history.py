@@ -63,8 +63,10 @@ class Run:
 
     @property
     def trained(self) -> list[Network]:
-        """Students and adaptors, each once."""
-        return list({id(n): n for n in (*self.students.values(), *self.objective.nets)}.values())
+        """Students, adaptors, and the teachers that a hook names in its attribute `moves`, each once."""
+        names = [name for hook in self.hooks for name in getattr(hook, "moves", ()) if name in self.teachers]
+        nets = (*self.students.values(), *self.objective.nets, *(self.teachers[name] for name in names))
+        return list({id(n): n for n in nets}.values())
 
     def rewritten(self) -> dict[str, Array]:
         """Columns that are no longer those `fit` was given."""
@@ -94,6 +96,8 @@ class EarlyStopping:
         """Compare, remember, and on the last epoch of its patience restore and stop."""
         if "validation" not in run.history.records[-1]:
             raise ValueError("EarlyStopping needs fit(validation=…)")
+        if run.epoch == 1:  # one stopper may serve several trainings, one after the other
+            self.best, self.best_epoch, self.weights = float("inf"), 0, []
         value = run.history[self.monitor, "validation"][-1]
         if value < self.best:
             self.best, self.best_epoch = value, run.epoch

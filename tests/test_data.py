@@ -173,3 +173,46 @@ def test_to_a_device_and_back(backend):
     order = [kd.to_numpy(b["index"]).tolist() for b in rows.batches(4, np.random.default_rng(0))]
     assert order == [b["index"].tolist() for b in columns().batches(4, np.random.default_rng(0))]
     np.testing.assert_array_equal(rows.to("cpu").x, columns().x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_soft_labels_stream_into_a_file(dtype, tmp_path, rng):
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(1000, 5))
+    x[:] = rng.normal(size=x.shape)
+    x.flush()
+    before = (tmp_path / "x.npy").read_bytes()
+    teacher = kd.MLP(5, 8, 3)
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    column = kd.soft_labels(teacher, x, out=tmp_path / "z.npy", dtype=dtype, batch_size=64)
+    assert isinstance(column, np.memmap) and column.dtype == dtype
+    np.testing.assert_allclose(column, teacher.logits(np.asarray(x)), rtol=2e-3 if dtype == "float16" else 1e-5)
+    rows = kd.Data(
+        {"x": x, "y": rng.integers(0, 3, 1000), "teacher.logits": np.load(tmp_path / "z.npy", mmap_mode="r")}
+    )
+    history = kd.fit(kd.MLP(5, 4, 3), kd.CrossEntropy() + kd.SoftTargets(), rows, epochs=2, progress=False)
+    assert history["loss"][1] < history["loss"][0]
+    assert (tmp_path / "x.npy").read_bytes() == before
+
+
+def test_streamed_soft_labels_do_not_hold_the_set_in_memory(tmp_path):
+    """80 MB of inputs are labelled with a growth of the process far below that."""
+    import subprocess
+    import sys
+
+    script = """
+import resource, sys
+import numpy as np, kdlearn as kd
+x = np.lib.format.open_memmap(sys.argv[1] + "/x.npy", mode="w+", dtype=np.float32, shape=(200_000, 100))
+del x
+teacher = kd.MLP(100, 8, 3)
+teacher.logits(np.zeros((4096, 100), np.float32))
+grown = []
+class Counted:  # hands out batches and lets go of the pages it has read
+    def __len__(self): return 200_000
+    def __getitem__(self, rows): return np.array(np.load(sys.argv[1] + "/x.npy", mmap_mode="r")[rows])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+kd.soft_labels(teacher, Counted(), out=sys.argv[1] + "/z.npy")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 40

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ class Data:
                 yield {name: a[i : i + batch_size] for name, a in piece.items()}
 
 
-def check_data(data: Data, dtype: Any, n_classes: Mapping[str, int]) -> Data:
+def check_data(data: Data, dtype: Any, n_classes: Mapping[str, int], tokens: Collection[str] = ()) -> Data:
     """`data` with its features as `dtype`, or a ValueError that names the column, value and rule.
 
     Parameters
@@ -118,6 +119,7 @@ def check_data(data: Data, dtype: Any, n_classes: Mapping[str, int]) -> Data:
     dtype : of the networks.
     n_classes : {network: width of its logits}, to hold labels against; labels of width-1
         (regression) networks are not restricted.
+    tokens : names of the `x` columns that hold integer tokens and stay integers.
     """
     if len(data) == 0:
         raise ValueError("data has zero rows; at least one is needed")
@@ -125,13 +127,13 @@ def check_data(data: Data, dtype: Any, n_classes: Mapping[str, int]) -> Data:
     for name, a in columns.items():
         last = name.rpartition(".")[2]
         if last == "x":
-            columns[name] = _check_features(name, a, dtype)
+            columns[name] = _check_features(name, a, None if name in tokens else dtype)
         elif last in ("logits", "proba"):
             _check_logits(name, a)
             columns[name] = a if a.dtype.kind == "f" else a.astype(dtype)
         elif name == "y" and n_classes and max(n_classes.values()) > 1:
             _check_labels(a, min(k for k in n_classes.values() if k > 1))
-        elif a.dtype.kind == "f" and not bool(array_module(a).isfinite(a).all()):
+        elif a.dtype.kind == "f" and not _all_finite(a):
             raise ValueError(f"column {name!r} has values that are not finite")
     return Data(columns)
 
@@ -146,15 +148,25 @@ def _check_features(name: str, x: Array, dtype: Any) -> Array:
         raise ValueError(f"column {name!r} must be 2-D (rows, features), got shape {x.shape}{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"column {name!r} has zero features")
+    if dtype is None:
+        if x.dtype.kind not in "iu":
+            raise ValueError(f"column {name!r} must hold integer tokens, for a network's Embedding, got {x.dtype}")
+        return x
     if x.dtype.kind == "c":
         raise ValueError(f"column {name!r} must be real, got {x.dtype}")
     try:
         x = x.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"column {name!r} must be numeric, got {x.dtype}: {error}") from None
-    if not bool(array_module(x).isfinite(x).all()):
+    if not _all_finite(x):
         raise ValueError(f"column {name!r} has values that are not finite (NaN or infinity)")
     return x
+
+
+def _all_finite(a: Array) -> bool:
+    # in pieces: a column may be memory-mapped and larger than memory
+    xp, rows = array_module(a), max(1, GATHER_BYTES // max(1, a.nbytes // max(1, len(a))))
+    return all(bool(xp.isfinite(a[i : i + rows]).all()) for i in range(0, len(a), rows))
 
 
 def _check_logits(name: str, z: Array) -> None:
@@ -182,14 +194,38 @@ def _check_labels(y: Array, n_classes: int) -> None:
         raise ValueError(f"labels must lie in 0 … {n_classes - 1}, the network's {n_classes} outputs; got {bad}")
 
 
-def soft_labels(teacher: Any, x: Array) -> Array:
+def soft_labels(
+    teacher: Any, x: Array, out: str | os.PathLike | None = None, dtype: str = "float32", batch_size: int = 4096
+) -> Array:
     """A teacher's logits (N, K) for x (N, D).
 
     Parameters
     ----------
     teacher : a network, or any classifier with `predict_proba` (its classes must be 0 … K-1);
         the logarithm of its probabilities is a valid set of logits, -inf where it says 0.
+    x : features; may be memory-mapped and larger than memory if `out` is given.
+    out : a `.npy` file that is written batch by batch and returned memory-mapped, so that neither
+        inputs nor answers need fit into memory. Row n of it answers row n of x.
+    dtype : of that file, "float32" or "float16" (half the bytes, three significant digits).
+    batch_size : rows a batch where `out` is given.
     """
+    if out is None:
+        return _answers(teacher, x)
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
+    column = None
+    for i in range(0, len(x), batch_size):
+        z = to_numpy(_answers(teacher, x[i : i + batch_size]))
+        if column is None:
+            column = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=(len(x), z.shape[1]))
+        column[i : i + len(z)] = z
+    if column is None:
+        raise ValueError("x has zero rows; there is nothing to label")
+    column.flush()
+    return column
+
+
+def _answers(teacher: Any, x: Array) -> Array:
     if hasattr(teacher, "logits"):
         return teacher.logits(x)
     if not hasattr(teacher, "predict_proba"):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
+from kdlearn.nn.functional import one_hot
 
 
 class Layer:
@@ -250,3 +251,56 @@ class Dropout(Layer):
 
     def settings(self) -> dict[str, Any]:
         return {"rate": self.rate}
+
+
+class Embedding(Layer):
+    r"""Each of a row's C tokens replaced by its vector from a table, the vectors side by side `[layers.7]`.
+
+    .. math:: y_n = [\,W_{x_{n1}}, \dots, W_{x_{nC}}\,], \qquad
+       \frac{\partial L}{\partial W_v} = \sum_{n,c}\,[x_{nc} = v]\,\frac{\partial L}{\partial y_{nc}}
+
+    A token is a one-hot row times W, so the sum is one matrix product. It costs 2 N C V E
+    operations and a matrix of (N C, V) numbers, V times what adding row by row would: that would
+    have equal tokens race on a GPU. Tokens are integers, and have no gradient: dx is None.
+
+    Parameters
+    ----------
+    V : number of tokens; x is (N, C) integers in 0 … V-1, checked where data enters, not here.
+    width : E, the length of a vector; `W` is (V, E), of unit variance, and y is (N, C E).
+    """
+
+    weights = ("W",)
+    W: Array
+    dW: Array
+
+    def __init__(
+        self, V: int, width: int, *, rng: np.random.Generator | int | None = 0, dtype: str = "float32"
+    ) -> None:
+        if V < 1 or width < 1:
+            raise ValueError(f"an Embedding needs at least 1 token and a width of at least 1, got {V} and {width}")
+        self._create(W=np.random.default_rng(rng).standard_normal((V, width)).astype(dtype))
+
+    def check(self, x: Array) -> None:
+        """ValueError unless x holds integers in 0 … V-1; a GPU would wrap others, silently."""
+        if x.dtype.kind not in "iu":
+            raise ValueError(f"tokens must be integers, got {x.dtype}")
+        lowest, highest = (int(x.min()), int(x.max())) if x.size else (0, 0)
+        if lowest < 0 or highest >= self.W.shape[0]:
+            bad = lowest if lowest < 0 else highest
+            raise ValueError(f"tokens must lie in 0 … {self.W.shape[0] - 1}, the rows of the table; got {bad}")
+
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+        if x.dtype.kind not in "iu":
+            raise TypeError(f"tokens must be integers, got {x.dtype}")
+        return self.W.take(x, axis=0).reshape(x.shape[0], x.shape[1] * self.W.shape[1]), x
+
+    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> None:
+        V, E = self.W.shape
+        chosen, dy = one_hot(cache.reshape(-1), V, dy.dtype), dy.reshape(-1, E)
+        if accumulate:
+            self.dW += chosen.T @ dy
+        else:
+            array_module(dy).matmul(chosen.T, dy, out=self.dW)
+
+    def settings(self) -> dict[str, Any]:
+        return dict(zip(("V", "width"), self.shapes["W"]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_device
 from kdlearn.nn.functional import softmax
-from kdlearn.nn.layers import Dropout, Layer, LayerNorm, Linear, ReLU
+from kdlearn.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear, ReLU
 
 
 class UnknownSiteError(KeyError):
@@ -95,7 +95,7 @@ class Network:
     # ------------------------------------------------------------------ using it
 
     def logits(self, x: Array, batch_size: int = 4096) -> Array:
-        """Logits (N, K) of x (N, D), deterministic and in batches, cast to the network's dtype."""
+        """Logits (N, K) of x (N, D), deterministic and in batches; x is cast to the network's dtype, tokens are not."""
         x = self._check_input(x)
         xp = array_module(x, self.theta)
         parts = [
@@ -103,6 +103,11 @@ class Network:
             for i in range(0, max(len(x), 1), batch_size)
         ]
         return parts[0] if len(parts) == 1 else xp.concatenate(parts)
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether x holds integers, because the first layer is an `Embedding`."""
+        return bool(self.layers) and isinstance(self.layers[0], Embedding)
 
     def predict(self, x: Array) -> Array:
         """Most probable class of each row, (N,); for a network with one output, that output."""
@@ -220,11 +225,17 @@ class Network:
         if x.ndim != 2:
             hint = "; one row is x.reshape(1, -1)" if x.ndim == 1 else ""
             raise ValueError(f"x must be 2-D (rows, features), got shape {x.shape}{hint}")
+        table = self.layers[0] if self.layers else None
         first = next((layer for layer in self.layers if isinstance(layer, Linear)), None)
+        if first is not None:
+            n_in = first.W.shape[0] // (table.W.shape[1] if isinstance(table, Embedding) else 1)
+            if x.shape[1] != n_in:
+                raise ValueError(f"x has {x.shape[1]} features, the network takes {n_in}")
+        if isinstance(table, Embedding):
+            table.check(x)
+            return x
         if first is None:
             return x
-        if x.shape[1] != first.W.shape[0]:
-            raise ValueError(f"x has {x.shape[1]} features, the network takes {first.W.shape[0]}")
         if x.dtype.kind == "c":
             raise ValueError(f"x must be real, got {x.dtype}")
         return x if x.dtype == self.theta.dtype else x.astype(self.theta.dtype)
