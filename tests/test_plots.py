@@ -67,6 +67,15 @@ def test_pictures_of_data_draw(rng):
     plots.image(np.arange(64.0))
 
 
+def test_pushes_point_against_the_gradient():
+    assert [bar.get_height() for bar in plots.pushes({"a": np.array([[1.0, -2.0]])}).patches] == [-1, 2]
+
+
+def test_curves_keep_their_scales():
+    ax = plots.curves([1, 10], {"a": [1, 2], "b": [3, 4]}, log="xy")
+    assert ax.get_xscale() == ax.get_yscale() == "log" and len(ax.lines) == 2
+
+
 def test_an_axes_is_used_and_returned():
     import matplotlib.pyplot as plt
 
