@@ -33,6 +33,35 @@ from kdlearn.training import fit
 class _Distilled(BaseEstimator):
     """What classifier and regressor share: parameters, scaling, weights, the training."""
 
+    def __init__(
+        self,
+        teacher: Any = None,
+        hidden_layer_sizes: int | Sequence[int] = (32,),
+        *,
+        soft_weight: float = 0.7,
+        alpha: float = 0.0,
+        batch_size: int | str = "auto",
+        learning_rate_init: float = 0.01,
+        max_iter: int = 200,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.teacher = teacher
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.soft_weight = soft_weight
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.verbose = verbose
+        self.random_state = random_state
+
     def _check_settings(self) -> None:
         sizes = self.hidden_layer_sizes
         sizes = (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
@@ -164,19 +193,21 @@ class DistilledClassifier(ClassifierMixin, _Distilled):
         verbose: bool = False,
         random_state: Any = None,
     ) -> None:
-        self.teacher = teacher
-        self.hidden_layer_sizes = hidden_layer_sizes
+        super().__init__(
+            teacher,
+            hidden_layer_sizes,
+            soft_weight=soft_weight,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            verbose=verbose,
+            random_state=random_state,
+        )
         self.temperature = temperature
-        self.soft_weight = soft_weight
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.verbose = verbose
-        self.random_state = random_state
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, teacher_proba: Any = None, X_unlabeled: Any = None
@@ -273,35 +304,6 @@ validation_fraction, n_iter_no_change, verbose, random_state : as in `DistilledC
     n_features_in_, n_iter_, loss_, student_, teacher_, history_ : as in `DistilledClassifier`; the
         student works in units of the targets' mean and deviation, `target_mean_`, `target_scale_`.
     """
-
-    def __init__(
-        self,
-        teacher: Any = None,
-        hidden_layer_sizes: int | Sequence[int] = (32,),
-        *,
-        soft_weight: float = 0.7,
-        alpha: float = 0.0,
-        batch_size: int | str = "auto",
-        learning_rate_init: float = 0.01,
-        max_iter: int = 200,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        verbose: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.teacher = teacher
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.soft_weight = soft_weight
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.verbose = verbose
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_unlabeled: Any = None) -> Self:
         """Fit teacher and student; arguments as in `DistilledClassifier.fit`, y (n,) numbers."""
