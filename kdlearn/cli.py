@@ -1,16 +1,18 @@
-"""The command line: `python -m kdlearn demo`."""
+"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from kdlearn.backend import BackendUnavailable, resolve_device
+from kdlearn.backend import resolve_device
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,8 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         return args.run(args)
-    except (BackendUnavailable, OSError) as error:
-        print(f"kdlearn {args.command}: {error}", file=sys.stderr)
+    except (OSError, ImportError, ValueError, RuntimeError, MemoryError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"kdlearn {args.command}: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"kdlearn {args.command}: interrupted", file=sys.stderr)
@@ -43,7 +46,119 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("out/demo.png"), help="the figure (default out/demo.png)")
     demo.add_argument("--quiet", action="store_true", help="no progress bar, only the result")
     demo.set_defaults(run=_demo)
+    _add_distill(commands)
+    _add_predict(commands)
+    _add_export(commands)
     return parser
+
+
+def _add_distill(commands: Any) -> None:
+    distill = commands.add_parser("distill", help="a small network from a table of yours, taught by a larger model")
+    distill.add_argument("--data", type=Path, required=True, help="a CSV file with a header, or .npz with x and y")
+    distill.add_argument("--target", help="the column to predict (for .npz default y)")
+    distill.add_argument(
+        "--teacher", default="forest", metavar="forest|boosting|mlp|FILE",
+        help="a kind, fitted on the table, or a file: a student or network saved by kdlearn, which takes the table's "
+        "columns, encoded, as they are (default forest)",
+    )  # fmt: skip
+    distill.add_argument("--trust-pickle", action="store_true", help="read a teacher that is a pickle; it can run code")
+    distill.add_argument("--student", type=_widths, default=(32,), help="hidden widths, such as 64,32 (default 32)")
+    distill.add_argument("--out", type=Path, default=Path("student.npz"), help="the file (default student.npz)")
+    distill.add_argument("--unlabeled", type=Path, help="more rows, on which the teacher alone teaches")
+    distill.add_argument("--temperature", type=_positive, default=2.0, help="of the soft targets (default 2)")
+    distill.add_argument("--soft-weight", type=_share, default=0.7, help="of the soft targets, 0 to 1 (default 0.7)")
+    distill.add_argument("--epochs", type=_at_least_one, default=200, help="passes over the rows (default 200)")
+    distill.add_argument("--seed", type=_seed, default=0, help="of the split and all else drawn (default 0)")
+    distill.add_argument("--ignore", type=_names, default=(), metavar="COLUMNS", help="columns to leave out: a,b")
+    distill.add_argument("--categorical", type=_names, default=(), metavar="COLUMNS", help="numbers that are names")
+    distill.add_argument("--json", action="store_true", help="print the report as JSON")
+    _add_common(distill)
+    distill.set_defaults(run=_command("distill", "run"))
+
+
+def _add_predict(commands: Any) -> None:
+    predict = commands.add_parser("predict", help="the classes of new rows")
+    predict.add_argument("--model", type=Path, required=True, help="what distill wrote")
+    predict.add_argument("--data", type=Path, required=True, help="a table with the same columns; others are not read")
+    predict.add_argument("--out", type=Path, help="a CSV file (default: print)")
+    _add_common(predict)
+    predict.set_defaults(run=_command("deploy", "predict"))
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser("export", help="a student as an ONNX file or a C header")
+    export.add_argument("--model", type=Path, required=True, help="what distill, or kdlearn.save, wrote")
+    export.add_argument("--to", choices=("onnx", "c"), required=True)
+    export.add_argument("--out", type=Path, required=True, help="the file")
+    export.add_argument("--int8", action="store_true", help="weights in eight bits")
+    export.add_argument("--calibration", type=Path, help="rows to choose between dynamic and static int8 (ONNX)")
+    export.add_argument("--name", help="prefix in C (default: the file's name)")
+    _add_common(export)
+    export.set_defaults(run=_command("deploy", "export"))
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--delimiter", type=_delimiter, default=",", help="of the CSV files (default a comma)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, only the result")
+
+
+def _command(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """`kdlearn.commands.<module>.<function>`, imported when it is run."""
+
+    def run(args: argparse.Namespace) -> int:
+        return getattr(importlib.import_module(f"kdlearn.commands.{module}"), function)(args)
+
+    return run
+
+
+# ---------------------------------------------------------------- values of options
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = ()
+    if not widths or min(widths) < 1:
+        raise argparse.ArgumentTypeError(f"widths are positive whole numbers such as 64,32, got {text!r}")
+    return widths
+
+
+def _number(text: str, rule: str, holds: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and holds(value)):
+        raise argparse.ArgumentTypeError(f"it must be {rule}, got {text!r}")
+    return value
+
+
+def _positive(text: str) -> float:
+    return _number(text, "a positive number", lambda v: v > 0)
+
+
+def _share(text: str) -> float:
+    return _number(text, "a number from 0 to 1", lambda v: 0 <= v <= 1)
+
+
+def _at_least_one(text: str) -> int:
+    return int(_number(text, "a whole number of at least 1", lambda v: v >= 1 and v == int(v)))
+
+
+def _seed(text: str) -> int:
+    return int(_number(text, "a whole number from 0 to 4294967295", lambda v: 0 <= v < 2**32 and v == int(v)))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _delimiter(text: str) -> str:
+    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(text) != 1 or text in '"\r\n':
+        raise argparse.ArgumentTypeError(f"it must be one character, or tab, got {text!r}")
+    return text
 
 
 def _at_least_two(text: str) -> int:

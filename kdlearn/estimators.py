@@ -20,13 +20,14 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
 
-from kdlearn.data import Data
+from kdlearn.data import Data, log_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
+from kdlearn.distill.transfer import Regression
 from kdlearn.history import EarlyStopping, Run
 from kdlearn.nn.functional import check_temperature, softmax
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import AdamW, cosine
-from kdlearn.objective import Objective, Term
+from kdlearn.objective import Objective
 from kdlearn.training import fit
 
 
@@ -262,7 +263,7 @@ class DistilledClassifier(ClassifierMixin, _Distilled):
             p = _check_proba(teacher_proba, len(kept), self.classes_)[kept]
             if len(rows) > len(X):
                 raise ValueError("X_unlabeled needs a teacher to label it; teacher_proba covers the rows of X alone")
-            return _log(p)
+            return log_probabilities(p)
         if self.teacher is None:
             if len(rows) > len(X):
                 raise ValueError("X_unlabeled needs a teacher to label it")
@@ -273,7 +274,7 @@ class DistilledClassifier(ClassifierMixin, _Distilled):
         if known is None or set(np.asarray(known).tolist()) != set(self.classes_.tolist()):
             raise ValueError(f"the teacher knows the classes {known}, y has {self.classes_}")
         p = _check_proba(self.teacher_.predict_proba(rows), len(rows), self.classes_)
-        return _log(p[:, np.argsort(known)])  # classes_ are sorted
+        return log_probabilities(p[:, np.argsort(known)])  # classes_ are sorted
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits (n, k); for two classes their difference (n,)."""
@@ -319,7 +320,7 @@ validation_fraction, n_iter_no_change, verbose, random_state : as in `DistilledC
         self.target_scale_ = math.sqrt(np.average((y - self.target_mean_) ** 2, weights=weights)) or 1.0
         columns = {"x": rows, "target": np.zeros((len(rows), 1)), **_row_weights(weights, len(rows))}
         columns["target"][: len(X), 0] = (y - self.target_mean_) / self.target_scale_
-        objective: Objective = _squares("target") * "labelled"
+        objective: Objective = Regression(target="target") * "labelled"
         self.teacher_ = None
         if self.teacher is not None:
             extra = {} if sample_weight is None else {"sample_weight": weights}
@@ -328,23 +329,13 @@ validation_fraction, n_iter_no_change, verbose, random_state : as in `DistilledC
             if not np.isfinite(answer).all():
                 raise ValueError("the teacher's predictions have values that are not finite")
             columns["answer"] = (answer - self.target_mean_) / self.target_scale_
-            objective = (1 - self.soft_weight) * objective + self.soft_weight * (_squares("answer") * "taught")
+            objective = (1 - self.soft_weight) * objective + self.soft_weight * (Regression(target="answer") * "taught")
         self._train({name: a.astype(X.dtype) for name, a in columns.items()}, objective, 1)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets (n,)."""
         return self._forward(X)[:, 0] * self.target_scale_ + self.target_mean_
-
-
-def _squares(target: str) -> Term:
-    return Term(_weighted_squares, ("student.logits",), (target,))
-
-
-def _weighted_squares(z: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    d = z - target
-    w = weight[:, None] / len(z)
-    return 0.5 * (w * d * d).sum(), w * d
 
 
 def _check_proba(p: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
@@ -363,9 +354,3 @@ def _check_proba(p: Any, n_rows: int, classes: np.ndarray) -> np.ndarray:
     if off > 1e-6:
         warnings.warn("the teacher's probabilities were renormalised", stacklevel=3)
     return p / total
-
-
-def _log(p: np.ndarray) -> np.ndarray:
-    z = np.full_like(p, -np.inf)
-    np.log(p, out=z, where=p > 0)
-    return z

@@ -56,13 +56,13 @@ def equations():
         first, _, rest = text.partition("\n\n")
         for label in re.findall(r"`\[([a-z]+\.[0-9]+)\]`", first):
             sentence = re.sub(r"\s*`\[[a-z]+\.[0-9]+\]`", "", " ".join(first.split()))
-            sentence = re.sub(r":math:`([^`]*)`", r"$\1$", re.split(r"(?<=[.:])\s", sentence)[0]).rstrip(".:") + "."
+            sentence = re.sub(r":math:`([^`]*)`", r"$\1$", re.split(r"(?<=\.)\s", sentence)[0]).rstrip(".:") + "."
             found.append(
                 Equation(
                     label, name, path.relative_to(ROOT).as_posix(), sentence, latex(first, rest), label.replace(".", "")
                 )
             )
-    return sorted(found, key=lambda e: (e.module.count("/") > 1 and "distill" in e.module, e.stem, number(e.label)))
+    return sorted(found, key=lambda e: ("/nn/" not in e.module, e.module, number(e.label)))
 
 
 def latex(first, rest):
@@ -103,9 +103,9 @@ def equations_page():
 
 
 def sections(path):
-    """{heading: text below it} for the headings `### stem.n` of a page of derivations."""
-    parts = re.split(r"^### (.*)$", path.read_text("utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2]))
+    """{label: text below it} for the headings `### stem.n` of a page of derivations."""
+    parts = re.split(r"^###? (.*)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    return {title: text for title, text in zip(parts[1::2], parts[2::2]) if re.fullmatch(r"[a-z]+\.[0-9]+", title)}
 
 
 PAGES = sorted(DERIVATIONS.glob("*.md"))
@@ -124,22 +124,19 @@ def test_labels_are_unique_numbered_without_gaps_and_named_after_their_file():
 def test_every_label_has_one_derivation_and_every_derivation_one_label():
     headings = []
     for path in PAGES:
-        found = [h for h in re.findall(r"^### (.*)$", path.read_text("utf-8"), flags=re.MULTILINE) if LABEL_ONLY(h)]
+        found = re.findall(r"^### ([a-z]+\.[0-9]+)$", path.read_text("utf-8"), flags=re.MULTILINE)
         assert all(h.partition(".")[0] == path.stem for h in found), path.name
         headings += found
-    assert sorted(headings) == sorted(e.label for e in equations())
-
-
-def LABEL_ONLY(heading):
-    return re.fullmatch(r"[a-z]+\.[0-9]+", heading)
+    labels = {e.label for e in equations()}
+    assert len(headings) == len(set(headings))
+    assert labels - set(headings) == set(), "labels without a derivation"
+    assert set(headings) - labels == set(), "derivations without a docstring that names them"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
 def test_a_derivation_is_long_collapsed_and_has_limits(path):
     here = {e.label: e for e in equations()}
     for label, text in sections(path).items():
-        if not LABEL_ONLY(label):
-            continue
         for part in ("long", "collapsed", "limits"):
             assert re.search(rf"\*{part}\b", text, flags=re.IGNORECASE), f"{label} has no part *{part}*"
         assert f"`{here[label].name.rpartition('.')[2]}`" in text, f"{label} does not name its function"

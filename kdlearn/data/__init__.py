@@ -5,7 +5,7 @@ its row number, `teacher.logits` what a teacher answered. Soft labels are keyed 
 other column, so shuffling can never misalign them.
 """
 
-from kdlearn.data.columns import Data, check_data, soft_labels
+from kdlearn.data.columns import Data, check_data, log_probabilities, soft_labels
 from kdlearn.data.sets import (
     DataUnavailable,
     Splits,
@@ -27,6 +27,7 @@ __all__ = [
     "check_data",
     "digits",
     "fashion_mnist",
+    "log_probabilities",
     "mnist",
     "mnist1d",
     "moons",

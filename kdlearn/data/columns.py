@@ -234,6 +234,11 @@ def _answers(teacher: Any, x: Array) -> Array:
     classes = getattr(teacher, "classes_", np.arange(p.shape[1]))
     if not np.array_equal(classes, np.arange(p.shape[1])):
         raise ValueError(f"the teacher's classes must be 0 … {p.shape[1] - 1}, one column each; got {list(classes)}")
-    z = np.full(p.shape, -np.inf, dtype=np.float32)
-    np.log(p, out=z, where=p > 0, casting="same_kind")
-    return to_device(z, device_of(x))
+    return to_device(log_probabilities(p).astype(np.float32), device_of(x))
+
+
+def log_probabilities(p: np.ndarray) -> np.ndarray:
+    """Logits (N, K) whose softmax is p (N, K): log p, with -inf where p is 0."""
+    z = np.full(p.shape, -np.inf, dtype=p.dtype)
+    np.log(p, out=z, where=p > 0)
+    return z

@@ -1,0 +1,132 @@
+"""Other divergences between two softened answers, each with the power of T that is its own.
+
+Letters: N rows, K classes; `z_s`, `z_t` logits of student and teacher, (N, K); `p` the teacher's
+and `q` the student's probabilities at temperature T. Each loss returns `(value, gradient)`, the
+gradient with respect to its first argument. Derivation: docs/derivations/divergence.md.
+"""
+
+from __future__ import annotations
+
+from kdlearn.backend import Array, array_module
+from kdlearn.distill.response import check_logits, kl_rows, weighted_mean
+from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_float32
+
+
+@loss_in_float32
+def reverse_kl(z_s: Array, z_t: Array, T: float = 1.0, weight: Array | None = None) -> tuple[Array, Array]:
+    r"""Divergence of the softened teacher from the softened student, the roles exchanged `[divergence.1]`.
+
+    .. math:: L = \frac{T^2}{N}\sum_n w_n\,\mathrm{KL}(q_n\,\|\,p_n), \qquad
+              \frac{\partial L}{\partial z_s} = \frac{w\,T}{N}\,q\,\Big(\delta - \sum_k q_k\delta_k\Big),\quad
+              \delta = \frac{z_s - z_t}{T}
+
+    Parameters
+    ----------
+    z_s, z_t : (N, K) logits of student and teacher. A class masked by -inf in z_t does not exist
+        for the student either: otherwise the value would be infinite for every student.
+    T : temperature, > 0.
+    weight : (N,) multiplies each row's term before the mean; not renormalised.
+
+    Source: Gu et al. 2024 (MiniLLM) for the choice of this direction.
+    """
+    T = check_temperature(T)
+    check_logits(z_s, z_t)
+    xp = array_module(z_s, z_t)
+    z_s = xp.where(z_t > -xp.inf, z_s, -xp.inf)
+    rows, q, _ = kl_rows(z_s, z_t, T)
+    gradient = -q * centred_difference(z_s, z_t, T, q)
+    return weighted_mean(T * T * rows, gradient, T, weight)
+
+
+@loss_in_float32
+def jensen_shannon(
+    z_s: Array, z_t: Array, T: float = 1.0, beta: float = 0.5, weight: Array | None = None
+) -> tuple[Array, Array]:
+    r"""Divergence of both from their mixture; bounded, and defined where one of them is zero `[divergence.2]`.
+
+    .. math:: L = \frac{T^2}{N}\sum_n w_n\,\big[\beta\,\mathrm{KL}(p_n\|m_n) + (1-\beta)\,\mathrm{KL}(q_n\|m_n)\big],
+              \quad m = \beta p + (1-\beta) q, \qquad
+              \frac{\partial L}{\partial z_s} = \frac{w\,T(1-\beta)}{N}\,
+              q\,\Big(\log\frac qm - \mathrm{KL}(q\|m)\Big)
+
+    Parameters
+    ----------
+    z_s, z_t : (N, K) logits of student and teacher; -inf in z_t masks a class.
+    T : temperature, > 0.
+    beta : the teacher's share of the mixture, in (0, 1).
+    weight : (N,) multiplies each row's term before the mean; not renormalised.
+
+    Source: Lin 1991; Agarwal et al. 2024 (GKD) for distillation.
+    """
+    T = check_temperature(T)
+    if not 0 < beta < 1:
+        raise ValueError(f"beta lies in (0, 1), got {beta!r}: at the ends the divergence is zero for every student")
+    check_logits(z_s, z_t)
+    xp = array_module(z_s, z_t)
+    _, p, q, r, close = log_ratio(z_s, z_t, T)
+    m = beta * p + (1 - beta) * q
+    log_m, log_p, log_q = (xp.log(xp.where(a > 0, a, 1)) for a in (m, p, q))
+    a = xp.where(close, xp.log1p((1 - beta) * xp.expm1(r)), xp.where(p > 0, log_m - log_p, 0))
+    b = xp.where(close, xp.log1p(beta * xp.expm1(-r)), xp.where(q > 0, log_m - log_q, 0))
+    # class by class, p expm1(a) and q expm1(b) cancel in the mixture: both forms are the same number
+    residual_a, residual_b = (expm1_residual(xp.where(close, c, 0)) for c in (a, b))
+    rows = beta * p * xp.where(close, residual_a, -a) + (1 - beta) * q * xp.where(close, residual_b, -b)
+    gradient = q * ((q * b).sum(axis=1, keepdims=True) - b)
+    return weighted_mean(T * T * rows.sum(axis=1), gradient, T * (1 - beta), weight)
+
+
+@loss_in_float32
+def total_variation(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Array]:
+    r"""Half the sum of the differences of the probabilities `[divergence.3]`.
+
+    .. math:: L = \frac{T}{N}\sum_n \tfrac12 \sum_k |p_{nk} - q_{nk}|, \qquad
+              \frac{\partial L}{\partial z_s} = \frac{1}{2N}\,q\,\Big(\sigma - \sum_k q_k\sigma_k\Big),\quad
+              \sigma = \mathrm{sign}(q - p)
+
+    It shrinks like 1/T, not 1/T²: the factor is T. Where q = p there is a kink, and the sign is 0.
+
+    Parameters
+    ----------
+    z_s, z_t : (N, K) logits of student and teacher; -inf in z_t masks a class.
+    T : temperature, > 0.
+
+    Source: Wen et al. 2023 (f-divergences for sequence-level distillation).
+    """
+    T = check_temperature(T)
+    check_logits(z_s, z_t)
+    xp = array_module(z_s, z_t)
+    _, _, q, difference = kl_and_difference(z_s, z_t, T)
+    sign = xp.sign(difference)
+    gradient = q * (sign - (q * sign).sum(axis=1, keepdims=True))
+    return weighted_mean(0.5 * T * xp.abs(difference).sum(axis=1), gradient, 0.5, None)
+
+
+def centred_difference(z_p: Array, z_q: Array, T: float, p: Array) -> Array:
+    """`(z_q - z_p) / T` less its mean under p; 0 where p is 0. Shapes (N, K)."""
+    xp = array_module(z_p, z_q, p)
+    alive = p > 0
+    d = (xp.where(alive, z_q, 0) - xp.where(alive, z_p, 0)) / T
+    return xp.where(alive, d - (p * d).sum(axis=1, keepdims=True), 0)
+
+
+def log_ratio(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array, Array]:
+    r"""`(KL(p||q) of each row, p, q, r, close)`, with r = log(q/p) accurate where it is small `[divergence.4]`.
+
+    .. math:: r = \log\frac{q}{p} = d - \mathrm{KL}(p\|q), \qquad
+              d = \delta - \sum_k p_k\delta_k,\quad \delta = \frac{z_s - z_t}{T}
+
+    `close` says where p > 0 and r is less than one in size. Elsewhere r is set to 0: there the
+    difference of the probabilities, or of their logarithms, loses no digits.
+    """
+    xp = array_module(z_s, z_t)
+    kl, p, q = kl_rows(z_t, z_s, T)
+    r = centred_difference(z_t, z_s, T, p) - kl[:, None]
+    close = (p > 0) & (xp.abs(r) < 1)
+    return kl, p, q, xp.where(close, r, 0), close
+
+
+def kl_and_difference(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array]:
+    """`(KL(p||q) of each row, p, q, q - p)`, the difference as p expm1(log(q/p)) where the two are close."""
+    xp = array_module(z_s, z_t)
+    kl, p, q, r, close = log_ratio(z_s, z_t, T)
+    return kl, p, q, xp.where(close, p * xp.expm1(r), q - p)

@@ -1,0 +1,217 @@
+"""What else can be read from logits: the label's class and the others apart, correlations, z-scores.
+
+Letters: N rows, K classes; `z_s`, `z_t` logits of student and teacher, (N, K); `y` labels, (N,);
+`p` the teacher's and `q` the student's probabilities at temperature T; a hat leaves the label's
+class out and renormalises. Each loss returns `(value, gradient)`, the gradient with respect to
+its first argument. Derivation: docs/derivations/logits.md.
+"""
+
+from __future__ import annotations
+
+import math
+
+from kdlearn.backend import Array, array_module
+from kdlearn.distill.divergence import kl_and_difference
+from kdlearn.distill.response import check_logits, cross_entropy, weighted_mean
+from kdlearn.nn.functional import (
+    check_temperature,
+    log_softmax,
+    log_softmax_backward,
+    loss_in_float32,
+    one_hot,
+    softmax,
+    softmax_parts,
+)
+
+
+@loss_in_float32
+def decoupled_kd(
+    z_s: Array, z_t: Array, y: Array, T: float = 4.0, alpha: float = 1.0, beta: float = 8.0
+) -> tuple[Array, Array]:
+    r"""The label's class against the others, and the others among themselves, weighted apart `[logits.1]`.
+
+    .. math:: L = \frac{T^2}{N}\sum_n \alpha\,\mathrm{KL}(b^p\|b^q) + \beta\,\mathrm{KL}(\hat p\|\hat q),\quad
+              b = (p_y,\, 1 - p_y), \qquad
+              \frac{\partial L}{\partial z_s} = \frac TN\big[\alpha\,(q_y - p_y)(\mathrm{onehot}(y) - \hat q)
+              + \beta\,(\hat q - \hat p)\big]
+
+    Parameters
+    ----------
+    z_s, z_t : (N, K) logits of student and teacher, K >= 2; -inf in z_t masks a class.
+    y : (N,) integer labels.
+    T : temperature, > 0.
+    alpha, beta : weights of the two parts. In plain distillation they are 1 and 1 - p_y.
+
+    Source: Zhao et al. 2022, section 3.
+    """
+    T = check_temperature(T)
+    check_logits(z_s, z_t)
+    xp = array_module(z_s, z_t, y)
+    hat_s, hat_t, label, _ = without_label(z_s, z_t, y)
+    kl, p, _, difference = kl_and_difference(z_s, z_t, T)
+    kl_hat, _, q_hat, difference_hat = kl_and_difference(hat_s, hat_t, T)
+    others = xp.where(label, 0, p).sum(axis=1)
+    # KL(p||q) = KL(b||b) + (1 - p_y) KL(hat||hat), solved for its first part
+    binary = xp.maximum(kl - others * kl_hat, 0)
+    of_label = xp.where(label, difference, 0).sum(axis=1, keepdims=True)
+    gradient = alpha * of_label * (label - q_hat) + beta * difference_hat
+    return weighted_mean(T * T * (alpha * binary + beta * kl_hat), gradient, T, None)
+
+
+@loss_in_float32
+def normalized_kd(z_s: Array, z_t: Array, y: Array, T: float = 1.0, gamma: float = 1.5) -> tuple[Array, Array]:
+    r"""Cross-entropy as strong as the teacher's belief in the label, and the others renormalised `[logits.2]`.
+
+    .. math:: L = \frac1N\sum_n -p_y \log q_y \Big|_{T=1}
+              - \gamma\,T^2 \sum_{i\ne y} \hat p_i \log \hat q_i, \qquad
+              \frac{\partial L}{\partial z_s} = \frac1N\big[p_y\,(q - \mathrm{onehot}(y))\big|_{T=1}
+              + \gamma\,T\,(\hat q - \hat p)\big]
+
+    Parameters
+    ----------
+    z_s, z_t : (N, K) logits of student and teacher, K >= 2; -inf in z_t masks a class.
+    y : (N,) integer labels.
+    T : temperature of the second part, > 0.
+    gamma : weight of the second part.
+
+    Source: Yang et al. 2023 (NKD).
+    """
+    T = check_temperature(T)
+    check_logits(z_s, z_t)
+    xp = array_module(z_s, z_t, y)
+    hat_s, hat_t, label, exists = without_label(z_s, z_t, y)
+    p_y = xp.where(label, softmax(z_t), 0).sum(axis=1)
+    value, gradient = cross_entropy(z_s, y, weight=p_y)
+    _, p_hat, _, difference = kl_and_difference(hat_s, hat_t, T)
+    rows = -(p_hat * xp.where(p_hat > 0, log_softmax(hat_s, T), 0)).sum(axis=1)
+    value_hat, gradient_hat = weighted_mean(T * T * rows, difference, T, exists)
+    return value + gamma * value_hat, gradient + gamma * gradient_hat
+
+
+@loss_in_float32
+def dist_kd(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 1.0, gamma: float = 1.0) -> tuple[Array, Array]:
+    r"""One less the correlation of the probabilities, along rows and along columns `[logits.3]`.
+
+    .. math:: L = \frac\beta N\sum_n \big(1 - \rho(q_{n\cdot}, p_{n\cdot})\big)
+              + \frac\gamma K\sum_k \big(1 - \rho(q_{\cdot k}, p_{\cdot k})\big), \qquad
+              \frac{\partial(1 - \rho)}{\partial u} = -\frac{\hat w - \rho\,\hat u}{\|u\|}
+
+    u and w are a row (a column) of q and of p less its mean, hats make them unit vectors; the
+    gradient goes on through the softmax. A vector without deviation has correlation 0 and no
+    gradient. One row alone has no columns to compare, and that part is 0. No power of T: a
+    correlation does not see sizes.
+
+    Parameters
+    ----------
+    z_s, z_t : (N, K) logits of student and teacher; -inf in z_t masks a class.
+    T : temperature, > 0.
+    beta, gamma : weights of the rows and of the columns.
+
+    Source: Huang et al. 2022 (DIST), section 4.
+    """
+    T = check_temperature(T)
+    check_logits(z_s, z_t)
+    q, l_s = log_share(z_s, T)
+    _, l_t = log_share(z_t, T)
+    N, K = z_s.shape
+    gaps, d_rows = correlation_gap(l_s, l_t, 1)
+    value, d = beta / N * gaps.sum(), beta / N * d_rows
+    if N > 1:
+        gaps, d_columns = correlation_gap(l_s, l_t, 0)
+        value, d = value + gamma / K * gaps.sum(), d + gamma / K * d_columns
+    return value, log_softmax_backward(q, d, T)
+
+
+@loss_in_float32
+def standardized_kd(z_s: Array, z_t: Array, T: float = 2.0) -> tuple[Array, Array]:
+    r"""Soft targets from logits that are z-scores of their row `[logits.4]`.
+
+    .. math:: L = \frac{T^2}{N}\sum_n \mathrm{KL}\big(\mathrm{softmax}(Z_t/T)\,\|\,\mathrm{softmax}(Z_s/T)\big),
+              \quad Z = \frac{z - \bar z}{\sigma}, \qquad
+              \frac{\partial L}{\partial z_s} = \frac{1}{\sigma}\big(G - \bar G - Z_s\,\overline{G Z_s}\big),\quad
+              G = \frac TN\,(\tilde q - \tilde p)
+
+    Bars are means over the classes of a row, sigma is the population deviation; masked classes
+    are left out of both. A row without deviation has Z = 0 and no gradient.
+
+    Parameters
+    ----------
+    z_s, z_t : (N, K) logits of student and teacher; -inf masks a class.
+    T : temperature, > 0, in units of the row's deviation.
+
+    Source: Sun et al. 2024 (logit standardisation).
+    """
+    T = check_temperature(T)
+    check_logits(z_s, z_t)
+    xp = array_module(z_s, z_t)
+    Z_s, scale, alive = standardize(z_s)
+    Z_t, _, _ = standardize(z_t)
+    rows, _, _, G = kl_and_difference(Z_s, Z_t, T)
+    Z, n = xp.where(alive, Z_s, 0), alive.sum(axis=1, keepdims=True).astype(Z_s.dtype)
+    gradient = G - G.sum(axis=1, keepdims=True) / n - Z * ((G * Z).sum(axis=1, keepdims=True) / n)
+    gradient = xp.where(alive, scale * gradient, 0)
+    return weighted_mean(T * T * rows, gradient, T, None)
+
+
+def without_label(z_s: Array, z_t: Array, y: Array) -> tuple[Array, Array, Array, Array]:
+    """`(z_s, z_t, label, exists)` with the label's class masked in both.
+
+    `label` (N, K) says where the label is. `exists` (N,) is 1 where the teacher has any other class
+    and 0 where it has none; there the student stands in for it, so that nothing is compared.
+    """
+    xp = array_module(z_s, z_t, y)
+    N, K = z_s.shape
+    if K < 2:
+        raise ValueError("the label and the others need at least two classes, got one")
+    if y.shape != (N,):
+        raise ValueError(f"y must hold one label a row, shape {(N,)}, got {y.shape}")
+    label = one_hot(y, K, "bool")
+    hat_s, hat_t = (xp.where(label, -xp.inf, z) for z in (z_s, z_t))
+    exists = hat_t.max(axis=1, keepdims=True) > -xp.inf
+    return hat_s, xp.where(exists, hat_t, hat_s), label, exists[:, 0].astype(z_s.dtype)
+
+
+def log_share(z: Array, T: float) -> tuple[Array, Array]:
+    """`(p, log(K p))`, the second without cancellation where all p are near 1/K, or all near 0."""
+    xp = array_module(z)
+    u, p, c = softmax_parts(z, T)
+    mean = xp.expm1(u).mean(axis=1, keepdims=True)
+    flat = mean > -0.5
+    return p, u - xp.where(flat, xp.log1p(xp.where(flat, mean, 0)), c - math.log(z.shape[1]))
+
+
+def correlation_gap(l_s: Array, l_t: Array, axis: int) -> tuple[Array, Array]:
+    """`(1 - Pearson(exp l_s, exp l_t) along the axis, its gradient with respect to l_s)`; see `dist_kd`.
+
+    A correlation does not see scale or shift, so each vector is first divided by its largest entry
+    and lowered by 1: `expm1(l - max l)` keeps its digits where the entries are all alike or all tiny.
+    """
+    a, scale_a, share = _unit_deviation(l_s, axis)
+    b, scale_b, _ = _unit_deviation(l_t, axis)
+    d = a - b  # of two unit vectors: 1 - a·b is half the square of their distance
+    missing = ((scale_a == 0).astype(d.dtype) + (scale_b == 0)) / 2
+    gap = 0.5 * (d * d).sum(axis=axis, keepdims=True) + missing
+    return gap, share * scale_a * (scale_b > 0) * (d - gap * a)
+
+
+def _unit_deviation(log_x: Array, axis: int) -> tuple[Array, Array, Array]:
+    xp = array_module(log_x)
+    top = log_x.max(axis=axis, keepdims=True)
+    log_x = log_x - xp.where(top > -xp.inf, top, 0)
+    x = xp.expm1(log_x)
+    x = x - x.mean(axis=axis, keepdims=True)
+    norm = xp.sqrt((x * x).sum(axis=axis, keepdims=True))
+    scale = xp.where(norm > 0, 1 / xp.where(norm > 0, norm, 1), 0)
+    return x * scale, scale, xp.exp(log_x)
+
+
+def standardize(z: Array) -> tuple[Array, Array, Array]:
+    """`(Z, 1/sigma, alive)`: each row of logits as z-scores of its unmasked classes."""
+    xp = array_module(z)
+    alive = z > -xp.inf
+    n = alive.sum(axis=1, keepdims=True).astype(z.dtype)
+    d = xp.where(alive, z - z.max(axis=1, keepdims=True), 0)
+    d = xp.where(alive, d - d.sum(axis=1, keepdims=True) / n, 0)
+    deviation = xp.sqrt((d * d).sum(axis=1, keepdims=True) / n)
+    scale = xp.where(deviation > 0, 1 / xp.where(deviation > 0, deviation, 1), 0)
+    return xp.where(alive, d * scale, -xp.inf), scale, alive
