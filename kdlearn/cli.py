@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         return args.run(args)
+    except BrokenPipeError:  # whoever read the output has stopped: nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ImportError, ValueError, RuntimeError, MemoryError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"kdlearn {args.command}: {message}", file=sys.stderr)

@@ -95,7 +95,7 @@ class _Distilled(BaseEstimator):
                 raise ValueError(f"validation_fraction={self.validation_fraction} leaves none of {len(data)} rows")
             validation, data = data.take(order[:held]), data.take(order[held:])
             hooks.append(EarlyStopping("loss", self.n_iter_no_change))
-        batch_size = min(200, len(data)) if self.batch_size == "auto" else self.batch_size
+        batch_size: Any = min(200, len(data)) if self.batch_size == "auto" else self.batch_size
         self.student_ = MLP(x.shape[1], *self._hidden, n_out, seed=seed, dtype=dtype)
         self.history_ = fit(
             self.student_,

@@ -71,6 +71,8 @@ def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: f
     if not got.any():
         return "every entry is zero"
     solid = np.abs(expected) > 1e-3 * scale
+    if not solid.any():
+        return "the value does not change there, but the gradient is not zero"
     ratios = got[solid] / expected[solid]
     factor = float(np.median(ratios))
     if np.abs(ratios - factor).max() < 1e-4 * max(abs(factor), 1e-4):
@@ -151,6 +153,7 @@ def check_objective(objective: Objective, live: Sites, fixed: Sites, tolerance: 
         errors.append(compare_gradients(got, expected, f"gradient at {site} ", tolerance))
     for i, net in enumerate(objective.nets):
         expected = _theta_gradient(net, lambda: objective(live, fixed)[0])
+        expected *= -1 if id(net) in objective.ascending else 1
         errors.append(compare_gradients(adaptor_gradients[i], expected, f"gradient of adaptor {i} ", tolerance))
     return max(errors)
 
@@ -178,7 +181,8 @@ def check_step(
         live, _, _ = run_networks(students, teachers, objective, batch, dice())
         return objective(live, held)[0]
 
-    expected = [_theta_gradient(net, value) for net in distinct]
+    signs = [-1 if id(net) in objective.ascending else 1 for net in distinct]
+    expected = [sign * _theta_gradient(net, value) for sign, net in zip(signs, distinct)]
     train_step(students, teachers, objective, batch, optimizer=SGD(lr=1.0), rng=dice())
     errors = []
     for i, (net, theta) in enumerate(zip(distinct, before)):

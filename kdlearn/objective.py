@@ -91,6 +91,11 @@ class Objective:
         found = {id(o.net): o.net for o in self.walk() if isinstance(o, Through)}
         return tuple(found.values())
 
+    @property
+    def ascending(self) -> frozenset[int]:
+        """Identities of the adaptors that ascend."""
+        return frozenset(id(o.net) for o in self.walk() if isinstance(o, Through) and o.ascend)
+
     def __add__(self, other: Objective) -> Objective:
         if not isinstance(other, Objective):
             return NotImplemented
@@ -223,12 +228,16 @@ class Through(Objective):
     sources : a live site, or several in the order of the arguments of `net.forward`.
     target : name of the new site.
     inner : an objective that reads it.
+    ascend : the adaptor climbs the objective that everything else descends: its own gradient is
+        written with the opposite sign (gradient reversal, Ganin and Lempitsky 2015). What flows
+        back to the sources is not reversed.
     """
 
     net: Network
     sources: str | tuple[str, ...]
     target: str
     inner: Objective
+    ascend: bool = False
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -257,10 +266,12 @@ class Through(Objective):
         gradient = trace.gradients.pop(self.target, None)
         if gradient is None:
             raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")
+        if self.ascend:
+            gradient = -gradient
         dx = self.net.backward(caches, {"logits": gradient}, accumulate=id(self.net) in trace.seen, need_dx=True)
         trace.seen.add(id(self.net))
         for name, g in zip(self._names, dx if isinstance(dx, tuple) else (dx,), strict=True):
-            trace.add(name, g)
+            trace.add(name, -g if self.ascend else g)
         return value
 
 

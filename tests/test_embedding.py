@@ -187,6 +187,14 @@ def test_copies_and_pickles_are_independent_networks():
         assert other.theta[0] != net.theta[0]
 
 
+def test_a_saved_network_comes_back(tmp_path):
+    data, net = text_like(), character_model(6, 3, 4, 8, dropout=0.2, seed=3)
+    kd.save(tmp_path / "net", net)
+    loaded = kd.load(tmp_path / "net")
+    assert repr(loaded.layers) == repr(net.layers) and loaded.taps == net.taps
+    np.testing.assert_array_equal(loaded.logits(data.x), net.logits(data.x))
+
+
 def test_training_repeats_to_the_last_bit():
     def train():
         net = character_model(6, 3, 4, 8, dropout=0.2, seed=1)

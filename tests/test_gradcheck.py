@@ -45,6 +45,11 @@ def test_a_wrong_gradient_is_described(change, message):
         check_loss(wrong(change), Z, V)
 
 
+def test_a_gradient_where_nothing_changes_is_described():
+    with pytest.raises(GradientError, match="the value does not change"):
+        check_loss(lambda z: (z.sum() * 0.0, np.ones_like(z)), Z)
+
+
 def test_numerical_gradient_of_a_cubic():
     x = np.array([1.0, -2.0])
     np.testing.assert_allclose(numerical_gradient(lambda v: (v**3).sum(), x), 3 * x**2, rtol=1e-8)

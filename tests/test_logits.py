@@ -230,8 +230,9 @@ def test_two_classes_have_no_shape():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_and_columns_without_deviation(dtype):
-    z_s, z_t, _ = (a.astype(dtype) for a in example(5))
-    flat = np.full_like(z_s, 0.1)  # 0.1 has no exact binary form: its mean would be off by a rounding
+    z_s, z_t, _ = (a.astype(dtype) for a in example(5, (4, 7)))
+    flat = np.full_like(z_s, 0.1)
+    assert (flat.sum(axis=1) / 7 != flat[:, 0]).all()  # the mean is off by a rounding: that is no deviation
     for s, t in ((flat, z_t), (z_s, flat), (flat, flat)):
         value, gradient = dist_kd(s, t, beta=2.0, gamma=3.0)
         assert value == pytest.approx(5.0, rel=1e-6) and not gradient.any()

@@ -159,6 +159,15 @@ def test_half_precision_computes_in_single():
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
+def test_arguments_may_be_named():
+    z_s, z_t, y, w = example(10)
+    named = kd.soft_targets(z_s=z_s.astype(np.float16), z_t=z_t.astype(np.float16), T=3.0, weight=w)
+    placed = kd.soft_targets(z_s.astype(np.float16), z_t.astype(np.float16), 3.0, w)
+    assert named[0] == placed[0] and named[1].dtype == np.float16
+    np.testing.assert_array_equal(named[1], placed[1])
+    assert kd.cross_entropy(z_s, y=y)[0] == kd.cross_entropy(z=z_s, y=y)[0]
+
+
 def test_the_gradient_has_the_students_dtype():
     z_s, z_t, _, _ = example(5)
     assert kd.soft_targets(z_s.astype(np.float32), z_t)[1].dtype == np.float32

@@ -143,12 +143,14 @@ def test_cpu_and_device_write_alike(backend):
     net, prompts = model(1), PROMPTS
     there = sample(net.to(backend.device), backend.put(prompts), 10, np.random.default_rng(0))
     np.testing.assert_array_equal(kd.to_numpy(there), sample(net, prompts, 10, np.random.default_rng(0)))
-    for make in (generated(net, windows(np.arange(20) % V, C), 4, fraction=0.5),):
-        host = make(0, np.random.default_rng(1))
-        data = windows(backend.put(np.arange(20) % V), C)
-        device = generated(net.to(backend.device), data, 4, fraction=0.5)(0, np.random.default_rng(1))
-        for name in ("x", "y"):
-            np.testing.assert_array_equal(kd.to_numpy(device[name]), host[name])
+    columns = {}
+    for device, put in (("cpu", np.asarray), (backend.device, backend.put)):
+        data, student, teacher = windows(put(np.arange(20) % V), C), net.to(device), TEACHER.to(device)
+        mixed = generated(student, data, 4, fraction=0.5)(0, np.random.default_rng(1))
+        own = policy_gradient(student, teacher, data, 4)(0, np.random.default_rng(1))
+        columns[put] = [kd.to_numpy(a) for a in (mixed.x, mixed.y, own.x, own.y, own["advantage"])]
+    for a, b in zip(*columns.values()):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     weights = enumerated(net.to(backend.device), backend.put(prompts), S)["weight"]
     np.testing.assert_allclose(kd.to_numpy(weights), enumerated(net, prompts, S)["weight"], rtol=1e-9)
 

@@ -25,7 +25,7 @@ LEVELS = [
     {"step", "history"},
     {"distill.response"},
     {"distill.divergence", "distill.targets", "distill.feature", "distill.ensemble", "distill.transfer"},
-    {"distill.logits", "distill.relation", "distill.online", "distill.sequence", "distill.jacobian"},
+    {"distill.logits", "distill.relation", "distill.temperature", "distill.online", "distill.sequence", "distill.jacobian"},
     {"checkpoint"},
     {"training"},
     {"distill.assistant"},
@@ -33,6 +33,9 @@ LEVELS = [
     {"gradcheck", "plots", "estimators", "export.plan", "commands.tables"},
     {"study", "export.c_header", "export.onnx_file", "export.costs", "commands.student"},
     {"demo", "commands.distill", "commands.deploy"},
+    {"export.plan", "commands.tables"},
+    {"export.onnx_file", "export.c_header", "export.costs", "commands.student"},
+    {"commands.distill", "commands.deploy"},
     {"cli"},
     {"__main__"},
 ]

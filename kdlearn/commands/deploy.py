@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import re
 import sys
+import tempfile
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.tables import TableError, read_table
+from kdlearn.export.c_header import to_c
+from kdlearn.export.onnx_file import quantize_onnx, to_onnx
 
 
 def predict(args: Namespace) -> int:
@@ -36,8 +39,6 @@ def predict(args: Namespace) -> int:
 
 def export(args: Namespace) -> int:
     """Write a student as ONNX or as a C header; the exit status."""
-    from kdlearn.export import quantize_onnx, to_c, to_onnx
-
     student = load_student(args.model)
     model: Any = student if student.encoder is not None else student.student_
     inputs = None if student.encoder is None else student.encoder.inputs
@@ -52,13 +53,15 @@ def export(args: Namespace) -> int:
         name = args.name or _identifier(args.out)
         to_c(model, args.out, name, int8=args.int8, inputs=inputs)
         note = f"; call {name}_predict"
+    elif not args.int8:
+        to_onnx(model, args.out, inputs=inputs)
     else:
-        to_onnx(model, args.out, fold=not args.int8, inputs=inputs)
-        if args.int8:
-            found = quantize_onnx(args.out, args.out, rows)
-            agreement = found.get("agreement", {}).get(found["method"])
-            agrees = "" if agreement is None else f", {100 * agreement:.1f} % of the calibration rows answered alike"
-            note = f"; {found['method']} int8, {found['bytes_before']:,} bytes before{agrees}"
+        with tempfile.TemporaryDirectory() as folder:
+            to_onnx(model, Path(folder, "float.onnx"), fold=False, inputs=inputs)
+            found = quantize_onnx(Path(folder, "float.onnx"), args.out, rows)
+        agreement = found.get("agreement", {}).get(found["method"])
+        agrees = "" if agreement is None else f", {100 * agreement:.1f} % of the calibration rows answered alike"
+        note = f"; {found['method']} int8, {found['bytes_before']:,} bytes before{agrees}"
     if not args.quiet:
         print(f"{args.out}: {args.out.stat().st_size:,} bytes{note}")
         if inputs is not None:

@@ -1,4 +1,4 @@
-"""`kdlearn distill`: a teacher and its student from a table, and an honest report on rows neither has seen."""
+"""`kdlearn distill`: a teacher and its student from a table, and a report on rows held out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from kdlearn.checkpoint import CheckpointError
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.tables import Encoder, TableError, labels, read_table
 from kdlearn.estimators import DistilledClassifier
-from kdlearn.export.costs import format_report, report
+from kdlearn.export.costs import format_report, report, wilson
+from kdlearn.export.plan import plan
 from kdlearn.history import Run
 
 TEACHERS = ("forest", "boosting", "mlp")
@@ -37,23 +38,13 @@ def run(args: Namespace) -> int:
     X = encoder(table)
     more = None if args.unlabeled is None else encoder(read_table(args.unlabeled, args.delimiter))
     train, test = _split(y, args.seed)
-    if len(np.unique(y[train])) < 2 or len(test) == 0:
-        raise TableError(f"{table.source} has too few rows of each class to hold some out: at least two of one class")
+    if len(test) == 0:
+        raise TableError(f"{table.source} has one row of each class: none is left to hold out")
 
     teacher = _teacher(args, encoder, X[train], y[train])
-    taught = _Taught(
-        teacher if isinstance(teacher, Student) else FrozenEstimator(teacher),
-        args.student,
-        temperature=args.temperature,
-        soft_weight=args.soft_weight,
-        max_iter=args.epochs,
-        random_state=args.seed,
-        verbose=talk,
-    )
-    with taught.bar("student"):
-        taught.fit(X[train], y[train], X_unlabeled=more)
-    scaler = taught.scaler_
-    student = Student(taught.student_, encoder, scaler.mean_, scaler.scale_, taught.classes_)
+    student = _student(args, teacher, encoder, X[train], y[train], more)
+    control = _student(args, None, encoder, X[train], y[train])  # what the student is without the teacher
+    right = int((control.predict(X[test]) == y[test]).sum())
     settings = {
         "teacher": str(args.teacher),
         "temperature": args.temperature,
@@ -67,10 +58,11 @@ def run(args: Namespace) -> int:
         "data": str(args.data),
         "rows": {"train": len(train), "held_out": len(test), "unlabeled": 0 if more is None else len(more)},
         "inputs": encoder.inputs,
-        "classes": taught.classes_.tolist(),
-        "student": list(taught.student_.sizes),
+        "classes": student.classes_.tolist(),
+        "student": [X.shape[1], *args.student, len(student.classes_)],
         "settings": settings,
         "report": report(load_student(args.out), teacher, X[test], y[test]),  # of the file, as it will be read
+        "labels_alone": {"accuracy": right / len(test), "accuracy_interval": wilson(right, len(test))},
         "out": str(args.out),
         "seconds": time.perf_counter() - began,
     }
@@ -99,15 +91,36 @@ def _split(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 class _Taught(DistilledClassifier):
     """A DistilledClassifier that moves a bar, shown on a terminal, instead of printing its losses."""
 
-    def bar(self, what: str) -> Any:
+    def taught(
+        self, what: str, args: Namespace, encoder: Encoder, X: np.ndarray, y: np.ndarray, more: np.ndarray | None = None
+    ) -> Student:
+        """Fitted, as the student that a file holds."""
         from tqdm import tqdm
 
-        hidden = None if self.verbose else True
-        self._bar = tqdm(total=self.max_iter, desc=what, unit="epoch", leave=False, disable=hidden, file=sys.stderr)
-        return self._bar
+        self.verbose = True
+        hidden = True if args.quiet or args.json else None  # None: a bar on a terminal alone
+        with tqdm(total=self.max_iter, desc=what, unit="epoch", leave=False, disable=hidden, file=sys.stderr) as bar:
+            self._bar = bar
+            self.fit(X, y, X_unlabeled=more)
+        return Student(self.student_, encoder, self.scaler_.mean_, self.scaler_.scale_, self.classes_)
 
     def _report(self, run: Run) -> None:  # type: ignore[override]
         self._bar.update()
+
+
+def _student(
+    args: Namespace, teacher: Any, encoder: Encoder, X: np.ndarray, y: np.ndarray, more: np.ndarray | None = None
+) -> Student:
+    """The student, taught by labels and by a fitted teacher, or by the labels alone."""
+    small = _Taught(
+        teacher if teacher is None or isinstance(teacher, Student) else FrozenEstimator(teacher),
+        args.student,
+        temperature=args.temperature,
+        soft_weight=args.soft_weight,
+        max_iter=args.epochs,
+        random_state=args.seed,
+    )
+    return small.taught("labels alone" if teacher is None else "student", args, encoder, X, y, more)
 
 
 def _teacher(args: Namespace, encoder: Encoder, X: np.ndarray, y: np.ndarray) -> Any:
@@ -117,18 +130,9 @@ def _teacher(args: Namespace, encoder: Encoder, X: np.ndarray, y: np.ndarray) ->
     if args.teacher == "boosting":
         return HistGradientBoostingClassifier(random_state=args.seed).fit(X, y)
     if args.teacher == "mlp":
-        large = _Taught(
-            None, (256, 256), learning_rate_init=3e-3, alpha=1e-2, max_iter=50, random_state=args.seed,
-            verbose=not (args.quiet or args.json),
-        )  # fmt: skip
-        with large.bar("teacher"):
-            return _as_student(large.fit(X, y), encoder)
+        large = _Taught(None, (256, 256), learning_rate_init=3e-3, alpha=1e-2, max_iter=50, random_state=args.seed)
+        return large.taught("teacher", args, encoder, X, y)
     return _from_file(Path(args.teacher), args.trust_pickle, encoder, np.unique(y))
-
-
-def _as_student(fitted: DistilledClassifier, encoder: Encoder) -> Student:
-    scaler = fitted.scaler_
-    return Student(fitted.student_, encoder, scaler.mean_, scaler.scale_, fitted.classes_)
 
 
 def _from_file(path: Path, trust_pickle: bool, encoder: Encoder, classes: np.ndarray) -> Any:
@@ -139,7 +143,8 @@ def _from_file(path: Path, trust_pickle: bool, encoder: Encoder, classes: np.nda
     width, K = len(encoder.inputs), len(classes)
     if is_zip:
         teacher = load_student(path)
-        n_in, n_out = _widths(teacher)
+        steps = plan(teacher.student_).steps
+        n_in, n_out = steps[0].n_in, steps[-1].n_out
         if teacher.encoder is None:  # a bare network: its outputs are the sorted classes
             teacher.classes_ = classes if n_out == K else teacher.classes_
         elif teacher.encoder.features != encoder.features:
@@ -157,13 +162,6 @@ def _from_file(path: Path, trust_pickle: bool, encoder: Encoder, classes: np.nda
     if n_out != K or set(np.asarray(teacher.classes_).tolist()) != set(classes.tolist()):
         raise CheckpointError(f"{path} knows {n_out} classes, {list(teacher.classes_)}; the table has {list(classes)}")
     return teacher
-
-
-def _widths(teacher: Student) -> tuple[int, int]:
-    from kdlearn.export.plan import plan
-
-    steps = plan(teacher.student_).steps
-    return steps[0].n_in, steps[-1].n_out
 
 
 def _unpickle(path: Path) -> Any:
@@ -186,19 +184,28 @@ def _columns(encoder: Encoder) -> str:
 def _text(found: dict[str, Any], talk: bool) -> str:
     table = format_report(found["report"])
     if not talk:
-        return table
+        return f"{table}\n{_control(found)}"
     rows, settings = found["rows"], found["settings"]
     unlabeled = f", {rows['unlabeled']:,} more without labels" if rows["unlabeled"] else ""
-    seen = (
-        "" if settings["teacher"] in TEACHERS else "\nThe teacher came from a file: it may have seen the held-out rows."
-    )
+    from_file = "" if settings["teacher"] in TEACHERS else " The teacher's file may have been made with these rows."
     return (
         f"{found['data']}: {len(found['inputs'])} inputs, {len(found['classes'])} classes. Taught on "
         f"{rows['train']:,} rows{unlabeled}; measured on {rows['held_out']:,} held out,\n"
-        f"a quarter of each class, drawn with seed {settings['seed']}.\n"
+        f"a quarter of each class, drawn with seed {settings['seed']}.{from_file}\n"
         f"teacher: {settings['teacher']}   student: {'-'.join(map(str, found['student']))}, "
         f"T = {settings['temperature']:g}, soft weight {settings['soft_weight']:g}, {settings['epochs']} epochs\n\n"
-        f"{table}\n\n"
-        "bytes: parameters in float32, or the pickle of a teacher of another kind. agreement: same answer as the teacher."
-        f"{seen}\nStudent: {found['out']}   ({found['seconds']:.0f} s)"
+        f"{table}\n"
+        f"{_control(found)}\n\n"
+        "bytes: parameters in float32, or a teacher's pickle. latency: as called from Python. agreement: same\n"
+        "answer as the teacher. One split and one seed: what differs by less than the intervals may be chance.\n"
+        f"Student: {found['out']}   ({found['seconds']:.0f} s)"
+    )
+
+
+def _control(found: dict[str, Any]) -> str:
+    alone = found["labels_alone"]
+    low, high = alone["accuracy_interval"]
+    return (
+        f"The same student, taught by the labels alone: {100 * alone['accuracy']:.1f} % "
+        f"({100 * low:.1f} to {100 * high:.1f} %)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from kdlearn.backend import Array
 from kdlearn.checkpoint import CheckpointError, load, read, write
 from kdlearn.commands.tables import Encoder
+from kdlearn.export.plan import plan
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP, Network
 
@@ -64,14 +66,13 @@ def load_student(path: str | os.PathLike) -> Student:
     arrays, config = read(path)
     if "network" in config:
         net = load(path)
-        width = len(net.layers[-1].b) if hasattr(net.layers[-1], "b") else 0
-        return Student(net, None, np.zeros(1), np.ones(1), np.arange(width))
+        return Student(net, None, np.zeros(1), np.ones(1), plan(net).classes)
     if config.get("kind") != KIND:
         raise CheckpointError(f"{path} is a checkpoint, but neither of a student nor of a network")
     try:
         sizes, classes = [int(size) for size in config["sizes"]], np.array(config["classes"])
         encoder = Encoder(config["features"])
-        wanted = {"theta": sum((a + 1) * b for a, b in zip(sizes, sizes[1:])), "mean": sizes[0], "scale": sizes[0]}
+        wanted = {"theta": sum((a + 1) * b for a, b in itertools.pairwise(sizes)), "mean": sizes[0], "scale": sizes[0]}
         found = {name: a.size for name, a in arrays.items()}
         if found != wanted or (len(encoder.inputs), len(classes)) != (sizes[0], sizes[-1]):
             raise ValueError(f"a network {'-'.join(map(str, sizes))} does not fit its arrays, features and classes")

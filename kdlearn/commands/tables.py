@@ -207,7 +207,10 @@ class Encoder:
     @property
     def inputs(self) -> list[str]:
         """A name for each column of the encoded matrix."""
-        return [f"{n}={c}" if c is not None else n for n, known in self.features for c in (known or [None])]
+        names: list[str] = []
+        for name, known in self.features:
+            names += [name] if known is None else [f"{name}={category}" for category in known]
+        return names
 
     def __call__(self, table: Table) -> np.ndarray:
         """The rows of a table as float32 (N, D)."""
@@ -245,7 +248,9 @@ def labels(table: Table, target: str) -> np.ndarray:
         y = values.astype(np.int64)
     classes = np.unique(y)
     if len(classes) < 2:
-        raise TableError(f"{table.source}: the target {target!r} has one class, {classes[0]!r}; it takes at least two")
+        raise TableError(
+            f"{table.source}: the target {target!r} has one class, {classes[0].item()!r}; it takes at least two"
+        )
     if len(classes) > max(2, len(y) // 2):
         raise TableError(
             f"{table.source}: the target {target!r} has {len(classes)} different values in {len(y)} rows; "

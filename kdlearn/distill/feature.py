@@ -8,9 +8,8 @@ docs/derivations/feature.md.
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -211,19 +210,7 @@ def info_nce(h_s: Array, h_t: Array, tau: float = 0.1) -> tuple[Array, Array]:
     return (c.sum() - z.trace()) / N, unit_rows_backward(u_s, inverse, P @ u_t / (N * tau))
 
 
-def _two_live(loss: Callable) -> Callable:
-    """`loss_in_float32` for a loss whose first two arguments are live: a gradient for each."""
-
-    @functools.wraps(loss)
-    def wrapped(*arrays: Array, **settings: float) -> tuple[Array, tuple[Array, Array]]:
-        wide = [a.astype("float32") if a.dtype.itemsize < 4 else a for a in arrays]
-        value, gradients = loss(*wide, **settings)
-        return value, tuple(g.astype(a.dtype, copy=False) for g, a in zip(gradients, arrays, strict=False))
-
-    return wrapped
-
-
-@_two_live
+@loss_in_float32
 def fsp(h1_s: Array, h2_s: Array, h1_t: Array, h2_t: Array) -> tuple[Array, tuple[Array, Array]]:
     r"""The flow between two layers: the Gram matrix of their units over the batch `[feature.9]`.
 
@@ -252,7 +239,7 @@ def fsp(h1_s: Array, h2_s: Array, h1_t: Array, h2_t: Array) -> tuple[Array, tupl
     return (d * d).mean(), (h2_s @ dG.T, h1_s @ dG)
 
 
-@_two_live
+@loss_in_float32
 def variational_information(
     mu: Array, rho: Array, h_t: Array, floor: float = 1e-5
 ) -> tuple[Array, tuple[Array, Array]]:

@@ -96,10 +96,9 @@ def alternating_step(
             net.backward(caches[name], own, accumulate=i > 0)
         optimizer.step(net, names[0])
         if turn + 1 < len(turns):
-            again, _, caches_again = run_networks(dict.fromkeys(names, net), {}, objective, batch, rng)
+            again, _, _ = run_networks(dict.fromkeys(names, net), {}, objective, batch, rng)
             live.update(again)
             fixed.update(again)
-            caches.update(caches_again)
     for i, net in enumerate(objective.nets):
         if id(net) not in turns:
             optimizer.step(net, f"adaptor {i}")

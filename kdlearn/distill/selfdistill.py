@@ -58,7 +58,7 @@ def generations(
         An objective that reads no teacher gives n independent networks, the fair control of an
         ensemble of generations.
 
-    Source: Furlanello et al. 2018, equation 4 with its sum of labels and teacher as the objective.
+    Source: Furlanello et al. 2018, who add labels and teacher: `CrossEntropy() + SoftTargets(T=1)`.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n!r}")
@@ -104,7 +104,7 @@ def exits(
     deepest : site of the logits that teach.
     seed, dtype, device : of the exits' weights.
 
-    Source: Zhang et al. 2019, equations 2 to 5; the half in the feature term and T² are this package's.
+    Source: Zhang et al. 2019, with their bottlenecks as one layer; the half and the T² are this package's.
     """
     if len(taps) != len(widths) or len(taps) < 2:
         raise ValueError(f"exits need a width for each of at least two taps, got {len(taps)} and {len(widths)}")
@@ -229,7 +229,7 @@ def progressive(alpha: float = 0.8, past: str = "past") -> Objective:
     alpha : weight of the past at the end of training.
     past : owner of the site with the past answers; validation rows need that column too.
 
-    Source: Kim et al. 2021, equations 3 and 7, whose staircase in t is a straight line here.
+    Source: Kim et al. 2021, whose staircase of epochs is a straight line here.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha lies in [0, 1], got {alpha!r}")
@@ -284,7 +284,7 @@ class MovingAverage:
     m : in [0, 1); the average looks back over about 1 / (1 - m) steps.
     teacher, student : names; begin with `teachers=student.copy()`.
 
-    Source: Tarvainen and Valpola 2017, equation 2, with the ramp of their code.
+    Source: Tarvainen and Valpola 2017, with the ramp that their published code has.
     """
 
     def __init__(self, m: float = 0.99, teacher: str = "teacher", student: str = "student") -> None:
@@ -332,7 +332,7 @@ def same_class(data: Data, name: str = "pair") -> DataFunction:
     data : with labels `y`.
     name : the column added is `<name>.x`.
 
-    Source: Yun et al. 2020, equations 2 and 3.
+    Source: Yun et al. 2020; their published code, too, has the T² and holds the pair (read, not executed).
     """
     y = to_numpy(data.y)
     classes = [np.flatnonzero(y == k) for k in np.unique(y)]

@@ -55,7 +55,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
             if y_test is not None:
                 right = int((answers[name] == np.asarray(y_test)).sum())
                 entry["accuracy"] = right / len(x_test)
-                entry["accuracy_interval"] = _wilson(right, len(x_test))
+                entry["accuracy_interval"] = wilson(right, len(x_test))
         result[name] = entry
     if answers:
         result["agreement"] = float((answers["student"] == answers["teacher"]).mean())
@@ -148,7 +148,7 @@ def _latency(model: Any, x: np.ndarray) -> dict[str, Any]:
     return {"p50": p50, "p95": p95, "p99": p99, "repeats": len(times)}
 
 
-def _wilson(right: int, n: int, z: float = 1.959964) -> list[float]:
+def wilson(right: int, n: int, z: float = 1.959964) -> list[float]:
     """Interval of a proportion (Wilson 1927): it stays in [0, 1], and has a width at 0 and at 1."""
     p = right / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)

@@ -8,9 +8,11 @@ dL/dz and has the shape of `z`.
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import numbers
 from collections.abc import Callable
+from typing import Any
 
 from kdlearn.backend import Array, array_module
 
@@ -135,22 +137,24 @@ def expm1_residual(d: Array) -> Array:
 
 
 def loss_in_float32(loss: Callable) -> Callable:
-    """A loss that computes half-precision input in float32 and returns the gradient in its dtype.
+    """A loss that computes half-precision input in float32 and returns each gradient in the dtype it is for.
 
     The value stays in float32: a sum over a batch easily passes 65504, the largest float16.
     A cached teacher may have another precision than the student; the gradient is the student's.
     """
+    names = tuple(inspect.signature(loss).parameters)
 
     @functools.wraps(loss)
-    def wrapped(first: Array, *others: Array, **settings: object) -> tuple[Array, Array]:
-        dtype = first.dtype
-        if dtype.itemsize < 4:
-            first = first.astype("float32")
-        others = tuple(
-            a.astype("float32") if getattr(getattr(a, "dtype", None), "kind", "") == "f" and a.dtype.itemsize < 4 else a
-            for a in others
-        )
-        value, gradient = loss(first, *others, **settings)
-        return value, gradient if gradient.dtype == dtype else gradient.astype(dtype)
+    def wrapped(*args: object, **kwargs: object) -> tuple[Array, Array]:
+        value, gradient = loss(*map(_widened, args), **{name: _widened(a) for name, a in kwargs.items()})
+        given: Any = [*args, *(kwargs[name] for name in names[len(args) :] if name in kwargs)]
+        if isinstance(gradient, tuple):  # several live sites, which are the first arguments
+            return value, tuple(g.astype(a.dtype, copy=False) for g, a in zip(gradient, given))
+        return value, gradient if gradient.dtype == given[0].dtype else gradient.astype(given[0].dtype)
 
     return wrapped
+
+
+def _widened(a: Any) -> Any:
+    dtype = getattr(a, "dtype", None)
+    return a.astype("float32") if dtype is not None and dtype.kind == "f" and dtype.itemsize < 4 else a
