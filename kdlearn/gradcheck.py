@@ -144,15 +144,20 @@ def check_objective(objective: Objective, live: Sites, fixed: Sites, tolerance: 
     stop-gradient is tested. Adaptors must be float64.
     """
     live = {name: np.array(a, dtype=np.float64) for name, a in live.items()}
-    _, gradients = objective(live, fixed)
+    lent: dict[int, Array] = {}
+    _, gradients = objective(live, fixed, lent=lent)
     adaptor_gradients = [net.grad.copy() for net in objective.nets]
     errors = [0.0]
+
+    def value(**changed: Array) -> Array:
+        return objective({**live, **changed}, fixed, lent=lent)[0]
+
     for site, z in live.items():
-        expected = numerical_gradient(lambda v, site=site: objective({**live, site: v}, fixed)[0], z)  # type: ignore[misc]
+        expected = numerical_gradient(lambda v, site=site: value(**{site: v}), z)  # type: ignore[misc]
         got = gradients.get(site, np.zeros_like(z))
         errors.append(compare_gradients(got, expected, f"gradient at {site} ", tolerance))
     for i, net in enumerate(objective.nets):
-        expected = _theta_gradient(net, lambda: objective(live, fixed)[0])
+        expected = _theta_gradient(net, value)
         expected *= -1 if id(net) in objective.ascending else 1
         errors.append(compare_gradients(adaptor_gradients[i], expected, f"gradient of adaptor {i} ", tolerance))
     return max(errors)
@@ -175,11 +180,13 @@ def check_step(
     distinct = list({id(n): n for n in (*students.values(), *objective.nets)}.values())
     before = [net.theta.copy() for net in distinct]
     dice = (lambda: None) if seed is None else (lambda: np.random.default_rng(seed))
-    _, held, _ = run_networks(students, teachers, objective, batch, dice())
+    live, held, _ = run_networks(students, teachers, objective, batch, dice())
+    lent: dict[int, Array] = {}
+    objective(live, held, lent=lent)
 
     def value() -> float:
         live, _, _ = run_networks(students, teachers, objective, batch, dice())
-        return objective(live, held)[0]
+        return objective(live, held, lent=lent)[0]
 
     signs = [-1 if id(net) in objective.ascending else 1 for net in distinct]
     expected = [sign * _theta_gradient(net, value) for sign, net in zip(signs, distinct)]

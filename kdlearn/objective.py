@@ -30,11 +30,13 @@ Weight: TypeAlias = "float | str | Callable[[float], float]"
 
 @dataclass
 class Trace:
-    """What one evaluation leaves behind: gradients by site, values by term, adaptors seen."""
+    """What one evaluation leaves behind: gradients by site, values by term, adaptors seen, and what each
+    `Through` lent to `fixed`; given beforehand, that is held."""
 
     gradients: dict[str, Array] = field(default_factory=dict)
     values: dict[str, Array] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
+    lent: dict[int, Array] | None = None
 
     def add(self, site: str, gradient: Array) -> None:
         """Several losses at one site: the gradient of a sum is the sum of the gradients."""
@@ -46,7 +48,11 @@ class Objective:
     """A function of sites. Subclasses say what they read and how they evaluate."""
 
     def __call__(
-        self, live: Sites, fixed: Sites, values: dict[str, Array] | None = None
+        self,
+        live: Sites,
+        fixed: Sites,
+        values: dict[str, Array] | None = None,
+        lent: dict[int, Array] | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """`(value, {site: gradient})`; writes the gradients of its adaptors.
 
@@ -55,8 +61,10 @@ class Objective:
         live : sites that gradients flow to.
         fixed : sites that are held: labels, teachers, detached copies of live sites.
         values : if given, each term's own value (before its weight) is added to it by name.
+        lent : a dict to be filled with what adaptors lend to `fixed`; handed over again, that is held
+            whatever `live` has become. The checks of gradients need it, training does not.
         """
-        trace = Trace()
+        trace = Trace(lent=lent)
         value = self.evaluate(live, fixed, trace)
         if values is not None:
             values.update(trace.values)
@@ -262,7 +270,10 @@ class Through(Objective):
         arrays = [_site(name, live, "live") for name in self._names]
         taps, caches = self.net.forward(*arrays, taps=("logits",))  # type: ignore[misc]
         made = {self.target: taps["logits"]}
-        value = self.inner.evaluate({**live, **made}, {**fixed, **made}, trace)
+        held = taps["logits"]
+        if trace.lent is not None:
+            held = trace.lent.setdefault(id(self), held.copy())
+        value = self.inner.evaluate({**live, **made}, {**fixed, self.target: held}, trace)
         gradient = trace.gradients.pop(self.target, None)
         if gradient is None:
             raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")

@@ -139,7 +139,9 @@ def evaluate(
     if "y" in data and data.y.ndim == 1 and data.y.dtype.kind in "iu":
         for name, net in students.items():
             label = "accuracy" if len(students) == 1 else f"{name}.accuracy"
-            sums[label] = float((net.predict(input_of(name, data.columns)) == data.y).mean())
+            z = net.logits(input_of(name, data.columns))
+            if z.shape[1] > 1:
+                sums[label] = float((z.argmax(axis=1) == data.y).mean())
     return sums
 
 

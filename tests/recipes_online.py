@@ -6,15 +6,6 @@ from recipes import D, K, N, Setup, batch, net, recipe, student
 
 from kdlearn.distill import ensemble, online
 
-HELD_INSIDE = {}
-
-
-def held_inside(make):
-    """A recipe that reads an adaptor's output from `fixed`. The generic checks hold what they put into `fixed`, not
-    what an adaptor puts there; tests/test_online.py puts these through the same checks with that held as well."""
-    HELD_INSIDE[make.__name__] = make
-    return make
-
 
 def peers(*names):
     return {name: net(D, 7, K, seed=1 + i) for i, name in enumerate(names)}
@@ -51,7 +42,7 @@ def kdcl_mean(device="cpu"):
     return Setup(peers("a", "b"), online.kdcl("a", "b", target=lambda y, *z: ensemble.mean_of_logits(*z)), batch())
 
 
-@held_inside
+@recipe
 def gated_branches(device="cpu"):
     """Branches of one trunk and their gated mixture, ONE, Lan et al. 2018 [online.6]."""
     heads = [net(7, K, seed=8).to(device), net(7, 5, K, seed=9).to(device)]
@@ -59,7 +50,7 @@ def gated_branches(device="cpu"):
     return Setup(student(), 0.8 * online.one(gate, *heads, T=2, weight=0.7), batch())
 
 
-@held_inside
+@recipe
 def heads_of_one_trunk(device="cpu"):
     """Heads taught by the mean of the other heads, CL-ILR, Song and Chai 2018 [online.7]."""
     heads = [net(7, K, seed=8).to(device), net(7, 5, K, seed=9).to(device)]

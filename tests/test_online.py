@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipes import D, K, N, batch, net
-from recipes_online import HELD_INSIDE, peers
+from recipes_online import peers
 
 import kdlearn as kd
 from kdlearn.distill import ensemble, online
-from kdlearn.objective import Given, Sum, Term, Through
+from kdlearn.objective import Through
 from kdlearn.step import run_networks
 
 quick = settings(deadline=None, max_examples=40)
@@ -185,66 +184,6 @@ def test_common_targets_need_one_label_a_row():
     for target in (online.lowest_loss, online.best_mixture, online.min_logit):
         with pytest.raises(ValueError, match="one label a row"):
             target(np.eye(K)[y], *logits)
-
-
-# ------------------------------------------------------------------ what adaptors lend to `fixed`, held
-
-
-def held(objective, live, fixed, inside=()):
-    """`(the same objective, columns)`: what it reads of its adaptors' outputs from `fixed` are columns now."""
-
-    def name(site):
-        return f"held {site}" if site in inside else site
-
-    if isinstance(objective, Sum):
-        pairs = [held(part, live, fixed, inside) for part in objective.parts]
-        return Sum(tuple(o for o, _ in pairs)), {k: v for _, columns in pairs for k, v in columns.items()}
-    if isinstance(objective, Term):
-        return replace(objective, fixed=tuple(map(name, objective.fixed))), {}
-    inner_sites = inside
-    columns = {}
-    if isinstance(objective, Through):
-        sources = (objective.sources,) if isinstance(objective.sources, str) else objective.sources
-        made = objective.net.forward(*(live[s] for s in sources), taps=("logits",))[0]["logits"]
-        live, inner_sites = {**live, objective.target: made}, (*inside, objective.target)
-        columns[f"held {objective.target}"] = made.copy()
-    inner, more = held(objective.inner, live, fixed, inner_sites)
-    if isinstance(objective, Given):
-        return replace(objective, sources=tuple(map(name, objective.sources)), inner=inner), columns | more
-    return replace(objective, inner=inner), columns | more
-
-
-@pytest.mark.parametrize("name", HELD_INSIDE)
-def test_branches_are_the_derivative_of_their_value(name):
-    setup = HELD_INSIDE[name]()
-    live, fixed, _ = run_networks(setup.students, setup.teachers, setup.objective, setup.batch)
-    objective, columns = held(setup.objective, live, fixed)
-    assert any(site.startswith("held") for site in objective.sites)
-    value, gradients = setup.objective(live, fixed)
-    own = [n.grad.copy() for n in setup.objective.nets]
-    same, again = objective(live, {**fixed, **columns})
-    assert same == value and gradients.keys() == again.keys()
-    for site in gradients:
-        np.testing.assert_array_equal(gradients[site], again[site])
-    for n, grad in zip(objective.nets, own):
-        np.testing.assert_array_equal(n.grad, grad)
-    assert kd.gradcheck.check_objective(objective, live, {**fixed, **columns}) < 1e-7
-    assert kd.gradcheck.check_step(setup.students, objective, {**setup.batch, **columns}) < 1e-7
-
-
-@pytest.mark.parametrize("name", HELD_INSIDE)
-def test_branches_train_alike_on_every_backend_and_never_wait(name, backend, standin):
-    def train(device):
-        setup = HELD_INSIDE[name](device).to(device)
-        optimizer = kd.Adam(1e-2, weight_decay=1e-3, clip_norm=1.0, max_norm=2.0)
-        standin.syncs = standin.host_copies = 0
-        for _ in range(3):
-            kd.train_step(setup.students, None, setup.objective, setup.batch, optimizer=optimizer)
-        assert (standin.syncs, standin.host_copies) == (0, 0)
-        return [kd.to_numpy(n.theta) for n in (*setup.students.values(), *setup.objective.nets)]
-
-    for a, b in zip(train("cpu"), train(backend.device)):
-        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
 
 
 # ------------------------------------------------------------------ gates and attention

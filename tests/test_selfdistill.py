@@ -204,6 +204,13 @@ def test_early_exit_takes_the_first_exit_that_is_sure(threshold):
         assert set(taken) == {0, 1, 2}
 
 
+def test_early_exit_runs_every_layer_once():
+    """With a Tanh that shows: a ReLU applied twice is a ReLU."""
+    net, x = student(activation=kd.Tanh), data(50, seed=3).x
+    z = EarlyExit(net, exits(TAPS, WIDTHS, K), 1.0).logits(x)
+    np.testing.assert_allclose(z, net.logits(x), rtol=1e-4, atol=1e-5)
+
+
 def test_early_exit_survives_pickling():
     classifier, _, _ = early(0.8)
     x = data(50, seed=3).x

@@ -1,1 +1,35 @@
-"""What a student can learn from a teacher: one file per idea."""
+"""What a student can learn from a teacher: one file per idea.
+
+The modules are imported when they are first used, since those with loops of their own need
+`kdlearn.training`, which stands above the losses.
+"""
+
+import importlib
+from types import ModuleType
+
+MODULES = (
+    "assistant",
+    "divergence",
+    "ensemble",
+    "feature",
+    "jacobian",
+    "logits",
+    "online",
+    "relation",
+    "response",
+    "selfdistill",
+    "sequence",
+    "targets",
+    "temperature",
+    "transfer",
+)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in MODULES:
+        return importlib.import_module(f"kdlearn.distill.{name}")
+    raise AttributeError(f"kdlearn.distill has no module {name!r}; there are {', '.join(MODULES)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(MODULES)

@@ -1,0 +1,554 @@
+"""The command line: from a table to a student, its predictions and its exports; and every error in one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
+
+import kdlearn as kd
+from kdlearn import cli
+from kdlearn.checkpoint import CheckpointError, read, write
+from kdlearn.commands import distill
+from kdlearn.commands.student import load_student
+from kdlearn.commands.tables import Encoder, Table, TableError, labels, read_table
+
+FAST = ["--epochs", "15", "--student", "8"]
+
+
+def people(n=200, seed=0):
+    """Ages and towns that decide, an income that does not; the header, then rows of texts."""
+    rng = np.random.default_rng(seed)
+    age, town = rng.integers(18, 90, n), rng.choice(["Bern", "Genève", "Zürich"], n)
+    buys = np.where((age > 50) ^ (town == "Bern"), "yes", "no")
+    rows = [[str(a), t, f"{v:.2f}", b] for a, t, v, b in zip(age, town, rng.lognormal(10, 1, n), buys)]
+    return [["age", "town", "income", "buys"], *rows]
+
+
+def write_csv(path, rows, **options):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, **options).writerows(rows)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path):
+    return write_csv(tmp_path / "people.csv", people())
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("student")
+    data = write_csv(folder / "people.csv", people())
+    teach(data, folder / "student.npz", "--teacher", "boosting", "--quiet", epochs="60", student="16")
+    return folder / "student.npz"
+
+
+def teach(data, out, *more, target="buys", epochs="15", student="8"):
+    options = ["--data", str(data), "--out", str(out), "--epochs", epochs, "--student", student]
+    assert cli.main(["distill", *options, *(["--target", target] if target else []), *more]) == 0
+
+
+def refused(capsys, *arguments):
+    """The one line that a refusal prints; its status is 2, and nothing goes to stdout."""
+    try:
+        status = cli.main([str(a) for a in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    out, err = capsys.readouterr()
+    assert status == 2 and out == "" and len(err.splitlines()) == 1, (status, out, err)
+    return err
+
+
+# ------------------------------------------------------------------ distill
+
+
+def test_a_table_becomes_a_student(table, tmp_path, capsys):
+    out = tmp_path / "new" / "student.npz"
+    teach(table, out, "--teacher", "boosting")
+    text, err = capsys.readouterr()
+    assert err == ""  # no bar outside a terminal, no warning
+    for part in ("5 inputs, 2 classes", "151 rows", "49 held out", "seed 0", "5-8-2", "T = 2", "agreement", "p99"):
+        assert part in text, part
+    assert "labels alone" in text and str(out) in text
+    student = load_student(out)
+    assert student.classes_.tolist() == ["no", "yes"]
+    assert student.encoder.inputs == ["age", "town=Bern", "town=Genève", "town=Zürich", "income"]
+
+
+def test_the_report_as_json_is_what_the_file_does(table, tmp_path, capsys):
+    out = tmp_path / "student.npz"
+    teach(table, out, "--teacher", "forest", "--json", "--seed", "7", "--temperature", "3", "--soft-weight", "0.5")
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == {"train": 151, "held_out": 49, "unlabeled": 0} and found["student"] == [5, 8, 2]
+    assert read(out)[1]["settings"] == {**found["settings"], "target": "buys"}
+    assert found["settings"] == {
+        "teacher": "forest", "temperature": 3.0, "soft_weight": 0.5, "epochs": 15, "seed": 7
+    }  # fmt: skip
+    rows = read_table(table)
+    y, student = labels(rows, "buys"), load_student(out)
+    train, test = distill._split(y, 7)
+    x = student.encoder(rows)
+    right = student.predict(x[test]) == y[test]
+    assert found["report"]["student"]["accuracy"] == pytest.approx(right.mean())
+    forest = RandomForestClassifier(300, random_state=7).fit(x[train], y[train])
+    assert found["report"]["teacher"]["accuracy"] == pytest.approx((forest.predict(x[test]) == y[test]).mean())
+
+
+def test_the_same_seed_gives_the_same_student(table, tmp_path):
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        teach(table, tmp_path / name, "--teacher", "mlp", "--seed", seed, "--quiet")
+    a, b, c = (read(tmp_path / name)[0]["theta"] for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_rows_are_held_out_from_each_class():
+    y = np.array(["a"] * 40 + ["b"] * 8 + ["c"] * 2 + ["d"])
+    train, test = distill._split(y, 0)
+    assert sorted([*train, *test]) == list(range(51))
+    assert dict(zip(*np.unique(y[test], return_counts=True))) == {"a": 10, "b": 2, "c": 1}
+    assert set(y[train]) == set(y)
+
+
+@pytest.mark.parametrize("teacher", ["forest", "mlp"])
+def test_unlabeled_rows_teach(teacher, table, tmp_path, capsys):
+    more = write_csv(tmp_path / "more.csv", [row[:3] for row in people(300, seed=1)])
+    teach(table, tmp_path / "with", "--teacher", teacher, "--unlabeled", str(more), "--json")
+    assert json.loads(capsys.readouterr().out)["rows"]["unlabeled"] == 300
+    teach(table, tmp_path / "without", "--teacher", teacher, "--quiet")
+    assert not np.array_equal(read(tmp_path / "with")[0]["theta"], read(tmp_path / "without")[0]["theta"])
+
+
+def test_arrays_are_a_table_too(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    y = (x[:, 0] > 0) * 2 + 1
+    np.savez(tmp_path / "data.npz", x=x, y=y, leak=y)
+    teach(tmp_path / "data.npz", tmp_path / "s.npz", "--json", "--teacher", "mlp", target=None, epochs="60")
+    found = json.loads(capsys.readouterr().out)
+    assert found["inputs"] == ["x0", "x1", "x2"] and found["classes"] == [1, 3]  # other arrays are not inputs
+    assert found["report"]["student"]["accuracy"] > 0.8
+    np.savez(tmp_path / "text.npz", x=x, y=np.where(y > 1, "up", "down"))
+    teach(tmp_path / "text.npz", tmp_path / "t.npz", "--quiet", "--teacher", "mlp", target=None)
+    assert load_student(tmp_path / "t.npz").classes_.tolist() == ["down", "up"]
+
+
+def test_columns_can_be_ignored_or_named_categories(tmp_path):
+    rows = [["id", "zip", "n", "y"]] + [[f"k{i}", str(i % 3 + 1000), str(i * 0.5), "ab"[i % 2]] for i in range(120)]
+    data = write_csv(tmp_path / "t.csv", rows)
+    teach(data, tmp_path / "s.npz", "--ignore", "id", "--categorical", "zip", "--quiet", target="y")
+    assert load_student(tmp_path / "s.npz").encoder.inputs == ["zip=1000", "zip=1001", "zip=1002", "n"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("more", [[], ["--quiet"], ["--json"]])
+def test_a_bar_on_a_terminal_only(more, table, tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    teach(table, tmp_path / "s.npz", "--teacher", "mlp", *more)
+    for what in ("teacher:", "student:", "labels alone:"):
+        assert (what in terminal.getvalue()) == (not more)
+
+
+# ------------------------------------------------------------------ a teacher from a file
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+def test_a_pickle_is_not_read_without_trust(table, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bomb.pkl").write_bytes(pickle.dumps(Bomb()))
+    arguments = ["distill", "--data", table, "--target", "buys", "--teacher", tmp_path / "bomb.pkl", *FAST]
+    assert "runs whatever code it holds: add --trust-pickle" in refused(capsys, *arguments)
+    assert not (tmp_path / "exploded").exists()
+    assert "a teacher is a fitted classifier" in refused(capsys, *arguments, "--trust-pickle")
+    assert (tmp_path / "exploded").exists()  # the flag is what it says
+
+
+@pytest.mark.parametrize("dump", [joblib.dump, lambda model, path: path.write_bytes(pickle.dumps(model))])
+def test_a_trusted_pickle_teaches(dump, table, tmp_path, capsys):
+    rows = read_table(table)
+    encoder, y = Encoder.fit(rows, {"buys"}), labels(rows, "buys")
+    dump(RandomForestClassifier(20, random_state=0).fit(encoder(rows), y), tmp_path / "forest.pkl")
+    teach(table, tmp_path / "s.npz", "--teacher", str(tmp_path / "forest.pkl"), "--trust-pickle")
+    text = capsys.readouterr().out
+    assert "may have been made with these rows" in text and "100.0 %" in text  # it was
+    dump(RandomForestClassifier(5).fit(encoder(rows)[:, :2], y), tmp_path / "forest.pkl")
+    rest = ["--target", "buys", "--trust-pickle", *FAST]
+    err = refused(capsys, "distill", "--data", table, "--teacher", tmp_path / "forest.pkl", *rest)
+    assert "takes 2 inputs, the table gives 5: age, town=Bern" in err
+    dump(RandomForestClassifier(5).fit(encoder(rows), y == "yes"), tmp_path / "forest.pkl")
+    err = refused(capsys, "distill", "--data", table, "--teacher", tmp_path / "forest.pkl", *rest)
+    assert "knows 2 classes" in err and "the table has" in err
+    (tmp_path / "forest.pkl").write_bytes(b"\x80\x04nonsense")
+    err = refused(capsys, "distill", "--data", table, "--teacher", tmp_path / "forest.pkl", *rest)
+    assert "cannot be unpickled" in err
+
+
+def test_a_student_can_teach(table, student, tmp_path, capsys):
+    teach(table, tmp_path / "s.npz", "--teacher", str(student), "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["report"]["teacher"]["parameters"] == 6 * 16 + 17 * 2
+    other = write_csv(tmp_path / "other.csv", [[*row[:2], row[3]] for row in people()])
+    arguments = ["distill", "--data", other, "--target", "buys", "--teacher", student, *FAST]
+    assert "was taught other columns than this table has" in refused(capsys, *arguments)
+
+
+def test_a_saved_network_can_teach(table, tmp_path, capsys):
+    kd.save(tmp_path / "net.npz", kd.MLP(5, 12, 2))
+    teach(table, tmp_path / "s.npz", "--teacher", str(tmp_path / "net.npz"), "--json")
+    assert json.loads(capsys.readouterr().out)["report"]["teacher"]["parameters"] == 6 * 12 + 13 * 2
+    for sizes, message in (((4, 2), "takes 4 inputs, the table gives 5"), ((5, 3), "knows 3 classes")):
+        kd.save(tmp_path / "net.npz", kd.MLP(*sizes))
+        arguments = ["distill", "--data", table, "--target", "buys", "--teacher", tmp_path / "net.npz", *FAST]
+        assert message in refused(capsys, *arguments)
+
+
+# ------------------------------------------------------------------ predict
+
+
+def test_predictions_are_written(student, tmp_path, capsys):
+    rows = people(30, seed=5)
+    mixed = [["note", *row[:3][::-1]] if i == 0 else ["?", *row[:3][::-1]] for i, row in enumerate(rows)]
+    data = write_csv(tmp_path / "new.csv", mixed)  # other order, no target, a column too many
+    out = tmp_path / "made" / "predictions.csv"
+    assert cli.main(["predict", "--model", str(student), "--data", str(data), "--out", str(out)]) == 0
+    assert "30 predictions" in capsys.readouterr().out
+    with open(out, newline="", encoding="utf-8") as file:
+        header, *lines = csv.reader(file)
+    assert header == ["prediction", "p(no)", "p(yes)"] and len(lines) == 30
+    for answer, *p in lines:
+        assert sum(map(float, p)) == pytest.approx(1, abs=1e-5)
+        assert answer == ("no", "yes")[int(np.argmax(list(map(float, p))))]
+    assert np.mean([line[0] == row[3] for line, row in zip(lines, rows[1:])]) > 0.8
+    assert cli.main(["predict", "--model", str(student), "--data", str(data)]) == 0
+    assert capsys.readouterr().out == out.read_text()
+
+
+def test_what_cannot_be_predicted_says_so(student, table, tmp_path, capsys):
+    def predict(rows, *more):
+        return refused(capsys, "predict", "--model", student, "--data", write_csv(tmp_path / "new.csv", rows), *more)
+
+    assert "no column 'income'" in predict([["age", "town"], ["1", "Bern"]])
+    assert "line 3, column 'town': 'Basel' is not one of the 3 known: Bern, Genève, Zürich" in predict(
+        [["age", "town", "income"], ["1", "Bern", "3"], ["1", "Basel", "3"]]
+    )
+    assert "line 2, column 'age': 'old' is not a number" in predict([["age", "town", "income"], ["old", "Bern", "3"]])
+    data = tmp_path / "new.csv"
+    assert "overwrite the rows" in predict([["age", "town", "income"], ["1", "Bern", "3"]], "--out", data)
+    kd.save(tmp_path / "net.npz", kd.MLP(2, 2))
+    assert "bare network" in refused(capsys, "predict", "--model", tmp_path / "net.npz", "--data", data)
+    assert "not a whole checkpoint" in refused(capsys, "predict", "--model", table, "--data", table)
+    assert "No such file" in refused(capsys, "predict", "--model", tmp_path / "absent", "--data", table)
+
+
+def test_a_reader_that_stops_is_no_error(student, tmp_path):
+    data = write_csv(tmp_path / "many.csv", people(20_000))
+    command = [sys.executable, "-m", "kdlearn", "predict", "--model", str(student), "--data", str(data)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    run.stdout.readline()
+    run.stdout.close()
+    assert run.stderr.read() == b"" and run.wait() == 1
+
+
+# ------------------------------------------------------------------ export
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_student_as_onnx(int8, student, table, tmp_path, capsys):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    out = tmp_path / "s.onnx"
+    more = ["--int8", "--calibration", str(table)] if int8 else []
+    assert cli.main(["export", "--model", str(student), "--to", "onnx", "--out", str(out), *more]) == 0
+    text = capsys.readouterr().out
+    assert "inputs, in this order: age, town=Bern" in text and ("int8" in text) == int8
+    loaded = load_student(student)
+    x = loaded.encoder(read_table(table))
+    label, p = runtime.InferenceSession(str(out)).run(["label", "probabilities"], {"x": x})
+    assert (label == loaded.predict(x)).mean() > (0.95 if int8 else 0.999)
+    assert np.abs(p - loaded.predict_proba(x)).max() < (0.2 if int8 else 1e-4)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_student_as_c(int8, student, table, tmp_path, capsys):
+    out = tmp_path / "8-bit student.h"
+    assert cli.main(["export", "--model", str(student), "--to", "c", "--out", str(out), *["--int8"][: int(int8)]]) == 0
+    assert "call net_8_bit_student_predict" in capsys.readouterr().out
+    cc = shutil.which("cc")
+    if cc is None:
+        pytest.skip("no C compiler `cc`")
+    loaded = load_student(student)
+    x = loaded.encoder(read_table(table))
+    (tmp_path / "main.c").write_text(
+        '#include <stdio.h>\n#include "8-bit student.h"\n'
+        "int main(void)\n{\n    float x[5];\n    while (fread(x, sizeof x, 1, stdin) == 1)\n"
+        "        puts(net_8_bit_student_classes[net_8_bit_student_predict(x, NULL)]);\n    return 0;\n}\n"
+    )
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    subprocess.run([cc, *flags, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
+    answers = subprocess.run([str(tmp_path / "main")], input=x.tobytes(), capture_output=True, check=True).stdout
+    assert (np.array(answers.decode().split()) == loaded.predict(x)).mean() > (0.95 if int8 else 0.999)
+
+
+def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, tmp_path, capsys, monkeypatch):
+    kd.save(tmp_path / "net.npz", kd.MLP(3, 4, 2, activation=kd.GELU))
+    arguments = ["export", "--model", str(tmp_path / "net.npz"), "--to", "c", "--out", str(tmp_path / "net.h")]
+    assert cli.main([*arguments, "--name", "gelu"]) == 0
+    assert "int gelu_predict" in (tmp_path / "net.h").read_text()
+    capsys.readouterr()
+    assert "C identifier" in refused(capsys, *arguments, "--name", "no name")
+    assert "is for --to onnx --int8" in refused(
+        capsys, "export", "--model", student, *arguments[3:], "--calibration", table
+    )
+    assert "overwrite the model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
+    write(tmp_path / "run.npz", {}, {})
+    assert "neither of a student nor of a network" in refused(
+        capsys, "export", "--model", tmp_path / "run.npz", *arguments[3:]
+    )
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    err = refused(capsys, "export", "--model", student, "--to", "onnx", "--out", tmp_path / "s.onnx")
+    assert "pip install 'kdlearn[export]'" in err
+
+
+@pytest.mark.parametrize(
+    "change", [{"sizes": [5, 10**9, 10**9, 2]}, {"classes": ["a"]}, {"features": [["age", None]]}, {"sizes": None}]
+)
+def test_a_student_file_that_contradicts_itself_is_refused(change, student, tmp_path):
+    arrays, config = read(student)
+    write(tmp_path / "s.npz", arrays, config | change)
+    with pytest.raises(CheckpointError, match="does not describe a student"):
+        load_student(tmp_path / "s.npz")
+
+
+# ------------------------------------------------------------------ tables that are refused
+
+
+def good(i):
+    return f"{i},{i % 3}.5,{'ab'[i % 2]}"
+
+
+BODY = "\n".join(good(i) for i in range(20))
+WRONG_CSV = {
+    "empty": ("", "t.csv is empty"),
+    "blank lines": ("\n\n\n", "t.csv is empty"),
+    "a header alone": ("a,b,y\n", "has a header and no rows"),
+    "no header": (BODY.replace("a", "1").replace("b", "2"), "no column 'y'|begins with numbers"),
+    "a missing column": (f"a,b,z\n{BODY}", "t.csv has no column 'y'; there are: a, b, z"),
+    "not a number": (f"a,b,y\n{BODY}\n7,x,a", "t.csv, line 22, column 'b': 'x' is not a number"),
+    "an underscore": (f"a,b,y\n{BODY}\n7,1_0,a", "column 'b': '1_0' is not a number"),
+    "a missing cell": (f"a,b,y\n{BODY}\n7,,a", "line 22, column 'b': is missing; fill it"),
+    "NaN": (f"a,b,y\n7,NaN,a\n{BODY}", "line 2, column 'b': is missing"),
+    "infinity": (f"a,b,y\n7,inf,a\n{BODY}", "line 2, column 'b': 'inf' is not a number"),
+    "too large": (f"a,b,y\n7,1e39,a\n{BODY}", r"line 2, column 'b': 1e\+39 is too large"),
+    "far too large": (f"a,b,y\n7,1e999,a\n{BODY}", "line 2, column 'b': inf is too large"),
+    "a missing label": (f"a,b,y\n{BODY}\n7,1,", "line 22, column 'y': is missing"),
+    "a ragged row": (f"a,b,y\n{BODY}\n7,1", "t.csv, line 22: 2 cells, but the header has 3"),
+    "a row too long": (f"a,b,y\n{BODY}\n7,1,a,", "t.csv, line 22: 4 cells, but the header has 3"),
+    "lines in a cell are counted": ("a,b,y\n" + '1,2,"p\nq"\n' * 8 + "1,2\n", "line 18: 2 cells"),
+    "one class": ("a,b,y\n" + "1,2,only\n" * 9, "the target 'y' has one class, 'only'"),
+    "a measured target": (
+        "a,b,y\n" + "".join(f"1,2,{i}.5\n" for i in range(9)),
+        "line 2, column 'y': 0.5 is a fraction",
+    ),
+    "a class for each row": ("a,b,y\n" + "".join(f"1,2,{i}\n" for i in range(9)), "9 different values in 9 rows"),
+    "two rows": ("a,b,y\n1,2,p\n3,4,q\n", "one row of each class: none is left"),
+    "a huge label": ("a,b,y\n" + "1,2,1e30\n1,2,2\n" * 4, "numbers too large to be classes"),
+    "a name twice": (f"a,a,y\n{BODY}", "two columns 'a'"),
+    "a name missing": (f"a,,y\n{BODY}", "column 2 has no name"),
+    "only the target": ("y\n" + "p\nq\n" * 9, "no column to learn from"),
+    "names of people": (
+        "a,b,y\n" + "".join(f"n{i},1,{i % 2}\n" for i in range(300)),
+        "300 different texts.*--ignore a",
+    ),
+    "another delimiter": ("a;b;y\n1;2;p\n3;4;q\n", "with --delimiter ';' it would have more"),
+    "an open quote": (f'a,b,y\n{BODY}\n"7,1,a', "t.csv, line 22: unexpected end of data"),
+    "a stray quote": (f'a,b,y\n"7"x,1,a\n{BODY}', "t.csv, line 2: "),
+    "a cell without end": ("a,b,y\n" + "1" * 200_000 + ",2,p\n", "field larger than field limit"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CSV)
+def test_a_wrong_csv_is_one_line(case, tmp_path, capsys):
+    text, message = WRONG_CSV[case]
+    (tmp_path / "t.csv").write_text(text)
+    err = refused(
+        capsys, "distill", "--data", tmp_path / "t.csv", "--target", "y", "--out", tmp_path / "s.npz",
+        "--teacher", "boosting", *FAST,
+    )  # fmt: skip
+    assert re.search(message, err), err
+    assert not (tmp_path / "s.npz").exists()
+
+
+@pytest.mark.parametrize("data", ["a,b,y\n1,2,é\n".encode("latin-1"), "a,b,y\n1,2,p\n".encode("utf-16")])
+def test_other_encodings_say_so(data, tmp_path):
+    (tmp_path / "t.csv").write_bytes(data)
+    with pytest.raises(TableError, match=r"t\.csv is not UTF-8 text"):
+        read_table(tmp_path / "t.csv")
+
+
+def npy():
+    out = io.BytesIO()
+    np.save(out, np.zeros(3))
+    return out.getvalue()
+
+
+def pickled(path):
+    np.savez(path, x=np.array([[Bomb()]], object), y=np.zeros(1))
+
+
+WRONG_NPZ = {
+    "not a zip": (lambda p: p.write_bytes(b"hello"), "not a whole .npz"),
+    "empty": (lambda p: p.write_bytes(b""), "not a whole .npz"),
+    "a pickle": (lambda p: p.write_bytes(pickle.dumps(Bomb())), "not a whole .npz"),
+    "a pickle inside": (pickled, "not a whole .npz"),
+    "one array": (lambda p: p.write_bytes(npy()), "not a whole .npz"),
+    "no x": (lambda p: np.savez(p, X=np.zeros((3, 2))), "no array 'x'.*there are: X"),
+    "x in one dimension": (lambda p: np.savez(p, x=np.zeros(3), y=np.zeros(3)), r"its shape is \(3,\)"),
+    "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), r"its shape is \(0, 2\)"),
+    "other lengths": (lambda p: np.savez(p, x=np.zeros((3, 2)), y=np.zeros(2)), r"'y' has shape \(2,\), x has 3 rows"),
+    "complex": (lambda p: np.savez(p, x=np.zeros((3, 2), complex), y=np.zeros(3)), "'x' must hold numbers"),
+    "NaN": (lambda p: np.savez(p, x=[[1, 2], [np.nan, 0]], y=[0, 1]), r"row 2, column 'x0': is missing \(NaN\)"),
+    "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]], y=[0, 1]), "row 1, column 'x1': is infinite"),
+    "no labels": (lambda p: np.savez(p, x=np.zeros((3, 2))), "no column 'y'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_NPZ)
+def test_wrong_arrays_are_one_line(case, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make, message = WRONG_NPZ[case]
+    make(tmp_path / "t.npz")
+    err = refused(capsys, "distill", "--data", "t.npz", "--teacher", "boosting", *FAST)
+    assert re.search(message, err), err
+    assert not (tmp_path / "exploded").exists()
+
+
+WRONG_OPTIONS = [
+    (["--data", "absent.csv", "--target", "y"], "absent.csv"),
+    (["--target", "y"], "--data"),
+    (["--data", "people.csv"], "--target is needed.*age, town, income, buys"),
+    (["--data", "people.csv", "--target", "buys", "--teacher", "oracle"], "no teacher 'oracle': it is one of forest"),
+    (["--data", "people.csv", "--target", "buys", "--ignore", "hair"], "no column 'hair'"),
+    (["--data", "people.csv", "--target", "buys", "--student", "8,0"], "positive whole numbers"),
+    (["--data", "people.csv", "--target", "buys", "--student", "wide"], "positive whole numbers"),
+    (["--data", "people.csv", "--target", "buys", "--temperature", "0"], "a positive number"),
+    (["--data", "people.csv", "--target", "buys", "--temperature", "hot"], "a positive number"),
+    (["--data", "people.csv", "--target", "buys", "--soft-weight", "1.5"], "from 0 to 1"),
+    (["--data", "people.csv", "--target", "buys", "--soft-weight", "nan"], "from 0 to 1"),
+    (["--data", "people.csv", "--target", "buys", "--epochs", "2.5"], "at least 1"),
+    (["--data", "people.csv", "--target", "buys", "--seed", "-1"], "from 0"),
+    (["--data", "people.csv", "--target", "buys", "--delimiter", "ab"], "one character"),
+    (["--data", "people.csv", "--target", "buys", "--out", "people.csv"], "would overwrite what is read"),
+    (["--data", "people.csv", "--target", "buys", "--out", "."], "is a folder"),
+    (["--data", "people.csv", "--target", "buys", "--unlabeled", "absent.csv"], "absent.csv"),
+    (["--data", ".", "--target", "buys"], "directory|denied"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS, ids=[" ".join(o) for o, _ in WRONG_OPTIONS])
+def test_wrong_options_are_one_line(options, message, table, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    err = refused(capsys, "distill", *options)
+    assert re.search(message, err), err
+
+
+# ------------------------------------------------------------------ tables that are read
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"a,b\n1,p\n2,q\n",
+        b"a,b\r\n1,p\r\n2,q",
+        b"\xef\xbb\xbfa,b\n1,p\n2,q\n",
+        b'"a", b\n"1"," p"\n\n 2 ,q \n\n',
+        b"a;b\n1;p\n2;q\n",
+        b"a\tb\n1\tp\n2\tq\n",
+    ],
+)
+def test_ordinary_variations_are_read(raw, tmp_path):
+    (tmp_path / "t.csv").write_bytes(raw)
+    delimiter = next(d for d in (";", "\t", ",") if d.encode() in raw)
+    table = read_table(tmp_path / "t.csv", delimiter)
+    assert table.numbers("a").tolist() == [1, 2] and table.texts("b") == ["p", "q"]
+    assert not table.is_text("a") and table.is_text("b")
+    assert cli._delimiter("tab") == cli._delimiter("\\t") == "\t"
+
+
+def test_labels_are_whole_numbers_or_texts():
+    def of(*cells):
+        return labels(Table("t", {"y": list(cells)}), "y").tolist()
+
+    assert of("1", "2.0", "1e0", "2") == [1, 2, 1, 2]
+    assert of("1", "2", "2a", "1", "2", "2a") == ["1", "2", "2a", "1", "2", "2a"]
+    assert of("+", "-", "+", "-") == ["+", "-", "+", "-"]
+
+
+def test_one_hot_is_one_hot():
+    table = Table("t", {"c": ["q", "p", "q"], "n": ["1", "2", "3"]})
+    encoder = Encoder.fit(table, ())
+    assert encoder(table).tolist() == [[0, 1, 1], [1, 0, 2], [0, 1, 3]]
+    assert encoder(table).dtype == np.float32 and encoder.inputs == ["c=p", "c=q", "n"]
+
+
+SOURCE = ("a,c,y\n" + "".join(f"{i}.25,{'pq'[i % 2]},{'uv'[i // 2 % 2]}\n" for i in range(12))).encode()
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_mutated_csv_is_a_table_or_an_error(tmp_path, data):
+    """Bytes replaced, removed, added, or cut off: a valid table, or a TableError of one line; nothing else."""
+    raw = bytearray(SOURCE)
+    noise = st.one_of(st.integers(0, 255), st.sampled_from(list(b',"\n\r;=@+-.eE0 \x00')))
+    for _ in range(data.draw(st.integers(1, 6))):
+        i = data.draw(st.integers(0, len(raw) - 1))
+        what = data.draw(st.sampled_from(("replace", "remove", "add")))
+        raw[i : i + (what != "add")] = b"" if what == "remove" else bytes([data.draw(noise)])
+    check_bytes(tmp_path, bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet=',"\n\r;=-.e01a \t\x00', max_size=200).map(str.encode)))
+@example(b"=cmd|' /C calc'!A0,y\n=1+1,p\n=1+1,q\n")
+@example(b"a,y\n__import__('os').mkdir('exploded'),p\n")
+def test_any_bytes_are_a_table_or_an_error(tmp_path, raw):
+    check_bytes(tmp_path, raw)
+
+
+def check_bytes(folder, raw):
+    path = folder / "fuzz.csv"
+    path.write_bytes(raw)
+    try:
+        table = read_table(path)
+        target = "y" if "y" in table.columns else list(table.columns)[-1]
+        y = labels(table, target)
+        encoder = Encoder.fit(table, {target})
+        x = encoder(table)
+    except TableError as error:
+        assert len(str(error).splitlines()) == 1 and len(str(error)) < 600, str(error)
+    else:
+        assert x.shape == (len(table), len(encoder.inputs)) and len(y) == len(table) > 1
+        assert np.isfinite(x).all() and len(set(y.tolist())) > 1
+    assert [p.name for p in folder.iterdir()] == ["fuzz.csv"]
