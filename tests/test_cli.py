@@ -116,6 +116,13 @@ def test_the_same_seed_gives_the_same_student(table, tmp_path):
     assert not np.array_equal(a, c)
 
 
+@pytest.mark.parametrize("option", [("--temperature", "9"), ("--soft-weight", "0.1"), ("--epochs", "16")])
+def test_options_reach_the_training(option, table, tmp_path):
+    teach(table, tmp_path / "a", "--teacher", "boosting", "--quiet")
+    teach(table, tmp_path / "b", "--teacher", "boosting", "--quiet", *option)
+    assert not np.array_equal(read(tmp_path / "a")[0]["theta"], read(tmp_path / "b")[0]["theta"])
+
+
 def test_rows_are_held_out_from_each_class():
     y = np.array(["a"] * 40 + ["b"] * 8 + ["c"] * 2 + ["d"])
     train, test = distill._split(y, 0)
@@ -124,7 +131,7 @@ def test_rows_are_held_out_from_each_class():
     assert set(y[train]) == set(y)
 
 
-@pytest.mark.parametrize("teacher", ["forest", "mlp"])
+@pytest.mark.parametrize("teacher", ["boosting", "mlp"])
 def test_unlabeled_rows_teach(teacher, table, tmp_path, capsys):
     more = write_csv(tmp_path / "more.csv", [row[:3] for row in people(300, seed=1)])
     teach(table, tmp_path / "with", "--teacher", teacher, "--unlabeled", str(more), "--json")

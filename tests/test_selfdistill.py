@@ -372,6 +372,17 @@ def test_a_training_with_a_past_resumes_bit_for_bit(kind, tmp_path):
     np.testing.assert_array_equal(resumed.theta, whole.theta)
 
 
+@pytest.mark.parametrize("kind", PASTS)
+def test_a_training_with_a_past_on_every_backend(kind, backend):
+    def train(device):
+        net = student().to(device)
+        objective, rows, teachers, hook = PASTS[kind](net)
+        kd.fit(net, objective, rows.to(device), teachers=teachers, hooks=[hook()], **settings())
+        return kd.to_numpy(net.theta)
+
+    np.testing.assert_allclose(train(backend.device), train("cpu"), rtol=1e-3, atol=1e-5)
+
+
 def test_the_teacher_is_the_moving_average():
     m, net, seen = 0.75, student(), []
     teacher = net.copy()

@@ -48,8 +48,8 @@ def generations(
     Parameters
     ----------
     make : `make(g)` is the untrained network of generation g = 0 … n-1. One seed for all makes
-        generations that differ in their teacher alone; a seed for each, generations that are worth
-        averaging: `mean_of_probabilities(*(net.logits(x) for net in nets))`.
+        generations that differ in their teacher alone; a seed for each, generations that gain more
+        from noisy labels and are worth averaging: `mean_of_probabilities(*(net.logits(x) for net in nets))`.
     objective : reads the generation before as `teacher`, e.g. `SoftTargets(T=1)`.
     data : as `fit` takes it; the same for every generation.
     n : generations, the first included.
@@ -96,7 +96,7 @@ def exits(
     Parameters
     ----------
     taps : sites of hidden layers from shallow to deep, e.g. `("student.h1", "student.h2")`; the
-        last is :math:`F_\text{deep}` and gets no exit of its own.
+        last is :math:`F_\text{deep}`, for the hint behind a ReLU too, and gets no exit of its own.
     widths : their widths.
     K : number of classes.
     T, alpha, hint : temperature, share of the teacher, weight lambda of the features; with
