@@ -9,7 +9,7 @@ The public names, nothing else. Modules: `kd.data`, `kd.metrics`, `kd.plots`, `k
 `kd.gradcheck`, and `kd.distill` with a module for each idea: `kd.distill.online`, …
 """
 
-from kdlearn import data, distill, gradcheck, metrics, plots, study
+from kdlearn import data, distill, export, gradcheck, metrics, plots, study
 from kdlearn.backend import BackendUnavailable, array_module, to_device, to_numpy
 from kdlearn.checkpoint import CheckpointError, load, save
 from kdlearn.data import Data, DataUnavailable, Splits, soft_labels
@@ -90,6 +90,7 @@ __all__ = [
     "dist_kd",
     "distill",
     "evaluate",
+    "export",
     "fit",
     "fitnets",
     "fsp",

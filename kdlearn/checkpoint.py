@@ -57,6 +57,9 @@ def write(path: str | os.PathLike, arrays: Mapping[str, Any], config: Mapping[st
     payload = {**host, "kdlearn": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
     try:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # a temporary file is private, a saved one is like any other
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **payload)  # type: ignore[arg-type]
             file.flush()

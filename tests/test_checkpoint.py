@@ -159,6 +159,12 @@ def test_mutated_files_never_load_as_something_else(tmp_path, data):
     assert config == {"n": 1}
 
 
+def test_a_saved_file_has_the_permissions_of_any_other(path):
+    kd.save(path, network())
+    (path.parent / "other").touch()
+    assert path.stat().st_mode == (path.parent / "other").stat().st_mode
+
+
 def test_a_missing_file_is_just_missing(path):
     with pytest.raises(FileNotFoundError):
         kd.load(path)

@@ -18,20 +18,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MUTATIONS = {
     "a forgotten T² in the value": (
-        "distill/response.py", "return weighted_mean(T * T * rows, q, T, weight)",
-        "return weighted_mean(rows, q, T, weight)", "test_response.py",
+        "distill/response.py", "return weighted_mean(T * T * rows, difference, T, weight)",
+        "return weighted_mean(rows, difference, T, weight)", "test_response.py",
     ),
     "a forgotten T in the gradient": (
-        "distill/response.py", "return weighted_mean(T * T * rows, q, T, weight)",
-        "return weighted_mean(T * T * rows, q, 1.0, weight)", "test_response.py",
+        "distill/response.py", "return weighted_mean(T * T * rows, difference, T, weight)",
+        "return weighted_mean(T * T * rows, difference, 1.0, weight)", "test_response.py",
     ),
     "both forgotten: a gradient check cannot see it, a value can": (
-        "distill/response.py", "return weighted_mean(T * T * rows, q, T, weight)",
-        "return weighted_mean(rows, q, 1.0 / T, weight)", "test_response.py",
+        "distill/response.py", "return weighted_mean(T * T * rows, difference, T, weight)",
+        "return weighted_mean(rows, difference, 1.0 / T, weight)", "test_response.py",
     ),
     "the divergence the wrong way round": (
-        "distill/response.py", "rows, p, q = kl_rows(z_t, z_s, T)",
-        "rows, q, p = kl_rows(z_s, z_t, T)", "test_response.py",
+        "distill/response.py", "rows, _, _, difference = kl_and_difference(z_s, z_t, T)",
+        "rows, _, _, difference = kl_and_difference(z_t, z_s, T)", "test_response.py",
     ),
     "a mean over rows and classes": (
         "distill/response.py", "N = rows.shape[0]", "N = gradient.size", "test_response.py",
@@ -41,8 +41,8 @@ MUTATIONS = {
         "pass", "test_response.py",
     ),
     "the textbook form of the divergence": (
-        "distill/response.py", "return xp.where((delta.max(axis=1) < largest) & (outside < 0.5), near, far), p, q",
-        "return far, p, q", "test_response.py",
+        "distill/response.py", "return xp.where((d.max(axis=1) < largest) & (outside < 0.5), near, far), p, q, d",
+        "return far, p, q, d", "test_response.py",
     ),
     "a smoothed label that does not sum to one": (
         "distill/response.py", "p -= (1 - smoothing) * one_hot(y, K, p.dtype)",

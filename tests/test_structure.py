@@ -34,9 +34,6 @@ LEVELS = [
     {"gradcheck", "plots", "estimators", "export.plan", "commands.tables"},
     {"study", "export.c_header", "export.onnx_file", "export.costs", "commands.student"},
     {"demo", "commands.distill", "commands.deploy"},
-    {"export.plan", "commands.tables"},
-    {"export.onnx_file", "export.c_header", "export.costs", "commands.student"},
-    {"commands.distill", "commands.deploy"},
     {"cli"},
     {"__main__"},
 ]

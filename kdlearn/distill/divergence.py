@@ -8,7 +8,7 @@ gradient with respect to its first argument. Derivation: docs/derivations/diverg
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import check_logits, kl_rows, weighted_mean
+from kdlearn.distill.response import check_logits, kl_and_difference, kl_rows, log_ratio, weighted_mean
 from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_float32
 
 
@@ -33,8 +33,8 @@ def reverse_kl(z_s: Array, z_t: Array, T: float = 1.0, weight: Array | None = No
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t)
     z_s = xp.where(z_t > -xp.inf, z_s, -xp.inf)
-    rows, q, _ = kl_rows(z_s, z_t, T)
-    gradient = -q * centred_difference(z_s, z_t, T, q)
+    rows, q, _, d = kl_rows(z_s, z_t, T)
+    gradient = -q * d
     return weighted_mean(T * T * rows, gradient, T, weight)
 
 
@@ -99,34 +99,3 @@ def total_variation(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Arra
     sign = xp.sign(difference)
     gradient = q * (sign - (q * sign).sum(axis=1, keepdims=True))
     return weighted_mean(0.5 * T * xp.abs(difference).sum(axis=1), gradient, 0.5, None)
-
-
-def centred_difference(z_p: Array, z_q: Array, T: float, p: Array) -> Array:
-    """`(z_q - z_p) / T` less its mean under p; 0 where p is 0. Shapes (N, K)."""
-    xp = array_module(z_p, z_q, p)
-    alive = p > 0
-    d = (xp.where(alive, z_q, 0) - xp.where(alive, z_p, 0)) / T
-    return xp.where(alive, d - (p * d).sum(axis=1, keepdims=True), 0)
-
-
-def log_ratio(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array, Array]:
-    r"""`(KL(p||q) of each row, p, q, r, close)`, with r = log(q/p) accurate where it is small `[divergence.4]`.
-
-    .. math:: r = \log\frac{q}{p} = d - \mathrm{KL}(p\|q), \qquad
-              d = \delta - \sum_k p_k\delta_k,\quad \delta = \frac{z_s - z_t}{T}
-
-    `close` says where p > 0 and r is less than one in size. Elsewhere r is set to 0: there the
-    difference of the probabilities, or of their logarithms, loses no digits.
-    """
-    xp = array_module(z_s, z_t)
-    kl, p, q = kl_rows(z_t, z_s, T)
-    r = centred_difference(z_t, z_s, T, p) - kl[:, None]
-    close = (p > 0) & (xp.abs(r) < 1)
-    return kl, p, q, xp.where(close, r, 0), close
-
-
-def kl_and_difference(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array]:
-    """`(KL(p||q) of each row, p, q, q - p)`, the difference as p expm1(log(q/p)) where the two are close."""
-    xp = array_module(z_s, z_t)
-    kl, p, q, r, close = log_ratio(z_s, z_t, T)
-    return kl, p, q, xp.where(close, p * xp.expm1(r), q - p)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.divergence import kl_and_difference
-from kdlearn.distill.response import check_logits, cross_entropy, weighted_mean
+from kdlearn.distill.response import check_logits, cross_entropy, kl_and_difference, weighted_mean
 from kdlearn.nn.functional import (
     check_temperature,
     log_softmax,

@@ -78,9 +78,8 @@ def soft_targets(z_s: Array, z_t: Array, T: float = 4.0, weight: Array | None = 
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
-    rows, p, q = kl_rows(z_t, z_s, T)
-    q -= p
-    return weighted_mean(T * T * rows, q, T, weight)
+    rows, _, _, difference = kl_and_difference(z_s, z_t, T)
+    return weighted_mean(T * T * rows, difference, T, weight)
 
 
 @loss_in_float32
@@ -99,16 +98,16 @@ def logit_matching(z_s: Array, z_t: Array) -> tuple[Array, Array]:
     return weighted_mean(0.5 * (d * d).sum(axis=1), d, 1.0, None)
 
 
-def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array]:
-    r"""`(KL(p||q) of each row (N,), p, q)` for softened logits, without cancellation `[response.4]`.
+def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array, Array]:
+    r"""`(KL(p||q) of each row (N,), p, q, d)` for softened logits, without cancellation `[response.4]`.
 
     .. math:: \mathrm{KL}(p\|q) = \log\sum_k p_k e^{d_k} - \log(1 - q_0)
               = \log\Big(1 + \sum_k p_k\,(e^{d_k} - 1 - d_k)\Big) - \log(1 - q_0), \qquad
               \delta = \frac{z_q - z_p}{T},\ d = \delta - \sum_k p_k\delta_k
 
-    where the sums run over classes with p > 0 and :math:`q_0` is what q gives to the others.
-    The textbook form, the difference of two logarithms, loses all digits where the two
-    distributions are close, as they are at high temperature; here every summand is positive.
+    where the sums run over classes with p > 0 (d is 0 at the others) and :math:`q_0` is what q gives
+    to the others. The textbook form, the difference of two logarithms, loses all digits where the
+    two distributions are close, as they are at high temperature; here every summand is positive.
     Where some :math:`e^{d}` would overflow, or q gives almost all to classes that p excludes,
     the textbook form is the accurate one and is taken.
     """
@@ -116,15 +115,37 @@ def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array]:
     u_p, p, c_p = softmax_parts(z_p, T)
     u_q, q, c_q = softmax_parts(z_q, T)
     alive = p > 0
-    delta = xp.where(alive, u_q, 0) - xp.where(alive, u_p, 0)
-    mean = (p * delta).sum(axis=1, keepdims=True)
-    delta -= mean
+    # logits are subtracted as they are: shifting them first would round away what they differ in
+    d = (xp.where(alive, z_q, 0) - xp.where(alive, z_p, 0)) / T
+    d = xp.where(alive, d - (p * d).sum(axis=1, keepdims=True), 0)
     outside = xp.where(alive, 0, q).sum(axis=1)
-    far = (c_q - c_p - mean)[:, 0]
     largest = 80.0  # exp(80) is finite in float32
-    near = xp.log1p((p * expm1_residual(xp.minimum(delta, largest))).sum(axis=1))
+    near = xp.log1p((p * expm1_residual(xp.minimum(d, largest))).sum(axis=1))
     near -= xp.log1p(-xp.minimum(outside, 0.5))
-    return xp.where((delta.max(axis=1) < largest) & (outside < 0.5), near, far), p, q
+    far = (c_q - c_p)[:, 0] - (p * xp.where(alive, u_q - xp.where(alive, u_p, 0), 0)).sum(axis=1)
+    return xp.where((d.max(axis=1) < largest) & (outside < 0.5), near, far), p, q, d
+
+
+def log_ratio(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array, Array]:
+    r"""`(KL(p||q) of each row, p, q, r, close)`, with r = log(q/p) accurate where it is small `[response.5]`.
+
+    .. math:: r = \log\frac{q}{p} = d - \mathrm{KL}(p\|q), \qquad q - p = p\,(e^r - 1)
+
+    with d from `kl_rows`. `close` says where p > 0 and r is less than one in size. Elsewhere r is set to
+    0: there the difference of the probabilities, or of their logarithms, loses no digits.
+    """
+    xp = array_module(z_s, z_t)
+    kl, p, q, d = kl_rows(z_t, z_s, T)
+    r = d - kl[:, None]
+    close = (p > 0) & (xp.abs(r) < 1)
+    return kl, p, q, xp.where(close, r, 0), close
+
+
+def kl_and_difference(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array]:
+    """`(KL(p||q) of each row, p, q, q - p)`, the difference as p expm1(log(q/p)) where the two are close."""
+    xp = array_module(z_s, z_t)
+    kl, p, q, r, close = log_ratio(z_s, z_t, T)
+    return kl, p, q, xp.where(close, p * xp.expm1(r), q - p)
 
 
 def weighted_mean(rows: Array, gradient: Array, factor: float, weight: Array | None) -> tuple[Array, Array]:

@@ -51,7 +51,7 @@ def learned_temperature(
     slope = 0.5 * (1 + xp.tanh(0.5 * raw))  # a sigmoid that cannot overflow
     T = low + (high - low) * slope
     # T is an array on the device, so it divides the logits: nothing here may wait to read it
-    rows, p, q = kl_rows(z_t / T, z_s / T, 1.0)
+    rows, p, q, _ = kl_rows(z_t / T, z_s / T, 1.0)
     value = (T * T * rows).sum() / N
     known = p > 0
     teacher = xp.where(known, z_t, 0)
