@@ -109,6 +109,10 @@ def fit(
             for net, theta in zip(run.trained, start):
                 net.theta[...] = theta
             error.history = run.history  # type: ignore[attr-defined]
+            if isinstance(error, MemoryError):  # CuPy's out-of-memory error is one, too
+                error.add_note(
+                    f"fit: try a batch_size below {batch_size}; the weights are those of the last whole epoch"
+                )
             raise
         run.history.records.append(record)
         _call(hooks, "after_epoch", run)

@@ -1,6 +1,6 @@
 """docs/methods.md lists every method once: its source, equation, file and test.
 
-    python tests/test_methods.py          writes the page anew from the recipes' docstrings
+python tests/test_methods.py          writes the page anew from the recipes' docstrings
 """
 
 from __future__ import annotations

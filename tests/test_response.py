@@ -159,6 +159,12 @@ def test_a_masked_class_costs_what_the_student_gives_it():
     )
 
 
+def test_nearly_zero_temperature_is_finite():
+    z_s, z_t, _, _ = example(12)
+    value, gradient = kd.soft_targets(z_s, z_t, T=1e-8)
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
 def test_one_teacher_class_only():
     z_s = np.array([[0.5, -0.2, 1.0]])
     z_t = np.array([[-np.inf, 3.0, -np.inf]])

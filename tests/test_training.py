@@ -200,6 +200,21 @@ def test_a_fault_leaves_the_last_complete_epoch(fault):
         trained(net, hooks=[Trip()], epochs=5)
     np.testing.assert_array_equal(net.theta, two.theta)
     assert len(caught.value.history) == 2
+    notes = getattr(caught.value, "__notes__", [])
+    assert any("batch_size below 16" in note for note in notes) == (fault is MemoryError)
+
+
+def test_one_output_cannot_classify():
+    net = kd.MLP(5, 4, 1)
+    rows = data().with_columns({"y": np.zeros(50, int)})
+    with pytest.raises(ValueError, match="at least two classes"):
+        trained(net, kd.CrossEntropy(), rows, teachers={})
+    np.testing.assert_array_equal(net.theta, kd.MLP(5, 4, 1).theta)
+
+
+def test_labels_out_of_range_are_found_on_a_device_too(standin):
+    with pytest.raises(ValueError, match="got 3"):
+        trained(student().to("cuda"), kd.CrossEntropy(), changed("y", put(3, 0)).to("cuda"), teachers={})
 
 
 def test_valid_data_raises_no_warning():

@@ -14,10 +14,15 @@ from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_flo
 from kdlearn.objective import Term
 
 
-def check_logits(z: Array, *others: Array) -> None:
-    """ValueError unless all are (N, K) of one shape, with N >= 1."""
+def check_logits(z: Array, *others: Array, least: int = 2) -> None:
+    """ValueError unless all are (N, K) of one shape, with N >= 1 and K >= least."""
     if z.ndim != 2 or z.shape[0] == 0:
         raise ValueError(f"logits must be 2-D (rows, classes) with at least one row, got shape {z.shape}")
+    if z.shape[1] < least:
+        raise ValueError(
+            f"a classifier needs at least two classes, got logits of shape {z.shape}; a network with one output "
+            "learns with kd.regression"
+        )
     for other in others:
         if other.shape != z.shape:
             raise ValueError(f"student and teacher logits must have one shape, got {z.shape} and {other.shape}")
@@ -93,7 +98,7 @@ def logit_matching(z_s: Array, z_t: Array) -> tuple[Array, Array]:
 
     Source: Ba and Caruana 2014, equation 1.
     """
-    check_logits(z_s, z_t)
+    check_logits(z_s, z_t, least=1)
     d = z_s - z_t
     return weighted_mean(0.5 * (d * d).sum(axis=1), d, 1.0, None)
 
