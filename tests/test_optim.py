@@ -64,6 +64,16 @@ def test_against_pytorch(name, gradients):
     np.testing.assert_allclose(follow(ours(), gradients).theta, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("make", [kd.SGD, kd.Adam, kd.AdamW])
+def test_decay_shrinks_weights_and_leaves_biases(make):
+    start = kd.MLP(3, 4, 2, seed=3, dtype="float64")
+    start.theta[:] = 1.0
+    net = start.copy()
+    make(0.1, weight_decay=0.5).step(net)  # the gradient is zero: what moves, decay has moved
+    n_weights = net.slices[0][1]
+    assert (net.theta[:n_weights] < 1).all() and (net.theta[n_weights:] == 1).all()
+
+
 def test_adam_is_its_equation(gradients):
     net = kd.MLP(3, 4, 2, seed=3, dtype="float64")
     theta, m, v = net.theta.copy(), 0.0, 0.0
