@@ -87,13 +87,14 @@ class Objective:
         """The leaves."""
         return tuple(o for o in self.walk() if isinstance(o, Term))
 
-    @property
+    # an objective never changes, so what it reads and trains is found once, not at every step
+    @functools.cached_property
     def sites(self) -> frozenset[str]:
         """Every site it needs from outside, live or fixed."""
         live, fixed = self.reads()
         return frozenset(live | fixed)
 
-    @property
+    @functools.cached_property
     def nets(self) -> tuple[Network, ...]:
         """The adaptors it trains, each once."""
         found = {id(o.net): o.net for o in self.walk() if isinstance(o, Through)}
@@ -139,7 +140,7 @@ class Term(Objective):
     fixed: tuple[str, ...] = ()
     weight: Weight | tuple[Weight, ...] = 1.0
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """The loss and its sites, e.g. `soft_targets(student.logits, teacher.logits)`."""
         loss: Any = self.loss

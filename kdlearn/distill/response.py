@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 
 from kdlearn.backend import Array, array_module
-from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_float32, one_hot, softmax_parts
+from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_float32, softmax_parts
 from kdlearn.objective import Term
 
 
@@ -52,11 +52,12 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | No
     xp = array_module(z, y)
     K = z.shape[1]
     u, p, c = softmax_parts(z)
-    rows = c[:, 0] - (1 - smoothing) * xp.take_along_axis(u, y[:, None], axis=1)[:, 0]
+    hot = y[:, None] == xp.arange(K)
+    rows = c[:, 0] - (1 - smoothing) * xp.where(hot, u, 0).sum(axis=1)
     if smoothing:
         rows -= smoothing / K * u.sum(axis=1)
     # sum_k t_k = 1, so the normaliser c enters once
-    p -= (1 - smoothing) * one_hot(y, K, p.dtype)
+    p -= (1 - smoothing) * hot.astype(p.dtype)
     if smoothing:
         p -= smoothing / K
     return weighted_mean(rows, p, 1.0, weight)

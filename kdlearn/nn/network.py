@@ -199,7 +199,8 @@ class Network:
         return weights + [(layer, name) for layer in self.layers for name in layer.biases]
 
     def _find_trainable(self) -> None:
-        # slices: (start, stop, may be decayed) of theta's trainable runs, as few as there can be
+        # slices: (start, stop, may be decayed) of theta's trainable runs, as few as there can be;
+        # runs: fewer still, for a rule without decay
         self._first_trainable, start = len(self.layers), 0
         runs: list[tuple[int, int, bool]] = []
         for layer, name in self._parameters():
@@ -212,6 +213,11 @@ class Network:
                 runs.append((start, stop, decays))
             start = stop
         self.slices = tuple(runs)
+        merged: list[tuple[int, int, bool]] = []
+        for start, stop, _ in runs:
+            begin = merged.pop()[0] if merged and merged[-1][1] == start else start
+            merged.append((begin, stop, False))
+        self.runs = tuple(merged)
 
     def _position(self, tap: str) -> int:
         try:

@@ -62,7 +62,7 @@ class Optimizer:
         if self.clip_norm is not None:
             self._clip(net)
         scratch = xp.empty(min(BLOCK, net.theta.size), net.theta.dtype)
-        for start, stop, decays in net.slices:
+        for start, stop, decays in net.slices if self.weight_decay else net.runs:
             decay = self.weight_decay if decays else 0.0
             for i in range(start, stop, BLOCK):
                 block = slice(i, min(i + BLOCK, stop))
