@@ -1,0 +1,153 @@
+"""The notebooks as a student opens them: in JupyterLab, in a browser, run from top to bottom.
+
+Skipped with a reason where JupyterLab, Playwright or Chromium is absent; nothing leaves the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab over a copy of the notebooks."""
+    pytest.importorskip("jupyterlab")
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (on Debian: apt-get install chromium)")
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    home = {
+        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
+    command += [
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
+        "--LabApp.news_url=None",
+        "--LabApp.expose_app_in_browser=True",
+    ]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(
+            [*command, f"--ServerApp.root_dir={folder / 'notebooks'}"],
+            stdout=log, stderr=log, env={**os.environ, **home}, cwd=folder,
+        )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(address + "/api").read()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()
+                time.sleep(0.5)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(lab, browser):
+    """A page that remembers its errors and every host it asked for something."""
+    page = browser.new_page(viewport={"width": 1300, "height": 1600})
+    page.errors, page.hosts = [], set()
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("request", lambda request: page.hosts.add(re.sub(r"^(\w+:)/*([^/]*).*", r"\1\2", request.url)))
+    yield page
+    page.close()
+
+
+def run_all(page, address, name):
+    """Open a notebook, run all its cells, and wait until the last has its number."""
+    page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(
+        """() => {
+            const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+            const code = [...Array(cells.length).keys()].map(i => cells.get(i)).filter(c => c.type === 'code');
+            return code.every(c => c.executionState === 'idle' && c.executionCount);
+        }""",
+        timeout=240_000,
+    )
+
+
+def outputs(page):
+    """All outputs of the open notebook, as the server would save them."""
+    return page.evaluate(
+        """() => {
+            const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+            return [...Array(cells.length).keys()].map(i => cells.get(i)).filter(c => c.type === 'code')
+                .map(c => ({count: c.executionCount, outputs: c.outputs.toJSON()}));
+        }"""
+    )
+
+
+def check(page):
+    assert page.errors == []
+    assert all(re.match(r"(http|ws):127\.0\.0\.1:\d+$|(data|blob):", host) for host in page.hosts), page.hosts
+
+
+def test_the_first_notebook_runs_from_top_to_bottom(page, lab):
+    run_all(page, lab, "00_start_here")
+    made = outputs(page)
+    assert [c["count"] for c in made] == list(range(1, len(made) + 1))
+    assert not any(o["output_type"] == "error" for c in made for o in c["outputs"])
+    assert sum("image/png" in o.get("data", {}) for c in made for o in c["outputs"]) >= 3
+    check(page)
+
+
+def test_the_slider_moves_the_temperature(page, lab):
+    run_all(page, lab, "02_temperature")
+    assert not any(o["output_type"] == "error" for c in outputs(page) for o in c["outputs"])
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.scroll_into_view_if_needed(timeout=60_000)
+    picture = page.locator(".widget-output img").first
+    picture.wait_for(timeout=60_000)
+    before = picture.get_attribute("src")
+    handle.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => { const i = document.querySelector('.widget-output img'); return i && i.src !== before; }",
+        arg=before,
+        timeout=60_000,
+    )
+    check(page)
