@@ -194,6 +194,9 @@ def curves(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if "x" in log:
         ax.set_xscale("log")
+        if len(x) <= 12:  # few values: each is a tick of its own, and none between them
+            ax.set_xticks(x, [f"{v:g}" for v in x])
+            ax.minorticks_off()
     if "y" in log:
         ax.set_yscale("log")
     if len(lines) > 1:

@@ -74,6 +74,8 @@ def test_pushes_point_against_the_gradient():
 def test_curves_keep_their_scales():
     ax = plots.curves([1, 10], {"a": [1, 2], "b": [3, 4]}, log="xy")
     assert ax.get_xscale() == ax.get_yscale() == "log" and len(ax.lines) == 2
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "10"]
+    assert not ax.get_xticks(minor=True).size
 
 
 def test_an_axes_is_used_and_returned():
