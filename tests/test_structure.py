@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -180,3 +181,23 @@ def test_the_tree_names_no_machine():
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in {".py", ".md", ".ipynb", ".toml", ".yml"} and ".ipynb_checkpoints" not in path.parts:
                 assert not here.search(path.read_text()), path
+
+
+def test_the_map_lists_every_notebook_by_its_title():
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    listed = re.findall(r"^\| \[(\d\d) (.+?)\]\((.+?)\)", (ROOT / "notebooks" / "README.md").read_text(), re.M)
+    assert [file for _, _, file in listed] == [path.name for path in notebooks]
+    for (number, title, _), path in zip(listed, notebooks):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        assert "".join(cells[0]["source"]).splitlines()[0] == f"# {title}", path.name
+        assert path.name.startswith(number)
+
+
+def test_notebooks_are_stored_as_they_ran():
+    """Counts run from 1 on, or nbval would compare nothing; no error, nothing on stderr."""
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = [c for c in json.loads(path.read_text("utf-8"))["cells"] if c["cell_type"] == "code"]
+        assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1)), path.name
+        outputs = [o for c in cells for o in c["outputs"]]
+        assert not any(o["output_type"] == "error" or o.get("name") == "stderr" for o in outputs), path.name
+        assert max(len("".join(c["source"]).splitlines()) for c in cells) <= 25, path.name
