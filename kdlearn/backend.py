@@ -2,7 +2,7 @@
 
 A device is a property of an array, chosen where the array is born (`net.to("cuda")`,
 `data.to("cuda")`). Code that works on arrays asks `xp = array_module(z)` and writes its
-mathematics once. This is the only file outside `fast/` that imports cupy.
+mathematics once. This is the only file that imports cupy.
 """
 
 from __future__ import annotations
