@@ -119,7 +119,8 @@ def compare(
 
     Parameters
     ----------
-    run : `run(seed) -> {method: {metric: value}}`; everything random in it must follow the seed.
+    run : `run(seed) -> {method: {metric: value}}`, its parameter named `seed`; everything random in it
+        must follow the seed.
     seeds : how many (0, 1, …) or which.
     baseline : the method that the others are compared with; default the first.
     jobs, progress, store : as in `sweep`.
