@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`."""
+"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `hinton`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_distill(commands)
     _add_predict(commands)
     _add_export(commands)
+    _add_hinton(commands)
     return parser
 
 
@@ -99,6 +100,18 @@ def _add_export(commands: Any) -> None:
     export.add_argument("--name", help="prefix in C (default: the file's name)")
     _add_common(export)
     export.set_defaults(run=_command("deploy", "export"))
+
+
+def _add_hinton(commands: Any) -> None:
+    hinton = commands.add_parser("hinton", help="the MNIST study of Hinton, Vinyals and Dean 2015, with seeds (hours)")
+    hinton.add_argument("--quick", action="store_true", help="short trainings of the headline rows (minutes)")
+    hinton.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
+    hinton.add_argument("--rows", default="", metavar="TEXT", help="only the rows whose name contains this")
+    hinton.add_argument("--device", default="cpu", choices=("cpu", "cuda", "auto"), help="where to compute")
+    hinton.add_argument("--jobs", type=_at_least_one, help="trainings side by side (default one a core)")
+    hinton.add_argument("--out", type=Path, default=Path("out/hinton_2015.json"), help="the rows, as JSON")
+    hinton.add_argument("--quiet", action="store_true", help="no progress bar, only the table")
+    hinton.set_defaults(run=_command("hinton", "run"))
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

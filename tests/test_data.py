@@ -8,7 +8,7 @@ import pytest
 import kdlearn as kd
 from kdlearn import data as kdata
 from kdlearn.data import columns as columns_module
-from kdlearn.data.sets import _cached
+from kdlearn.data.sets import cached
 
 
 def columns(n=10):
@@ -126,8 +126,8 @@ def test_images_that_are_absent_broken_or_other_say_so(monkeypatch, tmp_path):
 def test_a_fetch_is_cached(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("KDLEARN_DATA", raising=False)
-    made = _cached("a.npz", lambda: {"a": np.arange(3)})
-    assert _cached("a.npz", lambda: 1 / 0)["a"].tolist() == made["a"].tolist()
+    made = cached("a.npz", lambda: {"a": np.arange(3)})
+    assert cached("a.npz", lambda: 1 / 0)["a"].tolist() == made["a"].tolist()
     assert [p.name for p in (tmp_path / "kdlearn").iterdir()] == ["a.npz"]
 
 

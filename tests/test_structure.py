@@ -34,7 +34,8 @@ LEVELS = [
     {"distill.selfdistill"},
     {"gradcheck", "plots", "estimators", "export.plan", "commands.tables"},
     {"study", "export.c_header", "export.onnx_file", "export.costs", "commands.student"},
-    {"demo", "commands.distill", "commands.deploy"},
+    {"demo", "hinton", "commands.distill", "commands.deploy"},
+    {"commands.hinton"},
     {"cli"},
     {"__main__"},
 ]

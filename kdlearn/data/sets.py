@@ -127,7 +127,7 @@ def mnist1d() -> tuple[Splits, np.ndarray]:
             np.random.set_state(state)
         return {"x": np.asarray(made["x"], np.float32), "y": np.asarray(made["y"], np.int64)}
 
-    made = _cached("mnist1d_24000_42.npz", make)
+    made = cached("mnist1d_24000_42.npz", make)
     x, y = made["x"], made["y"]
     splits = _standardize([(x[:4000], y[:4000]), (x[4000:6000], y[4000:6000]), (x[6000:16000], y[6000:16000])])
     mean, deviation = x[:4000].mean(axis=0), x[:4000].std(axis=0)
@@ -176,7 +176,7 @@ def _images(name: str, openml_name: str, digest: str, validation: int, seed: int
         x, y = x.astype(np.uint8).reshape(-1, 28, 28), y.astype(np.uint8)
         return {"x_train": x[:60_000], "y_train": y[:60_000], "x_test": x[60_000:], "y_test": y[60_000:]}
 
-    arrays = _cached(f"{name}.npz", fetch)
+    arrays = cached(f"{name}.npz", fetch)
     found = hashlib.sha256()
     for key, shape in _IMAGE_SHAPES.items():
         if key not in arrays or arrays[key].shape != shape:
@@ -193,7 +193,7 @@ def _images(name: str, openml_name: str, digest: str, validation: int, seed: int
     return _standardize([(x[rest], arrays["y_train"][rest]), (x[held], arrays["y_train"][held]), test], "global")
 
 
-def _cached(filename: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def cached(filename: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kdlearn"
     folders = [Path(os.environ["KDLEARN_DATA"])] if os.environ.get("KDLEARN_DATA") else []
     for folder in (*folders, cache):

@@ -1,0 +1,131 @@
+"""`kdlearn hinton`: the cells of the MNIST study, run, resumed, collected and shown as a table."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdlearn import hinton
+from kdlearn.backend import resolve_device
+from kdlearn.study import Interval, interval, sweep
+
+Row = dict[str, Any]  # {"cell": the configuration, "result": what came out}
+
+# errors of 10,000: Hinton, Vinyals and Dean 2015, section 3; of smoothed labels Müller, Kornblith and Hinton 2019
+PAPER = {
+    "teacher": 67,
+    hinton.LABELS: 146,
+    hinton.SOFT: 74,
+    "no 3s": 206,
+    "no 3s, bias: test": 109,
+    "only 7s and 8s": 4730,
+    "only 7s and 8s, bias: test": 1320,
+    "teacher, labels smoothed by 0.1": 59,
+    "teacher with smoothed labels, T = 20": 91,
+}
+# what a row is held against where its direction is judged
+AGAINST = {
+    "teacher": hinton.LABELS,
+    hinton.SOFT: hinton.LABELS,
+    "no 3s, bias: test": "no 3s",
+    "only 7s and 8s, bias: test": "only 7s and 8s",
+    "teacher with smoothed labels, T = 20": hinton.SOFT,
+}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing of the study, write the rows, print the table."""
+    device = resolve_device(args.device)
+    store = args.out.with_suffix(".jsonl")
+    if store.exists() and not args.resume:
+        raise ValueError(f"{store} holds the cells of an earlier run; go on with --resume, or choose another --out")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    on: dict[str, Any] = {"store": store, "jobs": args.jobs if device == "cpu" else 1}
+    on["progress"] = False if args.quiet else None
+    teach, learn = (_on(device, function) for function in (hinton.teach, hinton.learn))
+
+    everyone, candidates = hinton.teachers(args.quick), hinton.choices(args.quick)
+    rows = _pairs(everyone[1:2], sweep(teach, everyone[1:2], **on))  # before the choices, which hear it
+    rows += _pairs(candidates, sweep(learn, candidates, **on))
+    best = hinton.chosen(candidates, [row["result"] for row in rows[1:]])
+    cells = [c for c in hinton.students(best, args.quick) if args.rows in c["row"]]
+    heard = [cell["teacher"] for cell in cells if "teacher" in cell]
+    needed = [c for c in everyone[:1] + everyone[2:] if args.rows in c["row"] or hinton.settings_of(c) in heard]
+    rows += _pairs(needed, sweep(teach, needed, **on))
+    rows += _pairs(cells, sweep(learn, cells, **on))
+    write(args.out, rows)
+    print(table(rows))
+    if not args.quiet:
+        print(f"validation chose: {json.dumps(best)}\n{args.out}: one row a cell")
+    return 0
+
+
+def _on(device: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    return function if device == "cpu" else functools.partial(function, device=device)
+
+
+def _pairs(cells: Sequence[Mapping[str, Any]], results: Sequence[Any]) -> list[Row]:
+    return [{"cell": dict(cell), "result": result} for cell, result in zip(cells, results)]
+
+
+def write(path: Path, rows: Sequence[Row]) -> None:
+    """The rows as a JSON list, one line a row."""
+    path.write_text("[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]\n")
+
+
+def errors(rows: Sequence[Row]) -> dict[str, dict[tuple[int, int], int]]:
+    """{row of the table: {(student's seed, teacher's seed): test errors}}; biased rows stand on their own."""
+    table: dict[str, dict[tuple[int, int], int]] = {}
+    for row in rows:
+        cell, result = row["cell"], row["result"]
+        if "errors" not in result:
+            continue
+        key = cell["seed"], cell.get("teacher", cell)["seed"] if "T" in cell else 0
+        table.setdefault(cell["row"], {})[key] = result["errors"]
+        for rule, found in result.get("biased", {}).items():
+            table.setdefault(f"{cell['row']}, bias: {rule}", {})[key] = found["errors"]
+    return table
+
+
+def difference(table: Mapping[str, Mapping[tuple[int, int], int]], name: str, other: str) -> Interval:
+    """Mean difference of two rows, paired by the student's seed where both have it."""
+    mine, theirs = ({seed: e for (seed, _), e in table[n].items()} for n in (name, other))
+    seeds = sorted(mine.keys() & theirs.keys())
+    return interval(np.array([mine[s] - theirs[s] for s in seeds], dtype=float))
+
+
+def verdict(table: Mapping[str, Mapping[tuple[int, int], int]], name: str) -> str:
+    """Reproduced, direction only, or not: by a rule, so that nobody's wish decides.
+
+    Reproduced: the paper's number lies in our interval or within a tenth of our mean. Direction only:
+    the difference to the row it is held against has the paper's sign, and an interval without 0.
+    """
+    if name not in PAPER:
+        return ""
+    mean = interval(list(table[name].values()))
+    if mean.low <= PAPER[name] <= mean.high < np.inf or abs(PAPER[name] - mean.mean) <= 0.1 * mean.mean:
+        return "reproduced"
+    other = AGAINST.get(name)
+    if other is not None and other in table:
+        d, published = difference(table, name, other), PAPER[name] - PAPER[other]
+        if (published < 0 and d.high < 0) or (published > 0 and d.low > 0):
+            return "direction only"
+    return "not reproduced"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Errors of 10,000 with their interval over the seeds, beside the paper's."""
+    found = errors(rows)
+    lines = [f"{'':<40}{'errors':>8}{'':>9}{'seeds':>7}{'paper':>8}  verdict"]
+    for name, values in found.items():
+        mean = interval(list(values.values()))
+        width = f"± {mean.half_width:.0f}" if mean.n > 1 else ""
+        paper = PAPER.get(name, "")
+        lines.append(f"{name:<40}{mean.mean:>8.0f} {width:<8}{mean.n:>7}{paper:>8}  {verdict(found, name)}".rstrip())
+    return "\n".join(lines)

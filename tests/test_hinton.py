@@ -1,0 +1,195 @@
+"""The MNIST study: its data, its controls, its bookkeeping. The study itself is too long for a test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kdlearn as kd
+from kdlearn import cli, hinton
+from kdlearn.commands import hinton as command
+
+EVIDENCE = Path(__file__).resolve().parents[1] / "docs" / "evidence" / "hinton_2015.json"
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """A few hundred images that only look like MNIST's, and a cache of their own."""
+    rng = np.random.default_rng(0)
+    shapes = rng.random((10, 784)) > 0.8
+
+    def part(n):
+        y = np.arange(n) % 10
+        x = (shapes[y] * rng.uniform(0.5, 1, (n, 784))).astype(np.float32)
+        return kd.Data({"x": x, "y": y})
+
+    data = part(360), part(100)
+    monkeypatch.setattr(hinton, "images", lambda device="cpu": data)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return data
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_jitter_moves_each_image_as_a_whole():
+    x = np.zeros((2503, 784), np.float32)
+    x[:, 14 * 28 + 14], x[:, 14 * 28 + 16] = 1, 2
+    moved = hinton.jitter(x, np.random.default_rng(0))
+    down, right = np.divmod(moved.argmax(axis=1), 28)
+    counts = np.zeros((5, 5), int)
+    np.add.at(counts, (down - 12, right - 14), 1)
+    assert counts.sum() == 2503 and counts.min() > 60  # 100 of each of the 25 shifts expected
+    np.testing.assert_array_equal(moved[np.arange(2503), down * 28 + right - 2], 1)
+    np.testing.assert_array_equal(moved.sum(axis=1), 3)
+    assert moved.dtype == np.float32 and (x.sum(axis=1) == 3).all()
+
+
+def test_jitter_drops_what_leaves_the_image_and_lets_black_in():
+    x = np.ones((400, 784), np.float32)
+    sums = hinton.jitter(x, np.random.default_rng(1)).sum(axis=1)
+    sides = {28 - 2, 28 - 1, 28}
+    assert set(sums.astype(int)) == {a * b for a in sides for b in sides}
+
+
+def test_jitter_of_zero_is_the_image(rng):
+    x = rng.random((7, 784))
+    np.testing.assert_array_equal(hinton.jitter(x, rng, most=0), x)
+
+
+def test_jitter_writes_where_it_is_told(rng):
+    x, room = rng.random((1203, 784)), np.empty((1203, 784))
+    moved = hinton.jitter(x, np.random.default_rng(3), out=room)
+    assert moved is room
+    np.testing.assert_array_equal(moved, hinton.jitter(x, np.random.default_rng(3)))
+
+
+def test_transfer_rows():
+    y = np.arange(600) % 10
+    rows = {t: hinton._transfer_rows(y, t, 0, False) for t in ("all", "no 3s", "only 7s and 8s", "3 % of the labels")}
+    assert {t: len(r) for t, r in rows.items()} == {
+        "all": 600, "no 3s": 540, "only 7s and 8s": 120, "3 % of the labels": 18
+    }  # fmt: skip
+    assert set(y[rows["only 7s and 8s"]]) == {7, 8} and 3 not in y[rows["no 3s"]]
+    other = hinton._transfer_rows(y, "3 % of the labels", 1, False)
+    assert set(other) != set(rows["3 % of the labels"])
+    held = hinton._transfer_rows(y, "all", 0, True)
+    assert len(held) == 500 and not set(held) & set(hinton.held_out_rows(600))
+
+
+# ---------------------------------------------------------------- biases
+
+
+def test_the_bias_that_was_taken_away_is_found(rng):
+    y = rng.integers(10, size=4000)
+    z = 6 * np.eye(10)[y] + rng.standard_normal((4000, 10))
+    z[:, 3] -= 4.0
+    assert 3 < hinton.best_shift(z, y, (3,)) < 5
+    assert 3 < hinton.prior_shift(z, (3,)) < 5
+    said = kd.softmax(hinton.shifted(z, (3,), hinton.prior_shift(z, (3,))))[:, 3].mean()
+    assert said == pytest.approx(0.1, abs=1e-3)
+
+
+def test_several_classes_get_one_bias(rng):
+    z = rng.standard_normal((5, 10))
+    moved = hinton.shifted(z, (0, 4), 2.5) - z
+    np.testing.assert_allclose(moved, 2.5 * np.isin(np.arange(10), (0, 4)) * np.ones((5, 1)))
+
+
+def test_the_paper_s_way_may_look_at_the_test_set_and_the_others_may_not(rng):
+    y, z = rng.integers(10, size=300), rng.standard_normal((300, 10))
+    assert set(hinton.biased(z, y, None, y, (3,))) == {"test"}
+    found = hinton.biased(z, y, z + 0.1 * rng.standard_normal(z.shape), y, (3,))
+    assert set(found) == {"test", "validation", "prior"}
+    assert found["test"]["errors"] == min(f["errors"] for f in found.values())
+
+
+# ---------------------------------------------------------------- cells
+
+
+def test_a_choice_never_reads_the_test_images(small):
+    cell = {"seed": 0, "epochs": 1, "held_out": True, "tested": False}
+    result = hinton.learn(row="choice", **cell)
+    assert "validation" in result and "errors" not in result
+
+
+def test_a_teacher_is_trained_once(small, monkeypatch):
+    first = hinton.teacher_answers(seed=0, epochs=1)
+    monkeypatch.setattr(hinton, "fit", None)
+    again = hinton.teacher_answers(seed=0, epochs=1)
+    np.testing.assert_array_equal(first["train"], again["train"])
+    assert first["train"].shape == (360, 10) and first["test"].shape == (100, 10)
+    with pytest.raises(TypeError):  # other settings are another teacher
+        hinton.teacher_answers(seed=0, epochs=2)
+
+
+def test_what_a_student_hears_is_its_teacher(small):
+    teacher = {"seed": 0, "epochs": 6}
+    taught = hinton.learn(row="", seed=0, epochs=6, T=20, teacher=teacher)
+    assert taught["agreement"] > 0.8
+    assert hinton.learn(row="", seed=0, epochs=6)["errors"] < 50
+
+
+def test_the_same_cell_gives_the_same_errors(small):
+    runs = [hinton.learn(row="", seed=3, epochs=2, width=30)["by class"] for _ in range(2)]
+    assert runs[0] == runs[1]
+
+
+def test_choices_are_made_by_validation_errors():
+    cells = [{"row": "choice: a", "rate": r, "seed": 0} for r in (1, 2, 3)]
+    cells += [{"row": "choice: b", "rate": 5, "decay": 0.1}]
+    results = [{"validation": e} for e in (9, 4, 6, 8)]
+    assert hinton.chosen(cells, results) == {"a": {"rate": 2}, "b": {"rate": 5, "decay": 0.1}}
+
+
+def test_cells_are_named_and_differ():
+    best = hinton.chosen(hinton.choices(), [{"validation": i} for i in range(len(hinton.choices()))])
+    cells = hinton.students(best)
+    assert len({json.dumps(c, sort_keys=True) for c in cells}) == len(cells)
+    seeds = {row: sum(c["row"] == row for c in cells) for row in {c["row"] for c in cells}}
+    assert seeds[hinton.LABELS] == seeds[hinton.SOFT] == 5 and min(seeds.values()) == 3
+    assert not any(c.get("held_out") for c in cells if c.get("transfer", "all") == "all")
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_quick_resumes_and_writes_rows(small, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "rows.json"
+    arguments = ["hinton", "--quick", "--jobs", "1", "--quiet", "--out", str(out)]
+    assert cli.main(arguments) == 0
+    rows, shown = json.loads(out.read_text()), capsys.readouterr().out
+    assert {r["cell"]["row"] for r in rows} >= {"teacher", hinton.LABELS, hinton.SOFT, "no 3s", "only 7s and 8s"}
+    assert "no 3s, bias: prior" in shown and "verdict" in shown
+    assert all("environment" in r["result"] for r in rows)
+    assert cli.main(arguments) == 2
+    assert "--resume" in capsys.readouterr().err
+    monkeypatch.setattr(hinton, "fit", None)  # nothing is trained again
+    assert cli.main([*arguments, "--resume"]) == 0
+    assert json.loads(out.read_text()) == rows
+
+
+def rows_of(**errors):
+    return [
+        {"cell": {"row": row, "seed": seed}, "result": {"errors": e}}
+        for row, values in errors.items()
+        for seed, e in enumerate(values)
+    ]
+
+
+def test_verdicts_follow_the_rule():
+    labels, soft = hinton.LABELS, hinton.SOFT
+    table = command.errors(rows_of(**{labels: (144, 150, 147), soft: (70, 74, 79)}))
+    assert command.verdict(table, labels) == command.verdict(table, soft) == "reproduced"
+    table = command.errors(rows_of(**{labels: (144, 150, 147), soft: (100, 101, 102)}))
+    assert command.verdict(table, soft) == "direction only"
+    table = command.errors(rows_of(**{labels: (144, 150, 147), soft: (150, 149, 151)}))
+    assert command.verdict(table, soft) == "not reproduced"
+    assert command.verdict(table, "anything else") == ""
+
+
+def test_one_seed_has_no_interval_to_hide_behind():
+    assert command.verdict(command.errors(rows_of(**{hinton.SOFT: (200,)})), hinton.SOFT) == "not reproduced"
