@@ -7,10 +7,15 @@ import sys
 from types import SimpleNamespace
 
 import cupy_standin
+import hypothesis
 import numpy as np
 import pytest
 
 from kdlearn.backend import BackendUnavailable, resolve_device, to_device
+
+# a busy machine is not a failure of the code
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure(config):

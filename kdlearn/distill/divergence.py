@@ -8,7 +8,7 @@ gradient with respect to its first argument. Derivation: docs/derivations/diverg
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import check_logits, kl_and_difference, kl_rows, log_ratio, weighted_mean
+from kdlearn.distill.response import check_logits, kl_rows, weighted_mean
 from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_float32
 
 
@@ -33,8 +33,8 @@ def reverse_kl(z_s: Array, z_t: Array, T: float = 1.0, weight: Array | None = No
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t)
     z_s = xp.where(z_t > -xp.inf, z_s, -xp.inf)
-    rows, q, _, d = kl_rows(z_s, z_t, T)
-    gradient = -q * d
+    rows, q, _, r = kl_rows(z_s, z_t, T)  # r = log(p/q): what is live comes first here
+    gradient = -q * (r + rows[:, None])
     return weighted_mean(T * T * rows, gradient, T, weight)
 
 
@@ -63,7 +63,9 @@ def jensen_shannon(
         raise ValueError(f"beta lies in (0, 1), got {beta!r}: at the ends the divergence is zero for every student")
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t)
-    _, p, q, r, close = log_ratio(z_s, z_t, T)
+    _, p, q, r = kl_rows(z_t, z_s, T)
+    close = (p > 0) & (xp.abs(r) < 1)
+    r = xp.where(close, r, 0)
     m = beta * p + (1 - beta) * q
     log_m, log_p, log_q = (xp.log(xp.where(a > 0, a, 1)) for a in (m, p, q))
     a = xp.where(close, xp.log1p((1 - beta) * xp.expm1(r)), xp.where(p > 0, log_m - log_p, 0))
@@ -95,7 +97,8 @@ def total_variation(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Arra
     T = check_temperature(T)
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t)
-    _, _, q, difference = kl_and_difference(z_s, z_t, T)
+    _, p, q, _ = kl_rows(z_t, z_s, T)
+    difference = q - p
     sign = xp.sign(difference)
     gradient = q * (sign - (q * sign).sum(axis=1, keepdims=True))
     return weighted_mean(0.5 * T * xp.abs(difference).sum(axis=1), gradient, 0.5, None)

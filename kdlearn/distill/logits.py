@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import check_logits, cross_entropy, kl_and_difference, weighted_mean
+from kdlearn.distill.response import check_logits, cross_entropy, kl_rows, weighted_mean
 from kdlearn.nn.functional import (
     check_temperature,
     log_softmax,
@@ -47,13 +47,13 @@ def decoupled_kd(
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t, y)
     hat_s, hat_t, label, _ = without_label(z_s, z_t, y)
-    kl, p, _, difference = kl_and_difference(z_s, z_t, T)
-    kl_hat, _, q_hat, difference_hat = kl_and_difference(hat_s, hat_t, T)
+    kl, p, q, _ = kl_rows(z_t, z_s, T)
+    kl_hat, p_hat, q_hat, _ = kl_rows(hat_t, hat_s, T)
     others = xp.where(label, 0, p).sum(axis=1)
     # KL(p||q) = KL(b||b) + (1 - p_y) KL(hat||hat), solved for its first part
     binary = xp.maximum(kl - others * kl_hat, 0)
-    of_label = xp.where(label, difference, 0).sum(axis=1, keepdims=True)
-    gradient = alpha * of_label * (label - q_hat) + beta * difference_hat
+    of_label = xp.where(label, q - p, 0).sum(axis=1, keepdims=True)
+    gradient = alpha * of_label * (label - q_hat) + beta * (q_hat - p_hat)
     return weighted_mean(T * T * (alpha * binary + beta * kl_hat), gradient, T, None)
 
 
@@ -81,9 +81,9 @@ def normalized_kd(z_s: Array, z_t: Array, y: Array, T: float = 1.0, gamma: float
     hat_s, hat_t, label, exists = without_label(z_s, z_t, y)
     p_y = xp.where(label, softmax(z_t), 0).sum(axis=1)
     value, gradient = cross_entropy(z_s, y, weight=p_y)
-    _, p_hat, _, difference = kl_and_difference(hat_s, hat_t, T)
+    _, p_hat, q_hat, _ = kl_rows(hat_t, hat_s, T)
     rows = -(p_hat * xp.where(p_hat > 0, log_softmax(hat_s, T), 0)).sum(axis=1)
-    value_hat, gradient_hat = weighted_mean(T * T * rows, difference, T, exists)
+    value_hat, gradient_hat = weighted_mean(T * T * rows, q_hat - p_hat, T, exists)
     return value + gamma * value_hat, gradient + gamma * gradient_hat
 
 
@@ -145,7 +145,8 @@ def standardized_kd(z_s: Array, z_t: Array, T: float = 2.0) -> tuple[Array, Arra
     xp = array_module(z_s, z_t)
     Z_s, scale, alive = standardize(z_s)
     Z_t, _, _ = standardize(z_t)
-    rows, _, _, G = kl_and_difference(Z_s, Z_t, T)
+    rows, p, q, _ = kl_rows(Z_t, Z_s, T)
+    G = q - p
     Z, n = xp.where(alive, Z_s, 0), alive.sum(axis=1, keepdims=True).astype(Z_s.dtype)
     gradient = G - G.sum(axis=1, keepdims=True) / n - Z * ((G * Z).sum(axis=1, keepdims=True) / n)
     gradient = xp.where(alive, scale * gradient, 0)

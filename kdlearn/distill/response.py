@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 
 from kdlearn.backend import Array, array_module
-from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_float32, softmax_parts
+from kdlearn.nn.functional import check_temperature, loss_in_float32, softmax_parts
 from kdlearn.objective import Term
+
+NONE = 1e-290  # a probability that counts as zero: the exponential of its log ratio could overflow
 
 
 def check_logits(z: Array, *others: Array, least: int = 2) -> None:
@@ -57,9 +59,10 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | No
     if smoothing:
         rows -= smoothing / K * u.sum(axis=1)
     # sum_k t_k = 1, so the normaliser c enters once
-    p -= (1 - smoothing) * hot.astype(p.dtype)
     if smoothing:
-        p -= smoothing / K
+        p -= smoothing / K + (1 - smoothing) * hot
+    else:
+        p -= hot
     return weighted_mean(rows, p, 1.0, weight)
 
 
@@ -84,8 +87,8 @@ def soft_targets(z_s: Array, z_t: Array, T: float = 4.0, weight: Array | None = 
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
-    rows, _, _, difference = kl_and_difference(z_s, z_t, T)
-    return weighted_mean(T * T * rows, difference, T, weight)
+    rows, p, q, _ = kl_rows(z_t, z_s, T)
+    return weighted_mean(T * T * rows, q - p, T, weight)
 
 
 @loss_in_float32
@@ -105,53 +108,24 @@ def logit_matching(z_s: Array, z_t: Array) -> tuple[Array, Array]:
 
 
 def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array, Array]:
-    r"""`(KL(p||q) of each row (N,), p, q, d)` for softened logits, without cancellation `[response.4]`.
+    r"""`(KL(p||q) of each row (N,), p, q, r)` for softened logits, r = log(q/p), all in float64 `[response.4]`.
 
-    .. math:: \mathrm{KL}(p\|q) = \log\sum_k p_k e^{d_k} - \log(1 - q_0)
-              = \log\Big(1 + \sum_k p_k\,(e^{d_k} - 1 - d_k)\Big) - \log(1 - q_0), \qquad
-              \delta = \frac{z_q - z_p}{T},\ d = \delta - \sum_k p_k\delta_k
+    .. math:: \mathrm{KL}(p\|q) = \sum_k p_k\,(e^{r_k} - 1 - r_k) + \sum_{p_k = 0} q_k, \qquad
+              r_k = \log\frac{q_k}{p_k}
 
-    where the sums run over classes with p > 0 (d is 0 at the others) and :math:`q_0` is what q gives
-    to the others. The textbook form, the difference of two logarithms, loses all digits where the
-    two distributions are close, as they are at high temperature; here every summand is positive.
-    Where some :math:`e^{d}` would overflow, or q gives almost all to classes that p excludes,
-    the textbook form is the accurate one and is taken.
+    where the first sum runs over the classes with p > 0 (r is 0 at the others). The textbook form, the
+    difference of two logarithms, loses all digits where the distributions are close, as they are at
+    high temperature; here no summand is negative. Double precision whatever the logits are: what
+    two float32 answers differ in begins where float32 ends.
     """
     xp = array_module(z_p, z_q)
-    u_p, p, c_p = softmax_parts(z_p, T)
-    u_q, q, c_q = softmax_parts(z_q, T)
-    alive = p > 0
-    # logits are subtracted as they are: shifting them first would round away what they differ in
-    d = (xp.where(alive, z_q, 0) - xp.where(alive, z_p, 0)) / T
-    d = xp.where(alive, d - (p * d).sum(axis=1, keepdims=True), 0)
-    outside = xp.where(alive, 0, q).sum(axis=1)
-    largest = 80.0  # exp(80) is finite in float32
-    near = xp.log1p((p * expm1_residual(xp.minimum(d, largest))).sum(axis=1))
-    near -= xp.log1p(-xp.minimum(outside, 0.5))
-    far = (c_q - c_p)[:, 0] - (p * xp.where(alive, u_q - xp.where(alive, u_p, 0), 0)).sum(axis=1)
-    return xp.where((d.max(axis=1) < largest) & (outside < 0.5), near, far), p, q, d
-
-
-def log_ratio(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array, Array]:
-    r"""`(KL(p||q) of each row, p, q, r, close)`, with r = log(q/p) accurate where it is small `[response.5]`.
-
-    .. math:: r = \log\frac{q}{p} = d - \mathrm{KL}(p\|q), \qquad q - p = p\,(e^r - 1)
-
-    with d from `kl_rows`. `close` says where p > 0 and r is less than one in size. Elsewhere r is set to
-    0: there the difference of the probabilities, or of their logarithms, loses no digits.
-    """
-    xp = array_module(z_s, z_t)
-    kl, p, q, d = kl_rows(z_t, z_s, T)
-    r = d - kl[:, None]
-    close = (p > 0) & (xp.abs(r) < 1)
-    return kl, p, q, xp.where(close, r, 0), close
-
-
-def kl_and_difference(z_s: Array, z_t: Array, T: float) -> tuple[Array, Array, Array, Array]:
-    """`(KL(p||q) of each row, p, q, q - p)`, the difference as p expm1(log(q/p)) where the two are close."""
-    xp = array_module(z_s, z_t)
-    kl, p, q, r, close = log_ratio(z_s, z_t, T)
-    return kl, p, q, xp.where(close, p * xp.expm1(r), q - p)
+    u_p, p, c_p = softmax_parts(z_p.astype("float64", copy=False), T)
+    u_q, q, c_q = softmax_parts(z_q.astype("float64", copy=False), T)
+    alive = p > NONE
+    r = u_q - xp.where(alive, u_p, 0)
+    r -= c_q - c_p
+    r = xp.where(alive, r, 0)
+    return xp.where(alive, p * (xp.expm1(r) - r), q).sum(axis=1), p, q, r
 
 
 def weighted_mean(rows: Array, gradient: Array, factor: float, weight: Array | None) -> tuple[Array, Array]:

@@ -139,18 +139,22 @@ def expm1_residual(d: Array) -> Array:
 def loss_in_float32(loss: Callable) -> Callable:
     """A loss that computes half-precision input in float32 and returns each gradient in the dtype it is for.
 
-    The value stays in float32: a sum over a batch easily passes 65504, the largest float16.
-    A cached teacher may have another precision than the student; the gradient is the student's.
+    The value has the student's precision, but not less than float32: a sum over a batch easily
+    passes 65504, the largest float16. A cached teacher may have another precision than the
+    student, and a loss may compute in a wider one; the gradient is the student's.
     """
     names = tuple(inspect.signature(loss).parameters)
 
     @functools.wraps(loss)
     def wrapped(*args: object, **kwargs: object) -> tuple[Array, Array]:
         value, gradient = loss(*map(_widened, args), **{name: _widened(a) for name, a in kwargs.items()})
-        given: Any = [*args, *(kwargs[name] for name in names[len(args) :] if name in kwargs)]
+        first: Any = args[0] if args else kwargs[names[0]]
+        if value.dtype != first.dtype:
+            value = value.astype(first.dtype if first.dtype.itemsize >= 4 else "float32")
         if isinstance(gradient, tuple):  # several live sites, which are the first arguments
+            given: Any = [*args, *(kwargs[name] for name in names[len(args) :] if name in kwargs)]
             return value, tuple(g.astype(a.dtype, copy=False) for g, a in zip(gradient, given))
-        return value, gradient if gradient.dtype == given[0].dtype else gradient.astype(given[0].dtype)
+        return value, gradient if gradient.dtype == first.dtype else gradient.astype(first.dtype)
 
     return wrapped
 
