@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `hinton`."""
+"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `bench`, `hinton`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_distill(commands)
     _add_predict(commands)
     _add_export(commands)
+    _add_bench(commands)
     _add_hinton(commands)
     return parser
 
@@ -100,6 +101,19 @@ def _add_export(commands: Any) -> None:
     export.add_argument("--name", help="prefix in C (default: the file's name)")
     _add_common(export)
     export.set_defaults(run=_command("deploy", "export"))
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="the same work beside PyTorch, scikit-learn and the bare matrix products")
+    bench.add_argument("--suite", type=_names, default=(), metavar="WORKS", help="some of them: w1,w3 (default all)")
+    bench.add_argument("--device", default="cpu", choices=("cpu", "cuda", "auto"), help="where to compute")
+    bench.add_argument("--threads", type=_at_least_one, default=1, help="of every contender's BLAS (default 1)")
+    bench.add_argument("--seconds", type=_positive, default=8.0, help="of timing, for each work (default 8)")
+    bench.add_argument("--rounds", type=_at_least_one, default=15, help="interleaved bursts of each (default 15)")
+    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    bench.add_argument("--profile", type=Path, metavar="FILE", help="only draw where a step's time goes")
+    bench.add_argument("--quiet", action="store_true", help="no progress, only the table")
+    bench.set_defaults(run=_command("bench", "run"))
 
 
 def _add_hinton(commands: Any) -> None:

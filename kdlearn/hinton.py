@@ -9,7 +9,6 @@ of a sweep: stored when it is done, never run twice, the same whatever ran befor
 from __future__ import annotations
 
 import functools
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +23,7 @@ from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Adam, AdamW, cosine
 from kdlearn.objective import Objective
-from kdlearn.study import cell_key
+from kdlearn.study import cell_key, environment
 from kdlearn.training import fit
 
 BATCH = 250
@@ -241,19 +240,6 @@ def prior_shift(z: np.ndarray, missing: tuple[int, ...]) -> float:
         return float(softmax(shifted(z, missing, b))[:, list(missing)].sum(1).mean()) - len(missing) / z.shape[1]
 
     return round(float(brentq(excess, -50, 50, xtol=1e-3)), 2)
-
-
-def environment() -> dict[str, Any]:
-    """What a number may depend on: versions, the BLAS and its kernel, its threads."""
-    from threadpoolctl import threadpool_info
-
-    blas: dict[str, Any] = next((i for i in threadpool_info() if i["user_api"] == "blas"), {})
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": " ".join(str(blas[k]) for k in ("internal_api", "version", "architecture") if blas.get(k)),
-        "threads": blas.get("num_threads", 1),
-    }
 
 
 # ---------------------------------------------------------------- the study

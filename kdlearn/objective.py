@@ -171,9 +171,7 @@ class Term(Objective):
         weight, schedules, rows = self._factors
         for schedule in schedules:
             weight *= schedule(_site("progress", fixed, "fixed"))
-        arrays = [_site(name, live, "live") for name in self.live] + [
-            _site(name, fixed, "fixed") for name in self.fixed
-        ]
+        arrays = [*_sites(self.live, live, "live"), *_sites(self.fixed, fixed, "fixed")]
         if rows:
             per_row = _site(rows[0], fixed, "fixed")
             for name in rows[1:]:
@@ -321,6 +319,13 @@ class Given(Objective):
 
 def _parts(objective: Objective) -> tuple[Objective, ...]:
     return objective.parts if isinstance(objective, Sum) else (objective,)
+
+
+def _sites(names: tuple[str, ...], sites: Sites, kind: str) -> list[Any]:
+    try:
+        return [sites[name] for name in names]
+    except KeyError:
+        return [_site(name, sites, kind) for name in names]
 
 
 def _site(name: str, sites: Sites, kind: str) -> Any:

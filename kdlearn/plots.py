@@ -218,3 +218,14 @@ def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: 
     ax.set(title=title, xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return ax
+
+
+def shares(parts: Mapping[str, float], ax: Any = None) -> Any:
+    """What each part takes of the whole, in percent, in the order given: one bar a part."""
+    ax = _plain(_axes(ax))
+    total = sum(parts.values())
+    percent = [100 * value / total for value in parts.values()]
+    ax.barh(list(parts), percent, color=STUDENT)
+    ax.invert_yaxis()
+    ax.set_xlabel("share, %")
+    return ax

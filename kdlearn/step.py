@@ -7,7 +7,8 @@ optimiser move it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,13 @@ def train_step(
     live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
     values: dict[str, Array] = {}
     total, gradients = objective(live, fixed, values)
+    own: dict[str, dict[str, Array]] = {name: {} for name in students}
+    for site, gradient in gradients.items():
+        owner, _, tap = site.rpartition(".")
+        own[owner][tap] = gradient
     moved: dict[int, tuple[Network, str]] = {}
     for name, net in students.items():
-        prefix = name + "."
-        own = {site[len(prefix) :]: g for site, g in gradients.items() if site.startswith(prefix)}
-        net.backward(caches[name], own, accumulate=id(net) in moved)
+        net.backward(caches[name], own[name], accumulate=id(net) in moved)
         moved.setdefault(id(net), (net, name))
     for i, net in enumerate(objective.nets):
         moved.setdefault(id(net), (net, f"adaptor {i}"))
@@ -73,7 +76,7 @@ def run_networks(
 
     `fixed` holds the batch's columns, the teachers' taps and the students' own taps, detached.
     """
-    wanted = _taps(objective.sites, (*students, *teachers), batch)
+    wanted = _taps(objective.sites, (*students, *teachers), tuple(batch))
     live: dict[str, Array] = {}
     fixed, caches = dict(batch), {}
     for name, net in teachers.items():
@@ -81,7 +84,7 @@ def run_networks(
             sites, _ = net.forward(input_of(name, batch), taps=wanted[name])
             fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
     for name, net in students.items():
-        dice = rng.get(name) if isinstance(rng, Mapping) else rng
+        dice = rng if rng is None or isinstance(rng, np.random.Generator) else rng.get(name)
         sites, caches[name] = net.forward(input_of(name, batch), dice, taps=wanted[name])
         live.update({f"{name}.{tap}": a for tap, a in sites.items()})
     fixed.update(live)
@@ -90,16 +93,17 @@ def run_networks(
 
 def named(networks: Networks | None, default: str) -> dict[str, Network]:
     """A network as {default: network}; a mapping as a dict."""
-    if networks is None:
-        return {}
-    return dict(networks) if isinstance(networks, Mapping) else {default: networks}
+    if isinstance(networks, Network):
+        return {default: networks}
+    return {} if networks is None else dict(networks)
 
 
-def _taps(sites: Iterable[str], names: Sequence[str], batch: Mapping[str, Array]) -> dict[str, list[str]]:
+@functools.lru_cache
+def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...]) -> dict[str, list[str]]:
     taps: dict[str, list[str]] = {name: [] for name in names}
     for site in sites:
         owner, dot, tap = site.rpartition(".")
-        if dot and owner in taps and site not in batch:
+        if dot and owner in taps and site not in columns:
             taps[owner].append(tap)
     return taps
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -196,6 +197,19 @@ def cell_key(run: Callable[..., Any], cell: Mapping[str, Any]) -> str:
         cell, inner = {**inner.keywords, **cell}, inner.func
     text = json.dumps([inner.__module__, inner.__qualname__, cell], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def environment() -> dict[str, Any]:
+    """What a number may depend on: versions, the BLAS and its kernel, its threads."""
+    from threadpoolctl import threadpool_info
+
+    blas: dict[str, Any] = next((i for i in threadpool_info() if i["user_api"] == "blas"), {})
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": " ".join(str(blas[k]) for k in ("internal_api", "version", "architecture") if blas.get(k)),
+        "threads": blas.get("num_threads", 1),
+    }
 
 
 def _stored(store: str | os.PathLike) -> dict[str, Any]:

@@ -185,7 +185,8 @@ def _one_epoch(
 def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dict[str, float]:
     # the one place in an epoch that waits for the device
     xp = array_module(run.trained[0].theta)
-    table = to_numpy(xp.stack([xp.stack([xp.asarray(v) for v in row.values()]) for row in values]))
+    flat = xp.stack([xp.asarray(v) for row in values for v in row.values()])
+    table = to_numpy(flat).reshape(len(values), -1)
     finite = np.isfinite(table).all(axis=1)
     if not finite.all():
         raise DivergenceError(

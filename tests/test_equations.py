@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
 import sys
 from pathlib import Path
@@ -104,6 +105,63 @@ def equations_page():
     return "\n".join(lines) + "\n"
 
 
+@functools.cache
+def names_of(e):
+    """An equation's function, and the public functions of its file that are made of it."""
+    last = e.name.split(".")[-1]
+    made = [
+        node.name
+        for node in ast.parse((ROOT / e.module).read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name != last and re.search(rf"\b{last}\b", ast.unparse(node))
+    ]
+    return [last, *(name for name in made if name[0] != "_")]
+
+
+@functools.cache
+def named_in_tests(e):
+    """`(path, line)` of the first mention in the tests of an equation's function, or of one that is made of it."""
+    for name in names_of(e):
+        mention = re.compile(rf"\b{name}\b")
+        for path in sorted((ROOT / "tests").glob("*.py"), key=lambda path: (path.name != f"test_{e.stem}.py", path)):
+            for i, line in enumerate(lines_of(path), 1):
+                if mention.search(line):
+                    return path.relative_to(ROOT).as_posix(), i
+    return None
+
+
+# Ideas that no notebook uses, and the notebook that comes nearest.
+NEAREST = {"temperature": "02_temperature", "targets": "01_soft_and_hard_labels", "jacobian": "08_features"}
+
+
+@functools.cache
+def notebooks_that_name(e):
+    """The notebooks that lead to an equation's page and use its function; or else do one of the two; or the nearest."""
+    names = "|".join(names_of(e))
+    uses = re.compile(rf"\.({names})\(" if "." in e.name else rf"\bkd\.(\w+\.)*({names})\b|`({names})`")
+    using = [name for name, text in notebooks().items() if uses.search(text)]
+    leading = [name for name, text in notebooks().items() if f"derivations/{e.stem}.md" in text]
+    return [name for name in using if name in leading] or using or leading or [NEAREST[e.stem]]
+
+
+@functools.cache
+def lines_of(path):
+    """A file's lines, those of imports and of the opening docstring left blank."""
+    text = path.read_text("utf-8")
+    lines, tree = text.splitlines(), ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom) or (node is tree.body[0] and ast.get_docstring(tree)):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    return lines
+
+
+@functools.cache
+def notebooks():
+    """{name: all that stands in its cells}"""
+    paths = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    cells = {path.stem: json.loads(path.read_text("utf-8"))["cells"] for path in paths}
+    return {name: "\n".join("".join(cell["source"]) for cell in cells[name]) for name in cells}
+
+
 def sections(path):
     """{label: text below it} for the headings `### stem.n` of a page of derivations."""
     parts = re.split(r"^###? (.*)$", path.read_text("utf-8"), flags=re.MULTILINE)
@@ -176,6 +234,11 @@ def test_every_public_loss_has_a_label():
                 losses.add(name)
     assert {"cross_entropy", "soft_targets", "logit_matching"} <= losses
     assert losses <= labelled, f"no label: {sorted(losses - labelled)}"
+
+
+def test_every_equation_has_a_test_and_a_notebook():
+    assert [e.label for e in equations() if named_in_tests(e) is None] == []
+    assert {name for e in equations() for name in notebooks_that_name(e)} <= set(notebooks())
 
 
 def test_every_equation_has_latex():

@@ -83,3 +83,9 @@ def test_an_axes_is_used_and_returned():
 
     ax = plt.subplots()[1]
     assert plots.probabilities([0.5, 0.5], ax=ax) is ax
+
+
+def test_shares_are_percent_of_the_whole():
+    ax = plots.shares({"one": 1.0, "three": 3.0})
+    assert [round(bar.get_width()) for bar in ax.patches] == [25, 75]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "three"]

@@ -35,7 +35,11 @@ LEVELS = [
     {"gradcheck", "plots", "estimators", "export.plan", "commands.tables"},
     {"study", "export.c_header", "export.onnx_file", "export.costs", "commands.student"},
     {"demo", "hinton", "commands.distill", "commands.deploy"},
-    {"commands.hinton"},
+    {"commands.hinton", "bench.work"},
+    {"bench.ours", "bench.rivals"},
+    {"bench.suite", "bench.profile"},
+    {"bench.measure"},
+    {"commands.bench"},
     {"cli"},
     {"__main__"},
 ]
@@ -143,7 +147,7 @@ def test_cupy_is_never_in_the_base_and_never_twice():
 
 def test_what_is_imported_is_declared():
     declared = {requirement(t)[0] for t in PROJECT["project"]["dependencies"]}
-    optional = {"mnist1d", "cupy", "cupyx", "onnx", "onnxruntime"}
+    optional = {"mnist1d", "cupy", "cupyx", "onnx", "onnxruntime", "torch"}
     known = {"sklearn": "scikit-learn"}
     for name, path in modules():
         for node in ast.walk(ast.parse(path.read_text())):

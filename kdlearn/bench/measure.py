@@ -1,0 +1,138 @@
+"""Timing the works: a process for each contender, interleaved bursts, medians.
+
+Before anything is timed, all contenders that learn compute one gradient from the same weights,
+and it must be the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import platform
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import array_module, to_device
+from kdlearn.bench.suite import works
+from kdlearn.study import environment as of_numpy
+
+
+def measure(work: str, device: str = "cpu", threads: int = 1, seconds: float = 6.0, rounds: int = 15) -> dict[str, Any]:
+    """Times of every contender of one work: {"title", "times": {name: {"ms", "low", "high"}}, "absent": {name: why}}.
+
+    Raises
+    ------
+    RuntimeError
+        If two contenders compute different gradients.
+    """
+    chosen = works()[work]
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    context, workers, absent, gradients = multiprocessing.get_context("spawn"), {}, {}, {}
+    try:
+        for name in chosen.contenders:
+            mine, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, work, name, device, threads), daemon=True)
+            process.start()
+            workers[name] = mine, process
+            kind, content = mine.recv()
+            if kind == "absent":
+                absent[name] = content
+                process.join()
+                del workers[name]
+            elif content is not None:
+                gradients[name] = content
+        _agree(gradients)
+        bursts = _interleaved({name: connection for name, (connection, _) in workers.items()}, seconds, rounds)
+    finally:
+        for _, process in workers.values():
+            process.terminate()
+    times = {n: dict(zip(("ms", "low", "high"), np.percentile(b, (50, 25, 75)).tolist())) for n, b in bursts.items()}
+    return {"title": chosen.title, "times": times, "absent": absent, "checked": sorted(gradients), "bars": chosen.bars}
+
+
+def _interleaved(workers: Mapping[str, Any], seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of one unit, `rounds` bursts of each worker in an order drawn anew."""
+    once = {name: _ask(connection, 1) for name, connection in workers.items()}
+    counts = {name: max(1, round(seconds / rounds / len(workers) / max(t, 1e-7))) for name, t in once.items()}
+    bursts: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name in random.sample(list(workers), len(workers)):
+            bursts[name].append(1e3 * _ask(workers[name], counts[name]))
+    return bursts
+
+
+def _ask(connection: Any, n: int) -> float:
+    connection.send(n)
+    return connection.recv()
+
+
+def _serve(connection: Any, work: str, name: str, device: str, threads: int) -> None:
+    try:
+        runner = works()[work].contenders[name](device)
+        gradient = None if runner.gradient is None else runner.gradient()
+        for _ in range(3):
+            runner.run()
+    except Exception as error:  # a library that is not there, a compiler that is not there
+        connection.send(("absent", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"))
+        return
+    connection.send(("ready", gradient))
+    wait = _waiter(device)
+    while n := connection.recv():
+        wait()
+        began = time.perf_counter()
+        for _ in range(n):
+            runner.run()
+        wait()
+        connection.send((time.perf_counter() - began) / n)
+
+
+def _waiter(device: str) -> Callable[[], Any]:
+    if device == "cpu":
+        return lambda: None
+    return array_module(to_device(np.zeros(1), device)).cuda.Device().synchronize
+
+
+def _agree(gradients: Mapping[str, np.ndarray]) -> None:
+    if len(gradients) < 2:
+        return
+    (first, expected), *others = gradients.items()
+    for name, got in others:
+        worst = float(np.abs(got - expected).max() / np.abs(expected).max())
+        if not worst < 1e-4:
+            raise RuntimeError(f"{first} and {name} compute different gradients: they differ by {worst:.0e}")
+
+
+def environment(threads: int, device: str) -> dict[str, Any]:
+    """Versions and threads: what a ratio may depend on."""
+    versions = {}
+    for name in ("torch", "sklearn", "cupy"):
+        if importlib.util.find_spec(name):
+            versions[name] = importlib.import_module(name).__version__
+    found = {**of_numpy(), **versions, "threads": threads, "device": device, "processor": platform.machine()}
+    return {**found, "cores": os.cpu_count()}
+
+
+def format_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """One block a work: median and quartiles, and kdlearn's time as a share of each contender's, beside the bar."""
+    lines = []
+    for work, result in results.items():
+        lines.append(f"{work}: {result['title']}")
+        mine = result["times"]["kdlearn"]["ms"]
+        for name, t in result["times"].items():
+            line = f"  {name:<18}{t['ms']:>10.3f} ms   ({t['low']:.3f} to {t['high']:.3f})"
+            if name != "kdlearn":
+                bar = result["bars"].get(name)
+                line += f"   kdlearn / it: {mine / t['ms']:.2f}"
+                line += "" if bar is None else f"   bar {bar:g}: {'met' if mine / t['ms'] <= bar else 'MISSED'}"
+            lines.append(line)
+        lines += [f"  {name:<18}not measured: {why}" for name, why in result["absent"].items()]
+        if result["checked"]:
+            lines.append(f"  the same gradient: {', '.join(result['checked'])}")
+    return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""This package as a contender: through its public calls, and by hand without the algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import to_device, to_numpy
+from kdlearn.bench.work import ALPHA, SMALL, TEACHER, Runner, T, batch_of, digits_table
+from kdlearn.data import Data
+from kdlearn.distill.feature import squared_error
+from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, soft_targets
+from kdlearn.nn.functional import softmax
+from kdlearn.nn.network import MLP
+from kdlearn.nn.optim import SGD, Adam, Optimizer
+from kdlearn.objective import Match, Objective, Sum, Through
+from kdlearn.training import fit, train_step
+
+
+def kd_loss() -> Objective:
+    """0.3 labels + 0.7 soft targets at T = 4."""
+    return (1 - ALPHA) * CrossEntropy() + ALPHA * SoftTargets(T)
+
+
+def exits_loss() -> Objective:
+    """A linear classifier on each hidden layer, taught by labels and by the deep end."""
+    parts: list[Objective] = [CrossEntropy()]
+    for i in (1, 2):
+        inner = (1 - ALPHA) * CrossEntropy(f"exit{i}") + ALPHA * SoftTargets(T, f"exit{i}", "student.logits")
+        parts.append(Through(MLP(800, 10, seed=i), f"student.h{i}", f"exit{i}", inner))
+    return Sum(tuple(parts))
+
+
+def hint_loss() -> Objective:
+    """Soft targets, and a hint behind a projector of 800 to 1200."""
+    hint = Match("projected", "teacher.h", squared_error)
+    return kd_loss() + 1e-3 * Through(MLP(800, 1200, seed=1), "student.h2", "projected", hint)
+
+
+def ours(
+    sizes: Sequence[int], objective: Callable[[], Objective], optimizer: Callable[[], Optimizer], **net: Any
+) -> Callable[[str], Runner]:
+    """`kd.train_step` on one student, or on two that teach each other."""
+
+    def make(device: str) -> Runner:
+        goal, rule, pair = objective(), optimizer(), "a.logits" in objective().sites
+        nets = {name: MLP(*sizes, seed=i, **net).to(device) for i, name in enumerate("ab")} if pair else {}
+        students: Any = nets or MLP(*sizes, seed=0, **net).to(device)
+        for adaptor in goal.nets:
+            adaptor._bind(to_device(adaptor.theta, device))
+        batch = {n: to_device(a, device) for n, a in batch_of(sizes[0], extra=1200).items()}
+        dice = np.random.default_rng(0) if net.get("dropout") else None
+
+        def gradient() -> np.ndarray:
+            still = SGD(1e-12)  # leaves the weights where they are
+            train_step(students, None, goal, batch, optimizer=still)
+            return np.concatenate([to_numpy(n.grad) for n in (*(nets.values() or (students,)), *goal.nets)])
+
+        return Runner(lambda: train_step(students, None, goal, batch, optimizer=rule, rng=dice), gradient)
+
+    return make
+
+
+def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Callable[[str], Runner]:
+    """The same losses, layers and optimiser without the algebra and without `train_step`."""
+
+    def make(device: str) -> Runner:
+        net, rule = MLP(*sizes, seed=0).to(device), optimizer()
+        batch = {n: to_device(a, device) for n, a in batch_of(sizes[0]).items()}
+
+        def backward() -> None:
+            sites, caches = net.forward(batch["x"], taps=("logits",))
+            _, hard = cross_entropy(sites["logits"], batch["y"])
+            _, soft = soft_targets(sites["logits"], batch["teacher.logits"], T)
+            net.backward(caches, {"logits": (1 - ALPHA) * hard + ALPHA * soft})
+
+        def gradient() -> np.ndarray:
+            backward()
+            return to_numpy(net.grad).copy()
+
+        def run() -> None:
+            backward()
+            rule.step(net)
+
+        return Runner(run, gradient)
+
+    return make
+
+
+def our_epoch(device: str) -> Runner:
+    """`kd.fit` for one epoch of digits in batches of 32."""
+    net, goal, data, rule = MLP(*SMALL, seed=0).to(device), kd_loss(), Data(digits_table()).to(device), Adam()
+    return Runner(lambda: fit(net, goal, data, optimizer=rule, epochs=1, batch_size=32, progress=False))
+
+
+def epoch_by_hand(device: str) -> Runner:
+    """The same epoch in the shortest loop: one shuffle, slices, losses, backward, Adam."""
+    net, rule, rng = MLP(*SMALL, seed=0).to(device), Adam(), np.random.default_rng(0)
+    table = {n: to_device(a, device) for n, a in digits_table().items()}
+
+    def run() -> None:
+        order = to_device(rng.permutation(len(table["y"])), device)
+        x, y, z_t = (table[n].take(order, axis=0) for n in ("x", "y", "teacher.logits"))
+        for i in range(0, len(y), 32):
+            rows = slice(i, i + 32)
+            sites, caches = net.forward(x[rows], taps=("logits",))
+            _, hard = cross_entropy(sites["logits"], y[rows])
+            _, soft = soft_targets(sites["logits"], z_t[rows], T)
+            net.backward(caches, {"logits": (1 - ALPHA) * hard + ALPHA * soft})
+            rule.step(net)
+
+    return Runner(run)
+
+
+def inference(device: str) -> Runner:
+    """The logits of 12,000 rows by the teacher."""
+    net, x = MLP(*TEACHER, seed=0).to(device), to_device(batch_of(784, 12_000)["x"], device)
+    return Runner(lambda: net.logits(x))
+
+
+def soft(rows: int, K: int) -> Callable[[str], Runner]:
+    """`kd.softmax` at a temperature."""
+
+    def make(device: str) -> Runner:
+        z = to_device(np.random.default_rng(0).standard_normal((rows, K), np.float32), device)
+        return Runner(lambda: softmax(z, T))
+
+    return make

@@ -1,0 +1,289 @@
+"""The other contenders of the benchmark: PyTorch, eager and compiled, and scikit-learn.
+
+Each is written as its users would write it, with its fastest settings: fused optimisers, and of
+the two ways to clear gradients the one that is quicker here. All start from this package's weights.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.bench.work import ALPHA, BATCH, Runner, T, batch_of, digits_table
+from kdlearn.nn.layers import Linear
+from kdlearn.nn.network import MLP
+
+Make = Callable[[str], Runner]
+
+
+def _torch(device: str) -> tuple[Any, str]:
+
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    return torch, device
+
+
+def network(torch: Any, net: MLP, dropout: Sequence[float] = ()) -> Any:
+    """The same layers with the same weights as a `torch.nn.Sequential`."""
+    layers: list[Any] = []
+    linear = [layer for layer in net.layers if isinstance(layer, Linear)]
+    for i, layer in enumerate(linear):
+        if dropout:
+            layers.append(torch.nn.Dropout(dropout[i]))
+        copy = torch.nn.Linear(*layer.W.shape)
+        with torch.no_grad():
+            copy.weight.copy_(torch.from_numpy(layer.W.T.copy()))
+            copy.bias.copy_(torch.from_numpy(layer.b.copy()))
+        layers += [copy, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def gradient_of(net: Any) -> np.ndarray:
+    """Gradients in this package's order: all weights as (in, out), then all biases."""
+    linear = [layer for layer in net if hasattr(layer, "weight")]
+    parts = [layer.weight.grad.T.ravel() for layer in linear] + [layer.bias.grad for layer in linear]
+    return np.concatenate([part.detach().cpu().numpy().ravel() for part in parts])
+
+
+def columns(torch: Any, device: str, n_in: int) -> dict[str, Any]:
+    """The batch of `batch_of` as tensors."""
+    return {n: torch.from_numpy(a).to(device) for n, a in batch_of(n_in, extra=1200).items()}
+
+
+def kd_loss(torch: Any, z: Any, y: Any, z_t: Any) -> Any:
+    """0.3 cross-entropy + 0.7 T² KL, reduced over the batch."""
+    F = torch.nn.functional
+    p = F.log_softmax(z_t / T, 1)
+    kl = F.kl_div(F.log_softmax(z / T, 1), p, reduction="batchmean", log_target=True)
+    return (1 - ALPHA) * F.cross_entropy(z, y) + ALPHA * T * T * kl
+
+
+def stepper(torch: Any, nets: Sequence[Any], loss: Callable[[], Any], rule: str, compiled: bool) -> Runner:
+    """One training step: the loss, backward, and a fused optimiser."""
+    parameters = [p for net in nets for p in net.parameters()]
+    if rule == "adam":
+        optimizer = torch.optim.Adam(parameters, fused=True)
+    else:
+        optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True, fused=True)
+    compute = torch.compile(loss) if compiled else loss
+
+    def run(to_none: bool) -> None:
+        optimizer.zero_grad(set_to_none=to_none)
+        compute().backward()
+        optimizer.step()
+
+    def gradient() -> np.ndarray:
+        optimizer.zero_grad()
+        modules = [(m, m.training) for net in nets for m in net]
+        for m, _ in modules:
+            m.eval()  # as ours: without dropout
+        compute().backward()
+        for m, training in modules:
+            m.train(training)
+        return np.concatenate([gradient_of(net) for net in nets])
+
+    first = gradient()
+
+    def seconds(to_none: bool) -> float:
+        run(to_none)
+        began = time.perf_counter()
+        for _ in range(10):
+            run(to_none)
+        return time.perf_counter() - began
+
+    to_none = seconds(True) < seconds(False)
+    return Runner(lambda: run(to_none), lambda: first)
+
+
+def _both(make: Callable[[Any, str], tuple[Sequence[Any], Callable[[], Any]]], rule: str = "adam") -> dict[str, Make]:
+    def contender(compiled: bool) -> Make:
+        def build(device: str) -> Runner:
+            torch, device = _torch(device)
+            nets, loss = make(torch, device)
+            return stepper(torch, nets, loss, rule, compiled)
+
+        return build
+
+    return {"PyTorch": contender(False), "torch.compile": contender(True)}
+
+
+# ---------------------------------------------------------------- works
+
+
+def students(sizes: Sequence[int], rule: str, labels: bool = False) -> dict[str, Make]:
+    """A student on labels and soft targets, or (labels) a teacher with dropout on labels alone."""
+
+    def make(torch: Any, device: str) -> tuple[Sequence[Any], Callable[[], Any]]:
+        net = network(torch, MLP(*sizes, seed=0), (0.2, 0.5, 0.5) if labels else ()).to(device)
+        b = columns(torch, device, sizes[0])
+        if labels:
+            return [net], lambda: torch.nn.functional.cross_entropy(net(b["x"]), b["y"])
+        return [net], lambda: kd_loss(torch, net(b["x"]), b["y"], b["teacher.logits"])
+
+    return {**_both(make, rule), **({} if labels else {"scikit-learn": _sklearn_step(sizes, rule)})}
+
+
+def mutual(sizes: Sequence[int]) -> dict[str, Make]:
+    """Two students; what teaches is detached."""
+
+    def make(torch: Any, device: str) -> tuple[Sequence[Any], Callable[[], Any]]:
+        F = torch.nn.functional
+        a, b = (network(torch, MLP(*sizes, seed=i)).to(device) for i in (0, 1))
+        c = columns(torch, device, sizes[0])
+
+        def towards(z: Any, z_t: Any) -> Any:
+            target = F.log_softmax(z_t.detach() / T, 1)
+            kl = F.kl_div(F.log_softmax(z / T, 1), target, reduction="batchmean", log_target=True)
+            return F.cross_entropy(z, c["y"]) + T * T * kl
+
+        def loss() -> Any:
+            z_a, z_b = a(c["x"]), b(c["x"])
+            return towards(z_a, z_b) + towards(z_b, z_a)
+
+        return [a, b], loss
+
+    return _both(make)
+
+
+def exits(sizes: Sequence[int]) -> dict[str, Make]:
+    """Linear classifiers on both hidden layers, taught by labels and by the detached deep end."""
+
+    def make(torch: Any, device: str) -> tuple[Sequence[Any], Callable[[], Any]]:
+        net = network(torch, MLP(*sizes, seed=0)).to(device)
+        heads = [network(torch, MLP(800, 10, seed=i)).to(device) for i in (1, 2)]
+        c = columns(torch, device, sizes[0])
+
+        def loss() -> Any:
+            h1 = net[1](net[0](c["x"]))
+            h2 = net[3](net[2](h1))
+            z = net[4](h2)
+            total = torch.nn.functional.cross_entropy(z, c["y"])
+            for head, h in zip(heads, (h1, h2)):
+                total = total + kd_loss(torch, head(h), c["y"], z.detach())
+            return total
+
+        return [net, *heads], loss
+
+    return _both(make)
+
+
+def hint(sizes: Sequence[int]) -> dict[str, Make]:
+    """Soft targets, and half the squared distance of the projected last hidden layer."""
+
+    def make(torch: Any, device: str) -> tuple[Sequence[Any], Callable[[], Any]]:
+        net = network(torch, MLP(*sizes, seed=0)).to(device)
+        projector = network(torch, MLP(800, 1200, seed=1)).to(device)
+        c = columns(torch, device, sizes[0])
+
+        def loss() -> Any:
+            h2 = net[3](net[2](net[1](net[0](c["x"]))))
+            distance = ((projector(h2) - c["teacher.h"]) ** 2).sum() / (2 * len(h2))
+            return kd_loss(torch, net[4](h2), c["y"], c["teacher.logits"]) + 1e-3 * distance
+
+        return [net, projector], loss
+
+    return _both(make)
+
+
+def epochs(sizes: Sequence[int]) -> dict[str, Make]:
+    """One epoch of digits in batches of 32, shuffled."""
+
+    def contender(compiled: bool) -> Make:
+        def build(device: str) -> Runner:
+            torch, device = _torch(device)
+            net = network(torch, MLP(*sizes, seed=0)).to(device)
+            table = {n: torch.from_numpy(a).to(device) for n, a in digits_table().items()}
+            optimizer = torch.optim.Adam(net.parameters(), fused=True)
+
+            def loss(x: Any, y: Any, z_t: Any) -> Any:
+                return kd_loss(torch, net(x), y, z_t)
+
+            compute = torch.compile(loss, dynamic=False) if compiled else loss
+
+            def run() -> None:
+                order = torch.randperm(len(table["y"]), device=device)
+                x, y, z_t = (table[n][order] for n in ("x", "y", "teacher.logits"))
+                for i in range(0, len(y), 32):
+                    rows = slice(i, i + 32)
+                    optimizer.zero_grad()
+                    compute(x[rows], y[rows], z_t[rows]).backward()
+                    optimizer.step()
+
+            return Runner(run)
+
+        return build
+
+    return {"PyTorch": contender(False), "torch.compile": contender(True), "scikit-learn": _sklearn_epoch(sizes)}
+
+
+def inference(sizes: Sequence[int]) -> dict[str, Make]:
+    """Logits of 12,000 rows, without gradients."""
+
+    def contender(compiled: bool) -> Make:
+        def build(device: str) -> Runner:
+            torch, device = _torch(device)
+            net = network(torch, MLP(*sizes, seed=0)).to(device).eval()
+            x = torch.from_numpy(batch_of(sizes[0], 12_000)["x"]).to(device)
+            call = torch.compile(net) if compiled else net
+
+            def run() -> Any:
+                with torch.inference_mode():
+                    return call(x)
+
+            return Runner(run)
+
+        return build
+
+    return {"PyTorch": contender(False), "torch.compile": contender(True)}
+
+
+def soft(rows: int, K: int) -> dict[str, Make]:
+    """Softmax of logits over a temperature."""
+
+    def contender(compiled: bool) -> Make:
+        def build(device: str) -> Runner:
+            torch, device = _torch(device)
+            z = torch.from_numpy(np.random.default_rng(0).standard_normal((rows, K), np.float32)).to(device)
+
+            def call() -> Any:
+                return torch.softmax(z / T, 1)
+
+            return Runner(torch.compile(call) if compiled else call)
+
+        return build
+
+    return {"PyTorch": contender(False), "torch.compile": contender(True)}
+
+
+def _sklearn(sizes: Sequence[int], rule: str, batch_size: int) -> Any:
+    from sklearn.neural_network import MLPClassifier
+
+    adam: dict[str, Any] = {"solver": "adam"}
+    nesterov = {"solver": "sgd", "momentum": 0.9, "learning_rate_init": 0.01}
+    settings = adam if rule == "adam" else nesterov
+    return MLPClassifier(sizes[1:-1], alpha=0, batch_size=batch_size, random_state=0, **settings)
+
+
+def _sklearn_step(sizes: Sequence[int], rule: str) -> Make:
+    """Its step knows labels only, so it does a little less."""
+
+    def build(device: str) -> Runner:
+        model, b = _sklearn(sizes, rule, BATCH), batch_of(sizes[0])
+        model.partial_fit(b["x"], b["y"], classes=np.arange(10))
+        return Runner(lambda: model.partial_fit(b["x"], b["y"]))
+
+    return build
+
+
+def _sklearn_epoch(sizes: Sequence[int]) -> Make:
+    def build(device: str) -> Runner:
+        model, table = _sklearn(sizes, "adam", 32), digits_table()
+        model.partial_fit(table["x"], table["y"], classes=np.arange(10))
+        return Runner(lambda: model.partial_fit(table["x"], table["y"]))
+
+    return build

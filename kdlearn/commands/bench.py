@@ -1,0 +1,50 @@
+"""`kdlearn bench`: the benchmark's table, as text or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from kdlearn.backend import resolve_device
+from kdlearn.bench.measure import environment, format_table, measure
+from kdlearn.bench.suite import works
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure the chosen works one after the other, and print them."""
+    if args.profile:
+        return _profile(args)
+    device = resolve_device(args.device)
+    names = list(works())
+    chosen = [n for n in names if not args.suite or any(n == s or n.startswith(s + "-") for s in args.suite)]
+    if not chosen:
+        raise ValueError(f"no such work: {', '.join(args.suite)}; there are: {', '.join(names)}")
+    results: dict[str, Any] = {}
+    for name in chosen:
+        if not args.quiet:
+            print(f"{name} …", end="\r", file=sys.stderr, flush=True)
+        results[name] = measure(name, device, args.threads, args.seconds, args.rounds)
+        if not args.json:
+            print(format_table({name: results[name]}), flush=True)
+    found = environment(args.threads, device)
+    if args.json:
+        print(json.dumps({"environment": found, "works": results}, indent=1))
+    else:
+        print(", ".join(f"{key} {value}" for key, value in found.items()))
+    return 0
+
+
+def _profile(args: argparse.Namespace) -> int:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from threadpoolctl import threadpool_limits
+
+    from kdlearn.bench.profile import figure
+
+    args.profile.parent.mkdir(parents=True, exist_ok=True)
+    with threadpool_limits(args.threads):
+        figure().savefig(args.profile, dpi=110)
+    return 0

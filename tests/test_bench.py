@@ -1,0 +1,121 @@
+"""The benchmark: contenders do the same work, and what it prints is what was measured. And memory, which has a bar."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import kdlearn as kd
+from kdlearn import cli
+from kdlearn.bench import measure, ours, profile, rivals, work
+from kdlearn.bench.suite import works
+
+STEPS = ["w1", "w1-nesterov", "w2", "w5-online", "w5-exits", "w5-hint"]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_contender_computes_the_same_gradient(name):
+    """PyTorch's autograd, asked in its users' words, against ours at the size of the benchmark."""
+    pytest.importorskip("torch")
+    contenders = works()[name].contenders
+    mine = contenders["kdlearn"]("cpu").gradient()
+    theirs = contenders["PyTorch"]("cpu").gradient()
+    assert mine.shape == theirs.shape and np.abs(mine).max() > 1e-3
+    np.testing.assert_allclose(mine, theirs, atol=2e-5 * np.abs(mine).max())
+
+
+def test_by_hand_is_the_same_step():
+    make = ours.by_hand(work.WIDE, kd.Adam)("cpu"), ours.ours(work.WIDE, ours.kd_loss, kd.Adam)("cpu")
+    np.testing.assert_array_equal(make[0].gradient(), make[1].gradient())
+
+
+def test_a_wrong_gradient_stops_the_benchmark():
+    right = np.array([1.0, -2.0])
+    measure._agree({"a": right, "b": right + 1e-6})
+    with pytest.raises(RuntimeError, match="a and c compute different gradients"):
+        measure._agree({"a": right, "b": right, "c": 1.01 * right})
+
+
+def test_the_products_of_a_step():
+    """6 N P operations but for the first layer's dX, which nobody asks for."""
+    shapes = work.step_products((784, 800, 800, 10), 128)
+    P = [784 * 800, 800 * 800, 800 * 10]
+    assert 2 * sum(n * d * h for n, d, h in shapes) == 128 * (6 * sum(P) - 2 * P[0])
+
+
+def test_what_is_measured_is_printed(capsys):
+    name = "w4-few"
+    arguments = ["bench", "--suite", name, "--seconds", "0.2", "--rounds", "2", "--quiet", "--json"]
+    assert cli.main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    result = found["works"][name]
+    assert found["environment"]["threads"] == 1 and "numpy" in found["environment"]
+    assert set(result["times"]) | set(result["absent"]) == set(works()[name].contenders)
+    assert all(t["low"] <= t["ms"] <= t["high"] for t in result["times"].values())
+    text = measure.format_table({name: result})
+    assert all(contender in text for contender in works()[name].contenders)
+
+
+def test_the_table_says_met_and_missed():
+    times = {n: {"ms": ms, "low": ms, "high": ms} for n, ms in (("kdlearn", 2.0), ("a", 4.0), ("b", 1.0))}
+    result = {"title": "", "times": times, "absent": {"c": "not there"}, "checked": [], "bars": {"a": 0.6, "b": 1.5}}
+    text = measure.format_table({"w": result})
+    assert "0.50   bar 0.6: met" in text and "2.00   bar 1.5: MISSED" in text and "not measured: not there" in text
+
+
+def test_an_unknown_work_lists_the_known(capsys):
+    assert cli.main(["bench", "--suite", "w9"]) == 2
+    assert "w1-nesterov" in capsys.readouterr().err
+
+
+def test_the_profile_adds_up(tmp_path):
+    found = profile.parts((20, 8, 10), 16, repeats=5)
+    assert next(iter(found)).startswith("forward Linear(20, 8") and list(found)[-1] == "rest"
+    assert min(found.values()) >= 0
+    assert cli.main(["bench", "--profile", str(tmp_path / "deep" / "p.png")]) == 0
+    assert (tmp_path / "deep" / "p.png").stat().st_size > 5000
+
+
+def test_torch_layers_hold_our_weights():
+    torch = pytest.importorskip("torch")
+    net = kd.MLP(7, 5, 3, seed=1)
+    x = np.random.default_rng(0).standard_normal((4, 7), np.float32)
+    theirs = rivals.network(torch, net)(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(theirs, net.logits(x), atol=1e-6)
+
+
+# ---------------------------------------------------------------- memory
+
+
+def peak(act):
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_epoch_needs_little_beside_parameters_moments_and_one_batch():
+    """The bar: three times (parameters + gradient-sized moments + one batch's activations)."""
+    net, optimizer = kd.MLP(*work.WIDE, seed=0), kd.Adam()
+    batch = work.batch_of(784, 1280)
+    data = kd.Data(batch)
+    activations = 4 * 128 * (784 + 4 * 800 + 10)
+    allowed = 3 * (3 * net.theta.nbytes + activations)
+    used = peak(lambda: kd.fit(net, ours.kd_loss(), data, optimizer=optimizer, epochs=1, progress=False))
+    assert 2 * net.theta.nbytes < used < allowed  # the two moments are in it
+
+
+def test_memory_does_not_grow_with_epochs():
+    net, data = kd.MLP(64, 128, 10, seed=0), kd.Data(work.batch_of(64, 1280))
+
+    def run(epochs):
+        return peak(lambda: kd.fit(net, ours.kd_loss(), data, optimizer=kd.Adam(), epochs=epochs, progress=False))
+
+    run(1)
+    few, many = run(2), run(20)
+    assert many < few + 20 * 4000  # a history record, not an array
