@@ -87,6 +87,18 @@ def test_torch_layers_hold_our_weights():
     np.testing.assert_allclose(theirs, net.logits(x), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["w1", "w2", "w3", "w5-online", "w5-exits", "w5-hint"])
+def test_our_side_runs_on_a_device(name, standin):
+    """On the stand-in: that `--device cuda` moves everything, adaptors included."""
+    contenders = works()[name].contenders
+    for contender in ("kdlearn", "matrix products"):
+        runner = contenders[contender]("cuda")
+        if runner.gradient is not None:
+            assert np.abs(runner.gradient()).max() > 0
+        if name != "w3":
+            runner.run()
+
+
 # ---------------------------------------------------------------- memory
 
 

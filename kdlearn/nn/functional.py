@@ -16,6 +16,9 @@ from typing import Any
 
 from kdlearn.backend import Array, array_module
 
+BLOCK = 1 << 17  # numbers that softmax takes at a time: what stays in the cache is read once
+FEW = 64  # classes; and rows beside which a block of many classes would be all call
+
 
 def check_temperature(T: float) -> float:
     """`T` as a float. ValueError unless it is one positive finite number (a 0-d array will do)."""
@@ -33,6 +36,7 @@ def softmax_parts(z: Array, T: float = 1.0) -> tuple[Array, Array, Array]:
     come without overflow. Shapes: u and p (N, K), c (N, 1).
     """
     xp = array_module(z)
+    z = class_major(z)
     u = z - z.max(axis=-1, keepdims=True)
     if T != 1.0:
         u /= T
@@ -61,13 +65,26 @@ def softmax(z: Array, T: float = 1.0) -> Array:
     T = check_temperature(T)
     if z.dtype.itemsize < 4:
         return softmax(z.astype("float32"), T).astype(z.dtype)
+    if z.ndim == 1:
+        return softmax(z[None], T)[0]
     xp = array_module(z)
-    p = z - z.max(axis=-1, keepdims=True)
-    if T != 1.0:
-        p /= T
-    xp.exp(p, out=p)
-    p /= p.sum(axis=-1, keepdims=True)
-    return p
+    out = xp.empty_like(z)
+    rows = max(FEW, BLOCK // max(1, z.shape[-1]))
+    for i in range(0, len(z), rows):
+        p = class_major(z[i : i + rows])
+        p = p - p.max(axis=-1, keepdims=True)
+        if T != 1.0:
+            p /= T
+        xp.exp(p, out=p)
+        p /= p.sum(axis=-1, keepdims=True)
+        out[i : i + rows] = p
+    return out
+
+
+def class_major(z: Array) -> Array:
+    """Many rows (N, K) of few classes, laid out class by class: a sum over classes then runs over all rows at once."""
+    few = z.ndim == 2 and z.shape[1] <= FEW <= z.shape[0]
+    return array_module(z).asfortranarray(z) if few else z
 
 
 def log_softmax(z: Array, T: float = 1.0) -> Array:
