@@ -295,7 +295,7 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
         return [{"row": name, "seed": seed, **base, **told, **settings} for seed in range(seeds)]
 
     seven_eight: Cell = {"transfer": "only 7s and 8s", "held_out": True, "hard": 0.0, "epochs": 2 * epochs}
-    cells = [*row(LABELS, more), *row(SOFT, more), *row("labels alone, weight decay", few, **best["weight decay"])]
+    cells = [*row(LABELS, more), *row(SOFT, more, 20), *row("labels alone, weight decay", few, **best["weight decay"])]
     cells += row("no 3s", few, BIASED, transfer="no 3s", held_out=True, hard=0.0)
     cells += row("only 7s and 8s", few, BIASED, **seven_eight)
     if quick:
