@@ -310,6 +310,8 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
         cells += row(f"{width} units, labels alone", few, width=width)
         for T in TEMPERATURES:
             cells += row(f"{width} units, T = {T}", few, T, width=width)
+    cells += row(f"{SOFT}, three times as long", few, 20, epochs=3 * epochs)
+    cells += row("labels alone, three times as long", few, epochs=3 * epochs)
     return cells
 
 

@@ -203,7 +203,8 @@ def environment() -> dict[str, Any]:
     """What a number may depend on: versions, the BLAS and its kernel, its threads."""
     from threadpoolctl import threadpool_info
 
-    blas: dict[str, Any] = next((i for i in threadpool_info() if i["user_api"] == "blas"), {})
+    known = [i for i in threadpool_info() if i["user_api"] == "blas"]  # SciPy brings one of its own
+    blas: dict[str, Any] = next((i for i in known if "numpy" in i.get("filepath", "")), known[0] if known else {})
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -32,6 +32,8 @@ AGAINST = {
     "teacher": hinton.LABELS,
     "teacher, labels smoothed by 0.1": "teacher",
     hinton.SOFT: hinton.LABELS,
+    "no 3s": hinton.SOFT,
+    "only 7s and 8s": hinton.SOFT,
     "no 3s, bias: test": "no 3s",
     "only 7s and 8s, bias: test": "only 7s and 8s",
     "teacher with smoothed labels, T = 20": hinton.SOFT,
