@@ -97,13 +97,15 @@ def test_same_on_every_backend(backend, rng):
         np.testing.assert_allclose(kd.to_numpy(f(backend.put(z), 3.0)), f(z, 3.0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (64, 64), (64, 65), (30_000, 10), (130, 3000), (0, 4), (7,), (1000,), (4, 5, 6), (200, 5, 6)])
+@pytest.mark.parametrize(
+    "shape", [(5, 3), (64, 64), (64, 65), (30_000, 10), (130, 3000), (0, 4), (7,), (1000,), (4, 5, 6), (200, 5, 6)]
+)
 def test_softmax_takes_blocks_and_layouts_without_a_trace(shape, rng):
     """Blocks of rows and the class-major layout are for speed alone."""
     z = 3 * rng.standard_normal(shape)
     e = np.exp(z / 2.5)
-    for given in (z, np.asfortranarray(z)):
-        before, p = given.copy(), kd.softmax(given, 2.5)
+    for laid_out in (z, np.asfortranarray(z)):
+        before, p = laid_out.copy(), kd.softmax(laid_out, 2.5)
         np.testing.assert_allclose(p, e / e.sum(axis=-1, keepdims=True), rtol=1e-13)
-        np.testing.assert_array_equal(given, before)
+        np.testing.assert_array_equal(laid_out, before)
         assert p.shape == shape and p.dtype == z.dtype

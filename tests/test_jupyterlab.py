@@ -92,21 +92,39 @@ def page(lab, browser):
     page.close()
 
 
-def run_all(page, address, name):
-    """Open a notebook, run all its cells, and wait until the last has its number."""
-    page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function(
-        """() => {
-            const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
-            const code = [...Array(cells.length).keys()].map(i => cells.get(i)).filter(c => c.type === 'code');
-            return code.every(c => c.executionState === 'idle' && c.executionCount);
-        }""",
-        timeout=240_000,
-    )
+def run_all(page, address, name, attempts=3):
+    """Open a notebook, run all its cells, and wait until the last has its number.
+
+    JupyterLab now and then loses what it asks of a kernel that has just started; then the page is loaded anew.
+    """
+    from playwright.sync_api import TimeoutError
+
+    for attempt in range(attempts):
+        page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
+        page.evaluate(
+            """async () => {
+                const context = window.jupyterapp.shell.currentWidget.sessionContext;
+                await context.ready;
+                await context.session.kernel.info;
+            }"""
+        )
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        try:
+            page.wait_for_function(
+                """() => {
+                    const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+                    const code = [...Array(cells.length).keys()].map(i => cells.get(i)).filter(c => c.type === 'code');
+                    return code.every(c => c.executionState === 'idle' && c.executionCount);
+                }""",
+                timeout=100_000,
+            )
+            return
+        except TimeoutError:
+            if attempt + 1 == attempts:
+                raise
 
 
 def outputs(page):
