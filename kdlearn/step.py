@@ -109,5 +109,6 @@ def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...
 
 
 def input_of(name: str, batch: Mapping[str, Array]) -> Array:
+    """The batch's column `<name>.x`, or `x` where a network has none of its own."""
     own = batch.get(name + ".x")
     return batch["x"] if own is None else own

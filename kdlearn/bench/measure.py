@@ -38,7 +38,7 @@ def measure(work: str, device: str = "cpu", threads: int = 1, seconds: float = 6
     try:
         for name in chosen.contenders:
             mine, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, work, name, device, threads), daemon=True)
+            process = context.Process(target=_serve, args=(theirs, work, name, device), daemon=True)
             process.start()
             workers[name] = mine, process
             kind, content = mine.recv()
@@ -73,7 +73,7 @@ def _ask(connection: Any, n: int) -> float:
     return connection.recv()
 
 
-def _serve(connection: Any, work: str, name: str, device: str, threads: int) -> None:
+def _serve(connection: Any, work: str, name: str, device: str) -> None:
     try:
         runner = works()[work].contenders[name](device)
         gradient = None if runner.gradient is None else runner.gradient()

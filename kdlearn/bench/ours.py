@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import to_device, to_numpy
+from kdlearn.backend import Array, to_device, to_numpy
 from kdlearn.bench.work import ALPHA, SMALL, TEACHER, Runner, T, batch_of, digits_table
 from kdlearn.data import Data
+from kdlearn.distill import online
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, soft_targets
 from kdlearn.nn.functional import softmax
@@ -19,44 +20,57 @@ from kdlearn.objective import Match, Objective, Sum, Through
 from kdlearn.training import fit, train_step
 
 
-def kd_loss() -> Objective:
+def kd_loss(device: str = "cpu") -> Objective:
     """0.3 labels + 0.7 soft targets at T = 4."""
     return (1 - ALPHA) * CrossEntropy() + ALPHA * SoftTargets(T)
 
 
-def exits_loss() -> Objective:
+def kd_gradient(z: Array, y: Array, z_t: Array) -> Array:
+    """The gradient of `kd_loss` at the logits, without the algebra."""
+    return (1 - ALPHA) * cross_entropy(z, y)[1] + ALPHA * soft_targets(z, z_t, T)[1]
+
+
+def labels(device: str = "cpu") -> Objective:
+    """Labels alone."""
+    return CrossEntropy()
+
+
+def mutual(device: str = "cpu") -> Objective:
+    """Two students, a and b, each with the labels and the other."""
+    return online.mutual("a", "b", T=T)
+
+
+def exits_loss(device: str = "cpu") -> Objective:
     """A linear classifier on each hidden layer, taught by labels and by the deep end."""
     parts: list[Objective] = [CrossEntropy()]
     for i in (1, 2):
         inner = (1 - ALPHA) * CrossEntropy(f"exit{i}") + ALPHA * SoftTargets(T, f"exit{i}", "student.logits")
-        parts.append(Through(MLP(800, 10, seed=i), f"student.h{i}", f"exit{i}", inner))
+        parts.append(Through(MLP(800, 10, seed=i).to(device), f"student.h{i}", f"exit{i}", inner))
     return Sum(tuple(parts))
 
 
-def hint_loss() -> Objective:
+def hint_loss(device: str = "cpu") -> Objective:
     """Soft targets, and a hint behind a projector of 800 to 1200."""
     hint = Match("projected", "teacher.h", squared_error)
-    return kd_loss() + 1e-3 * Through(MLP(800, 1200, seed=1), "student.h2", "projected", hint)
+    return kd_loss() + 1e-3 * Through(MLP(800, 1200, seed=1).to(device), "student.h2", "projected", hint)
 
 
 def ours(
-    sizes: Sequence[int], objective: Callable[[], Objective], optimizer: Callable[[], Optimizer], **net: Any
+    sizes: Sequence[int], objective: Callable[[str], Objective], optimizer: Callable[[], Optimizer], **net: Any
 ) -> Callable[[str], Runner]:
     """`kd.train_step` on one student, or on two that teach each other."""
 
     def make(device: str) -> Runner:
-        goal, rule, pair = objective(), optimizer(), "a.logits" in objective().sites
-        nets = {name: MLP(*sizes, seed=i, **net).to(device) for i, name in enumerate("ab")} if pair else {}
-        students: Any = nets or MLP(*sizes, seed=0, **net).to(device)
-        for adaptor in goal.nets:
-            adaptor._bind(to_device(adaptor.theta, device))
+        goal, rule = objective(device), optimizer()
+        names = ("a", "b") if "a.logits" in goal.sites else ("student",)
+        students = {name: MLP(*sizes, seed=i, **net).to(device) for i, name in enumerate(names)}
         batch = {n: to_device(a, device) for n, a in batch_of(sizes[0], extra=1200).items()}
         dice = np.random.default_rng(0) if net.get("dropout") else None
 
         def gradient() -> np.ndarray:
             still = SGD(1e-12)  # leaves the weights where they are
             train_step(students, None, goal, batch, optimizer=still)
-            return np.concatenate([to_numpy(n.grad) for n in (*(nets.values() or (students,)), *goal.nets)])
+            return np.concatenate([to_numpy(n.grad) for n in (*students.values(), *goal.nets)])
 
         return Runner(lambda: train_step(students, None, goal, batch, optimizer=rule, rng=dice), gradient)
 
@@ -72,9 +86,7 @@ def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Callabl
 
         def backward() -> None:
             sites, caches = net.forward(batch["x"], taps=("logits",))
-            _, hard = cross_entropy(sites["logits"], batch["y"])
-            _, soft = soft_targets(sites["logits"], batch["teacher.logits"], T)
-            net.backward(caches, {"logits": (1 - ALPHA) * hard + ALPHA * soft})
+            net.backward(caches, {"logits": kd_gradient(sites["logits"], batch["y"], batch["teacher.logits"])})
 
         def gradient() -> np.ndarray:
             backward()
@@ -106,9 +118,7 @@ def epoch_by_hand(device: str) -> Runner:
         for i in range(0, len(y), 32):
             rows = slice(i, i + 32)
             sites, caches = net.forward(x[rows], taps=("logits",))
-            _, hard = cross_entropy(sites["logits"], y[rows])
-            _, soft = soft_targets(sites["logits"], z_t[rows], T)
-            net.backward(caches, {"logits": (1 - ALPHA) * hard + ALPHA * soft})
+            net.backward(caches, {"logits": kd_gradient(sites["logits"], y[rows], z_t[rows])})
             rule.step(net)
 
     return Runner(run)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kdlearn.bench.ours import kd_loss
-from kdlearn.bench.work import ALPHA, BATCH, SMALL, WIDE, T, batch_of
+from kdlearn.bench.ours import kd_gradient, kd_loss
+from kdlearn.bench.work import BATCH, SMALL, WIDE, T, batch_of
 from kdlearn.distill.response import cross_entropy, soft_targets
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Adam
@@ -20,7 +20,6 @@ def parts(sizes: Sequence[int], rows: int, repeats: int = 200) -> dict[str, floa
     net, rule, b = MLP(*sizes, seed=0), Adam(), batch_of(sizes[0], rows)
     sites, caches = net.forward(b["x"])
     z = sites["logits"]
-    gradient = (1 - ALPHA) * cross_entropy(z, b["y"])[1] + ALPHA * soft_targets(z, b["teacher.logits"], T)[1]
     found: dict[str, float] = {}
     x = b["x"]
     for layer in net.layers:
@@ -28,7 +27,7 @@ def parts(sizes: Sequence[int], rows: int, repeats: int = 200) -> dict[str, floa
         x, _ = layer.forward(x)
     found["cross-entropy"] = _quickest(lambda: cross_entropy(z, b["y"]), repeats)
     found["soft targets"] = _quickest(lambda: soft_targets(z, b["teacher.logits"], T), repeats)
-    d = gradient
+    d = kd_gradient(z, b["y"], b["teacher.logits"])
     for i in reversed(range(len(net.layers))):
         layer, cache = net.layers[i], caches[i]
         back = functools.partial(layer.backward, d, cache, need_dx=i > 0)

@@ -6,6 +6,7 @@ the two ways to clear gradients the one that is quicker here. All start from thi
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -20,12 +21,20 @@ from kdlearn.nn.network import MLP
 Make = Callable[[str], Runner]
 
 
-def _torch(device: str) -> tuple[Any, str]:
+def both(make: Callable[[Any, str, Callable], Runner]) -> dict[str, Make]:
+    """PyTorch twice, eager and compiled: `make(torch, device, wrap)`, where `wrap` compiles a function or leaves it."""
 
-    import torch
+    def contender(compiled: bool) -> Make:
+        def build(device: str) -> Runner:
+            import torch
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    return torch, device
+            torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+            wrap = functools.partial(torch.compile, dynamic=False) if compiled else lambda function: function
+            return make(torch, device, wrap)
+
+        return build
+
+    return {"PyTorch": contender(False), "torch.compile": contender(True)}
 
 
 def network(torch: Any, net: MLP, dropout: Sequence[float] = ()) -> Any:
@@ -55,22 +64,26 @@ def columns(torch: Any, device: str, n_in: int) -> dict[str, Any]:
     return {n: torch.from_numpy(a).to(device) for n, a in batch_of(n_in, extra=1200).items()}
 
 
-def kd_loss(torch: Any, z: Any, y: Any, z_t: Any) -> Any:
-    """0.3 cross-entropy + 0.7 T² KL, reduced over the batch."""
+def soft_targets(torch: Any, z: Any, z_t: Any) -> Any:
+    """T² KL, a mean over the batch."""
     F = torch.nn.functional
     p = F.log_softmax(z_t / T, 1)
-    kl = F.kl_div(F.log_softmax(z / T, 1), p, reduction="batchmean", log_target=True)
-    return (1 - ALPHA) * F.cross_entropy(z, y) + ALPHA * T * T * kl
+    return T * T * F.kl_div(F.log_softmax(z / T, 1), p, reduction="batchmean", log_target=True)
 
 
-def stepper(torch: Any, nets: Sequence[Any], loss: Callable[[], Any], rule: str, compiled: bool) -> Runner:
+def kd_loss(torch: Any, z: Any, y: Any, z_t: Any) -> Any:
+    """0.3 cross-entropy + 0.7 soft targets."""
+    return (1 - ALPHA) * torch.nn.functional.cross_entropy(z, y) + ALPHA * soft_targets(torch, z, z_t)
+
+
+def stepper(torch: Any, nets: Sequence[Any], loss: Callable[[], Any], rule: str, wrap: Callable) -> Runner:
     """One training step: the loss, backward, and a fused optimiser."""
     parameters = [p for net in nets for p in net.parameters()]
     if rule == "adam":
         optimizer = torch.optim.Adam(parameters, fused=True)
     else:
         optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True, fused=True)
-    compute = torch.compile(loss) if compiled else loss
+    compute = wrap(loss)
 
     def run(to_none: bool) -> None:
         optimizer.zero_grad(set_to_none=to_none)
@@ -100,16 +113,9 @@ def stepper(torch: Any, nets: Sequence[Any], loss: Callable[[], Any], rule: str,
     return Runner(lambda: run(to_none), lambda: first)
 
 
-def _both(make: Callable[[Any, str], tuple[Sequence[Any], Callable[[], Any]]], rule: str = "adam") -> dict[str, Make]:
-    def contender(compiled: bool) -> Make:
-        def build(device: str) -> Runner:
-            torch, device = _torch(device)
-            nets, loss = make(torch, device)
-            return stepper(torch, nets, loss, rule, compiled)
-
-        return build
-
-    return {"PyTorch": contender(False), "torch.compile": contender(True)}
+def steps(make: Callable[[Any, str], tuple[Sequence[Any], Callable[[], Any]]], rule: str = "adam") -> dict[str, Make]:
+    """Training steps of the networks and the loss that `make(torch, device)` returns."""
+    return both(lambda torch, device, wrap: stepper(torch, *make(torch, device), rule, wrap))
 
 
 # ---------------------------------------------------------------- works
@@ -125,29 +131,25 @@ def students(sizes: Sequence[int], rule: str, labels: bool = False) -> dict[str,
             return [net], lambda: torch.nn.functional.cross_entropy(net(b["x"]), b["y"])
         return [net], lambda: kd_loss(torch, net(b["x"]), b["y"], b["teacher.logits"])
 
-    return {**_both(make, rule), **({} if labels else {"scikit-learn": _sklearn_step(sizes, rule)})}
+    return {**steps(make, rule), **({} if labels else {"scikit-learn": _sklearn_step(sizes, rule)})}
 
 
 def mutual(sizes: Sequence[int]) -> dict[str, Make]:
     """Two students; what teaches is detached."""
 
     def make(torch: Any, device: str) -> tuple[Sequence[Any], Callable[[], Any]]:
-        F = torch.nn.functional
+        cross_entropy = torch.nn.functional.cross_entropy
         a, b = (network(torch, MLP(*sizes, seed=i)).to(device) for i in (0, 1))
         c = columns(torch, device, sizes[0])
 
-        def towards(z: Any, z_t: Any) -> Any:
-            target = F.log_softmax(z_t.detach() / T, 1)
-            kl = F.kl_div(F.log_softmax(z / T, 1), target, reduction="batchmean", log_target=True)
-            return F.cross_entropy(z, c["y"]) + T * T * kl
-
         def loss() -> Any:
             z_a, z_b = a(c["x"]), b(c["x"])
-            return towards(z_a, z_b) + towards(z_b, z_a)
+            taught = soft_targets(torch, z_a, z_b.detach()) + soft_targets(torch, z_b, z_a.detach())
+            return cross_entropy(z_a, c["y"]) + cross_entropy(z_b, c["y"]) + taught
 
         return [a, b], loss
 
-    return _both(make)
+    return steps(make)
 
 
 def exits(sizes: Sequence[int]) -> dict[str, Make]:
@@ -169,7 +171,7 @@ def exits(sizes: Sequence[int]) -> dict[str, Make]:
 
         return [net, *heads], loss
 
-    return _both(make)
+    return steps(make)
 
 
 def hint(sizes: Sequence[int]) -> dict[str, Make]:
@@ -187,77 +189,55 @@ def hint(sizes: Sequence[int]) -> dict[str, Make]:
 
         return [net, projector], loss
 
-    return _both(make)
+    return steps(make)
 
 
 def epochs(sizes: Sequence[int]) -> dict[str, Make]:
     """One epoch of digits in batches of 32, shuffled."""
 
-    def contender(compiled: bool) -> Make:
-        def build(device: str) -> Runner:
-            torch, device = _torch(device)
-            net = network(torch, MLP(*sizes, seed=0)).to(device)
-            table = {n: torch.from_numpy(a).to(device) for n, a in digits_table().items()}
-            optimizer = torch.optim.Adam(net.parameters(), fused=True)
+    def make(torch: Any, device: str, wrap: Callable) -> Runner:
+        net = network(torch, MLP(*sizes, seed=0)).to(device)
+        table = {n: torch.from_numpy(a).to(device) for n, a in digits_table().items()}
+        optimizer = torch.optim.Adam(net.parameters(), fused=True)
 
-            def loss(x: Any, y: Any, z_t: Any) -> Any:
-                return kd_loss(torch, net(x), y, z_t)
+        def loss(x: Any, y: Any, z_t: Any) -> Any:
+            return kd_loss(torch, net(x), y, z_t)
 
-            compute = torch.compile(loss, dynamic=False) if compiled else loss
+        compute = wrap(loss)
 
-            def run() -> None:
-                order = torch.randperm(len(table["y"]), device=device)
-                x, y, z_t = (table[n][order] for n in ("x", "y", "teacher.logits"))
-                for i in range(0, len(y), 32):
-                    rows = slice(i, i + 32)
-                    optimizer.zero_grad()
-                    compute(x[rows], y[rows], z_t[rows]).backward()
-                    optimizer.step()
+        def run() -> None:
+            order = torch.randperm(len(table["y"]), device=device)
+            x, y, z_t = (table[n][order] for n in ("x", "y", "teacher.logits"))
+            for i in range(0, len(y), 32):
+                rows = slice(i, i + 32)
+                optimizer.zero_grad()
+                compute(x[rows], y[rows], z_t[rows]).backward()
+                optimizer.step()
 
-            return Runner(run)
+        return Runner(run)
 
-        return build
-
-    return {"PyTorch": contender(False), "torch.compile": contender(True), "scikit-learn": _sklearn_epoch(sizes)}
+    return {**both(make), "scikit-learn": _sklearn_epoch(sizes)}
 
 
 def inference(sizes: Sequence[int]) -> dict[str, Make]:
     """Logits of 12,000 rows, without gradients."""
 
-    def contender(compiled: bool) -> Make:
-        def build(device: str) -> Runner:
-            torch, device = _torch(device)
-            net = network(torch, MLP(*sizes, seed=0)).to(device).eval()
-            x = torch.from_numpy(batch_of(sizes[0], 12_000)["x"]).to(device)
-            call = torch.compile(net) if compiled else net
+    def make(torch: Any, device: str, wrap: Callable) -> Runner:
+        call = wrap(network(torch, MLP(*sizes, seed=0)).to(device).eval())
+        x = torch.from_numpy(batch_of(sizes[0], 12_000)["x"]).to(device)
+        return Runner(torch.inference_mode()(lambda: call(x)))
 
-            def run() -> Any:
-                with torch.inference_mode():
-                    return call(x)
-
-            return Runner(run)
-
-        return build
-
-    return {"PyTorch": contender(False), "torch.compile": contender(True)}
+    return both(make)
 
 
 def soft(rows: int, K: int) -> dict[str, Make]:
     """Softmax of logits over a temperature."""
 
-    def contender(compiled: bool) -> Make:
-        def build(device: str) -> Runner:
-            torch, device = _torch(device)
-            z = torch.from_numpy(np.random.default_rng(0).standard_normal((rows, K), np.float32)).to(device)
+    def make(torch: Any, device: str, wrap: Callable) -> Runner:
+        z = torch.from_numpy(np.random.default_rng(0).standard_normal((rows, K), np.float32)).to(device)
+        return Runner(wrap(lambda: torch.softmax(z / T, 1)))
 
-            def call() -> Any:
-                return torch.softmax(z / T, 1)
-
-            return Runner(torch.compile(call) if compiled else call)
-
-        return build
-
-    return {"PyTorch": contender(False), "torch.compile": contender(True)}
+    return both(make)
 
 
 def _sklearn(sizes: Sequence[int], rule: str, batch_size: int) -> Any:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from itertools import pairwise
 
 from kdlearn.bench import rivals
-from kdlearn.bench.ours import by_hand, epoch_by_hand, exits_loss, hint_loss, inference, kd_loss, our_epoch, ours, soft
-from kdlearn.bench.work import BATCH, SMALL, TEACHER, WIDE, T, Work, products, step_products
-from kdlearn.distill import online
-from kdlearn.distill.response import CrossEntropy
+from kdlearn.bench.ours import (
+    by_hand,
+    epoch_by_hand,
+    exits_loss,
+    hint_loss,
+    inference,
+    kd_loss,
+    labels,
+    mutual,
+    our_epoch,
+    ours,
+    soft,
+)
+from kdlearn.bench.work import BATCH, SMALL, TEACHER, WIDE, Work, products, step_products
 from kdlearn.nn.optim import SGD, Adam
-from kdlearn.objective import Objective
 
 
 def works() -> dict[str, Work]:
@@ -19,13 +28,10 @@ def works() -> dict[str, Work]:
     def nesterov() -> SGD:
         return SGD(0.01, momentum=0.9, nesterov=True)
 
-    def mutual() -> Objective:
-        return online.mutual("a", "b", T=T)
-
     exits = step_products(WIDE) + 2 * [(BATCH, 800, 10), (800, BATCH, 10), (BATCH, 10, 800)]
     hint = [*step_products(WIDE), (BATCH, 800, 1200), (800, BATCH, 1200), (BATCH, 1200, 800)]
     step = "one step, 784-800-800-10, batch 128, "
-    table = {
+    return {
         "w1": Work(
             step + "labels and soft targets, Adam",
             {"kdlearn": ours(WIDE, kd_loss, Adam), "by hand": by_hand(WIDE, Adam),
@@ -40,7 +46,7 @@ def works() -> dict[str, Work]:
         ),
         "w2": Work(
             "one step of a teacher, 784-1200-1200-10 with dropout, batch 128, labels, Adam",
-            {"kdlearn": ours(TEACHER, CrossEntropy, Adam, dropout=(0.2, 0.5, 0.5)),
+            {"kdlearn": ours(TEACHER, labels, Adam, dropout=(0.2, 0.5, 0.5)),
              "matrix products": products(*step_products(TEACHER)), **rivals.students(TEACHER, "adam", labels=True)},
             {"PyTorch": 0.8, "torch.compile": 0.75, "matrix products": 1.65},
         ),
@@ -77,4 +83,3 @@ def works() -> dict[str, Work]:
             {"PyTorch": 0.9, "torch.compile": 1.0, "matrix products": 1.55},
         ),
     }  # fmt: skip
-    return table

@@ -17,7 +17,7 @@ WIDE, TEACHER, SMALL = (784, 800, 800, 10), (784, 1200, 1200, 10), (64, 32, 10)
 
 @dataclass
 class Runner:
-    """What a contender can do: `run()` one unit of the work; `gradient()` as (name, flat array) or None."""
+    """What a contender can do: `run()` one unit of the work; `gradient()` as a flat array, where it learns."""
 
     run: Callable[[], Any]
     gradient: Callable[[], np.ndarray] | None = None

@@ -194,6 +194,7 @@ def _images(name: str, openml_name: str, digest: str, validation: int, seed: int
 
 
 def cached(filename: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of a file in KDLEARN_DATA or in the cache; where it is in neither, made once and kept in the cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kdlearn"
     folders = [Path(os.environ["KDLEARN_DATA"])] if os.environ.get("KDLEARN_DATA") else []
     for folder in (*folders, cache):
