@@ -246,7 +246,7 @@ def prior_shift(z: np.ndarray, missing: tuple[int, ...]) -> float:
 
 Cell = dict[str, Any]
 WIDTHS, TEMPERATURES = (30, 100, 300), (1, 2, 4, 8, 20)
-RATES, DECAYS, WEIGHTS = (1e-3, 2e-3, 4e-3), (0.1, 0.3), (0.0, 0.1)
+RATES, DECAYS, WEIGHTS = (1e-3, 2e-3, 4e-3, 8e-3), (0.1, 0.3), (0.0, 0.1)
 BIASED, LABELS, SOFT = 20, "labels alone", "soft targets, T = 20"  # the temperature of the omissions; two rows
 
 
