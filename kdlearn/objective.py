@@ -161,6 +161,18 @@ class Term(Objective):
         _, schedules, rows = self._factors
         return set(self.live), {*self.fixed, *rows, *(("progress",) if schedules else ())}
 
+    @property
+    def row_weights(self) -> tuple[str, ...]:
+        """Names of the fixed sites that hold one weight a row."""
+        return self._factors[2]
+
+    def factor(self, fixed: Sites) -> float:
+        """Its weight at this step: the numbers times the schedules, without the weights of rows."""
+        weight, schedules, _ = self._factors
+        for schedule in schedules:
+            weight *= schedule(_site("progress", fixed, "fixed"))
+        return weight
+
     def scaled(self, weight: Weight) -> Term:
         """See `Objective.scaled`."""
         known = self.weight if isinstance(self.weight, tuple) else (self.weight,)
@@ -168,9 +180,7 @@ class Term(Objective):
 
     def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
         """See `Objective.evaluate`."""
-        weight, schedules, rows = self._factors
-        for schedule in schedules:
-            weight *= schedule(_site("progress", fixed, "fixed"))
+        weight, rows = self.factor(fixed), self.row_weights
         arrays = [*_sites(self.live, live, "live"), *_sites(self.fixed, fixed, "fixed")]
         if rows:
             per_row = _site(rows[0], fixed, "fixed")

@@ -31,7 +31,7 @@ def measure(work: str, device: str = "cpu", threads: int = 1, seconds: float = 6
     RuntimeError
         If two contenders compute different gradients.
     """
-    chosen = works()[work]
+    chosen = works(device)[work]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     context, workers, absent, gradients = multiprocessing.get_context("spawn"), {}, {}, {}
@@ -75,7 +75,7 @@ def _ask(connection: Any, n: int) -> float:
 
 def _serve(connection: Any, work: str, name: str, device: str) -> None:
     try:
-        runner = works()[work].contenders[name](device)
+        runner = works(device)[work].contenders[name](device)
         gradient = None if runner.gradient is None else runner.gradient()
         for _ in range(3):
             runner.run()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, to_device, to_numpy
-from kdlearn.bench.work import ALPHA, SMALL, TEACHER, Runner, T, batch_of, digits_table
+from kdlearn.bench.work import ALPHA, SMALL, TEACHER, WIDE, Runner, T, batch_of, digits_table
 from kdlearn.data import Data
 from kdlearn.distill import online
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, soft_targets
+from kdlearn.fast import swap
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import SGD, Adam, Optimizer
@@ -28,6 +30,11 @@ def kd_loss(device: str = "cpu") -> Objective:
 def kd_gradient(z: Array, y: Array, z_t: Array) -> Array:
     """The gradient of `kd_loss` at the logits, without the algebra."""
     return (1 - ALPHA) * cross_entropy(z, y)[1] + ALPHA * soft_targets(z, z_t, T)[1]
+
+
+def nesterov() -> SGD:
+    """The rule of w1-nesterov."""
+    return SGD(0.01, momentum=0.9, nesterov=True)
 
 
 def labels(device: str = "cpu") -> Objective:
@@ -56,14 +63,18 @@ def hint_loss(device: str = "cpu") -> Objective:
 
 
 def ours(
-    sizes: Sequence[int], objective: Callable[[str], Objective], optimizer: Callable[[], Optimizer], **net: Any
+    sizes: Sequence[int],
+    objective: Callable[[str], Objective],
+    optimizer: Callable[[], Optimizer],
+    faster: Callable[[Any], Any] = lambda thing: thing,
+    **net: Any,
 ) -> Callable[[str], Runner]:
-    """`kd.train_step` on one student, or on two that teach each other."""
+    """`kd.train_step` on one student, or on two that teach each other; `faster` is `swap` or nothing."""
 
     def make(device: str) -> Runner:
-        goal, rule = objective(device), optimizer()
+        goal, rule = faster(objective(device)), faster(optimizer())
         names = ("a", "b") if "a.logits" in goal.sites else ("student",)
-        students = {name: MLP(*sizes, seed=i, **net).to(device) for i, name in enumerate(names)}
+        students = {name: faster(MLP(*sizes, seed=i, **net).to(device)) for i, name in enumerate(names)}
         batch = {n: to_device(a, device) for n, a in batch_of(sizes[0], extra=1200).items()}
         dice = np.random.default_rng(0) if net.get("dropout") else None
 
@@ -101,10 +112,22 @@ def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Callabl
     return make
 
 
-def our_epoch(device: str) -> Runner:
+def our_epoch(device: str, faster: Callable[[Any], Any] = lambda thing: thing) -> Runner:
     """`kd.fit` for one epoch of digits in batches of 32."""
-    net, goal, data, rule = MLP(*SMALL, seed=0).to(device), kd_loss(), Data(digits_table()).to(device), Adam()
+    net, goal, rule = (faster(thing) for thing in (MLP(*SMALL, seed=0).to(device), kd_loss(), Adam()))
+    data = Data(digits_table()).to(device)
     return Runner(lambda: fit(net, goal, data, optimizer=rule, epochs=1, batch_size=32, progress=False))
+
+
+def on_a_gpu() -> dict[str, dict[str, Callable[[str], Runner]]]:
+    """{work: {contender: …}}: the same public calls with the bodies of `kdlearn.fast`, which only a GPU can run."""
+    return {
+        "w1": {"kdlearn.fast": ours(WIDE, kd_loss, Adam, swap)},
+        "w1-nesterov": {"kdlearn.fast": ours(WIDE, kd_loss, nesterov, swap)},
+        "w2": {"kdlearn.fast": ours(TEACHER, labels, Adam, swap, dropout=(0.2, 0.5, 0.5))},
+        "w3": {"kdlearn.fast": functools.partial(our_epoch, faster=swap)},
+        "w5-online": {"kdlearn.fast": ours(WIDE, mutual, Adam, swap)},
+    }
 
 
 def epoch_by_hand(device: str) -> Runner:

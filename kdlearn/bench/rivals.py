@@ -29,7 +29,8 @@ def both(make: Callable[[Any, str, Callable], Runner]) -> dict[str, Make]:
             import torch
 
             torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-            wrap = functools.partial(torch.compile, dynamic=False) if compiled else lambda function: function
+            mode = "default" if device == "cpu" else "reduce-overhead"  # the latter replays CUDA graphs
+            wrap = functools.partial(torch.compile, dynamic=False, mode=mode) if compiled else lambda function: function
             return make(torch, device, wrap)
 
         return build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from kdlearn.bench import rivals
@@ -14,20 +15,23 @@ from kdlearn.bench.ours import (
     kd_loss,
     labels,
     mutual,
+    nesterov,
+    on_a_gpu,
     our_epoch,
     ours,
     soft,
 )
 from kdlearn.bench.work import BATCH, SMALL, TEACHER, WIDE, Work, products, step_products
-from kdlearn.nn.optim import SGD, Adam
+from kdlearn.nn.optim import Adam
 
 
-def works() -> dict[str, Work]:
-    """All of them."""
+def works(device: str = "cpu") -> dict[str, Work]:
+    """All of them; on a GPU with `kdlearn.fast` beside the reference."""
+    more = {} if device == "cpu" else on_a_gpu()
+    return {name: replace(w, contenders={**w.contenders, **more.get(name, {})}) for name, w in _works().items()}
 
-    def nesterov() -> SGD:
-        return SGD(0.01, momentum=0.9, nesterov=True)
 
+def _works() -> dict[str, Work]:
     exits = step_products(WIDE) + 2 * [(BATCH, 800, 10), (800, BATCH, 10), (BATCH, 10, 800)]
     hint = [*step_products(WIDE), (BATCH, 800, 1200), (800, BATCH, 1200), (BATCH, 1200, 800)]
     step = "one step, 784-800-800-10, batch 128, "

@@ -30,6 +30,13 @@ def check_logits(z: Array, *others: Array, least: int = 2) -> None:
             raise ValueError(f"student and teacher logits must have one shape, got {z.shape} and {other.shape}")
 
 
+def check_labels(z: Array, y: Array) -> None:
+    """ValueError unless `y` has one label for each row of logits."""
+    if y.shape != z.shape[:1]:
+        hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
+        raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
+
+
 @loss_in_float32
 def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | None = None) -> tuple[Array, Array]:
     r"""Cross-entropy with hard labels, optionally smoothed `[response.1]`.
@@ -48,9 +55,7 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | No
     Source: Bridle 1990 for the gradient. Assumes finite logits but for -inf at masked classes.
     """
     check_logits(z)
-    if y.shape != z.shape[:1]:
-        hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
-        raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
+    check_labels(z, y)
     xp = array_module(z, y)
     K = z.shape[1]
     u, p, c = softmax_parts(z)

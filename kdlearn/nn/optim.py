@@ -34,6 +34,7 @@ class Optimizer:
     """
 
     n_moments = 0
+    block = BLOCK
 
     def __init__(
         self, lr: float, weight_decay: float = 0.0, clip_norm: float | None = None, max_norm: float | None = None
@@ -61,11 +62,11 @@ class Optimizer:
         state["t"] += 1
         if self.clip_norm is not None:
             self._clip(net)
-        scratch = xp.empty(min(BLOCK, net.theta.size), net.theta.dtype)
+        scratch = xp.empty(min(self.block, net.theta.size), net.theta.dtype)
         for start, stop, decays in net.slices if self.weight_decay else net.runs:
             decay = self.weight_decay if decays else 0.0
-            for i in range(start, stop, BLOCK):
-                block = slice(i, min(i + BLOCK, stop))
+            for i in range(start, stop, self.block):
+                block = slice(i, min(i + self.block, stop))
                 moments = [m[block] for m in state["moments"]]
                 self.update(net.theta[block], net.grad[block], moments, state["t"], decay, scratch[: block.stop - i])
         if self.max_norm is not None:
@@ -151,11 +152,15 @@ class Adam(Optimizer):
                 raise ValueError(f"{name} lies in [0, 1), got {beta!r}")
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
+    def corrected(self, t: int) -> tuple[float, float]:
+        """`(rate, eps)` of the t-th step for the moments as they are stored, both corrections in them."""
+        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
+        return self.lr * self.scale * (1 - self.beta1) / (1 - self.beta1**t) / root, self.eps / root
+
     def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
         """See `Optimizer.update`."""
         xp, (m, v) = array_module(theta), moments
-        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
-        rate = self.lr * self.scale * (1 - self.beta1) / (1 - self.beta1**t) / root
+        rate, eps = self.corrected(t)
         m *= self.beta1
         v *= self.beta2
         if decay:
@@ -168,7 +173,7 @@ class Adam(Optimizer):
             xp.multiply(grad, grad, out=scratch)
         v += scratch
         xp.sqrt(v, out=scratch)
-        scratch += self.eps / root
+        scratch += eps
         xp.divide(m, scratch, out=scratch)
         scratch *= rate
         theta -= scratch
