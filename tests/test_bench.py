@@ -27,6 +27,17 @@ def test_every_contender_computes_the_same_gradient(name):
     np.testing.assert_allclose(mine, theirs, atol=2e-5 * np.abs(mine).max())
 
 
+@pytest.mark.parametrize("name", ["w1", "w2"])
+def test_thinc_computes_the_same_gradient(name):
+    pytest.importorskip("thinc")
+    contenders = works()[name].contenders
+    mine, thinc = contenders["kdlearn"]("cpu").gradient(), contenders["thinc"]("cpu")
+    for _ in range(2):  # asked twice: it adds gradients up, and must have been cleared
+        np.testing.assert_allclose(thinc.gradient(), mine, atol=2e-5 * np.abs(mine).max())
+    thinc.run()
+    assert np.abs(thinc.gradient() - mine).max() > 1e-4 * np.abs(mine).max()  # and it learns
+
+
 def test_by_hand_is_the_same_step():
     make = ours.by_hand(work.WIDE, kd.Adam)("cpu"), ours.ours(work.WIDE, ours.kd_loss, kd.Adam)("cpu")
     np.testing.assert_array_equal(make[0].gradient(), make[1].gradient())

@@ -38,7 +38,7 @@ LEVELS = [
     {"commands.hinton", "bench.work", "fast.launch"},
     {"fast.layers", "fast.losses", "fast.rules"},
     {"fast.table"},
-    {"bench.ours", "bench.rivals"},
+    {"bench.ours", "bench.rivals", "bench.rivals_thinc"},
     {"bench.suite", "bench.profile"},
     {"bench.measure"},
     {"commands.bench"},
@@ -149,7 +149,7 @@ def test_cupy_is_never_in_the_base_and_never_twice():
 
 def test_what_is_imported_is_declared():
     declared = {requirement(t)[0] for t in PROJECT["project"]["dependencies"]}
-    optional = {"mnist1d", "cupy", "cupyx", "onnx", "onnxruntime", "torch"}
+    optional = {"mnist1d", "cupy", "cupyx", "onnx", "onnxruntime", "torch", "thinc"}
     known = {"sklearn": "scikit-learn"}
     for name, path in modules():
         for node in ast.walk(ast.parse(path.read_text())):

@@ -112,7 +112,7 @@ def _agree(gradients: Mapping[str, np.ndarray]) -> None:
 def environment(threads: int, device: str) -> dict[str, Any]:
     """Versions and threads: what a ratio may depend on."""
     versions = {}
-    for name in ("torch", "sklearn", "cupy"):
+    for name in ("torch", "sklearn", "thinc", "cupy"):
         if importlib.util.find_spec(name):
             versions[name] = importlib.import_module(name).__version__
     found = {**of_numpy(), **versions, "threads": threads, "device": device, "processor": platform.machine()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, to_device, to_numpy
-from kdlearn.bench.work import ALPHA, SMALL, TEACHER, WIDE, Runner, T, batch_of, digits_table
+from kdlearn.bench.work import ALPHA, SMALL, TEACHER, WIDE, Make, Runner, T, batch_of, digits_table
 from kdlearn.data import Data
 from kdlearn.distill import online
 from kdlearn.distill.feature import squared_error
@@ -68,7 +68,7 @@ def ours(
     optimizer: Callable[[], Optimizer],
     faster: Callable[[Any], Any] = lambda thing: thing,
     **net: Any,
-) -> Callable[[str], Runner]:
+) -> Make:
     """`kd.train_step` on one student, or on two that teach each other; `faster` is `swap` or nothing."""
 
     def make(device: str) -> Runner:
@@ -88,7 +88,7 @@ def ours(
     return make
 
 
-def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Callable[[str], Runner]:
+def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Make:
     """The same losses, layers and optimiser without the algebra and without `train_step`."""
 
     def make(device: str) -> Runner:
@@ -119,7 +119,7 @@ def our_epoch(device: str, faster: Callable[[Any], Any] = lambda thing: thing) -
     return Runner(lambda: fit(net, goal, data, optimizer=rule, epochs=1, batch_size=32, progress=False))
 
 
-def on_a_gpu() -> dict[str, dict[str, Callable[[str], Runner]]]:
+def on_a_gpu() -> dict[str, dict[str, Make]]:
     """{work: {contender: …}}: the same public calls with the bodies of `kdlearn.fast`, which only a GPU can run."""
     return {
         "w1": {"kdlearn.fast": ours(WIDE, kd_loss, Adam, swap)},
@@ -153,7 +153,7 @@ def inference(device: str) -> Runner:
     return Runner(lambda: net.logits(x))
 
 
-def soft(rows: int, K: int) -> Callable[[str], Runner]:
+def soft(rows: int, K: int) -> Make:
     """`kd.softmax` at a temperature."""
 
     def make(device: str) -> Runner:

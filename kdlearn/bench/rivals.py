@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.bench.work import ALPHA, BATCH, Runner, T, batch_of, digits_table
+from kdlearn.bench.work import ALPHA, BATCH, Make, Runner, T, batch_of, digits_table
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
-
-Make = Callable[[str], Runner]
 
 
 def both(make: Callable[[Any, str, Callable], Runner]) -> dict[str, Make]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from kdlearn.bench import rivals
+from kdlearn.bench import rivals, rivals_thinc
 from kdlearn.bench.ours import (
     by_hand,
     epoch_by_hand,
@@ -39,7 +39,8 @@ def _works() -> dict[str, Work]:
         "w1": Work(
             step + "labels and soft targets, Adam",
             {"kdlearn": ours(WIDE, kd_loss, Adam), "by hand": by_hand(WIDE, Adam),
-             "matrix products": products(*step_products(WIDE)), **rivals.students(WIDE, "adam")},
+             "matrix products": products(*step_products(WIDE)), **rivals.students(WIDE, "adam"),
+             **rivals_thinc.step(WIDE)},
             {"PyTorch": 0.9, "torch.compile": 1.05, "matrix products": 1.7, "by hand": 1.03},
         ),
         "w1-nesterov": Work(
@@ -51,19 +52,21 @@ def _works() -> dict[str, Work]:
         "w2": Work(
             "one step of a teacher, 784-1200-1200-10 with dropout, batch 128, labels, Adam",
             {"kdlearn": ours(TEACHER, labels, Adam, dropout=(0.2, 0.5, 0.5)),
-             "matrix products": products(*step_products(TEACHER)), **rivals.students(TEACHER, "adam", labels=True)},
+             "matrix products": products(*step_products(TEACHER)), **rivals.students(TEACHER, "adam", labels=True),
+             **rivals_thinc.step(TEACHER, (0.2, 0.5, 0.5))},
             {"PyTorch": 0.8, "torch.compile": 0.75, "matrix products": 1.65},
         ),
         "w3": Work(
             "one epoch of digits, 64-32-10, batch 32, labels and soft targets, Adam",
             {"kdlearn": our_epoch, "by hand": epoch_by_hand,
-             "matrix products": products(*step_products(SMALL, 32), times=57), **rivals.epochs(SMALL)},
+             "matrix products": products(*step_products(SMALL, 32), times=57), **rivals.epochs(SMALL),
+             **rivals_thinc.epochs(SMALL)},
             {"PyTorch": 0.12, "torch.compile": 0.12, "matrix products": 6.0, "by hand": 1.25},
         ),
         "w4": Work(
             "a teacher's logits for 12,000 rows, 784-1200-1200-10",
             {"kdlearn": inference, "matrix products": products(*((12_000, d, h) for d, h in pairwise(TEACHER))),
-             **rivals.inference(TEACHER)},
+             **rivals.inference(TEACHER), **rivals_thinc.inference(TEACHER)},
             {"PyTorch": 1.0, "torch.compile": 1.0, "matrix products": 1.1},
         ),
         "w4-few": Work("softmax with T, 60,000 x 10", {"kdlearn": soft(60_000, 10), **rivals.soft(60_000, 10)},

@@ -23,6 +23,9 @@ class Runner:
     gradient: Callable[[], np.ndarray] | None = None
 
 
+Make = Callable[[str], Runner]  # for a device
+
+
 @dataclass(frozen=True)
 class Work:
     """One kind of work: what a unit is, who can do it, and what is asked of this package.
@@ -31,7 +34,7 @@ class Work:
     """
 
     title: str
-    contenders: Mapping[str, Callable[[str], Runner]]
+    contenders: Mapping[str, Make]
     bars: Mapping[str, float]
 
 
@@ -57,7 +60,7 @@ def digits_table() -> dict[str, np.ndarray]:
     return {"x": (x / 16).astype(np.float32), "y": y.astype(np.int64), "teacher.logits": z}
 
 
-def products(*shapes: tuple[int, int, int], times: int = 1) -> Callable[[str], Runner]:
+def products(*shapes: tuple[int, int, int], times: int = 1) -> Make:
     """Only the matrix products of the work, (N, D, H) each, into memory that is there."""
 
     def make(device: str) -> Runner:
