@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 
 import numpy as np
@@ -136,6 +137,22 @@ def test_an_epoch_needs_little_beside_parameters_moments_and_one_batch():
     allowed = 3 * (3 * net.theta.nbytes + activations)
     used = peak(lambda: kd.fit(net, ours.kd_loss(), data, optimizer=optimizer, epochs=1, progress=False))
     assert 2 * net.theta.nbytes < used < allowed  # the two moments are in it
+
+
+def test_an_epoch_s_cost_grows_with_its_rows_and_no_faster():
+    """Sixteen times the rows: sixteen times the time if linear, 256 times if quadratic. The quickest of a few each."""
+
+    def seconds(rows):
+        net, data = kd.MLP(20, 16, 10, seed=0), kd.Data(work.batch_of(20, rows))
+        took = []
+        for _ in range(5):
+            began = time.perf_counter()
+            kd.fit(net, ours.kd_loss(), data, epochs=1, batch_size=32, progress=False)
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    seconds(64)
+    assert 4 < seconds(16 * 1024) / seconds(1024) < 48
 
 
 def test_memory_does_not_grow_with_epochs():
