@@ -63,6 +63,7 @@ def test_what_is_measured_is_printed(capsys):
     arguments = ["bench", "--suite", name, "--seconds", "0.2", "--rounds", "2", "--quiet", "--json"]
     assert cli.main(arguments) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["date"].startswith("20")
     result = found["works"][name]
     assert found["environment"]["threads"] == 1 and "numpy" in found["environment"]
     assert set(result["times"]) | set(result["absent"]) == set(works()[name].contenders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 from typing import Any
@@ -21,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = [n for n in names if not args.suite or any(n == s or n.startswith(s + "-") for s in args.suite)]
     if not chosen:
         raise ValueError(f"no such work: {', '.join(args.suite)}; there are: {', '.join(names)}")
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes")
     results: dict[str, Any] = {}
     for name in chosen:
         if not args.quiet:
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
             print(format_table({name: results[name]}), flush=True)
     found = environment(args.threads, device)
     if args.json:
-        print(json.dumps({"environment": found, "works": results}, indent=1))
+        print(json.dumps({"date": began, "environment": found, "works": results}, indent=1))
     else:
         print(", ".join(f"{key} {value}" for key, value in found.items()))
     return 0
