@@ -95,7 +95,7 @@ class RawModule:
 
     def get_function(self, name):
         types = signatures(self.code)[name]
-        real = np.dtype("float32" if "-Dreal=float" in self.options else "float64")
+        real = np.dtype("float32" if "-DREAL=float" in self.options else "float64")
         dtypes = {"real*": real, "integer*": np.dtype("int64")}
         library = compiled(self.code, self.options)
 

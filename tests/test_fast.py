@@ -29,11 +29,9 @@ def put(request):
     """An array onto the device: the stand-in's with kernels on the host, or a GPU's."""
     if request.param == "standin":
         request.getfixturevalue("standin")
-        launch._module.cache_clear()
     else:
         require_cupy()
-    yield lambda a: to_device(a, "cuda")
-    launch._module.cache_clear()
+    return lambda a: to_device(a, "cuda")
 
 
 def close(mine, reference, dtype, what=""):
@@ -182,14 +180,12 @@ def test_a_swapped_objective_is_the_same_function(put, rng, name):
 
 
 def test_both_are_one_launch(standin, rng):
-    launch._module.cache_clear()
     z, y, z_t = (
         to_device(a, "cuda") for a in (rng.standard_normal((3, 4)), np.zeros(3, int), rng.standard_normal((3, 4)))
     )
     launches.clear()
     fast.swap(OBJECTIVES["both"])({"student.logits": z}, {"y": y, "teacher.logits": z_t})
     assert launches == ["hard_and_soft"]
-    launch._module.cache_clear()
 
 
 def test_a_scaled_pair_stays_one_unless_rows_have_weights(put, rng):
@@ -288,7 +284,6 @@ def test_a_whole_training_is_the_same(put, rng):
 
 
 def test_no_copy_and_no_wait_inside_a_step(standin, rng):
-    launch._module.cache_clear()
     net = fast.swap(kd.MLP(5, 6, 3, seed=0).to("cuda"))
     batch = {n: to_device(a, "cuda") for n, a in {
         "x": rng.standard_normal((8, 5)).astype("float32"), "y": rng.integers(3, size=8),
@@ -297,7 +292,6 @@ def test_no_copy_and_no_wait_inside_a_step(standin, rng):
     standin.host_copies = standin.syncs = 0
     kd.train_step(net, None, objective, batch, optimizer=rule)
     assert (standin.host_copies, standin.syncs) == (0, 0)
-    launch._module.cache_clear()
 
 
 def test_on_the_cpu_it_says_where_it_runs(rng):
@@ -314,7 +308,7 @@ def test_nvcc_takes_the_kernels(tmp_path, real):
     if nvcc is None:
         pytest.skip("nvcc is not installed")
     out = tmp_path / "kernels.ptx"
-    command = [nvcc, "-ptx", "-arch=sm_80", "-Werror", "all-warnings", f"-Dreal={real}", SOURCE, "-o", out]
+    command = [nvcc, "-ptx", "-arch=sm_80", "-Werror", "all-warnings", f"-DREAL={real}", SOURCE, "-o", out]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert entries(out.read_text()) == {"hard_and_soft", "adam", "sgd", "bias_relu", "relu_backward"}
@@ -326,7 +320,7 @@ def test_nvrtc_takes_the_kernels(real):
     nvrtc = nvrtc_library()
     program, code = ctypes.c_void_p(), launch.source().encode()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code, b"kernels.cu", 0, None, None) == 0
-    options = [f"-Dreal={real}".encode(), b"--gpu-architecture=compute_80", b"--std=c++17"]
+    options = [f"-DREAL={real}".encode(), b"--gpu-architecture=compute_80", b"--std=c++17"]
     result = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
     size = ctypes.c_size_t()
     nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))

@@ -1,8 +1,9 @@
-// CUDA kernels of kdlearn.fast. `real` is float or double, defined when this file is compiled.
+// CUDA kernels of kdlearn.fast. REAL is float or double, defined when this file is compiled.
 //
 // It includes nothing, so that NVRTC takes it as it stands. Where a sum over classes is formed, it is
 // formed in double: two float answers at a high temperature differ where float ends ([response.4]).
 
+typedef REAL real;
 typedef long long integer;
 
 // The sum (or the largest) of one number a thread, for every thread of a block; blockDim.x is a power of two.

@@ -20,7 +20,12 @@ def source() -> str:
 
 @functools.lru_cache
 def _module(xp: ModuleType, dtype: str) -> Any:
-    return xp.RawModule(code=source(), options=(f"-Dreal={REAL[dtype]}",))
+    return xp.RawModule(code=source(), options=(f"-DREAL={REAL[dtype]}",))
+
+
+@functools.lru_cache
+def _kernel(xp: ModuleType, dtype: str, name: str) -> Any:
+    return _module(xp, dtype).get_function(name)
 
 
 def launch(name: str, blocks: int, threads: int, like: Array, *arguments: Any) -> None:
@@ -36,7 +41,7 @@ def launch(name: str, blocks: int, threads: int, like: Array, *arguments: Any) -
         raise TypeError("kdlearn.fast runs on a GPU; move networks and data with .to('cuda') first")
     if like.dtype.name not in REAL:
         raise TypeError(f"kdlearn.fast has float32 and float64, got {like.dtype.name}")
-    _module(xp, like.dtype.name).get_function(name)((blocks,), (threads,), arguments)
+    _kernel(xp, like.dtype.name, name)((blocks,), (threads,), arguments)
 
 
 def each(name: str, n: int, like: Array, *arguments: Any) -> None:
