@@ -251,14 +251,15 @@ BIASED, LABELS, SOFT = 20, "labels alone", "soft targets, T = 20"  # the tempera
 
 
 def teachers(quick: bool = False) -> list[Cell]:
-    """The cells of `teach`: two teachers, one with smoothed labels, and one that never saw the held-out rows."""
+    """The cells of `teach`: two teachers, one that never saw held-out rows, one of smoothed labels, two longer."""
     long, short = (4, 4) if quick else (110, 30)
     return [
         {"row": "teacher", "seed": 0, "epochs": long},
         {"row": "the choosing teacher", "seed": 0, "epochs": short, "held_out": True},
         {"row": "teacher", "seed": 1, "epochs": long},
         {"row": "teacher, labels smoothed by 0.1", "seed": 0, "epochs": long, "smoothing": 0.1},
-    ][: 2 if quick else 4]
+        *({"row": "teacher, twice as long", "seed": seed, "epochs": 2 * long} for seed in (0, 1)),
+    ][: 2 if quick else None]
 
 
 def choices(quick: bool = False) -> list[Cell]:
@@ -301,6 +302,7 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
     if quick:
         return cells
     cells += row(f"{SOFT}, second teacher", more, 20, made[2])
+    cells += row(f"{SOFT}, teacher twice as long", more, 20, made[4])
     for T in TEMPERATURES[:-1]:
         cells += row(f"soft targets, T = {T}", few, T)
     cells += row("3 % of the labels, labels alone", few, transfer="3 % of the labels", epochs=10 * epochs)
