@@ -303,6 +303,7 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
         return cells
     cells += row(f"{SOFT}, second teacher", more, 20, made[2])
     cells += row(f"{SOFT}, teacher twice as long", more, 20, made[4])
+    cells += row(f"{SOFT}, second such teacher", more, 20, made[5])
     for T in TEMPERATURES[:-1]:
         cells += row(f"soft targets, T = {T}", few, T)
     cells += row("3 % of the labels, labels alone", few, transfer="3 % of the labels", epochs=10 * epochs)
