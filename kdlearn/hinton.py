@@ -258,7 +258,8 @@ def teachers(quick: bool = False) -> list[Cell]:
         {"row": "the choosing teacher", "seed": 0, "epochs": short, "held_out": True},
         {"row": "teacher", "seed": 1, "epochs": long},
         {"row": "teacher, labels smoothed by 0.1", "seed": 0, "epochs": long, "smoothing": 0.1},
-        *({"row": "teacher, twice as long", "seed": seed, "epochs": 2 * long} for seed in (0, 1)),
+        {"row": "teacher, twice as long", "seed": 0, "epochs": 2 * long},
+        {"row": "teacher, twice as long", "seed": 1, "epochs": 2 * long},
     ][: 2 if quick else None]
 
 
