@@ -140,13 +140,19 @@ class Term(Objective):
     fixed: tuple[str, ...] = ()
     weight: Weight | tuple[Weight, ...] = 1.0
 
-    @functools.cached_property
-    def name(self) -> str:
-        """The loss and its sites, e.g. `soft_targets(student.logits, teacher.logits)`."""
+    @property
+    def function(self) -> Loss:
+        """The loss without the arguments that are set beforehand."""
         loss: Any = self.loss
         while isinstance(loss, functools.partial):
             loss = loss.func
-        return f"{getattr(loss, '__name__', type(loss).__name__)}({', '.join(self.live + self.fixed)})"
+        return loss
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The loss and its sites, e.g. `soft_targets(student.logits, teacher.logits)`."""
+        function = self.function
+        return f"{getattr(function, '__name__', type(function).__name__)}({', '.join(self.live + self.fixed)})"
 
     @functools.cached_property
     def _factors(self) -> tuple[float, tuple[Callable[[float], float], ...], tuple[str, ...]]:

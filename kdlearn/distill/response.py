@@ -136,13 +136,19 @@ def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array, Arra
 def weighted_mean(rows: Array, gradient: Array, factor: float, weight: Array | None) -> tuple[Array, Array]:
     """`(mean of weight * rows, factor / N * weight * gradient)`; overwrites `gradient`."""
     N = rows.shape[0]
-    if weight is not None:
-        if weight.shape != rows.shape:
-            raise ValueError(f"weight must hold one number a row, shape {rows.shape}, got {weight.shape}")
-        rows = rows * weight
-        gradient *= weight[:, None]
+    rows = weighted(rows, gradient, weight)
     gradient *= factor / N
     return rows.sum() / N, gradient
+
+
+def weighted(rows: Array, gradient: Array, weight: Array | None) -> Array:
+    """`weight * rows`, and `gradient` (N, K) multiplied in place by its row's weight; None leaves both as they are."""
+    if weight is None:
+        return rows
+    if weight.shape != rows.shape:
+        raise ValueError(f"weight must hold one number a row, shape {rows.shape}, got {weight.shape}")
+    gradient *= weight[:, None]
+    return rows * weight
 
 
 def CrossEntropy(student: str = "student.logits", labels: str = "y", smoothing: float = 0.0) -> Term:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import check_labels, check_logits
+from kdlearn.distill.response import check_labels, check_logits, weighted
 from kdlearn.fast.launch import launch
 from kdlearn.nn.functional import check_temperature, loss_in_float32
 from kdlearn.objective import Objective, Sites, Sum, Term, Trace, Weight
@@ -18,7 +18,7 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | No
     check_logits(z)
     check_labels(z, y)
     rows, dz = hard_and_soft(z, y, None, smoothing=smoothing)
-    return _weighted(rows[1], dz, weight)
+    return weighted(rows[1], dz, weight).sum(), dz
 
 
 @loss_in_float32
@@ -26,7 +26,7 @@ def soft_targets(z_s: Array, z_t: Array, T: float = 4.0, weight: Array | None = 
     """`kdlearn.distill.response.soft_targets` in one launch and a sum. Gain: not measured."""
     check_logits(z_s, z_t)
     rows, dz = hard_and_soft(z_s, None, z_t, check_temperature(T))
-    return _weighted(rows[2], dz, weight)
+    return weighted(rows[2], dz, weight).sum(), dz
 
 
 def hard_and_soft(
@@ -56,15 +56,6 @@ def hard_and_soft(
     numbers = float(T), float(smoothing), float(hard), float(soft)
     launch("hard_and_soft", N, threads, z_s, z_s, y_or_not, t_or_not, N, K, *flags, *numbers, rows, dz)
     return rows, dz
-
-
-def _weighted(rows: Array, dz: Array, weight: Array | None) -> tuple[Array, Array]:
-    if weight is not None:
-        if weight.shape != rows.shape:
-            raise ValueError(f"weight must hold one number a row, shape {rows.shape}, got {weight.shape}")
-        rows = rows * weight
-        dz *= weight[:, None]
-    return rows.sum(), dz
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,11 @@ def _objective(objective: Objective) -> Any:
             parts[-1] = losses.HardAndSoft(before, part)
         else:
             parts.append(part)
-    return Sum(tuple(part if isinstance(part, losses.HardAndSoft) else _objective(part) for part in parts))
+    return Sum(tuple(map(_objective, parts)))
 
 
 def _pair(hard: Term, soft: Term) -> bool:
-    functions = tuple(_function(term.loss) for term in (hard, soft))
+    functions = hard.function, soft.function
     known = all(isinstance(f, Hashable) for f in functions) and functions in EQUIVALENT
     return known and hard.live == soft.live and not hard.row_weights and not soft.row_weights
 
@@ -75,17 +75,13 @@ def _loss(loss: Callable[..., Any]) -> Callable[..., Any]:
     return EQUIVALENT.get(loss, loss) if isinstance(loss, Hashable) else loss
 
 
-def _function(loss: Callable[..., Any]) -> Callable[..., Any]:
-    return _function(loss.func) if isinstance(loss, functools.partial) else loss
-
-
 def _network(net: Network) -> Any:
     made: list[Any] = []
     position: dict[int, int] = {}  # of a layer before, to where its output comes from now
     i = 0
     while i < len(net.layers):
         pair = tuple(type(layer) for layer in net.layers[i : i + 2])
-        fused = EQUIVALENT.get(pair) if pair in EQUIVALENT else None
+        fused = EQUIVALENT.get(pair)
         made.append(copy.copy(net.layers[i]))
         if fused is not None:
             made[-1].__class__ = fused
