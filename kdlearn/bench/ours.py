@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, to_device, to_numpy
-from kdlearn.bench.work import ALPHA, SMALL, TEACHER, WIDE, Make, Runner, T, batch_of, digits_table
+from kdlearn.bench.work import ALPHA, SMALL, TEACHER, Make, Runner, T, batch_of, digits_table
 from kdlearn.data import Data
 from kdlearn.distill import online
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, soft_targets
-from kdlearn.fast import swap
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import SGD, Adam, Optimizer
@@ -62,16 +60,20 @@ def hint_loss(device: str = "cpu") -> Objective:
     return kd_loss() + 1e-3 * Through(MLP(800, 1200, seed=1).to(device), "student.h2", "projected", hint)
 
 
+def as_it_is(thing: Any) -> Any:
+    """What stands where `kdlearn.fast.swap` may stand."""
+    return thing
+
+
 def ours(
     sizes: Sequence[int],
     objective: Callable[[str], Objective],
     optimizer: Callable[[], Optimizer],
-    faster: Callable[[Any], Any] = lambda thing: thing,
     **net: Any,
 ) -> Make:
-    """`kd.train_step` on one student, or on two that teach each other; `faster` is `swap` or nothing."""
+    """`kd.train_step` on one student, or on two that teach each other."""
 
-    def make(device: str) -> Runner:
+    def make(device: str, faster: Callable[[Any], Any] = as_it_is) -> Runner:
         goal, rule = faster(objective(device)), faster(optimizer())
         names = ("a", "b") if "a.logits" in goal.sites else ("student",)
         students = {name: faster(MLP(*sizes, seed=i, **net).to(device)) for i, name in enumerate(names)}
@@ -112,22 +114,11 @@ def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Make:
     return make
 
 
-def our_epoch(device: str, faster: Callable[[Any], Any] = lambda thing: thing) -> Runner:
+def our_epoch(device: str, faster: Callable[[Any], Any] = as_it_is) -> Runner:
     """`kd.fit` for one epoch of digits in batches of 32."""
     net, goal, rule = (faster(thing) for thing in (MLP(*SMALL, seed=0).to(device), kd_loss(), Adam()))
     data = Data(digits_table()).to(device)
     return Runner(lambda: fit(net, goal, data, optimizer=rule, epochs=1, batch_size=32, progress=False))
-
-
-def on_a_gpu() -> dict[str, dict[str, Make]]:
-    """{work: {contender: …}}: the same public calls with the bodies of `kdlearn.fast`, which only a GPU can run."""
-    return {
-        "w1": {"kdlearn.fast": ours(WIDE, kd_loss, Adam, swap)},
-        "w1-nesterov": {"kdlearn.fast": ours(WIDE, kd_loss, nesterov, swap)},
-        "w2": {"kdlearn.fast": ours(TEACHER, labels, Adam, swap, dropout=(0.2, 0.5, 0.5))},
-        "w3": {"kdlearn.fast": functools.partial(our_epoch, faster=swap)},
-        "w5-online": {"kdlearn.fast": ours(WIDE, mutual, Adam, swap)},
-    }
 
 
 def epoch_by_hand(device: str) -> Runner:
