@@ -6,11 +6,11 @@ python tests/test_hinton.py        writes what docs/hinton.md and README.md show
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import with_block
 
 import kdlearn as kd
 from kdlearn import cli, hinton
@@ -308,13 +308,9 @@ def drawn(path):
     return json.loads(Image.open(path).text["Description"])
 
 
-MARKS = re.compile(r"(<!-- rows: begin -->\n)(.*?)(\n<!-- rows: end -->)", re.S)
-
-
 def with_rows(text, block):
-    """A page with this block between its marks."""
-    assert len(MARKS.findall(text)) == 1
-    return MARKS.sub(lambda m: f"{m[1]}\n{block}\n{m[3]}", text)
+    """A page with this block in the place of its rows."""
+    return with_block(text, "rows", block)
 
 
 @pytest.mark.parametrize("path, block", [(PAGE, measured), (README, headlines)], ids=["page", "readme"])

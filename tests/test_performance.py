@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import with_block
 
 from kdlearn.bench.measure import format_table
 from kdlearn.bench.suite import works
@@ -76,9 +77,7 @@ PARTS = {"ratios": table, "counts": counts, "times": times}
 
 def write(page):
     for name, make in PARTS.items():
-        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-        before, _, rest = page.partition(begin)
-        page = f"{before}{begin}\n{make()}\n\n{end}{rest.partition(end)[2]}"
+        page = with_block(page, name, make())
     return page
 
 
