@@ -23,11 +23,12 @@ from sklearn.utils.validation import _check_sample_weight, check_array, check_is
 from kdlearn.data import Data, log_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.distill.transfer import Regression
-from kdlearn.history import EarlyStopping, Run
+from kdlearn.hooks import EarlyStopping
 from kdlearn.nn.functional import check_temperature, softmax
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import AdamW, cosine
 from kdlearn.objective import Objective
+from kdlearn.run import Run
 from kdlearn.training import fit
 
 

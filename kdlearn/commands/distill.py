@@ -19,7 +19,7 @@ from kdlearn.commands.tables import Encoder, TableError, labels, read_table
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.export.costs import format_report, report, wilson
 from kdlearn.export.plan import plan
-from kdlearn.history import Run
+from kdlearn.run import Run
 
 TEACHERS = ("forest", "boosting", "mlp")
 HELD_OUT = 4  # one row in four of each class
