@@ -49,11 +49,11 @@ function playgroundEngine() {
 
   // ---- the network ----------------------------------------------------------------
 
-  /** Layers y = x W + b with a ReLU between them. `theta`: all weights, then all biases.
+  /** Layers y = x W + b with a ReLU between them.
 
-      The weights begin as normal numbers of deviation gain / sqrt(D), where D is the
-      number of inputs; gain is sqrt(2) before a ReLU (He et al. 2015), else 1. Biases
-      begin at 0. */
+      `theta` is all weights, then all biases. The weights begin as normal numbers of
+      deviation gain / sqrt(D), where D is the number of inputs; gain is sqrt(2) before
+      a ReLU (He et al. 2015), else 1. Biases begin at 0. */
   class MLP {
     constructor(sizes, random) {
       const shapes = sizes.slice(1).map((H, l) => ({ D: sizes[l], H }));
@@ -105,8 +105,8 @@ function playgroundEngine() {
       return y.at(-1);
     }
 
-    /** From dL/dlogits of the last `forward(x, N)` to `grad`:
-        dL/dW = xᵀ dL/dy, dL/db = Σ dL/dy, dL/dx = dL/dy Wᵀ; a ReLU lets pass where y > 0. */
+    /** From dL/dlogits of the last `forward(x, N)` to `grad`: dL/dW = xᵀ dL/dy,
+        dL/db = Σ dL/dy, dL/dx = dL/dy Wᵀ; a ReLU passes it on where y > 0. */
     backward(x, N, dlogits) {
       const { y, dy } = this.room(N);
       this.grad.fill(0);
@@ -183,9 +183,9 @@ function playgroundEngine() {
     return value;
   }
 
-  /** L = T²/N Σ KL(p ‖ q) with p, q = softmax(z / T) of teacher and student; its gradient
-      is T (q - p) / N. Without T² it would shrink like 1/T²: once by the chain rule, once
-      because p and q become alike (Hinton, Vinyals and Dean 2015, section 2). */
+  /** L = T²/N Σ KL(p ‖ q), where p and q are softmax(z / T) of teacher and student; its
+      gradient is T (q - p) / N. Without T² it would shrink like 1/T²: by the chain
+      rule, and as p and q become alike (Hinton, Vinyals and Dean 2015, section 2). */
   function softTargets(zs, zt, N, K, T, weight, dz) {
     const [q, p] = [softmax(zs, N, K, T), softmax(zt, N, K, T)];
     let value = 0;

@@ -10,7 +10,7 @@ function playgroundLesson(engine) {
   const blurred = ([x, y], deviation, r) =>
     [x + deviation * r.normal(), y + deviation * r.normal()];
 
-  /** K classes, and how a point of class k is drawn; each axis has a deviation near 1. */
+  /** K classes, and how a point of class k is drawn. Axes have a deviation near 1. */
   const SETS = {
     spirals: { K: 3, draw(k, r) {
       const along = Math.sqrt(r.uniform());
