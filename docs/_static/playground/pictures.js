@@ -69,20 +69,24 @@ kdplay.pictures = (root) => {
     }
   }
 
-  function paintPanel(name, net, T, points) {
+  /** One network's panel; drawn only where something in `key` has changed. */
+  function paintPanel(name, { net, adam }, T, key, points) {
     const canvas = find(`canvas[data-panel=${name}]`);
     const scale = window.devicePixelRatio || 1;
     const side = Math.round(canvas.clientWidth * scale);
+    const [card, ink] = [rgb("backgroundColor"), rgb("color")];
+    const all = [...key, net, adam.t, T, side, ...card];
+    if (canvas.key?.every((v, i) => v === all[i])) return;
+    canvas.key = all;
     if (canvas.width !== side) canvas.width = canvas.height = side;
     const pen = canvas.getContext("2d");
-    const [card, ink] = [rgb("backgroundColor"), rgb("color")];
     paintRegions(net, T, card);
     pen.drawImage(small, 0, 0, side, side);
-    points(pen, scale * (side / scale < 160 ? 0.8 : 1), card, ink);
+    points(pen, scale * (canvas.clientWidth < 160 ? 0.8 : 1), card, ink);
   }
 
   function paintPanels({ T }, { teacher, pair }) {
-    paintPanel("teacher", teacher.net, T, (pen, unit, card, ink) => {
+    paintPanel("teacher", teacher, T, [], (pen, unit, card, ink) => {
       const fill = COLORS.map((c) => css(between(c, ink, 0.35)));
       paintPoints(pen, teacher.points, 1.5 * unit, fill);
     });
@@ -90,8 +94,8 @@ kdplay.pictures = (root) => {
       [pen.lineWidth, pen.strokeStyle] = [1.5 * unit, css(ink)];
       paintPoints(pen, pair.labelled, 4.5 * unit, COLORS.map(css), true);
     };
-    paintPanel("alone", pair.alone.net, 1, labelled);
-    paintPanel("distilled", pair.distilled.net, 1, (pen, unit, card, ink) => {
+    paintPanel("alone", pair.alone, 1, [pair], labelled);
+    paintPanel("distilled", pair.distilled, 1, [pair], (pen, unit, card, ink) => {
       [pen.lineWidth, pen.strokeStyle] = [unit, css(between(card, ink, 0.6))];
       paintPoints(pen, pair.unlabelled, 1.8 * unit, null, true);
       labelled(pen, unit, card, ink);
@@ -117,9 +121,10 @@ kdplay.pictures = (root) => {
   function paintCurve(curve) {
     const svg = find(".kdp-curve");
     const [W, H] = sheet(svg);
-    const X = (t) => 34 + (t / PLAN.steps) * (W - 110);
+    const named = W > 240; // else the names above the panels have to do
+    const X = (t) => 34 + (t / PLAN.steps) * (W - (named ? 116 : 40));
     const Y = (a) => H - 20 - ((a - 0.2) / 0.8) * (H - 46);
-    add(svg, "text", { x: 2, y: 13 }, "test accuracy");
+    add(svg, "text", { x: 2, y: 13 }, "test accuracy, %");
     for (const a of [0.2, 0.4, 0.6, 0.8, 1]) {
       add(svg, "line", { x1: X(0), x2: X(PLAN.steps), y1: Y(a), y2: Y(a), class: "kdx-grid" });
       add(svg, "text", { x: 30, y: Y(a) + 4, "text-anchor": "end", class: "kdx-small" },
@@ -136,6 +141,7 @@ kdplay.pictures = (root) => {
       add(svg, "path", { d: `M${way.join("L")}`, class: `kdp-line ${kind}` });
       return { kind, words, y: Y(curve.at(-1)[who]) };
     });
+    if (!named) return;
     lines.sort((a, b) => a.y - b.y).reduce((above, line) => { // names that do not collide
       line.y = Math.max(line.y, above + 14);
       return line.y;

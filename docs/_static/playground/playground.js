@@ -20,12 +20,12 @@
   const upTo = (n, step) => Array.from({ length: n + 1 }, (_, i) => i * step);
   const CONTROLS = {
     T: ["temperature T", [0.5, 1, 2, 4, 8, 16, 32], (v) => `T = ${v}`],
-    weight: ["weight of the soft targets", upTo(10, 0.1).map((v) => +v.toFixed(1)),
+    weight: ["weight of soft targets", upTo(10, 0.1).map((v) => +v.toFixed(1)),
       (v) => `weight ${v}`],
     labelled: ["labelled points", [6, 12, 24, 50, 100, 200, 500], (v) => `${v} labelled`],
     unlabelled: ["unlabelled points", [0, 30, 100, 300, 1000], (v) => `${v} unlabelled`],
     noise: ["share of wrong labels", [0, 0.1, 0.2, 0.3, 0.4], (v) => `${100 * v} % wrong`],
-    teacherPoints: ["labelled points of the teacher", [30, 100, 300, 1000],
+    teacherPoints: ["the teacher's points", [30, 100, 300, 1000],
       (v) => `teacher of ${v}`],
     width: ["width of the students", [2, 4, 8, 16, 32], (v) => `width ${v}`],
     decay: ["weight decay, labels alone", [0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
@@ -119,7 +119,7 @@
   }
 
   function toTheEnd() {
-    now.playing = false;
+    Object.assign(now, { playing: false, paused: false });
     advance(Infinity);
     paint();
   }
@@ -164,7 +164,7 @@
     paintPanels(settings, now);
     paintCurve(now.curve);
     const { teacher, pair, accuracies, losses } = now;
-    const { T, weight, seed } = settings;
+    const { T, seed } = settings;
     const gap = signed(100 * (accuracies.distilled - accuracies.alone));
     const waits = `learns first: step ${teacher.adam.t} of ${PLAN.teacherSteps}`;
     say({
@@ -172,9 +172,9 @@
       teacher: percent(accuracies.teacher), alone: percent(accuracies.alone),
       distilled: percent(accuracies.distilled),
       stage: teacher.done ? `its answers, softened by T = ${T}` : waits,
-      aloneLoss: losses ? `cross-entropy ${fix(losses.alone.loss, 3)}` : "waits",
-      distilledLoss: losses ? `${fix(1 - weight)} × ${fix(losses.distilled.hard, 3)} + `
-        + `${weight} × ${fix(losses.distilled.soft, 3)}` : "waits",
+      aloneLoss: losses ? `CE ${fix(losses.alone.hard, 3)}` : "waits",
+      distilledLoss: losses ? `CE ${fix(losses.distilled.hard, 3)}, `
+        + `T² KL ${fix(losses.distilled.soft, 3)}` : "waits",
     });
   }
 
@@ -215,12 +215,14 @@
   const gaps = ({ rows }) => rows.map((r) => 100 * (r.distilled - r.alone));
   const mean = ({ rows }, who) => rows.reduce((sum, r) => sum + r[who], 0) / rows.length;
 
+  const told = (found) =>
+    `${signed(found.mean)} ± ${fix(found.half)} points: ${verdict(found)}`;
+
   function sentence(study) {
     const found = interval(gaps(study));
-    return `Over ${SEEDS} seeds the distilled student is ${signed(found.mean)} ± `
-      + `${fix(found.half)} points from the student of labels alone `
-      + `(${percent(mean(study, "alone"))} → ${percent(mean(study, "distilled"))}; teacher `
-      + `${percent(mean(study, "teacher"))}): ${verdict(found)}.`;
+    return `Over ${SEEDS} seeds distillation changes test accuracy by ${told(found)} `
+      + `(labels alone ${percent(mean(study, "alone"))}, distilled `
+      + `${percent(mean(study, "distilled"))}, teacher ${percent(mean(study, "teacher"))}).`;
   }
 
   function paintStudies() {
@@ -238,10 +240,9 @@
     for (const study of studies) {
       const item = list.appendChild(document.createElement("li"));
       const found = study.rows.length === SEEDS ? interval(gaps(study)) : null;
-      const told = found
-        ? `${signed(found.mean)} ± ${fix(found.half)} points: ${verdict(found)}` : "…";
-      item.textContent = `${difference(study.settings)}: ${told}`;
-      const svg = add(item, "svg", { role: "img", class: "kdp-strip", "aria-label": told });
+      const words = `${difference(study.settings)}: ${found ? told(found) : "…"}`;
+      item.textContent = words;
+      const svg = add(item, "svg", { role: "img", class: "kdp-strip", "aria-label": words });
       const dots = gaps(study).map((gap, i) => ({ gap, seed: study.rows[i].seed }));
       const watch = (seed) => change({ ...study.settings, seed });
       paintStrip(svg, dots, found, [low, high], watch);
@@ -271,6 +272,6 @@
       if (!entry.isIntersecting) return;
       seen.disconnect();
       if (!now.paused && !now.pair.t) play(true);
-    }).observe(find(".kdp-panels"));
+    }, { threshold: 0.2 }).observe(find(".kdp-panels"));
   }
 })();
