@@ -119,12 +119,12 @@ function playgroundEngine() {
           for (let d = 0; d < D; d++) {
             const v = input[n * D + d];
             let sum = 0;
-            if (v !== 0 || !din)
+            if (!din || v > 0)
               for (let j = 0; j < H; j++) {
                 dW[d * H + j] += v * out[n * H + j];
                 sum += out[n * H + j] * W[d * H + j];
               }
-            if (din) din[n * D + d] = v > 0 ? sum : 0;
+            if (din) din[n * D + d] = sum;
           }
         }
       }

@@ -107,14 +107,14 @@
     if (!now.playing) return;
     advance(now.teacher.done ? 4 : 16);
     if (now.pair.done) now.playing = false;
-    else requestAnimationFrame(frame);
+    else now.next = requestAnimationFrame(frame);
     paint();
   }
 
   function play(on) {
-    const starts = on && !now.playing && !now.pair.done;
     now.playing = on && !now.pair.done;
-    if (starts) requestAnimationFrame(frame);
+    cancelAnimationFrame(now.next); // never two loops
+    if (now.playing) now.next = requestAnimationFrame(frame);
     paint();
   }
 
@@ -227,7 +227,7 @@
 
   function paintStudies() {
     const { studies } = kdplay;
-    studies.splice(5);
+    studies.splice(4);
     const list = find(".kdp-studies");
     const done = now.worker ? studies[0].rows.length : 0;
     find("progress").hidden = !now.worker;
