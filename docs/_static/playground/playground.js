@@ -190,17 +190,17 @@
     now.worker = new Worker(address);
     kdplay.studies.unshift(study);
     now.worker.onmessage = ({ data }) => {
+      URL.revokeObjectURL(address);
       study.rows.push(data);
       if (study.rows.length === SEEDS) endStudy();
       else paintStudies();
     };
     now.worker.onerror = () => endStudy("This browser stopped the work");
     now.worker.postMessage(study.settings);
-    URL.revokeObjectURL(address);
     paintStudies();
   }
 
-  /** Only all seeds have a verdict: who stops when the dots look good fools himself. */
+  /** A verdict needs all seeds: to stop when the dots look good would bias it. */
   function endStudy(why) {
     now.worker.terminate();
     now.worker = null;
