@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from chromium import launched
+from chromium import launched, visits
+from pages import figure
 
 import kdlearn as kd
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ("temperature", "gradient", "slopes")
-
-
-def figure(name):
-    """A page that holds nothing but the figure of docs/explore/<name>.md."""
-    text = (DOCS / "explore" / f"{name}.md").read_text("utf-8")
-    raw, still = re.findall(r"```\{raw\} html\n(.*?)```", text, re.S), re.search(r"!\[(.+?)\]\((.+?)\)", text)
-    assert len(raw) == 2
-    image = f'<img alt="{still[1]}" src="{(DOCS / "explore" / still[2]).as_uri()}">'
-    static = (DOCS / "_static").as_uri()
-    return (
-        '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<link rel="stylesheet" href="{static}/explore.css"><script defer src="{static}/explore.js"></script>'
-        f"<body>{raw[0]}{image}{raw[1]}"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +23,9 @@ def browser():
 
 @pytest.fixture
 def visit(browser, tmp_path):
-    """Opens a figure; at the end no page may have had an error or asked for anything but files."""
-    contexts, errors, asked = [], [], []
-
-    def visit(name, width=800, **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and errors.append(message.text))
-        page.on("request", lambda request: asked.append(request.url))
-        path = tmp_path / f"{name}.html"
-        path.write_text(figure(name), "utf-8")
-        page.goto(path.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert asked and all(url.startswith("file:") for url in asked), asked
+    """Opens a figure."""
+    with visits(browser, tmp_path) as open_page:
+        yield lambda name, **options: open_page(figure(name), **options)
 
 
 def shown(page):
