@@ -11,7 +11,7 @@ The public names, nothing else. Modules: `kd.data`, `kd.metrics`, `kd.plots`, `k
 
 from kdlearn import data, distill, export, gradcheck, metrics, plots, study
 from kdlearn.backend import BackendUnavailable, array_module, to_device, to_numpy
-from kdlearn.checkpoint import CheckpointError, load, save
+from kdlearn.checkpoint import CheckpointError
 from kdlearn.data import Data, DataUnavailable, Splits, soft_labels
 from kdlearn.distill.divergence import jensen_shannon, reverse_kl, total_variation
 from kdlearn.distill.feature import (
@@ -36,6 +36,7 @@ from kdlearn.distill.relation import (
 )
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, logit_matching, soft_targets
 from kdlearn.distill.transfer import bounded_regression, regression, regression_kd
+from kdlearn.export.saved import load, save
 from kdlearn.nn.functional import log_softmax, log_softmax_backward, one_hot, softmax, softmax_backward
 from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Tanh
 from kdlearn.nn.network import MLP, Network, UnknownSiteError

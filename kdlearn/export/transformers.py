@@ -1,0 +1,220 @@
+"""What a fitted scikit-learn preprocessing does, read into an `Encoding`, and back into one that is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from kdlearn.export.columns import MISSING, UNKNOWN, VALUE, Column, Encoding, Feature, is_missing
+
+AFFINE: dict[str, Callable[[Any, int], tuple[Any, Any]]] = {  # (x - shift) * factor of each scaler
+    "StandardScaler": lambda t, n: (_or(t.mean_, 0, n), 1 / _or(t.scale_, 1, n)),
+    "MinMaxScaler": lambda t, n: (-t.min_ / t.scale_, t.scale_),
+    "MaxAbsScaler": lambda t, n: (np.zeros(n), 1 / t.scale_),
+    "RobustScaler": lambda t, n: (_or(t.center_, 0, n), 1 / _or(t.scale_, 1, n)),
+}
+KNOWN = (*AFFINE, "ColumnTransformer", "Pipeline", "SimpleImputer", "OneHotEncoder", "OrdinalEncoder")
+
+
+class NotPlain(TypeError):
+    """A preprocessing that is not made of columns' values, categories and gaps."""
+
+
+def encoding_of(transformers: Sequence[Any], names: Sequence[str]) -> Encoding:
+    """What fitted transformers, one after the other, make of raw columns with these names.
+
+    NotPlain, naming the transformer, for what cannot be said column by column (PCA, polynomials,
+    functions of yours).
+    """
+    columns = [Column(name) for name in names]
+    features = [Feature(i) for i in range(len(names))]
+    for transformer in transformers:
+        features = _walk(transformer, features, columns)
+    for f in features:
+        if isinstance(f.fill, str):
+            raise NotPlain(f"column {columns[f.column].name!r} holds texts that no encoder makes numbers of")
+    return Encoding(columns, features)
+
+
+def _walk(t: Any, features: list[Feature], columns: list[Column]) -> list[Feature]:
+    name = "passthrough" if t is None else t if isinstance(t, str) else type(t).__name__
+    ours = isinstance(t, str) or t is None or type(t).__module__.startswith("sklearn.")
+    if name == "passthrough" or not features:
+        return features
+    if name == "drop":
+        return []
+    if ours and name == "Pipeline":
+        for _, step in t.steps:
+            features = _walk(step, features, columns)
+        return features
+    if ours and name == "ColumnTransformer":
+        return [
+            f
+            for _, inner, chosen in t.transformers_
+            for f in _walk(inner, [features[i] for i in _positions(chosen, t, len(features))], columns)
+        ]
+    if ours and name == "FunctionTransformer" and t.func is None:
+        return features
+    if ours and name in AFFINE and not getattr(t, "clip", False):
+        shift, factor = AFFINE[name](t, len(features))
+        return [
+            replace(f, shift=f.shift + float(m) / f.factor, factor=f.factor * float(g))
+            for f, m, g in zip(features, shift, factor)
+        ]
+    if ours and name == "SimpleImputer":
+        return _imputed(t, features)
+    if ours and name in ("OneHotEncoder", "OrdinalEncoder"):
+        encode = _one_hot if name == "OneHotEncoder" else _ordinal
+        return [new for k, f in enumerate(features) for new in encode(t, k, f, columns)]
+    if ours and hasattr(t, "get_support"):  # a selection of features
+        return [f for f, kept in zip(features, t.get_support()) if kept]
+    clipped = " with clip=True" if name in AFFINE else ""
+    raise NotPlain(f"{name}{clipped} cannot be written as plain data; these can: {', '.join(sorted(KNOWN))}")
+
+
+def _positions(chosen: Any, t: Any, n: int) -> list[int]:
+    names = list(getattr(t, "feature_names_in_", ()))
+    if isinstance(chosen, slice) and not any(isinstance(end, str) for end in (chosen.start, chosen.stop)):
+        return list(range(n))[chosen]
+    if isinstance(chosen, slice):
+        start, stop = (None if end is None else names.index(end) for end in (chosen.start, chosen.stop))
+        return list(range(n))[start : None if stop is None else stop + 1]
+    chosen = np.atleast_1d(np.asarray(chosen))
+    if chosen.dtype == bool:
+        return np.flatnonzero(chosen).tolist()
+    return [names.index(c) if isinstance(c, str) else int(c) % n for c in chosen.tolist()]
+
+
+def _or(values: Any, default: float, n: int) -> np.ndarray:
+    return np.full(n, float(default)) if values is None else np.asarray(values, np.float64)
+
+
+def _imputed(t: Any, features: list[Feature]) -> list[Feature]:
+    if not is_missing(t.missing_values):
+        raise NotPlain(f"SimpleImputer(missing_values={t.missing_values!r}): only NaN is a missing value here")
+    out = []
+    for f, value in zip(features, t.statistics_):
+        if is_missing(value) and not t.keep_empty_features:
+            continue  # scikit-learn drops a column that was empty in training
+        if is_missing(value):
+            value = 0
+        if f.fill is None and f.code == VALUE:
+            f = replace(f, fill=value if isinstance(value, str) else float(value) / f.factor + f.shift)
+        out.append(f)
+    if t.add_indicator:
+        out += [Feature(features[i].column, MISSING) for i in t.indicator_.features_]
+    return out
+
+
+def _known(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Any]:
+    """The encoder's categories of its k-th feature, None for a missing one; and the column learns them."""
+    name = columns[f.column].name
+    if f.code != VALUE or (f.shift, f.factor) != (0, 1):
+        raise NotPlain(f"column {name!r} is encoded after it was scaled or encoded")
+    known = [None if is_missing(v) else v for v in np.asarray(t.categories_[k]).tolist()]
+    if not all(v is None or isinstance(v, (str, int, float, bool)) for v in known):
+        raise NotPlain(f"column {name!r} has categories that are neither texts nor numbers")
+    return known
+
+
+def _learn(columns: list[Column], f: Feature, known: list[Any]) -> None:
+    column = columns[f.column]
+    if column.categories not in (None, tuple(known)):
+        raise NotPlain(f"column {column.name!r} is encoded twice, with different categories")
+    columns[f.column] = Column(column.name, tuple(known))
+
+
+def _one_hot(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]:
+    known = _known(t, k, f, columns)
+    grouped = t.min_frequency is not None or t.max_categories is not None
+    if grouped and t.infrequent_categories_[k] is not None:
+        raise NotPlain(
+            f"column {columns[f.column].name!r}: OneHotEncoder groups infrequent categories; "
+            "these cannot be written as plain data"
+        )
+    _learn(columns, f, known)
+    strict = t.handle_unknown == "error"
+    if f.fill is not None:
+        fill = known.index(f.fill) if f.fill in known else None
+    else:
+        fill = known.index(None) if None in known else None
+    if fill is None and not strict:
+        fill = UNKNOWN
+    dropped = None if t.drop_idx_ is None else t.drop_idx_[k]
+    return [Feature(f.column, code, fill, strict=strict) for code in range(len(known)) if code != dropped]
+
+
+def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]:
+    known = _known(t, k, f, columns)
+    strict = t.handle_unknown == "error" or is_missing(t.unknown_value)
+    if not strict and t.unknown_value != UNKNOWN:
+        raise NotPlain(f"OrdinalEncoder(unknown_value={t.unknown_value!r}): only {UNKNOWN} and NaN can be written")
+    if (t.min_frequency, t.max_categories) != (None, None):
+        raise NotPlain("OrdinalEncoder with infrequent categories cannot be written as plain data")
+    fill: Any = None if is_missing(t.encoded_missing_value) else float(t.encoded_missing_value)
+    if fill is not None and fill not in range(UNKNOWN, len(known)):
+        raise NotPlain(f"OrdinalEncoder(encoded_missing_value={fill:g}): that is no code of {columns[f.column].name!r}")
+    if f.fill is not None:
+        fill = float(known.index(f.fill)) if f.fill in known else None if strict else UNKNOWN
+    _learn(columns, f, [v for v in known if v is not None])
+    return [Feature(f.column, VALUE, fill, strict=strict)]
+
+
+def transformer_of(encoding: Encoding) -> Any:
+    """A fitted ColumnTransformer that makes the unscaled features, for converters that take only such.
+
+    Its raw columns stand in the encoding's order. Texts are never None: an empty one is missing.
+    """
+    from sklearn.compose import ColumnTransformer
+
+    parts = []
+    for i, ((column, _), run) in enumerate(groupby(encoding.table, key=lambda f: (f.column, f.code >= 0))):
+        parts.append((f"part{i}", _one(encoding.columns[column], list(run)), [column]))
+    sample = [["" if isinstance((c.categories or (0,))[0], (str, type(None))) else 0 for c in encoding.columns]]
+    for f in encoding.table:
+        known = encoding.columns[f.column].categories
+        if known is not None:
+            sample[0][f.column] = _text(next(v for v in known if v is not None))
+    return ColumnTransformer(parts, sparse_threshold=0).fit(np.array(sample, dtype=object))
+
+
+def _text(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _one(column: Column, run: list[Feature]) -> Any:
+    """The unfitted transformer of one run of features, which are of one column."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+    first = run[0]
+    if any(f.code == MISSING for f in run):
+        raise NotPlain(f"column {column.name!r}: a missing-value indicator has no ONNX converter")
+    if column.categories is None:
+        if len(run) > 1:
+            raise NotPlain(f"column {column.name!r} is used more than once")
+        return "passthrough" if first.fill is None else SimpleImputer(strategy="constant", fill_value=first.fill)
+    known = [_text(v) for v in column.categories]
+    unknown = {"handle_unknown": "error" if first.strict else "ignore"}
+    if first.code == VALUE:
+        encoder: Any = OrdinalEncoder(categories=[known], dtype=np.float32)
+        if not first.strict:
+            encoder.set_params(handle_unknown="use_encoded_value", unknown_value=UNKNOWN)
+    else:
+        absent = sorted(set(range(len(known))) - {f.code for f in run})
+        if len(absent) > 1 or len(run) + len(absent) != len(known):
+            raise NotPlain(f"column {column.name!r}: some of its categories are left out")
+        drop = [known[absent[0]]] if absent else None
+        encoder = OneHotEncoder(categories=[known], drop=drop, sparse_output=False, dtype=np.float32, **unknown)
+    if first.fill is None or first.fill == UNKNOWN or known[int(first.fill)] == "":
+        return encoder
+    if not isinstance(known[0], str):
+        raise NotPlain(f"column {column.name!r}: a missing value among numbers that are categories")
+    return make_pipeline(
+        SimpleImputer(missing_values="", strategy="constant", fill_value=known[int(first.fill)]), encoder
+    )
