@@ -72,10 +72,16 @@ class Encoding:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each feature is a column, in order, and nothing is filled in."""
-        return len(self.table) == len(self.columns) and all(
-            f == Feature(i, shift=f.shift, factor=f.factor) for i, f in enumerate(self.table)
-        )
+        """Whether each feature is a column of numbers, in order, and nothing is filled in."""
+        numbers = all(c.categories is None for c in self.columns)
+        return numbers and [(f.column, f.code, f.fill) for f in self.table] == [
+            (i, VALUE, None) for i in range(len(self.columns))
+        ]
+
+    @property
+    def used(self) -> list[int]:
+        """Positions of the raw columns that a feature reads."""
+        return sorted({f.column for f in self.table})
 
     @property
     def names(self) -> list[str]:
@@ -96,10 +102,11 @@ class Encoding:
     def codes(self, X: Any) -> np.ndarray:
         """Raw rows (a frame, an array or a list of rows) as float64 (N, C). A frame is read by its columns' names."""
         if hasattr(X, "columns"):
-            absent = [name for name in self.names if name not in set(X.columns)]
+            absent = [self.names[i] for i in self.used if self.names[i] not in set(X.columns)]
             if absent:
                 raise ValueError(f"the rows have no column {', '.join(map(repr, absent[:5]))}")
-            cells = [X[name].to_numpy(dtype=object) for name in self.names]
+            gap = np.full(len(X), np.nan)
+            cells = [X[name].to_numpy(dtype=object) if name in X.columns else gap for name in self.names]
         else:
             X = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
             if X.ndim != 2 or X.shape[1] != len(self.columns):
@@ -107,7 +114,10 @@ class Encoding:
             if X.dtype.kind in "fiub" and all(c.categories is None for c in self.columns):
                 return X.astype(np.float64)
             cells = [X[:, i] for i in range(len(self.columns))]
-        return np.stack([_codes(column, cell) for column, cell in zip(self.columns, cells)], axis=1)
+        codes = np.full((len(cells[0]), len(self.columns)), np.nan)  # a column that no feature reads may hold anything
+        for i in self.used:
+            codes[:, i] = _codes(self.columns[i], cells[i])
+        return codes
 
     def features(self, codes: np.ndarray) -> np.ndarray:
         """(N, D) of (N, C), in the precision of `codes`; NaN where a value is refused."""

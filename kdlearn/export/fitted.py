@@ -25,7 +25,7 @@ class _Fitted(BaseEstimator):
         if self.scaler_ is not None:
             self.scaler_.mean_, self.scaler_.scale_ = parts.mean, parts.scale
 
-    def fit(self, X: Any = None, y: Any = None) -> Self:
+    def fit(self, X: Any = None, y: Any = None, sample_weight: Any = None) -> Self:
         """Nothing to do: it is fitted."""
         return self
 

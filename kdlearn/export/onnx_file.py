@@ -37,7 +37,7 @@ def to_onnx(
     """Write a network, a fitted distilled estimator, pipeline or search as ONNX (opset 17, any batch size).
 
     Inputs. A model of numbers alone has one, `x`: (N, D) float32; one with encoders or imputers has one for
-    each raw column, under its name, (N, 1): float32 where NaN is a missing value, string where "" is one,
+    each raw column that it reads, under its name, (N, 1): float32 where NaN is a missing value, string where "" is one,
     int64 for categories that are whole numbers. A column whose values are so large beside their spread that
     float32 would lose them is float64, and so is the whole of x then. Tokens are (N, C) int64.
 
@@ -85,7 +85,8 @@ def feeds(steps: Plan, codes: np.ndarray) -> dict[str, np.ndarray]:
     if steps.encoding.is_plain:
         return {"x": codes.astype(kinds[0])}
     found = {}
-    for i, column in enumerate(steps.encoding.columns):
+    for i in steps.encoding.used:
+        column = steps.encoding.columns[i]
         if kinds[i] == "str":
             known = ["" if v is None else v for v in column.categories or ()]
             cells: Any = np.array(
@@ -203,7 +204,8 @@ def _door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any], list[Any
         ]
         return nodes, [onnx.numpy_helper.from_array(steps.centre, "centre")], inputs, "features"
     nodes, tensors, inputs = [], [], []
-    for i, column in enumerate(steps.encoding.columns):
+    for i in steps.encoding.used:
+        column = steps.encoding.columns[i]
         of_x = _kind(steps, i)
         inputs.append(helper.make_tensor_value_info(column.name, types[of_x], ["N", 1]))
         if of_x == "float64":

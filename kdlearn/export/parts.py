@@ -76,7 +76,7 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
             f"a network, a fitted distilled estimator, or a pipeline or search that ends in one can be exported, "
             f"not {type(inner).__name__}"
         )
-    names = _names(model, before[0] if before else inner, net) if inputs is None else list(inputs)
+    names = _names((model, *before, inner), net) if inputs is None else list(inputs)
     preprocessor = getattr(inner, "preprocessor_", None)
     if preprocessor is not None:
         before = (*before, preprocessor)
@@ -119,12 +119,14 @@ def _unwrapped(model: Any) -> tuple[Any, tuple[Any, ...]]:
     return model, before
 
 
-def _names(model: Any, first: Any, net: Network) -> list[str]:
-    """Names of the raw columns, as the whole or what comes first in it was fitted with them."""
-    for owner in (model, first):
+def _names(owners: Sequence[Any], net: Network) -> list[str]:
+    """Names of the raw columns, as the whole, or what comes first in it, was fitted with them."""
+    for owner in owners:
         if getattr(owner, "feature_names_in_", None) is not None:
             return [str(name) for name in owner.feature_names_in_]
-    return [f"x{i}" for i in range(getattr(first, "n_features_in_", None) or input_width(net))]
+        if getattr(owner, "n_features_in_", None) is not None:
+            return [f"x{i}" for i in range(owner.n_features_in_)]
+    return [f"x{i}" for i in range(input_width(net))]
 
 
 def input_width(net: Network) -> int:

@@ -111,13 +111,18 @@ def _imputed(t: Any, features: list[Feature]) -> list[Feature]:
 
 
 def _known(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Any]:
-    """The encoder's categories of its k-th feature, None for a missing one; and the column learns them."""
+    """The encoder's categories of its k-th feature, None for a missing one."""
     name = columns[f.column].name
     if f.code != VALUE or (f.shift, f.factor) != (0, 1):
         raise NotPlain(f"column {name!r} is encoded after it was scaled or encoded")
     known = [None if is_missing(v) else v for v in np.asarray(t.categories_[k]).tolist()]
     if not all(v is None or isinstance(v, (str, int, float, bool)) for v in known):
         raise NotPlain(f"column {name!r} has categories that are neither texts nor numbers")
+    if known.count(None) > (f.fill is None):
+        raise NotPlain(
+            f"column {name!r}: of None and NaN the imputer filled one, and the encoder took the other for a category: "
+            "use one of them for a missing cell"
+        )
     return known
 
 
@@ -200,11 +205,11 @@ def _one(column: Column, run: list[Feature]) -> Any:
             raise NotPlain(f"column {column.name!r} is used more than once")
         return "passthrough" if first.fill is None else SimpleImputer(strategy="constant", fill_value=first.fill)
     known = [_text(v) for v in column.categories]
-    unknown = {"handle_unknown": "error" if first.strict else "ignore"}
+    unknown: dict[str, Any] = {"handle_unknown": "error" if first.strict else "ignore"}
     if first.code == VALUE:
-        encoder: Any = OrdinalEncoder(categories=[known], dtype=np.float32)
-        if not first.strict:
-            encoder.set_params(handle_unknown="use_encoded_value", unknown_value=UNKNOWN)
+        other = np.nan if first.strict else UNKNOWN  # NaN: refused further on; skl2onnx ignores "error"
+        unknown = {"handle_unknown": "use_encoded_value", "unknown_value": other}
+        encoder: Any = OrdinalEncoder(categories=[known], dtype=np.float32, **unknown)
     else:
         absent = sorted(set(range(len(known))) - {f.code for f in run})
         if len(absent) > 1 or len(run) + len(absent) != len(known):
