@@ -194,13 +194,14 @@ def test_what_is_not_plain_is_refused_by_name(case, tmp_path, rng):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_infrequent_categories_are_refused_by_the_columns_name(tmp_path):
+@pytest.mark.parametrize("encoder", [{"handle_unknown": "ignore"}, {"drop": "first"}], ids=str)
+def test_some_infrequent_categories_are_refused_by_the_columns_name(encoder, tmp_path):
     X, y = raw_rows(gaps=False)
     X[0, 1] = "Chur"
-    encoder = OneHotEncoder(min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False)
-    grouped = ColumnTransformer([("town", encoder, [1])])
+    grouped = OneHotEncoder(min_frequency=5, sparse_output=False, **encoder)
+    fitted = make_pipeline(ColumnTransformer([("town", grouped, [1])]), DistilledClassifier(**SETTINGS)).fit(X, y)
     with pytest.raises(TypeError, match="column 'x1': OneHotEncoder groups infrequent categories"):
-        kd.save(tmp_path / "m.npz", make_pipeline(grouped, DistilledClassifier(**SETTINGS)).fit(X, y))
+        kd.save(tmp_path / "m.npz", fitted)
 
 
 def test_a_file_runs_no_code(models, tmp_path):
@@ -220,6 +221,7 @@ ENCODERS = {
     "filled with a word of its own": (
         make_pipeline(SimpleImputer(strategy="constant", fill_value="-"), OneHotEncoder()), True
     ),
+    "the rare ones share one": (OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist"), True),
     "ordinal": (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), False),
     "scaled after": (make_pipeline(OneHotEncoder(sparse_output=False), StandardScaler(), MaxAbsScaler()), False),
 }  # fmt: skip
@@ -232,6 +234,8 @@ def test_encoders_go_everywhere(case, tmp_path):
     X = X[:, 1:3]
     before = ColumnTransformer([("text", encoder, [0]), ("number", "passthrough", [1])], sparse_threshold=0)
     fitted = make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, y)
+    if case.startswith(("the rare", "ordinal", "one hot, a gap is none")):
+        X = np.vstack([X, [["Basel", 3.0]]])  # which nobody was taught, and the encoder takes
     want = fitted.predict_proba(X)
     kd.save(tmp_path / "m.npz", fitted)
     np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(X), want, atol=1e-12)

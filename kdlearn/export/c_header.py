@@ -162,7 +162,7 @@ def _feature(steps: Plan, kind: str, constants: Constants) -> tuple[list[str], l
         value = f"(float)({value} - {read('centre', source, 'double')})"
     code += [f"v = {value};"]
     if not encoding.is_plain:
-        known = np.array([-1 if c.categories is None else len(c.categories) for c in encoding.columns], np.int16)
+        known = np.array([-1 if c.categories is None else c.n_codes for c in encoding.columns], np.int16)
         constants.add("known", known)
         constants.add("strict", encoding.strict.astype(np.int8))
         code += [

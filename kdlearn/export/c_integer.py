@@ -127,7 +127,7 @@ def _feature(found: IntegerPlan, constants: Constants) -> list[str]:
             code.append(f"if (v == MISSING) v = {read('fill', 'i', 'int32_t')};")
     code.append("if (v == MISSING) return MISSING;")
     if not plain:
-        known = np.array([-1 if c.categories is None else len(c.categories) for c in encoding.columns], np.int16)
+        known = np.array([-1 if c.categories is None else c.n_codes for c in encoding.columns], np.int16)
         constants.add("known", known)
         constants.add("strict", encoding.strict.astype(np.int8))
         code += [

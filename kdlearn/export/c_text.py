@@ -85,7 +85,9 @@ def describe_columns(steps: Plan, missing: str, units: Sequence[str] | None = No
         if column.categories is not None:
             known = [f"{k} = {comment(str(v))}" for k, v in enumerate(column.categories) if v is not None]
             strict = any(f.strict for f in used)
-            text += f": a code, {', '.join(known)}, -1 = any other" + (" (refused)" if strict else "")
+            rest = f"{len(column.categories)}" if column.other else "-1"
+            refused = " (refused)" if strict and not column.other else ""
+            text += f": a code, {', '.join(known)}, {rest} = any other{refused}"
         if not used:
             text += "; not used"
         elif all(f.fill is not None or f.code < -1 for f in used):
@@ -99,7 +101,9 @@ def header(name: str, steps: Plan, about: Sequence[str], defines: Sequence[str],
     upper = name.upper()
     texts = has_texts(steps)
     names = [f"extern const char *const {name}_classes[{steps.n_out}];"] if steps.classes is not None else []
-    code = [f"int {name}_code(int column, const char *text); /* a text's code for x[column]; -1 if not known */"]
+    code = [
+        f"int {name}_code(int column, const char *text); /* a text's code for x[column]; -1 for one that has none */"
+    ]
     host = [*names, *(code if texts else [])]
     return join(
         f"/* {name}: written by kdlearn. Compile {name}.c with your program.",
@@ -140,9 +144,9 @@ def host_texts(name: str, steps: Plan) -> list[str]:
         lines += [f"const char *const {name}_classes[{len(texts)}] = {{", *(f"    {string(t)}," for t in texts), "};"]
     if has_texts(steps):
         columns = [] if steps.encoding is None else steps.encoding.columns
-        known = [
-            (i, k, v) for i, c in enumerate(columns) for k, v in enumerate(c.categories or ()) if isinstance(v, str)
-        ]
+        every = [(i, k, v) for i, c in enumerate(columns) for k, v in enumerate(c.categories or ())]
+        known = [(i, k, v or "") for i, k, v in every if isinstance(v, (str, type(None)))]
+        rest = [f"    if (column == {i}) return {len(c.categories or ())};" for i, c in enumerate(columns) if c.other]
         lines += [
             f"static const struct {{ int column, code; const char *text; }} categories[{len(known)}] = {{",
             *(f"    {{{i}, {k}, {string(v)}}}," for i, k, v in known),
@@ -152,6 +156,7 @@ def host_texts(name: str, steps: Plan) -> list[str]:
             f"    for (int i = 0; i < {len(known)}; i++)",
             "        if (categories[i].column == column && strcmp(categories[i].text, text) == 0)",
             "            return categories[i].code;",
+            *rest,
             "    return -1;",
             "}",
         ]

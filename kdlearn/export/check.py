@@ -41,7 +41,8 @@ def rows_for(steps: Plan, X: Any = None, seed: int = 0) -> np.ndarray:
     for i, column in enumerate(encoding.columns):
         used = [f for f in encoding.table if f.column == i]
         if column.categories is not None:
-            codes[:, i] = rng.choice([k for k, v in enumerate(column.categories) if v is not None], ROWS)
+            listed = [k for k in range(column.n_codes) if column.other or column.categories[k] is not None]
+            codes[:, i] = rng.choice(listed, ROWS)
         else:
             f = next((f for f in used if f.code == VALUE), None)
             codes[:, i] = rng.standard_normal(ROWS) if f is None else f.shift + rng.standard_normal(ROWS) / f.factor

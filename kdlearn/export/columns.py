@@ -21,11 +21,18 @@ UNKNOWN = -1  # the code of a category that was not there when the encoder was f
 class Column:
     """One raw column: its name, and its categories (texts or numbers) unless it holds numbers.
 
-    None among the categories stands for a missing value that has a category of its own.
+    None among the categories stands for a missing value that has a category of its own; an empty text is a
+    missing one. With `other`, all that is not listed is one category more, the last.
     """
 
     name: str
     categories: tuple[Any, ...] | None = None
+    other: bool = False
+
+    @property
+    def n_codes(self) -> int:
+        """Categories, the last included that all others share."""
+        return len(self.categories or ()) + self.other
 
 
 @dataclass(frozen=True)
@@ -143,21 +150,24 @@ class Encoding:
     def to_plain(self) -> dict[str, Any]:
         """As lists, numbers and texts."""
         return {
-            "columns": [[c.name, None if c.categories is None else list(c.categories)] for c in self.columns],
+            "columns": [[c.name, None if c.categories is None else list(c.categories), c.other] for c in self.columns],
             "features": [[f.column, f.code, f.fill, f.shift, f.factor, f.strict] for f in self.table],
         }
 
     @classmethod
     def from_plain(cls, data: dict[str, Any]) -> Encoding:
         """What `to_plain` gave. TypeError, ValueError or KeyError for anything else."""
-        columns = [Column(str(name), None if known is None else tuple(known)) for name, known in data["columns"]]
+        columns = [
+            Column(str(name), None if known is None else tuple(known), bool(other))
+            for name, known, other in data["columns"]
+        ]
         features = [
             Feature(int(c), int(code), None if fill is None else float(fill), float(shift), float(factor), bool(strict))
             for c, code, fill, shift, factor, strict in data["features"]
         ]
         for f in features:
-            known = columns[f.column].categories if 0 <= f.column < len(columns) else None
-            if not 0 <= f.column < len(columns) or not MISSING <= f.code < len(known or ()) or f.factor == 0:
+            n_codes = columns[f.column].n_codes if 0 <= f.column < len(columns) else -1
+            if n_codes < 0 or not MISSING <= f.code < max(n_codes, 0) or f.factor == 0:
                 raise ValueError(f"{f} does not belong to the {len(columns)} columns")
         return cls(columns, features)
 
@@ -178,4 +188,13 @@ def _codes(column: Column, cells: np.ndarray) -> np.ndarray:
         except (TypeError, ValueError) as error:
             raise ValueError(f"column {column.name!r} must hold numbers: {error}") from None
     known = {value: float(code) for code, value in enumerate(column.categories) if value is not None}
-    return np.array([np.nan if is_missing(v) else known.get(v, UNKNOWN) for v in cells.tolist()], np.float64)
+    texts = all(isinstance(v, str) for v in known)
+    unknown = float(len(column.categories)) if column.other else UNKNOWN
+    found = np.full(len(cells), np.nan)
+    for row, v in enumerate(cells.tolist()):
+        if is_missing(v) or (texts and v == ""):
+            continue
+        if texts and not isinstance(v, str):  # a table's reader may have made a number of it
+            v = str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)
+        found[row] = known.get(v, unknown)
+    return found

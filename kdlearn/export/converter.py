@@ -9,7 +9,7 @@ from kdlearn.export.onnx_file import label_values, network_nodes
 from kdlearn.export.onnx_int8 import extra
 from kdlearn.export.parts import Parts
 from kdlearn.export.plan import Plan, plan
-from kdlearn.export.transformers import transformer_of
+from kdlearn.export.transformers import rest_of, transformer_of
 
 ALIAS = "KdlearnNetwork"
 
@@ -49,6 +49,8 @@ def _parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None
     steps = plan(model)
     if not steps.parts.plain().is_plain:
         inputs = list(parse_sklearn(scope, transformer_of(unscaled(steps.parts.plain())), inputs))
+    if rest_of(steps.parts.plain()) is not None:
+        raise ExportError("infrequent categories that share an input: use kdlearn.export.to_onnx")
     operator = scope.declare_local_operator(ALIAS, NetworkOperator(steps.parts))
     operator.inputs = inputs
     names = ["variable"] if steps.classes is None else ["label", "probabilities"]

@@ -18,6 +18,7 @@ from kdlearn.export.check import check, unscaled
 from kdlearn.export.columns import Encoding
 from kdlearn.export.onnx_int8 import extra, quantize_onnx
 from kdlearn.export.plan import Plan, Step, plan
+from kdlearn.export.transformers import rest_of
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8  # the first with LayerNormalization, and the format that came with it
 LARGEST = np.array(np.finfo(np.float32).max, np.float32)
@@ -88,7 +89,7 @@ def feeds(steps: Plan, codes: np.ndarray) -> dict[str, np.ndarray]:
     for i in steps.encoding.used:
         column = steps.encoding.columns[i]
         if kinds[i] == "str":
-            known = ["" if v is None else v for v in column.categories or ()]
+            known = ["" if v is None else v for v in column.categories or ()] + ["?"] * column.other
             cells: Any = np.array(
                 ["" if np.isnan(v) else known[int(v)] if v >= 0 else "?" for v in codes[:, i]], object
             )
@@ -217,7 +218,13 @@ def _door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any], list[Any
             nodes.append(helper.make_node("Identity", [column.name], [f"encode.c{i}"]))
     encoder = _converted(steps.encoding, [_kind(steps, i) for i in range(len(steps.encoding.columns))])
     graph = onnx.compose.add_prefix_graph(encoder, "encode.")
-    return [*nodes, *graph.node], [*tensors, *graph.initializer], inputs, graph.output[0].name
+    nodes, tensors, x = [*nodes, *graph.node], [*tensors, *graph.initializer], graph.output[0].name
+    rest = rest_of(steps.encoding)
+    if rest is not None:
+        tensors += [onnx.numpy_helper.from_array(a, name) for a, name in zip(rest, ("rest.A", "rest.c"))]
+        nodes.append(helper.make_node("Gemm", [x, "rest.A", "rest.c"], ["features"]))
+        x = "features"
+    return nodes, tensors, inputs, x
 
 
 def _converted(encoding: Encoding, kinds: Sequence[str]) -> Any:

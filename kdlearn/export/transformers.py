@@ -115,32 +115,30 @@ def _known(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Any]:
     name = columns[f.column].name
     if f.code != VALUE or (f.shift, f.factor) != (0, 1):
         raise NotPlain(f"column {name!r} is encoded after it was scaled or encoded")
-    known = [None if is_missing(v) else v for v in np.asarray(t.categories_[k]).tolist()]
+    known = [None if is_missing(v) or v == "" else v for v in np.asarray(t.categories_[k]).tolist()]
     if not all(v is None or isinstance(v, (str, int, float, bool)) for v in known):
         raise NotPlain(f"column {name!r} has categories that are neither texts nor numbers")
     if known.count(None) > (f.fill is None):
         raise NotPlain(
-            f"column {name!r}: of None and NaN the imputer filled one, and the encoder took the other for a category: "
-            "use one of them for a missing cell"
+            f"column {name!r}: of None, NaN and the empty text an imputer filled one, or an encoder took two for "
+            "categories: use one of them for a missing cell"
         )
     return known
 
 
-def _learn(columns: list[Column], f: Feature, known: list[Any]) -> None:
+def _learn(columns: list[Column], f: Feature, known: list[Any], other: bool = False) -> None:
     column = columns[f.column]
-    if column.categories not in (None, tuple(known)):
+    if column.categories is not None and column != Column(column.name, tuple(known), other):
         raise NotPlain(f"column {column.name!r} is encoded twice, with different categories")
-    columns[f.column] = Column(column.name, tuple(known))
+    columns[f.column] = Column(column.name, tuple(known), other)
 
 
 def _one_hot(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]:
     known = _known(t, k, f, columns)
     grouped = t.min_frequency is not None or t.max_categories is not None
-    if grouped and t.infrequent_categories_[k] is not None:
-        raise NotPlain(
-            f"column {columns[f.column].name!r}: OneHotEncoder groups infrequent categories; "
-            "these cannot be written as plain data"
-        )
+    rare = t.infrequent_categories_[k] if grouped else None
+    if rare is not None:
+        return _grouped(t, k, f, columns, known, {None if is_missing(v) or v == "" else v for v in rare.tolist()})
     _learn(columns, f, known)
     strict = t.handle_unknown == "error"
     if f.fill is not None:
@@ -151,6 +149,19 @@ def _one_hot(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
         fill = UNKNOWN
     dropped = None if t.drop_idx_ is None else t.drop_idx_[k]
     return [Feature(f.column, code, fill, strict=strict) for code in range(len(known)) if code != dropped]
+
+
+def _grouped(t: Any, k: int, f: Feature, columns: list[Column], known: list[Any], rare: set[Any]) -> list[Feature]:
+    """One-hot features where the infrequent categories, and all that is unknown, share the last one."""
+    if t.handle_unknown not in ("infrequent_if_exist", "warn") or (t.drop_idx_ is not None):
+        raise NotPlain(
+            f"column {columns[f.column].name!r}: OneHotEncoder groups infrequent categories; that can be written "
+            'with handle_unknown="infrequent_if_exist" and without drop alone'
+        )
+    frequent = [v for v in known if v not in rare]
+    _learn(columns, f, frequent, other=True)
+    fill = frequent.index(f.fill) if f.fill in frequent else len(frequent)
+    return [Feature(f.column, code, fill, strict=True) for code in range(len(frequent) + 1)]
 
 
 def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]:
@@ -172,7 +183,8 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
 def transformer_of(encoding: Encoding) -> Any:
     """A fitted ColumnTransformer that makes the unscaled features, for converters that take only such.
 
-    Its raw columns stand in the encoding's order. Texts are never None: an empty one is missing.
+    Its raw columns stand in the encoding's order. Texts are never None: an empty one is missing. The last category
+    of a column with `other` is left out: `rest_of` makes it.
     """
     from sklearn.compose import ColumnTransformer
 
@@ -183,7 +195,7 @@ def transformer_of(encoding: Encoding) -> Any:
     for f in encoding.table:
         known = encoding.columns[f.column].categories
         if known is not None:
-            sample[0][f.column] = _text(next(v for v in known if v is not None))
+            sample[0][f.column] = next((v for v in known if v is not None), "")
     return ColumnTransformer(parts, sparse_threshold=0).fit(np.array(sample, dtype=object))
 
 
@@ -205,6 +217,8 @@ def _one(column: Column, run: list[Feature]) -> Any:
             raise NotPlain(f"column {column.name!r} is used more than once")
         return "passthrough" if first.fill is None else SimpleImputer(strategy="constant", fill_value=first.fill)
     known = [_text(v) for v in column.categories]
+    if column.other:
+        return OneHotEncoder(categories=[known], sparse_output=False, dtype=np.float32, handle_unknown="ignore")
     unknown: dict[str, Any] = {"handle_unknown": "error" if first.strict else "ignore"}
     if first.code == VALUE:
         other = np.nan if first.strict else UNKNOWN  # NaN: refused further on; skl2onnx ignores "error"
@@ -223,3 +237,21 @@ def _one(column: Column, run: list[Feature]) -> Any:
     return make_pipeline(
         SimpleImputer(missing_values="", strategy="constant", fill_value=known[int(first.fill)]), encoder
     )
+
+
+def rest_of(encoding: Encoding) -> tuple[np.ndarray, np.ndarray] | None:
+    """`(A, c)`, float32, with `features = x A + c` of what `transformer_of` makes; None where that is all of them.
+
+    "Any other" is one minus the sum of the column's listed categories.
+    """
+    of = [encoding.columns[f.column] for f in encoding.table]
+    rest = [j for j, f in enumerate(encoding.table) if of[j].other and f.code == of[j].n_codes - 1]
+    if not rest:
+        return None
+    listed = [j for j in range(len(encoding.table)) if j not in rest]
+    A, c = np.eye(len(encoding.table), dtype=np.float32)[listed], np.zeros(len(encoding.table), np.float32)
+    for j in rest:
+        same = [encoding.table[i].column == encoding.table[j].column and encoding.table[i].code >= 0 for i in listed]
+        A[:, j] = -np.array(same, np.float32)
+        c[j] = 1
+    return A, c
