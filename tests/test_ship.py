@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,7 +29,7 @@ from sklearn.preprocessing import (
 )  # fmt: skip
 
 import kdlearn as kd
-from kdlearn import export
+from kdlearn import cli, export
 from kdlearn.checkpoint import CheckpointError, read
 from kdlearn.checkpoint import write as write_checkpoint
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
@@ -313,6 +314,22 @@ def test_skl2onnx_knows_the_estimators():
                 np.testing.assert_allclose(out[0][:, 0], fitted.predict(x), atol=1e-4)
 
 
+def test_skl2onnx_writes_the_preprocessing_inside_an_estimator(models, tmp_path):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    export.register_skl2onnx()
+    model, (X, _) = models("own preprocessing"), raw_rows(seed=1)
+    kd.save(tmp_path / "m.npz", model)
+    inside = kd.load(tmp_path / "m.npz")  # an estimator with its encoding inside
+    kinds = [FloatTensorType, StringTensorType, FloatTensorType, StringTensorType]
+    initial = [(name, kind([None, 1])) for name, kind in zip(inside.feature_names_in_, kinds)]
+    made = skl2onnx.convert_sklearn(inside, initial_types=initial)
+    assert [output.name for output in made.graph.output] == ["label", "probabilities"]
+    (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
+    np.testing.assert_allclose(run_onnx(tmp_path / "net.onnx", fed(model, X))[0], model.predict_proba(X), atol=1e-5)
+
+
 # ------------------------------------------------------------------ NaN and infinity
 
 
@@ -545,9 +562,12 @@ def test_an_atmega328p_runs_it(more, tumours, tmp_path):
     found = run_avr(tmp_path)
     assert found["wrong"] == 0
     assert found["ram"] == 0
-    budget = {"float": (10_000, 500), "int8": (8_000, 500), "integer": (6_000, 500)}
-    flash, stack = budget[next(iter(more), "float")]
-    assert found["flash"] < flash and found["stack"] < stack, found
+    assert found["flash"] < 10_000 and found["stack"] < 500, found
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "deploying.md").read_text("utf-8")
+    name = next(iter(more), "float")
+    (row,) = [line for line in guide.splitlines() if line.startswith(("| float |", "| `--")) and name in line]
+    for key, said in zip(("flash", "ram", "stack"), row.split("|")[2:5]):
+        assert found[key] == pytest.approx(int(said.replace(",", "")), rel=0.1), key  # compilers differ a little
     assert made["constants"] < found["flash"]
 
 
@@ -636,16 +656,17 @@ def test_a_report_of_regressors_has_r2_and_mae():
 
 
 def test_a_bootstrap_interval_covers():
-    """Of the mean absolute error: 95 % intervals hold the true mean in about 95 of 100 samples."""
+    """Intervals of the mean absolute error hold the true mean about as often as they say, and are no wider."""
     from kdlearn.export.costs import _achieved
 
     rng = np.random.default_rng(0)
-    inside = 0
-    for _ in range(100):
-        y = rng.normal(size=60)
-        low, high = _achieved("numbers", y + rng.exponential(size=60), y)["mae_interval"]
-        inside += low < 1 < high
-    assert 86 <= inside <= 99
+    ends = []
+    for _ in range(40):
+        y = rng.normal(size=100)
+        ends.append(_achieved("numbers", y + rng.exponential(size=100), y)["mae_interval"])
+    low, high = np.array(ends).T
+    assert ((low < 1) & (high > 1)).mean() > 0.82
+    assert (high - low).mean() == pytest.approx(2 * 1.96 / np.sqrt(100), rel=0.15)
 
 
 def test_figures_are_those_of_the_files(models, tmp_path):
@@ -665,3 +686,55 @@ def test_figures_are_those_of_the_files(models, tmp_path):
 def test_importing_kdlearn_brings_no_sklearn_with_load():
     script = "import sys, kdlearn as kd; kd.save, kd.load; print('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "False"
+
+
+# ------------------------------------------------------------------ the command line
+
+
+def cells(path, rows, header=("x0", "x1", "x2", "x3")):
+    text = [["" if v is None or v != v else str(v) for v in row] for row in rows]
+    path.write_text("\n".join(",".join(row) for row in [list(header), *text]) + "\n", "utf-8")
+    return path
+
+
+def test_the_command_line_predicts_and_exports_what_kd_save_wrote(models, tmp_path, capsys):
+    """Gaps where an imputer is, columns in another order: the answers are the model's."""
+    model, (X, _) = models("pipeline"), raw_rows()
+    kd.save(tmp_path / "m.npz", model)
+    data = cells(tmp_path / "t.csv", X[:, ::-1], ("x3", "x2", "x1", "x0"))
+    assert cli.main(["predict", "--model", str(tmp_path / "m.npz"), "--data", str(data)]) == 0
+    lines = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["prediction", "p(no)", "p(yes)"]
+    assert [line[0] for line in lines[1:]] == model.predict(X).tolist()
+    np.testing.assert_allclose([[float(v) for v in line[1:]] for line in lines[1:]], model.predict_proba(X), atol=1e-5)
+    export_it = ["export", "--model", str(tmp_path / "m.npz"), "--to", "c", "--out", str(tmp_path / "net.c")]
+    for more in ([], ["--int8"], ["--integer", "--calibration", str(data)]):
+        assert cli.main([*export_it, *more]) == 0
+        told = capsys.readouterr().out
+        for part in (
+            "net.c: ",
+            "net.h: ",
+            "constants ",
+            "scratch ",
+            "static RAM 0",
+            "multiply-adds",
+            "call net_predict",
+        ):
+            assert part in told
+        assert "inputs, in this order: x0, x1, x2, x3" in told
+    assert cli.main([*export_it, "--max-bytes", "100"]) == 2
+    assert "max_bytes=100" in capsys.readouterr().err
+    X[1, 2] = np.nan  # where no imputer is
+    assert cli.main(["predict", "--model", str(tmp_path / "m.npz"), "--data", str(cells(tmp_path / "t.csv", X))]) == 2
+    assert "line 3, column 'x2': is missing" in capsys.readouterr().err
+
+
+def test_the_command_line_predicts_numbers(tmp_path, capsys):
+    x, y = load_diabetes(return_X_y=True)
+    fitted = DistilledRegressor(**SETTINGS).fit(x[:, :4], y)
+    kd.save(tmp_path / "m.npz", fitted)
+    data = cells(tmp_path / "t.csv", x[:20, :4])
+    assert cli.main(["predict", "--model", str(tmp_path / "m.npz"), "--data", str(data)]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header == "prediction"
+    np.testing.assert_allclose([float(v) for v in lines], fitted.predict(x[:20, :4]), rtol=1e-6)

@@ -43,12 +43,12 @@ def register_skl2onnx() -> None:
 
 
 def _parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
-    from skl2onnx._parse import parse_sklearn
+    from skl2onnx._parse import _parse_sklearn
     from skl2onnx.common import data_types
 
     steps = plan(model)
     if not steps.parts.plain().is_plain:
-        inputs = list(parse_sklearn(scope, transformer_of(unscaled(steps.parts.plain())), inputs))
+        inputs = list(_parse_sklearn(scope, transformer_of(unscaled(steps.parts.plain())), inputs))
     if rest_of(steps.parts.plain()) is not None:
         raise ExportError("infrequent categories that share an input: use kdlearn.export.to_onnx")
     operator = scope.declare_local_operator(ALIAS, NetworkOperator(steps.parts))

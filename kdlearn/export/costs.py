@@ -122,14 +122,12 @@ def format_report(data: dict[str, Any]) -> str:
 
 
 def _is_regressor(model: Any) -> bool:
-    net = network_of(model)
-    if isinstance(model, Network):
-        return output_width(model) == 1
-    if net is not None and getattr(model, "_estimator_type", None) is None:
-        return output_width(net) == 1
-    from sklearn.base import is_regressor
+    if hasattr(model, "__sklearn_tags__"):
+        from sklearn.base import is_regressor
 
-    return is_regressor(model)
+        return is_regressor(model)
+    net = network_of(model)
+    return net is not None and (output_width(net) == 1 or hasattr(model, "target_mean_"))
 
 
 def _achieved(task: str, answer: np.ndarray, y: np.ndarray) -> dict[str, Any]:

@@ -7,8 +7,8 @@ of a unit's weights and of its outputs,
 
 with M_0 an integer below 2^31, the product in 64 bits, and half away from zero rounded up.
 
-Source: Jacob et al. 2018, sections 2.1, 2.2 and 2.4 (real numbers from integers, the multiplier M, biases in
-int32 of scale S_x S_w). What differs: zero points are 0 throughout (their section 2.3 is not needed), each unit
+Source: Jacob et al. 2018, section 2 (real numbers from integers, the multiplier M, biases in
+int32 of scale S_x S_w). What differs: zero points are 0 throughout, each unit
 has its own S_w, and activations have 16 bits, so that an outlier costs its neighbours nothing.
 
 Every sum is bounded when the file is written: the activations' range is made smaller where

@@ -50,7 +50,7 @@ def to_onnx(
     Parameters
     ----------
     scaler, classes, inputs, rows : as in `to_c`; names of a plain model's columns are kept in the metadata.
-    fold : write the scaler into the first linear layer, where no input has |mean| > 1000 scale.
+    fold : write the scaler into the first linear layer, where no input has |mean| > 100 scale.
     int8 : quantise with `quantize_onnx`, on `rows`, or on drawn ones.
     """
     onnx = extra("onnx")

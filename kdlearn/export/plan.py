@@ -16,7 +16,7 @@ from kdlearn.nn.layers import GELU, Dropout, Embedding, LayerNorm, Linear, ReLU,
 from kdlearn.nn.network import Network
 
 KINDS = (Linear, ReLU, Tanh, GELU, LayerNorm, Embedding)
-FOLD_LIMIT = 1000.0  # |mean| / scale beyond which a folded float32 product loses more than three of its seven digits
+FOLD_LIMIT = 100.0  # |mean| / scale beyond which a folded float32 product loses more than two of its seven digits
 CENTRE_LIMIT = 4096.0  # |mean| / scale beyond which float32 tells less than 2^12 steps of a standard deviation apart
 LEVELS = 127  # int8 from -127 to 127: symmetric, so that zero is zero
 

@@ -37,9 +37,9 @@ def save(path: str | os.PathLike, model: Any, settings: Any = None) -> None:
 
 
 def load(path: str | os.PathLike, device: str = "cpu") -> Any:
-    """What `save` wrote: a network on `device`, or a model with `predict`."""
-    net = checkpoint.load(path, device)
+    """What `save` wrote: a network on `device`, or a model with `predict`, which works on the host."""
     described = read(path)[1].get("model")
+    net = checkpoint.load(path, device if described is None else "cpu")
     if described is None:
         return net
     from kdlearn.export.fitted import fitted
