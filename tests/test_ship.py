@@ -247,6 +247,26 @@ def test_encoders_go_everywhere(case, tmp_path):
     np.testing.assert_allclose(run_onnx(tmp_path / "net.onnx", fed(fitted, X))[0], want, atol=1e-4)
 
 
+def test_scalers_and_imputers_in_any_order_are_one(tmp_path):
+    """Scaled twice, then filled in units of the second scaler, then scaled again."""
+    X = raw_rows()[0][:, [0, 2]].astype(float)
+    y = (X[:, 1] > 20).astype(int)
+    steps = (RobustScaler(), MinMaxScaler((3, 5)), SimpleImputer(strategy="mean", add_indicator=True), StandardScaler())
+    fitted = make_pipeline(*steps, DistilledClassifier(**SETTINGS)).fit(X, y)
+    kd.save(tmp_path / "m.npz", fitted)
+    np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(X), fitted.predict_proba(X), atol=1e-9)
+    export.to_c(fitted, tmp_path / "net.c", rows=X)
+    np.testing.assert_allclose(run_c(tmp_path, X)[1], fitted.predict_proba(X), atol=1e-5)
+    export.to_c(fitted, tmp_path / "net.c", rows=X, integer=True)
+    found = integers.integers_of(plan(fitted, fold=False), X, {}, True)
+    label, scores = run_c(tmp_path, found.inputs(X))
+    np.testing.assert_array_equal(scores, found.answer(found.inputs(X)))
+    assert (label == fitted.predict(X)).mean() > 0.97
+    pytest.importorskip("onnx")
+    with pytest.raises(TypeError, match="missing-value indicator has no ONNX converter"):
+        export.to_onnx(fitted, tmp_path / "net.onnx")
+
+
 # ------------------------------------------------------------------ ONNX and C
 
 
@@ -372,6 +392,19 @@ def test_no_layer_swallows_a_nan(activation, layer_norm, tmp_path):
     assert np.isnan(p[:3]).all() and label.tolist()[:3] == [-1] * 3 and label[3] == net.predict(bad[3:])[0]
 
 
+def test_tanh_behind_an_imputer_swallows_no_infinity(tmp_path, rng):
+    imputer = SimpleImputer().fit(rng.normal(size=(9, 2)))
+    net = kd.MLP(2, 4, 2, activation=kd.Tanh)
+    model = SimpleNamespace(student_=net, preprocessor_=imputer, classes_=np.array(["a", "b"]))
+    export.to_c(model, tmp_path / "net.c")
+    status, p = run_c(tmp_path, np.array([[np.inf, 0], [0, -np.inf], [np.nan, 1]]))
+    assert status.tolist()[:2] == [-1, -1] and status[2] >= 0 and np.isnan(p[:2]).all()
+    pytest.importorskip("skl2onnx")
+    export.to_onnx(model, tmp_path / "net.onnx")
+    feed = {"x0": np.array([[np.inf], [np.nan]], np.float32), "x1": np.zeros((2, 1), np.float32)}
+    assert run_onnx(tmp_path / "net.onnx", feed)[1].tolist()[0] == "" != run_onnx(tmp_path / "net.onnx", feed)[1][1]
+
+
 def test_an_answer_that_overflows_is_refused(tmp_path):
     net = kd.MLP(2, 4, 2)
     net.theta[...] = np.abs(net.theta) + 1
@@ -400,11 +433,16 @@ def test_an_imputer_fills_and_strict_encoders_refuse(models, tmp_path):
             back.predict(X[row : row + 1])
     codes = parts_of(model).plain().codes(X)
     export.to_c(model, tmp_path / "net.c")
-    codes = np.vstack([codes, codes[0], codes[0], codes[0]])
+    codes = np.vstack([codes, *[codes[0]] * 5])
     codes[5, 1], codes[6, 1], codes[7, 3] = 3, 0.5, -2  # no such codes
+    codes[8, 0], codes[9, 2] = np.inf, -np.inf  # an imputer fills NaN alone
     status, p = run_c(tmp_path, codes)
     np.testing.assert_allclose(p[:3], good, atol=1e-5)
-    assert status[3:].tolist() == [-1] * 5 and np.isnan(p[3:]).all()
+    assert status[3:].tolist() == [-1] * 7 and np.isnan(p[3:]).all()
+    X[3, 0], X[3, 2] = np.inf, 1.0
+    with pytest.raises(ValueError, match="'x0' is infinite"):
+        back.predict(X[3:4])
+    X[3, 0], X[3, 2] = 1.0, np.nan
     pytest.importorskip("skl2onnx")
     export.to_onnx(model, tmp_path / "net.onnx")
     p, label = run_onnx(tmp_path / "net.onnx", fed(model, X[:4]))
