@@ -33,9 +33,10 @@ int main(void)
 
 def compiler(name):
     """The program, or a skip that says what is missing (a failure under KDLEARN_REQUIRE_PACKAGES=1)."""
-    if shutil.which(name) is None:
+    found = next((n for n in {"gcc": ("gcc", "cc"), "g++": ("g++", "c++")}.get(name, (name,)) if shutil.which(n)), None)
+    if found is None:
         pytest.skip(f"{name} is not installed")
-    return name
+    return found
 
 
 def compiled(folder, name, main, tool="gcc", flags=None):

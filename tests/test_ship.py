@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from c_programs import run_avr, run_c
+from c_programs import compiler, run_avr, run_c
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -470,7 +470,7 @@ def test_a_strict_one_hot_encoder_refuses_a_text_in_onnx(tmp_path):
 
 def test_fast_math_is_refused(tmp_path):
     export.to_c(kd.MLP(2, 2), tmp_path / "net.c")
-    done = subprocess.run(["cc", "-ffast-math", "-c", "net.c"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([compiler("gcc"), "-ffast-math", "-c", "net.c"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode and "without -ffast-math" in done.stderr
 
 
@@ -635,7 +635,7 @@ def test_weights_are_compiled_once(tumours, tmp_path):
     (tmp_path / "a.c").write_text('#include "net.h"\nint a(const float *x) { return net_predict(x, 0); }\n')
     body = "float x[30] = {0}; return a(x) < -1 || net_predict(x, 0) < -1;"
     (tmp_path / "b.c").write_text(f'#include "net.h"\nint a(const float *x);\nint main(void) {{ {body} }}\n')
-    subprocess.run(["cc", "a.c", "b.c", "net.c", "-o", "both", "-lm"], cwd=tmp_path, check=True)
+    subprocess.run([compiler("gcc"), "a.c", "b.c", "net.c", "-o", "both", "-lm"], cwd=tmp_path, check=True)
     symbols = subprocess.run(["nm", "both"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert sum(line.endswith(" r W0") for line in symbols.splitlines()) == 1
 
@@ -656,6 +656,7 @@ def test_integers_are_for_relu_networks(tmp_path):
 def test_what_a_compiler_measures(tumours, tmp_path):
     fitted, x, _ = tumours
     export.to_c(fitted, tmp_path / "net.c", integer=True, rows=x)
+    assert compiler("cc") and compiler("size")
     found = export.measure_c(tmp_path / "net.c", "cc")
     assert found["ram"] == 0 or found["ram"] < 100  # the names of classes are pointers, which a loader fills
     assert 1024 < found["flash"] < 8192 and 124 <= found["stack"] < 500
