@@ -43,35 +43,50 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     `loss.rows` is the function itself: this is how the training step knows what may be weighted and stacked.
     """
     own = inspect.signature(function)
-    more = [
+    added = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
         for name, default in (("weight", None), ("normalize", False), ("members", 1))
     ]
-    signature = own.replace(parameters=[*own.parameters.values(), *more])
+    signature = own.replace(parameters=[*own.parameters.values(), *added])
     names = _arrays(own)
 
     @functools.wraps(function)
     def loss(*args: Any, **settings: Any) -> tuple[Array, Any]:
-        given, arrays, settings = _prepared(args, settings, names, signature)
-        weight, normalize, members = (settings.pop(p.name, p.default) for p in more)
-        counted: list[Array]
-        rows, gradient, *counted = function(*arrays, **settings)
-        gradients = gradient if isinstance(gradient, tuple) else (gradient,)
-        count: Any = rows.shape[0] // members
-        if weight is not None:
-            rows, gradients = _weighted(rows, gradients, weight)
-            counted = [weight if not counted else weight * counted[0]] if normalize else counted
-        if counted:  # where no row counts, the mean of nothing is 0
-            total = _per_member(counted[0], members)
-            count = array_module(rows).where(total != 0, total, 1)
-        value = _as_value(_per_member(rows, members) / count, given[0])
-        if getattr(count, "ndim", 0):
-            count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
-        scaled = tuple(_scaled(g, count, a) for g, a in zip(gradients, given))
-        return value, scaled if isinstance(gradient, tuple) else scaled[0]
+        if len(args) != len(names):  # arrays by keyword, or settings by position
+            settings = signature.bind(*args, **settings).arguments
+            args = tuple(settings.pop(name) for name in names)
+        more = {name: settings.pop(name) for name in ("weight", "normalize", "members") if name in settings}
+        value, gradients = average(loss, args, settings, **more)
+        return value, gradients if len(gradients) > 1 else gradients[0]
 
     loss.rows, loss.arrays, loss.__signature__ = function, names, signature  # type: ignore[attr-defined]
     return loss
+
+
+def average(
+    loss: Callable[..., Any],
+    given: Sequence[Any],
+    settings: Mapping[str, Any],
+    weight: Array | None = None,
+    normalize: bool = False,
+    members: int = 1,
+    factor: float = 1.0,
+) -> tuple[Array, tuple[Array, ...]]:
+    """`(value, factor * gradients)` of a loss over rows; what the loss is made of, and what the training step calls."""
+    arrays = as_floats(given, loss.arrays)  # type: ignore[attr-defined]
+    rows, gradient, *counted = loss.rows(*arrays, **settings)  # type: ignore[attr-defined]
+    gradients = gradient if isinstance(gradient, tuple) else (gradient,)
+    count: Any = rows.shape[0] // members
+    if weight is not None:
+        rows, gradients = _weighted(rows, gradients, weight)
+        counted = [weight if not counted else weight * counted[0]] if normalize else counted
+    if counted:  # where no row counts, the mean of nothing is 0
+        total = _per_member(counted[0], members)
+        count = array_module(rows).where(total != 0, total, 1)
+    value = _as_value((rows.sum() if members == 1 else _per_member(rows, members)) / count, given[0])
+    if counted and members > 1:
+        count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
+    return value, tuple([_scaled(g, factor / count, a) for g, a in zip(gradients, given)])
 
 
 def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Array, Any]]:
@@ -81,12 +96,14 @@ def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tup
 
     @functools.wraps(function)
     def loss(*args: Any, **settings: Any) -> tuple[Array, Any]:
-        given, arrays, settings = _prepared(args, settings, names, signature)
-        value, gradient = function(*arrays, **settings)
-        value = _as_value(value, given[0])
+        if len(args) != len(names):
+            settings = signature.bind(*args, **settings).arguments
+            args = tuple(settings.pop(name) for name in names)
+        value, gradient = function(*as_floats(args, names), **settings)
+        value = _as_value(value, args[0])
         if isinstance(gradient, tuple):
-            return value, tuple(g.astype(_dtype(a), copy=False) for g, a in zip(gradient, given))
-        return value, gradient.astype(_dtype(given[0]), copy=False)
+            return value, tuple(g.astype(_dtype(a), copy=False) for g, a in zip(gradient, args))
+        return value, gradient.astype(_dtype(args[0]), copy=False)
 
     loss.arrays = names  # type: ignore[attr-defined]
     return loss
@@ -97,14 +114,12 @@ def _arrays(signature: inspect.Signature) -> tuple[str, ...]:
     return tuple(name for name, p in signature.parameters.items() if p.default is inspect.Parameter.empty)
 
 
-def _prepared(
-    args: tuple, settings: dict[str, Any], names: tuple[str, ...], signature: inspect.Signature
-) -> tuple[tuple, list, dict[str, Any]]:
-    """`(arrays as given, arrays to compute with, settings)` of a call."""
-    if len(args) != len(names):  # arrays by keyword, or settings by position
-        settings = signature.bind(*args, **settings).arguments
-        args = tuple(settings.pop(name) for name in names)
-    return args, [_floats(a, name) for a, name in zip(args, names)], settings
+def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """The arrays of a call as a loss computes with them; labels, called `y`, as they are."""
+    try:  # by far the most frequent case, and asked at every step
+        return [a if a.dtype in _WIDE or name == "y" else _floats(a, name) for a, name in zip(given, names)]
+    except AttributeError:
+        return [_floats(a, name) for a, name in zip(given, names)]
 
 
 def _floats(a: Any, name: str) -> Any:
@@ -130,6 +145,8 @@ def _dtype(a: Any) -> Any:
 
 def _as_value(value: Array, first: Array) -> Array:
     # the student's precision, but not less than float32: a sum over a batch easily passes 65504
+    if value.dtype == first.dtype:
+        return value
     dtype = _dtype(first)
     wanted = dtype if dtype.itemsize >= 4 else np.dtype("float32")
     return value if value.dtype == wanted else value.astype(wanted)
@@ -149,13 +166,12 @@ def _weighted(rows: Array, gradients: tuple, weight: Array) -> tuple[Array, tupl
     return xp.where(counts, rows, 0) * weight, parts
 
 
-def _scaled(gradient: Array, count: Any, given: Array) -> Array:
-    dtype = _dtype(given)
+def _scaled(gradient: Array, factor: Any, given: Array) -> Array:
     if gradient is given:
-        gradient = gradient / count
+        gradient = gradient * factor
     else:
-        gradient /= count
-    return gradient if gradient.dtype == dtype else gradient.astype(dtype)
+        gradient *= factor
+    return gradient if gradient.dtype == given.dtype else gradient.astype(_dtype(given), copy=False)
 
 
 # ---------------------------------------------------------------- checks

@@ -38,17 +38,18 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None
     """
     check_logits(z)
     check_labels(z, y)
-    smoothing = check_share("smoothing", smoothing)
     K, counts = z.shape[1], None
     if ignore is not None:
         xp = array_module(z, y)
         counts = (y != ignore).astype(z.dtype)
         y = xp.where(y != ignore, y, 0)
     u, p, c = softmax_parts(z)
-    rows = c[:, 0] - (1 - smoothing) * at_label(u, y)  # sum_k t_k = 1, so the normaliser c enters once
+    rows = at_label(u, y)
     if smoothing:
-        rows -= smoothing / K * u.sum(axis=1)
+        check_share("smoothing", smoothing)
+        rows = (1 - smoothing) * rows + smoothing / K * u.sum(axis=1)
         p -= smoothing / K
+    rows = c[:, 0] - rows  # sum_k t_k = 1, so the normaliser c enters once
     p = less_at_label(p, y, 1 - smoothing)
     return (rows, p) if counts is None else (counts * rows, counts[:, None] * p, counts)
 
