@@ -14,7 +14,7 @@ from sources import EQUATIONS, SOURCES, link, to_label
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
-from test_equations import ROOT, named_in_tests, notebooks_that_name
+from test_equations import LABEL, ROOT, named_in_tests, notebooks, notebooks_that_name, sections  # noqa: F401
 
 import kdlearn as kd
 
@@ -31,9 +31,16 @@ def find(name: str, module: str | None = None):
     """The object of the package that a name in code means, or None."""
     for base in filter(None, (sys.modules.get(module or ""), kd)):
         try:
-            return operator.attrgetter(name.removeprefix("kd.").removesuffix("()"))(base)
+            return operator.attrgetter(re.sub(r"^kd(learn)?\.|\(\)$", "", name))(base)
         except AttributeError:
             pass
+
+
+def spoken(found) -> str:
+    """An object's name as its users type it: the shortest that leads to it."""
+    rooms = found.__module__.split(".")[1:]
+    paths = [".".join(["kd", *rooms[:depth], found.__qualname__]) for depth in range(len(rooms) + 1)]
+    return next((path for path in paths if find(path) is found), f"{found.__module__}.{found.__qualname__}")
 
 
 def code(text: str, here: str, module: str | None = None) -> nodes.Node:
