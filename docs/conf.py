@@ -46,7 +46,7 @@ nitpicky = True
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
 
-# The theme. Nothing is fetched from elsewhere: formulas are MathML, the part of their font that is used lies beside the pages.
+# The theme. Nothing is fetched from elsewhere: formulas are MathML, and their font lies beside the pages.
 html_theme = "furo"
 html_title = f"kdlearn {release}"
 html_favicon = "_static/favicon.svg"
@@ -56,5 +56,5 @@ html_css_files = sorted(path.name for path in (HERE / "_static").glob("*.css"))
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 html_js_files = [(path.name, {"defer": "defer"}) for path in sorted((HERE / "_static").glob("*.js"))]
-html_copy_source = html_show_copyright = html_domain_indices = html_use_index = False
+html_copy_source = html_show_copyright = html_domain_indices = False
 html_theme_options = {"navigation_with_keys": False}

@@ -105,7 +105,7 @@ def uses() -> dict[str, dict[str, list[str]]]:
 
 
 def verdicts() -> dict[str, list[tuple[str, str]]]:
-    """{key: [(verdict, page)]} of docs/evidence/catalogue.json: a list of objects with `papers`, `verdict` and `page`."""
+    """{key: [(verdict, page)]} of docs/evidence/catalogue.json, a list of objects with these and `papers`."""
     path = ROOT / "docs" / "evidence" / "catalogue.json"
     found: dict[str, list[tuple[str, str]]] = {}
     for entry in json.loads(path.read_text("utf-8")) if path.exists() else []:

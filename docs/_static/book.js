@@ -35,7 +35,8 @@
     if (!heads.length || rows.some((row) => row.cells.length !== heads.length)) continue;
     table.classList.add("cards");
     for (const row of rows) heads.forEach((head, i) => (row.cells[i].dataset.head = head.textContent.trim()));
-    if (rows.length < 8) continue;
+    const counts = (i) => rows.filter((row) => typeof value(row, i) === "number").length > rows.length / 2;
+    if (rows.length < 8 || !heads.some((_, i) => i && counts(i))) continue;
     heads.forEach((head, i) => {
       const button = document.createElement("button");
       button.type = "button";
