@@ -11,6 +11,9 @@
   });
   document.querySelectorAll("pre, div.math > div, .table-wrapper").forEach((box) => reach.observe(box));
 
+  /** The arguments of a signature are set as a list of definitions that defines nothing. */
+  document.querySelectorAll("dl.py > dt > dl, dl.py > dt > dl > dd").forEach((part) => part.setAttribute("role", "none"));
+
   /** The number that a cell begins with, or its words. */
   const value = (row, column) => {
     const words = row.cells[column].textContent.trim();
@@ -38,6 +41,7 @@
     const counts = (i) => rows.filter((row) => typeof value(row, i) === "number").length > rows.length / 2;
     if (rows.length < 8 || !heads.some((_, i) => i && counts(i))) continue;
     heads.forEach((head, i) => {
+      if (!head.textContent.trim()) return;
       const button = document.createElement("button");
       button.type = "button";
       button.className = "sort";
