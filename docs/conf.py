@@ -15,7 +15,7 @@ language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.linkcode"]
 extensions += ["sphinxcontrib.bibtex", "sphinx_copybutton", "sphinx_design"]
-extensions += ["formulas", "font", "sources", "links", "citations", "reference"]
+extensions += ["formulas", "font", "sources", "links", "citations", "reference", "gallery", "downloads"]
 root_doc = "docs/index"
 include_patterns = ["docs/**", "notebooks/*"]
 exclude_patterns = [".*", "**/.*", "docs/_*", "build", "out"]
@@ -56,5 +56,6 @@ html_css_files = sorted(path.name for path in (HERE / "_static").glob("*.css"))
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 html_js_files = [(path.name, {"defer": "defer"}) for path in sorted((HERE / "_static").glob("*.js"))]
+html_search_scorer = str(HERE / "_ext" / "scorer.js")
 html_copy_source = html_show_copyright = html_domain_indices = False
 html_theme_options = {"navigation_with_keys": False}

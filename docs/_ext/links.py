@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
 import operator
@@ -111,6 +112,32 @@ def formula(e, here):
     return nodes.container("", nodes.paragraph("", "", to_label(here, e.label)), math, classes=["formula"])
 
 
+def figures(cells, name):
+    """`(png, words, cell)` of each figure of a notebook: what the text before it says of it, and where it stands."""
+    heading, caption, number = "", "", 0
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            heading = (re.findall(r"^#+ (.+)$", text, re.M) or [heading])[-1]
+            last = text.strip().split("\n\n")[-1]  # it mostly says what the next figure shows
+            plain = not re.match(r"[#<|-]", last) and "\\" not in last
+            caption = f"{textwrap.shorten(last, 160, placeholder=' …')} " if plain else ""
+            continue
+        pngs = [output["data"]["image/png"] for output in cell["outputs"] if "image/png" in output.get("data", {})]
+        if pngs:
+            number += 1
+            words = f"{caption}({heading}, figure {number} of notebook {name[:2]})"
+            yield pngs[0], re.sub(r"\[([^\]]*)\]\([^)]*\)|[$`*\\]", r"\1", words), cell
+
+
+def describe(app, pagename, templatename, context, doctree):
+    """The first sentences of a page, for those who find it elsewhere."""
+    paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
+    text = next((p.astext() for p in paragraphs if isinstance(p.parent, nodes.section)), "")
+    text = textwrap.shorten(re.sub(r"[\\$]", "", text) or f"{pagename} of the book of kdlearn", 160, placeholder=" …")
+    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(text)}">'
+
+
 def read(app, docname, source):
     """A plain page gets what lies below it; a notebook its number, alternative texts, and its equations at the end."""
     folder, name = (ROOT / docname).parent, docname.partition("/")[2]
@@ -118,21 +145,11 @@ def read(app, docname, source):
     source[0] += "\n".join(["\n```{toctree}", ":hidden:", ":glob:", *below, "```"]) if below else ""
     if not re.match(r"notebooks/\d", docname):
         return
-    notebook, heading, caption, figure = json.loads(source[0]), "", "", 0
+    notebook = json.loads(source[0])
     cells = notebook["cells"]
+    for _, words, cell in figures(cells, name):
+        cell["metadata"].setdefault("mystnb", {}).setdefault("image", {}).setdefault("alt", words)
     cells[0]["source"] = "".join(cells[0]["source"]).replace("# ", f"# {name[:2]} ", 1)
-    for cell in cells:
-        if cell["cell_type"] == "markdown":
-            text = "".join(cell["source"])
-            heading = (re.findall(r"^#+ (.+)$", text, re.M) or [heading])[-1]
-            last = text.strip().split("\n\n")[-1]  # it mostly says what the next figure shows
-            plain = not re.match(r"[#<|-]", last) and "\\" not in last
-            caption = f": {textwrap.shorten(last, 160, placeholder=' …')}" if plain else ""
-        elif any("image/png" in output.get("data", {}) for output in cell["outputs"]):
-            figure += 1
-            image = cell["metadata"].setdefault("mystnb", {}).setdefault("image", {})
-            words = f"Figure {figure} of notebook {name[:2]}, {heading}{caption}"
-            image.setdefault("alt", re.sub(r"[$`*\\]", "", words))
     used = [e for e in EQUATIONS.values() if name in notebooks_that_name(e)]
     links = [f"[{e.label}](../docs/derivations/{e.stem}.md#{e.anchor}) `{e.name}`" for e in used]
     end = f"---\n**Equations in this notebook:** {', '.join(links)}.\n\n" if links else "---\n"
@@ -144,3 +161,4 @@ def read(app, docname, source):
 def setup(app):
     app.add_transform(Links)
     app.connect("source-read", read)
+    app.connect("html-page-context", describe)
