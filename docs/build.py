@@ -41,7 +41,16 @@ def check() -> int:
 
 
 def build(out: Path, anew: bool) -> int:
-    options = ["-W", "-n", "--keep-going", "-c", ROOT / "docs", "-d", out / ".doctrees", *(["-E", "-a"] if anew else [])]
+    options = [
+        "-W",
+        "-n",
+        "--keep-going",
+        "-c",
+        ROOT / "docs",
+        "-d",
+        out / ".doctrees",
+        *(["-E", "-a"] if anew else []),
+    ]
     book = subprocess.run([sys.executable, "-m", "sphinx", *options, ROOT, out])
     (out / "index.html").write_text(FRONT, "utf-8")
     (out / "404.html").write_text(ABSENT, "utf-8")

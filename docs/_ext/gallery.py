@@ -52,7 +52,9 @@ def read(app, docname, source):
             address = f"../_static/gallery/{path.stem}.png"
             taught.append(card(f"../notebooks/{path.stem}.html", f"{path.stem[:2]} {title}", address, words))
     for heading, found in (("Drawn", cards), ("From the notebooks", taught)):
-        source[0] += f'\n## {heading}\n\n```{{raw}} html\n<div class="gallery">\n' + "\n".join(found) + "\n</div>\n```\n"
+        source[0] += (
+            f'\n## {heading}\n\n```{{raw}} html\n<div class="gallery">\n' + "\n".join(found) + "\n</div>\n```\n"
+        )
 
 
 def setup(app):

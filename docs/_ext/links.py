@@ -44,6 +44,11 @@ def spoken(found) -> str:
     return next((path for path in paths if find(path) is found), f"{found.__module__}.{found.__qualname__}")
 
 
+def module_of(e) -> str:
+    """The module of an equation's function, imported."""
+    return importlib.import_module(e.module.removesuffix(".py").replace("/", ".")).__name__
+
+
 def code(text: str, here: str, module: str | None = None) -> nodes.Node:
     """A name in code: a link to the reference if it is one of the package's."""
     found = find(text, module) if re.fullmatch(r"[A-Za-z][\w.]*(\(\))?", text) and "._" not in text else None
@@ -71,10 +76,17 @@ class Links(SphinxTransform):
             path = self.env.relfn2path(node["reftarget"], here)[0] if node["reftype"] == "myst" else ""
             if path and (ROOT / path).is_dir():
                 node.replace_self(link(node.astext(), here, f"{path}/index"))
+        for node in list(self.document.findall(nodes.paragraph)) if here == "docs/equations" else ():
+            said = re.match(r"([a-z]+\.\d+) (\S+):", node.astext())
+            e = EQUATIONS.get(said[1]) if said else None
+            literal = next(node.findall(nodes.literal), None)
+            if e and literal is not None and literal.astext() == e.name:
+                literal.replace_self(code(e.name, here, module_of(e)))
+        own = next((module_of(e) for e in EQUATIONS.values() if here == f"docs/derivations/{e.stem}"), None)
         for node in list(self.document.findall(nodes.literal)):
             name = re.search(r"kd\.|_|^[A-Z]", node.astext())  # not the plain words that are names as well
             if name and isinstance(node.parent, nodes.paragraph | nodes.entry):
-                node.replace_self(code(node.astext(), here))
+                node.replace_self(code(node.astext(), here, own))
         for node in self.document.findall(nodes.literal_block):  # a doctest ends with an empty line
             node.rawsource = node.astext().rstrip()
             node[:] = [nodes.Text(node.rawsource)]
@@ -92,9 +104,7 @@ class Links(SphinxTransform):
 
 def homes(e, here):
     """The line below an equation's label: where it lives in code, in a test, in notebooks."""
-    module = e.module.removesuffix(".py").replace("/", ".")
-    importlib.import_module(module)
-    line = nodes.paragraph("", "Function ", code(e.name, here, module), nodes.Text(" · test "), classes=["homes"])
+    line = nodes.paragraph("", "Function ", code(e.name, here, module_of(e)), nodes.Text(" · test "), classes=["homes"])
     test, number = named_in_tests(e)
     line += link(test.removeprefix("tests/"), here, f"source/{test}", f"L-{number}")
     names = notebooks_that_name(e)
@@ -133,7 +143,7 @@ def figures(cells, name):
 def describe(app, pagename, templatename, context, doctree):
     """The first sentences of a page, for those who find it elsewhere."""
     paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
-    text = next((p.astext() for p in paragraphs if isinstance(p.parent, nodes.section)), "")
+    text = next((p.astext() for p in paragraphs if isinstance(p.parent, nodes.section) and len(p.astext()) > 30), "")
     text = textwrap.shorten(re.sub(r"[\\$]", "", text) or f"{pagename} of the book of kdlearn", 160, placeholder=" …")
     context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(text)}">'
 
