@@ -12,9 +12,10 @@ import re
 import unicodedata
 
 from docutils import nodes
-from links import EQUATIONS, ROOT, find, link, notebooks, sections, spoken
+from links import find, spoken
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
+from sources import EQUATIONS, ROOT, link, notebooks, sections
 from sphinx.transforms import SphinxTransform
 
 PAPERS = parse_file(str(ROOT / "docs" / "references.bib")).entries

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from links import ROOT
+from sources import ROOT
 
 NOTEBOOKS = ("notebooks/*.ipynb", "notebooks/README.md", "LICENSE")
 SOURCE = ("*.md", "*.toml", "*.yml", "LICENSE", "kdlearn/**/*", "tests/**/*", "docs/**/*", "notebooks/*", ".ci/*")

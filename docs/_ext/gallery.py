@@ -8,7 +8,8 @@ import json
 import re
 from pathlib import Path
 
-from links import ROOT, figures
+from links import figures
+from sources import ROOT
 
 DOCS = ROOT / "docs"
 PICTURE = re.compile(r"!\[([^\]]+)\]\(([\w/]+\.(?:svg|png))\)")

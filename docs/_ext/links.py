@@ -11,18 +11,17 @@ import sys
 import textwrap
 
 from docutils import nodes
-from sources import EQUATIONS, SOURCES, link, to_label
+from sources import EQUATIONS, ROOT, SOURCES, link, named_in_tests, notebooks_that_name, to_label
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
-from test_equations import LABEL, ROOT, named_in_tests, notebooks, notebooks_that_name, sections  # noqa: F401
 
 import kdlearn as kd
 
 log = logging.getLogger(__name__)
 BELOW = {  # pages that stay plain markdown, and those below them in the book
     "notebooks/README": ["[0-9]*"],
-    "docs/explore/index": ["temperature", "gradient", "slopes"],
+    "docs/explore/index": ["playground", "temperature", "gradient", "slopes"],
     "docs/evidence": ["evidence/*", "hinton", "performance"],
     "docs/guides/index": ["new_method", "scikit_learn", "pytorch", "deploying", "gpu"],
 }

@@ -12,7 +12,8 @@ import inspect
 import re
 
 from docutils.parsers.rst import roles
-from links import EQUATIONS, LABEL, ROOT, SOURCES, code, find, spoken, to_label
+from links import code, find, spoken
+from sources import EQUATIONS, LABEL, ROOT, SOURCES, to_label
 from sphinx import addnodes
 from sphinx.util import logging
 
