@@ -225,8 +225,9 @@ def test_the_search_finds_what_is_meant_first(book, browser, words, first):
     page = browser.new_page()
     page.goto(f"{book[1]}search.html?q={words}")
     page.wait_for_selector("#search-results li a")
-    page.wait_for_function("document.querySelector('#search-progress, .search-summary')?.textContent.includes('found')")
-    assert page.locator("#search-results li a").first.get_attribute("href").endswith(first)
+    page.wait_for_function(
+        "end => document.querySelector('#search-results li a').getAttribute('href').endsWith(end)", arg=first
+    )
 
 
 KINDS = [  # one page of each kind
@@ -247,20 +248,18 @@ KINDS = [  # one page of each kind
 ]
 
 
-@pytest.mark.parametrize("device", WIDTHS)
-def test_axe_finds_nothing_serious(book, browser, device):
+@pytest.mark.parametrize(("device", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def test_axe_finds_nothing_serious(book, browser, device, scheme):
     axe = Path(pytest.importorskip("axe_core_python").__file__).parent / "axe.min.js"
-    page = browser.new_page(viewport=WIDTHS[device])
+    page = browser.new_page(viewport=WIDTHS[device], color_scheme=scheme)
     for name in KINDS:
         page.goto(book[1] + name)
         page.evaluate("document.fonts.ready")
         page.wait_for_timeout(100)
         page.add_script_tag(path=axe)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            found = page.evaluate("axe.run().then(r => r.violations)")
-            serious = [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
-            assert not serious, f"{name}, {scheme}: {serious}"
+        found = page.evaluate("axe.run().then(r => r.violations)")
+        serious = [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+        assert not serious, f"{name}: {serious}"
 
 
 def test_a_laptop_shows_contents_and_whole_lines(book, browser):
@@ -332,11 +331,11 @@ def test_tables_are_cards_on_a_phone_and_sort_by_their_heads(book, browser):
 def test_plots_follow_the_choice_of_light_and_dark(book, browser):
     page = browser.new_page(color_scheme="light")
     page.goto(f"{book[1]}docs/hinton.html")
-    look = "getComputedStyle(document.querySelector('article img')).filter"
+    look = "getComputedStyle(document.querySelector('article img[src$=png]')).filter"
     assert page.evaluate(look) == "none"
     page.evaluate("document.body.dataset.theme = 'dark'")
     assert "invert" in page.evaluate(look)
-    assert page.evaluate("getComputedStyle(document.querySelector('article img')).colorScheme") == "dark"
+    assert page.evaluate("getComputedStyle(document.querySelector('article img[src$=png]')).colorScheme") == "dark"
 
 
 def test_on_paper(book, browser):
