@@ -206,7 +206,7 @@ def test_every_page_holds_in_a_browser(book, pages, browser):
     assert total > 3000
 
 
-def test_the_front_page_leads_in_and_the_search_finds(book, browser):
+def test_the_front_page_leads_in(book, browser):
     page = browser.new_page()
     page.goto(book[1])
     page.wait_for_url("**/docs/index.html")
