@@ -11,7 +11,7 @@ from kdlearn.data.labelling import keep_top
 
 @recipe
 def several_labels(device="cpu"):
-    """Yes and no, class by class, from labels and a teacher, Yang et al. 2023 [multilabel.2]."""
+    """Yes and no, class by class, from labels and a teacher, Yang et al. 2023b [multilabel.2]."""
     labels = batch(labels=lambda rng: rng.integers(0, 2, (N, K)).astype(float))
     return Setup(student(), kd.BinaryCrossEntropy() + 0.5 * kd.SigmoidTargets(T=3), labels, teacher())
 

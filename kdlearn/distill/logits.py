@@ -176,8 +176,7 @@ def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Arr
         what `soft_labels(…, top=k, T=T)` returns.
     T : temperature, > 0: the one that the rest was summed up at.
 
-    Source: the coarse divergence is that of a partition (Cover and Thomas 2006, section 2.8); keeping the
-    largest answers of a teacher is common practice for large vocabularies.
+    Source: keeping the largest answers is common practice for large vocabularies; no one paper.
     """
     T = check_temperature(T)
     check_logits(z_s)

@@ -29,7 +29,7 @@ def binary_cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     z : (N, K) logits, K >= 1.
     target : (N, K) numbers in [0, 1]: 1 where the row has the label.
 
-    Source: Cox 1958 for the logistic model.
+    Source: the logistic model, older than its use in networks; no one paper.
     """
     check_logits(z, target, least=1)
     xp = array_module(z, target)
@@ -50,7 +50,7 @@ def sigmoid_targets(z_s: Array, z_t: Array, T: float = 4.0) -> tuple[Array, Arra
     z_s, z_t : (N, K) logits of student and teacher, K >= 1; +-inf in z_t is an answer without doubt.
     T : temperature, > 0.
 
-    Source: Yang et al. 2023 (multi-label logit distillation, its one-versus-all reduction), at a temperature.
+    Source: Yang et al. 2023b (multi-label logit distillation, its one-versus-all reduction), at a temperature.
     """
     T = check_temperature(T)
     check_logits(z_s, z_t, least=1)
