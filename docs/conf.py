@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "tests")]
+sys.path.insert(0, str(HERE / "_ext"))
 
 project = "kdlearn"
 version = release = importlib.metadata.version("kdlearn")

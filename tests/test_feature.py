@@ -10,9 +10,10 @@ import scipy.special
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
-from recipes import D, batch, net, student, teacher
 
 import kdlearn as kd
+from kdlearn.catalogue.losses import losses
+from kdlearn.catalogue.recipes.parts import D, batch, net, student, teacher
 from kdlearn.distill.feature import (
     FreeVector,
     activation_boundary,
@@ -29,7 +30,7 @@ from kdlearn.distill.feature import (
     vid,
 )
 
-LOSSES = (squared_error, cosine_distance, attention_transfer, activation_boundary, neuron_selectivity, info_nce)
+LOSSES = [loss.function for loss in losses("feature") if loss.live == 1]
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 6))
 

@@ -10,17 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kdlearn as kd
+from kdlearn.catalogue.losses import losses
 from kdlearn.data.labelling import keep_top
 from kdlearn.distill.logits import decoupled_kd, dist_kd, normalized_kd, standardized_kd, top_targets
 
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(2, 5), st.integers(2, 7))
-LOSSES = {  # each as a function of the student's and the teacher's logits, the labels, and T
-    "decoupled_kd": lambda s, t, y, T=2.0: decoupled_kd(s, t, y, T=T),
-    "normalized_kd": lambda s, t, y, T=2.0: normalized_kd(s, t, y, T=T),
-    "dist_kd": lambda s, t, y, T=2.0: dist_kd(s, t, T=T),
-    "standardized_kd": lambda s, t, y, T=2.0: standardized_kd(s, t, T=T),
-}
+
+
+def with_labels(loss):
+    """The loss as a function of the student's and the teacher's logits, the labels, and T."""
+    return lambda s, t, y, T=2.0: loss.function(s, t, *([y] if loss.labels else []), T=T)
+
+
+LOSSES = {loss.name: with_labels(loss) for loss in losses("logits") if set(loss.arrays) <= {"z_s", "z_t", "y"}}
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recipes import batch, student, teacher
 
 import kdlearn as kd
+from kdlearn.catalogue.losses import losses
+from kdlearn.catalogue.recipes.parts import batch, student, teacher
 from kdlearn.distill.relation import (
     correlation_congruence,
     huber,
@@ -19,14 +20,7 @@ from kdlearn.distill.relation import (
     similarity_preserving,
 )
 
-LOSSES = (
-    similarity_preserving,
-    probabilistic_transfer,
-    relational_distance,
-    relational_angle,
-    correlation_congruence,
-    linear_cka,
-)
+LOSSES = [loss.function for loss in losses("relation")]
 each_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
 seeds = st.integers(0, 2**32 - 1)
 

@@ -14,9 +14,9 @@ from sources import EQUATIONS, SOURCES, link, to_label
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
-from test_equations import ROOT, named_in_tests, notebooks_that_name
 
 import kdlearn as kd
+from kdlearn.catalogue.equations import ROOT, named_in_tests, notebooks_that_name
 
 log = logging.getLogger(__name__)
 BELOW = {  # pages that stay plain markdown, and those below them in the book

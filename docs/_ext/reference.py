@@ -11,9 +11,9 @@ from sources import EQUATIONS, SOURCES, link, to_label
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
-from test_equations import LABEL, ROOT
 
 import kdlearn as kd
+from kdlearn.catalogue.equations import LABEL, ROOT
 
 log = logging.getLogger(__name__)
 
