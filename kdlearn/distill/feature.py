@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from kdlearn.backend import Array, array_module, device_of
-from kdlearn.loss import across_rows, check_features, mean_over_rows
+from kdlearn.loss import across_rows, check_features, check_size, mean_over_rows, softplus
 from kdlearn.nn.functional import softmax_parts
 from kdlearn.nn.module import FreeVector
 from kdlearn.nn.network import Network
@@ -134,8 +134,7 @@ def activation_boundary(s: Array, t: Array, margin: float = 1.0) -> tuple[Array,
     """
     check_features(s, t)
     xp = array_module(s, t)
-    if not margin >= 0 or isinstance(margin, bool):
-        raise ValueError(f"margin must be at least 0, got {margin!r}")
+    check_size("margin", margin)
     r = xp.where(t > 0, xp.minimum(s - margin, 0), xp.maximum(s + margin, 0))
     r = xp.where(xp.isnan(t), t, r)  # what is no number is on neither side
     return (r * r).sum(axis=1), 2 * r
@@ -181,8 +180,7 @@ def info_nce(h_s: Array, h_t: Array, tau: float = 0.1) -> tuple[Array, Array]:
     Source: van den Oord et al. 2018, equation 4, with student and teacher as the two views, as in
     Tian et al. 2020, whose own loss draws negatives from a memory instead.
     """
-    if not (tau > 0 and math.isfinite(tau)):
-        raise ValueError(f"tau must be a positive finite number, got {tau!r}")
+    check_size("tau", tau, zero=False)
     check_features(h_s, h_t)
     xp = array_module(h_s, h_t)
     u_s, inverse = unit_rows(h_s)
@@ -247,16 +245,17 @@ def variational_information(
 
     Source: Ahn et al. 2019, with the mean that `net` makes of a student's layer.
     """
+    check_size("floor", floor, zero=False)
     check_features(mu, h_t)
     if rho.shape != mu.shape[1:]:
         raise ValueError(f"rho must hold one number a unit, shape {mu.shape[1:]}, got {rho.shape}")
     xp = array_module(mu, rho, h_t)
     d = mu - h_t
     N = d.shape[0]
-    softplus = xp.logaddexp(rho, xp.zeros_like(rho))
-    v = softplus + floor
+    positive = softplus(rho)
+    v = positive + floor
     square = (d * d).mean(axis=0) / v
-    drho = 0.5 * (1 - square) / v * xp.exp(rho - softplus)
+    drho = 0.5 * (1 - square) / v * xp.exp(rho - positive)
     return 0.5 * (square + xp.log(v)).sum(), (d / (N * v), drho)
 
 

@@ -13,7 +13,7 @@ import math
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import cross_entropy, kl_rows
-from kdlearn.loss import across_rows, check_labels, check_logits, mean_over_rows
+from kdlearn.loss import across_rows, check_labels, check_logits, check_size, mean_over_rows
 from kdlearn.nn.functional import (
     at_label,
     check_temperature,
@@ -49,6 +49,8 @@ def decoupled_kd(
     T = check_temperature(T)
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t, y)
+    check_size("alpha", alpha)
+    check_size("beta", beta)
     hat_s, hat_t, label, _ = without_label(z_s, z_t, y)
     kl, p, q, _ = kl_rows(z_t, z_s, T)
     kl_hat, p_hat, q_hat, _ = kl_rows(hat_t, hat_s, T)
@@ -82,6 +84,7 @@ def normalized_kd(z_s: Array, z_t: Array, y: Array, T: float = 1.0, gamma: float
     T = check_temperature(T)
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t, y)
+    check_size("gamma", gamma)
     hat_s, hat_t, _, exists = without_label(z_s, z_t, y)
     p_y = at_label(softmax(z_t), y)
     rows, gradient = cross_entropy.rows(z_s, y)  # type: ignore[attr-defined]
@@ -114,6 +117,8 @@ def dist_kd(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 1.0, gamma: fl
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
+    check_size("beta", beta)
+    check_size("gamma", gamma)
     q, l_s = log_share(z_s, T)
     _, l_t = log_share(z_t, T)
     N, K = z_s.shape
@@ -188,8 +193,10 @@ def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Arr
     rest = z_s.astype("float64")
     coarse = xp.concatenate([rest[rows, top], xp.zeros((N, 1))], axis=1)
     rest[rows, top] = -xp.inf
-    _, within, c = softmax_parts(rest, T)
-    coarse[:, -1] = rest.max(axis=1) + T * c[:, 0]
+    largest = rest.max(axis=1)
+    empty = largest == -xp.inf  # the student masks all of the rest
+    _, within, c = softmax_parts(xp.where(empty[:, None], 0, rest), T)
+    coarse[:, -1] = largest + T * c[:, 0]
     kl, p, q, _ = kl_rows(z_t, coarse, T)
     r = q - p
     gradient = r[:, -1:] * within

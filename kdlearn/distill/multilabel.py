@@ -12,7 +12,7 @@ import functools
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import kl_rows
-from kdlearn.loss import check_logits, mean_over_rows
+from kdlearn.loss import check_logits, mean_over_rows, softplus
 from kdlearn.nn.functional import check_temperature
 from kdlearn.objective import Term
 
@@ -33,8 +33,8 @@ def binary_cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     """
     check_logits(z, target, least=1)
     xp = array_module(z, target)
-    softplus = xp.logaddexp(z, xp.zeros_like(z))
-    return (softplus - target * z).sum(axis=1), xp.exp(z - softplus) - target
+    normaliser = softplus(z)
+    return (normaliser - target * z).sum(axis=1), xp.exp(z - normaliser) - target
 
 
 @mean_over_rows

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.feature import cosine_distance, unit_rows, unit_rows_backward
-from kdlearn.loss import across_rows, huber
+from kdlearn.loss import across_rows, check_size, huber
 from kdlearn.nn.functional import expm1_residual
 
 
@@ -157,6 +157,7 @@ def correlation_congruence(h_s: Array, h_t: Array, gamma: float = 0.4) -> tuple[
 
     Source: Peng et al. 2019, equations 6 and 8, the Gaussian kernel itself instead of its Taylor series.
     """
+    check_size("gamma", gamma)
     N = h_s.shape[0]
     u, inverse = unit_rows(h_s)
     v, inverse_t = unit_rows(h_t)

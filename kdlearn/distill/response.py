@@ -30,14 +30,14 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None
     Parameters
     ----------
     z : (N, K) logits.
-    y : (N,) integer labels in 0 … K-1 (checked where data enters, not here).
+    y : (N,) integer labels in 0 … K-1.
     smoothing : epsilon in [0, 1] (Szegedy et al. 2016, section 7).
     ignore : a label that says "none is known"; such rows cost nothing, and the mean is over the others.
 
     Source: Bridle 1990 for the gradient. Assumes finite logits but for -inf at masked classes.
     """
     check_logits(z)
-    check_labels(z, y)
+    check_labels(z, y, ignore)
     smoothing = check_share("smoothing", smoothing)
     K, counts = z.shape[1], None
     if ignore is not None:
@@ -89,7 +89,9 @@ def logit_matching(z_s: Array, z_t: Array) -> tuple[Array, Array]:
     Source: Ba and Caruana 2014, equation 1.
     """
     check_logits(z_s, z_t, least=1)
-    d = z_s - z_t
+    xp = array_module(z_s, z_t)
+    d = z_s - xp.where(z_s == z_t, 0, z_t)
+    d = xp.where(z_s == z_t, 0, d)  # what both mask is no difference; infinity less infinity would be none
     return 0.5 * (d * d).sum(axis=1), d
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import kl_rows, soft_targets
-from kdlearn.loss import across_rows, check_logits, mean_over_rows
+from kdlearn.loss import across_rows, check_logits, check_share, check_size, mean_over_rows
 from kdlearn.nn.module import FreeVector
 from kdlearn.nn.optim import constant
 from kdlearn.objective import Term, Through
@@ -46,7 +46,7 @@ def learned_temperature(
     check_logits(z_s, z_t)
     if raw.shape != (1,):
         raise ValueError(f"raw must be one number, shape (1,), got {raw.shape}")
-    if not 0 < low < high:
+    if not 0 < check_size("low", low) < check_size("high", high):
         raise ValueError(f"the bounds of T must be 0 < low < high, got {low!r} and {high!r}")
     xp, N = array_module(z_s, raw, z_t), z_s.shape[0]
     slope = 0.5 * (1 + xp.tanh(0.5 * raw))  # a sigmoid that cannot overflow
@@ -107,4 +107,6 @@ def soft_targets_on_schedule(
     Shapes as in `soft_targets`; `progress` is s, a number. T is no parameter here, so the gradient is
     that of `soft_targets`; annealing T is its use. Source: Jafari et al. 2021 for an annealed T.
     """
-    return soft_targets.rows(z_s, z_t, T=schedule(progress))  # type: ignore[attr-defined]
+    if not callable(schedule):
+        raise TypeError(f"schedule must be a function of the progress, got {schedule!r}")
+    return soft_targets.rows(z_s, z_t, T=schedule(check_share("progress", progress)))  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import check_share, mean_over_rows
+from kdlearn.loss import check_share, check_size, mean_over_rows
 from kdlearn.objective import Term
 
 
@@ -126,8 +126,7 @@ def bounded_regression(z_s: Array, target: Array, z_t: Array, margin: float = 0.
 
     Source: Chen et al. 2017, section 3.3; there it is added to the loss of the labels.
     """
-    if not margin >= 0:
-        raise ValueError(f"margin must be at least 0, got {margin!r}")
+    check_size("margin", margin)
     y = like(z_s, target)
     d, of_teacher = z_s - y, like(z_s, z_t) - y
     xp, bound = array_module(d), of_teacher * of_teacher
