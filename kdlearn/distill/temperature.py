@@ -42,6 +42,14 @@ def learned_temperature(
     value, (dz_s (N, K), draw (1,))
 
     Source: Li et al. 2023 (CTKD), section 3.2.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, raw, z_t = np.log([[1.0, 1.0]]), np.zeros(1), np.log([[3.0, 1.0]])
+    >>> value, (dz, draw) = learned_temperature(z_s, raw, z_t, low=0.5, high=1.5)  # T = 1
+    >>> print(round(float(value), 4), dz.round(4), draw.round(4))
+    0.1308 [[-0.25  0.25]] [0.0088]
     """
     check_logits(z_s, z_t)
     if raw.shape != (1,):
@@ -106,6 +114,14 @@ def soft_targets_on_schedule(
 
     Shapes as in `soft_targets`; `progress` is s, a number. T is no parameter here, so the gradient is
     that of `soft_targets`; annealing T is its use. Source: Jafari et al. 2021 for an annealed T.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, z_t = np.log([[1.0, 1.0]]), np.log([[3.0, 1.0]])
+    >>> value, gradient = soft_targets_on_schedule(z_s, z_t, 0.5, schedule=lambda s: 2 - 2 * s)  # T = 1
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.1308 [[-0.25  0.25]]
     """
     if not callable(schedule):
         raise TypeError(f"schedule must be a function of the progress, got {schedule!r}")
