@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -191,13 +192,23 @@ def check_logits(z: Array, *others: Array, least: int = 2) -> None:
             raise ValueError(f"student and teacher logits must have one shape, got {z.shape} and {other.shape}")
 
 
-def check_labels(z: Array, y: Array) -> None:
-    """ValueError unless `y` has one integer label for each row of logits."""
+def check_labels(z: Array, y: Array, ignore: int | None = None) -> None:
+    """ValueError unless `y` has one integer label in 0 … K-1 (or `ignore`) for each row of logits.
+
+    On a GPU the labels themselves are not looked at: that would wait for the device.
+    """
+    if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, numbers.Integral)):
+        raise ValueError(f"ignore must be an integer label, got {ignore!r}")
     if y.shape != z.shape[:1]:
         hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
         raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
+    # as an unsigned number a negative label is a large one, so one comparison finds both kinds
+    if isinstance(y, np.ndarray) and y.astype(np.uint64).max() >= z.shape[1]:
+        wrong = [k for k in y.tolist() if not 0 <= k < z.shape[1] and k != ignore]
+        if wrong:
+            raise ValueError(f"labels must lie in 0 … {z.shape[1] - 1}, got {wrong[0]}")
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
@@ -215,12 +226,31 @@ def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
 
 def check_share(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
     """`value`; ValueError unless it is a number in [low, high]."""
-    if isinstance(value, bool) or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= high:
         raise ValueError(f"{name} lies in [{low:g}, {high:g}], got {value!r}")
     return value
 
 
+def check_size(name: str, value: float, zero: bool = True) -> float:
+    """`value`; ValueError unless it is a finite number of at least 0, or, without `zero`, above 0."""
+    if not _is_number(value) or not (0 < value < math.inf or (zero and value == 0)):
+        raise ValueError(
+            f"{name} must be a {'finite number of at least 0' if zero else 'positive finite number'}, got {value!r}"
+        )
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 # ---------------------------------------------------------------- what several losses are made of
+
+
+def softplus(x: Array) -> Array:
+    r""":math:`\log(1 + e^x)`, entry by entry, without overflow."""
+    xp = array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
 def huber(x: Array, delta: float = 1.0) -> tuple[Array, Array]:

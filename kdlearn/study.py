@@ -178,9 +178,7 @@ def _apart(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[str, dic
     for method, metrics in chunk.items():
         for metric, values in metrics.items():
             if len(values) != n:
-                raise ValueError(
-                    f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}"
-                )
+                raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
     return [{m: {k: float(v[i]) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]
 
 

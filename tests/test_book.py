@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 from chromium import launched
-from test_equations import equations, notebooks_that_name
+
+from kdlearn.catalogue.equations import equations, notebooks_that_name
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1400, "height": 900}}

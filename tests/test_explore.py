@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from chromium import launched, visits
-from pages import figure
+from figures import figure
 
 import kdlearn as kd
 

@@ -257,7 +257,8 @@ def test_the_worked_example_of_the_guide_on_new_methods(tmp_path):
     """The guide is followed to the letter in a copy of the repository; then everything that it promises must hold."""
     for folder in ("kdlearn", "tests", "docs", "notebooks"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / file, tmp_path)
     page = tmp_path / "docs" / "guides" / "new_method.md"
     assert len(list(follow(page, tmp_path))) == 5
     derivation = tmp_path / "docs" / "derivations" / "divergence.md"

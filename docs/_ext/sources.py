@@ -7,7 +7,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import guess_lexer_for_filename
 from sphinx.util.osutil import relative_uri
-from test_equations import (  # noqa: F401  all that the book takes from the list of equations enters here
+
+from kdlearn.catalogue.equations import (  # noqa: F401  all that the book takes from the list of equations enters here
     LABEL,
     ROOT,
     equations,
@@ -18,7 +19,7 @@ from test_equations import (  # noqa: F401  all that the book takes from the lis
 )
 
 EQUATIONS = {e.label: e for e in equations()}
-PATTERNS = ("kdlearn/**/*.py", "tests/*.py", "docs/**/*.py", "*.md", "*.toml", "*.yml")
+PATTERNS = ("kdlearn/**/*.py", "tests/**/*.py", "docs/**/*.py", "*.md", "*.toml", "*.yml")
 SOURCES = [path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
 
 

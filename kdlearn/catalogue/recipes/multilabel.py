@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from recipes import K, N, Setup, batch, recipe, student, teacher
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import K, N, Setup, batch, recipe, student, teacher
 from kdlearn.data.labelling import keep_top
 
 
