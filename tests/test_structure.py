@@ -40,10 +40,18 @@ LEVELS = [
         "distill.transfer",
         "distill.multilabel",
     },
-    {"distill.logits", "distill.relation", "distill.temperature", "distill.online"},
+    {"distill.logits", "distill.relation", "distill.temperature", "distill.mutual"},
+    {
+        "distill.collaborative",
+        "distill.branches",
+        "distill.attention",
+        "distill.exits",
+        "distill.past",
+        "distill.views",
+    },
     {"distill.sequence", "distill.jacobian"},
     {"distill.assistant"},
-    {"distill.selfdistill"},
+    {"distill.generations"},
     {"gradcheck", "plots", "estimators", "export.plan", "commands.tables"},
     {"study", "export.c_header", "export.onnx_file", "export.costs", "commands.student"},
     {"demo", "hinton", "commands.distill", "commands.deploy"},
@@ -63,7 +71,7 @@ LEVELS = [
 ]
 
 # Where a folder itself is imported: the highest that this brings.
-WHOLE = {"data": "data.sets", "distill": "distill.selfdistill", "export": "export.costs", "fast": "fast.table"}
+WHOLE = {"data": "data.sets", "distill": "distill.generations", "export": "export.costs", "fast": "fast.table"}
 
 
 def modules():
