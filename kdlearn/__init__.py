@@ -6,7 +6,7 @@
     kd.fit(student, objective, train, teachers=teacher, epochs=20)
 
 The public names, nothing else. Modules: `kd.data`, `kd.metrics`, `kd.plots`, `kd.study`,
-`kd.gradcheck`, and `kd.distill` with a module for each idea: `kd.distill.online`, …
+`kd.gradcheck`, and `kd.distill` with a module for each idea: `kd.distill.mutual`, …
 """
 
 from kdlearn import data, distill, export, gradcheck, metrics, plots, study
@@ -28,6 +28,7 @@ from kdlearn.distill.feature import (
 )
 from kdlearn.distill.logits import TopTargets, decoupled_kd, dist_kd, normalized_kd, standardized_kd, top_targets
 from kdlearn.distill.multilabel import BinaryCrossEntropy, SigmoidTargets, binary_cross_entropy, sigmoid_targets
+from kdlearn.distill.past import label_logits, progressive
 from kdlearn.distill.relation import (
     correlation_congruence,
     linear_cka,
@@ -37,8 +38,8 @@ from kdlearn.distill.relation import (
     similarity_preserving,
 )
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, logit_matching, soft_targets
-from kdlearn.distill.selfdistill import label_logits, progressive, same_class
 from kdlearn.distill.transfer import bounded_regression, match_classes, regression, regression_kd
+from kdlearn.distill.views import same_class
 from kdlearn.export.saved import load, save
 from kdlearn.history import DivergenceError, History
 from kdlearn.hooks import EarlyStopping, LastEpoch, MovingAverage, Route, StalePeers

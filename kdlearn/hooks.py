@@ -220,7 +220,7 @@ class StalePeers:
     The columns must be there when training starts; `refresh` makes them.
 
         stale = kd.StalePeers("a", "b", every=2)
-        objective = kd.distill.online.codistillation("a", "b")
+        objective = kd.distill.mutual.codistillation("a", "b")
         kd.fit(peers, objective, stale.refresh(train, peers), epochs=20, hooks=[stale])
 
     Where the data are a function of the epoch, that function calls `refresh` itself. Validation data

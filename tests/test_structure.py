@@ -40,10 +40,18 @@ LEVELS = [
         "distill.transfer",
         "distill.multilabel",
     },
-    {"distill.logits", "distill.relation", "distill.temperature", "distill.online"},
+    {"distill.logits", "distill.relation", "distill.temperature", "distill.mutual"},
+    {
+        "distill.collaborative",
+        "distill.branches",
+        "distill.attention",
+        "distill.exits",
+        "distill.past",
+        "distill.views",
+    },
     {"distill.sequence", "distill.jacobian"},
     {"distill.assistant"},
-    {"distill.selfdistill"},
+    {"distill.generations"},
     {"gradcheck", "plots", "estimators", "export.columns", "export.onnx_int8", "export.toolchain", "commands.tables"},
     {"study", "export.transformers"},
     {"export.parts"},
@@ -70,7 +78,7 @@ LEVELS = [
 ]
 
 # Where a folder itself is imported: the highest that this brings.
-WHOLE = {"data": "data.sets", "distill": "distill.selfdistill", "export": "export.c_header", "fast": "fast.table"}
+WHOLE = {"data": "data.sets", "distill": "distill.generations", "export": "export.c_header", "fast": "fast.table"}
 
 
 def modules():

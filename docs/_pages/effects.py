@@ -453,7 +453,7 @@ UNMEASURED = {
     "mean teacher": "MovingAverage",
     "CS-KD": "same_class",
     "DDGSD": "agreeing_views",
-    "ONE": "online.one(",
+    "ONE": "branches.one(",
     "CL-ILR": "cl_ilr",
     "OKDDip": "okddip",
     "codistillation": "codistillation",

@@ -10,8 +10,8 @@ import numpy as np
 from kdlearn.backend import Array, to_device, to_numpy
 from kdlearn.bench.work import ALPHA, SMALL, TEACHER, Make, Runner, T, batch_of, digits_table
 from kdlearn.data import Data
-from kdlearn.distill import online
 from kdlearn.distill.feature import squared_error
+from kdlearn.distill.mutual import mutual as mutual_learning
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, soft_targets
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP
@@ -42,7 +42,7 @@ def labels(device: str = "cpu") -> Objective:
 
 def mutual(device: str = "cpu") -> Objective:
     """Two students, a and b, each with the labels and the other."""
-    return online.mutual("a", "b", T=T)
+    return mutual_learning("a", "b", T=T)
 
 
 def exits_loss(device: str = "cpu") -> Objective:

@@ -132,6 +132,9 @@ NEAREST = {
     "jacobian": "08_features",
     "multilabel": "15_transfer",
     "hooks": "10_self_distillation",
+    "views": "10_self_distillation",
+    "branches": "12_online_distillation",
+    "attention": "12_online_distillation",
 }
 
 

@@ -9,20 +9,26 @@ from types import ModuleType
 
 MODULES = (
     "assistant",
+    "attention",
+    "branches",
+    "collaborative",
     "divergence",
     "ensemble",
+    "exits",
     "feature",
+    "generations",
     "jacobian",
     "logits",
     "multilabel",
-    "online",
+    "mutual",
+    "past",
     "relation",
     "response",
-    "selfdistill",
     "sequence",
     "targets",
     "temperature",
     "transfer",
+    "views",
 )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import check_logits
-from kdlearn.nn.functional import check_temperature, log_softmax, one_hot, softmax
+from kdlearn.nn.functional import check_temperature, log_softmax, one_hot, softmax, softmax_backward
 from kdlearn.objective import Given, Objective
 
 # ------------------------------------------------------------------ one answer out of many
@@ -54,7 +54,7 @@ def mean_of_logits(*logits: Array) -> Array:
 
     Source: Hinton, Vinyals and Dean 2015, section 4, which allows either mean.
     """
-    return _stack(logits).mean(axis=0)
+    return stacked(logits).mean(axis=0)
 
 
 def median_of_probabilities(*logits: Array, T: float = 1.0) -> Array:
@@ -288,6 +288,16 @@ def descend_on_simplex(
     return w
 
 
+def mixture(w: Array, Z: Array) -> Array:
+    """(N, K) sums over m of w (N, M) times Z (M, N, K)."""
+    return (w.T[:, :, None] * Z).sum(axis=0)
+
+
+def mixture_backward(g: Array, Z: Array, d: Array) -> tuple[Array, list[Array]]:
+    """Gradients of the scores whose softmax is g, (N, M), and of each of the M answers."""
+    return softmax_backward(g, (Z * d).sum(axis=2).T), [g[:, m : m + 1] * d for m in range(Z.shape[0])]
+
+
 def _check_cap(cap: float, M: int) -> None:
     if not 1 / M - 1e-12 <= cap <= 1:
         raise ValueError(f"cap lies between 1/M = {1 / M:.3g} and 1 for {M} teachers, got {cap!r}")
@@ -297,7 +307,8 @@ def _wide(z: Array) -> Array:
     return z.astype("float32") if z.dtype.itemsize < 4 else z
 
 
-def _stack(logits: Sequence[Array]) -> Array:
+def stacked(logits: Sequence[Array]) -> Array:
+    """M answers as one array (M, N, K); ValueError unless all have one shape."""
     check_logits(*logits)
     return array_module(*logits).stack([_wide(z) for z in logits])
 

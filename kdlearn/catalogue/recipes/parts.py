@@ -57,6 +57,16 @@ def teacher(seed=2):
     return {"teacher": net(D, 8, 9, K, seed=seed)}
 
 
+def twin(seed=2):
+    """A teacher of the student's own shape."""
+    return {"teacher": net(D, 7, 6, K, seed=seed)}
+
+
+def peers(*names):
+    """Students of one shape, without a teacher."""
+    return {name: net(D, 7, K, seed=1 + i) for i, name in enumerate(names)}
+
+
 RECIPES: dict = {}
 
 
