@@ -11,7 +11,7 @@ The public names, nothing else. Modules: `kd.data`, `kd.metrics`, `kd.plots`, `k
 
 from kdlearn import data, distill, export, gradcheck, metrics, plots, study
 from kdlearn.backend import BackendUnavailable, array_module, to_device, to_numpy
-from kdlearn.checkpoint import CheckpointError, load, save
+from kdlearn.checkpoint import CheckpointError
 from kdlearn.data import Data, DataUnavailable, Splits, soft_labels
 from kdlearn.distill.assistant import densely_guided
 from kdlearn.distill.divergence import jensen_shannon, reverse_kl, total_variation
@@ -39,6 +39,7 @@ from kdlearn.distill.relation import (
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, logit_matching, soft_targets
 from kdlearn.distill.selfdistill import label_logits, progressive, same_class
 from kdlearn.distill.transfer import bounded_regression, match_classes, regression, regression_kd
+from kdlearn.export.saved import load, save
 from kdlearn.history import DivergenceError, History
 from kdlearn.hooks import EarlyStopping, LastEpoch, MovingAverage, Route, StalePeers
 from kdlearn.loss import across_rows, mean_over_rows

@@ -119,8 +119,11 @@ def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
 # ---------------------------------------------------------------- a network
 
 
-def save(path: str | os.PathLike, net: Network) -> None:
-    """Save a network made of this package's layers; `load` needs nothing but the file."""
+def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None = None) -> None:
+    """Save a network made of this package's layers, and what `model` says of the one it serves in.
+
+    `load` needs nothing but the file.
+    """
     described = []
     for layer in net.layers:
         kind = type(layer).__name__
@@ -133,6 +136,7 @@ def save(path: str | os.PathLike, net: Network) -> None:
         "taps": net.taps,
         "frozen": sorted(net.frozen),
         "sizes": list(getattr(net, "sizes", ())),
+        **({} if model is None else {"model": model}),
     }
     write(path, {"theta": net.theta}, config)
 

@@ -7,7 +7,9 @@ scikit-learn's digits. The teacher, 64-256-256-10, learns from 1097 labelled ima
 from __future__ import annotations
 
 import functools
+import itertools
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,9 @@ from kdlearn.backend import to_device, to_numpy
 from kdlearn.data import Data, digits
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.nn.functional import softmax
-from kdlearn.nn.network import MLP
+from kdlearn.nn.network import MLP, Network
 from kdlearn.nn.optim import Adam, cosine
+from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
 from kdlearn.study import Comparison, choose, compare, interval
 from kdlearn.training import fit
@@ -49,14 +52,21 @@ def train_teacher(train: Data, seed: int, device: str = "cpu") -> MLP:
     return teacher
 
 
-def train_student(train: Data, objective: Objective, rate: float, seed: int, device: str = "cpu") -> MLP:
-    """64-16-10, 100 epochs of Adam in batches of 50; the same whatever it learns from."""
-    student = MLP(64, 16, 10, seed=1000 + seed).to(device)
+def train_students(
+    data: Sequence[Data], objective: Objective, rate: float, seeds: Sequence[int], device: str = "cpu"
+) -> Stack:
+    """64-16-10, 100 epochs of Adam in batches of 50; the same whatever they learn from. All seeds train at once."""
+    students = Stack([MLP(64, 16, 10, seed=1000 + seed) for seed in seeds]).to(device)
     fit(
-        student, objective, train, optimizer=Adam(rate), schedule=cosine,
-        epochs=100, batch_size=50, seed=seed, progress=False,
+        students, objective, data, optimizer=Adam(rate), schedule=cosine,
+        epochs=100, batch_size=50, seed=seeds, progress=False,
     )  # fmt: skip
-    return student
+    return students
+
+
+def train_student(train: Data, objective: Objective, rate: float, seed: int, device: str = "cpu") -> Network:
+    """`train_students` of one seed."""
+    return train_students([train], objective, rate, [seed], device)[0]
 
 
 def lessons(
@@ -104,23 +114,24 @@ def permute_wrong(z: np.ndarray, seed: int) -> np.ndarray:
     return z
 
 
-def run_seed(seed: int, device: str = "cpu") -> dict[str, dict[str, float]]:
-    """Teach every student of one seed; {"teacher" and "method @ rate": metrics in percent or nats}."""
-    train, validation, test = (part.to(device) for part in digits(seed))
-    few = train.take(slice(0, LABELS))
-    teacher = train_teacher(train, seed, device)
-    weak = train_teacher(few, seed, device)
-    test_logits = teacher.logits(test.x)
-    rows = {"teacher": _measure(teacher, validation, test, test_logits)}
-    table = lessons(few, to_numpy(teacher.logits(few.x)), to_numpy(weak.logits(few.x)), seed)
-    for method, (objective, data) in table.items():
-        for rate in RATES:
-            student = train_student(data, objective, rate, seed, device)
-            rows[f"{method} @ {rate}"] = _measure(student, validation, test, test_logits)
-    return rows
+def run_seeds(seeds: Sequence[int], device: str = "cpu") -> dict[str, dict[str, list[float]]]:
+    """Teach every student of these seeds; {"teacher" and "method @ rate": metrics in percent or nats, one a seed}."""
+    tables, held, rows = [], [], []
+    for seed in seeds:
+        train, validation, test = (part.to(device) for part in digits(seed))
+        few = train.take(slice(0, LABELS))
+        teacher, weak = train_teacher(train, seed, device), train_teacher(few, seed, device)
+        held.append((validation, test, teacher.logits(test.x)))
+        rows.append({"teacher": _measure(teacher, *held[-1])})
+        tables.append(lessons(few, to_numpy(teacher.logits(few.x)), to_numpy(weak.logits(few.x)), seed))
+    for method, rate in itertools.product(METHODS, RATES):
+        students = train_students([t[method][1] for t in tables], tables[0][method][0], rate, seeds, device)
+        for row, student, parts in zip(rows, students, held):
+            row[f"{method} @ {rate}"] = _measure(student, *parts)
+    return {method: {k: [row[method][k] for row in rows] for k in values} for method, values in rows[0].items()}
 
 
-def _measure(net: MLP, validation: Data, test: Data, teacher_logits: Any) -> dict[str, float]:
+def _measure(net: Network, validation: Data, test: Data, teacher_logits: Any) -> dict[str, float]:
     z = net.logits(test.x)
     return {
         "validation": 100 * metrics.accuracy(net.logits(validation.x), validation.y),
@@ -133,7 +144,7 @@ def _measure(net: MLP, validation: Data, test: Data, teacher_logits: Any) -> dic
 
 def study(seeds: int = 20, seed: int = 0, device: str = "cpu", progress: bool | None = None) -> Comparison:
     """The whole comparison: each method at the rate that validation chose, test looked at for that one."""
-    run = functools.partial(run_seed, device=device)
+    run = functools.partial(run_seeds, device=device)
     raw = compare(run, range(seed, seed + seeds), jobs=None if device == "cpu" else 1, progress=progress)
     chosen = choose(raw, {m: [f"{m} @ {rate}" for rate in RATES] for m in METHODS}, "validation")
     results = {"teacher": raw.results["teacher"]} | {m: raw.results[chosen[m]] for m in METHODS}

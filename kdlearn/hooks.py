@@ -220,7 +220,8 @@ class StalePeers:
     The columns must be there when training starts; `refresh` makes them.
 
         stale = kd.StalePeers("a", "b", every=2)
-        kd.fit(peers, codistillation("a", "b"), stale.refresh(train, peers), epochs=20, hooks=[stale])
+        objective = kd.distill.online.codistillation("a", "b")
+        kd.fit(peers, objective, stale.refresh(train, peers), epochs=20, hooks=[stale])
 
     Where the data are a function of the epoch, that function calls `refresh` itself. Validation data
     need the columns too, if they are to be evaluated; the hook does not reach them.

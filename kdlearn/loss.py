@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -43,35 +44,50 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     `loss.rows` is the function itself: this is how the training step knows what may be weighted and stacked.
     """
     own = inspect.signature(function)
-    more = [
+    added = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
         for name, default in (("weight", None), ("normalize", False), ("members", 1))
     ]
-    signature = own.replace(parameters=[*own.parameters.values(), *more])
+    signature = own.replace(parameters=[*own.parameters.values(), *added])
     names = _arrays(own)
 
     @functools.wraps(function)
     def loss(*args: Any, **settings: Any) -> tuple[Array, Any]:
-        given, arrays, settings = _prepared(args, settings, names, signature)
-        weight, normalize, members = (settings.pop(p.name, p.default) for p in more)
-        counted: list[Array]
-        rows, gradient, *counted = function(*arrays, **settings)
-        gradients = gradient if isinstance(gradient, tuple) else (gradient,)
-        count: Any = rows.shape[0] // members
-        if weight is not None:
-            rows, gradients = _weighted(rows, gradients, weight)
-            counted = [weight if not counted else weight * counted[0]] if normalize else counted
-        if counted:  # where no row counts, the mean of nothing is 0
-            total = _per_member(counted[0], members)
-            count = array_module(rows).where(total != 0, total, 1)
-        value = _as_value(_per_member(rows, members) / count, given[0])
-        if getattr(count, "ndim", 0):
-            count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
-        scaled = tuple(_scaled(g, count, a) for g, a in zip(gradients, given))
-        return value, scaled if isinstance(gradient, tuple) else scaled[0]
+        if len(args) != len(names):  # arrays by keyword, or settings by position
+            settings = signature.bind(*args, **settings).arguments
+            args = tuple(settings.pop(name) for name in names)
+        more = {name: settings.pop(name) for name in ("weight", "normalize", "members") if name in settings}
+        value, gradients = average(loss, args, settings, **more)
+        return value, gradients if len(gradients) > 1 else gradients[0]
 
     loss.rows, loss.arrays, loss.__signature__ = function, names, signature  # type: ignore[attr-defined]
     return loss
+
+
+def average(
+    loss: Callable[..., Any],
+    given: Sequence[Any],
+    settings: Mapping[str, Any],
+    weight: Array | None = None,
+    normalize: bool = False,
+    members: int = 1,
+    factor: float = 1.0,
+) -> tuple[Array, tuple[Array, ...]]:
+    """`(value, factor * gradients)` of a loss over rows; what the loss is made of, and what the training step calls."""
+    arrays = as_floats(given, loss.arrays)  # type: ignore[attr-defined]
+    rows, gradient, *counted = loss.rows(*arrays, **settings)  # type: ignore[attr-defined]
+    gradients = gradient if isinstance(gradient, tuple) else (gradient,)
+    count: Any = rows.shape[0] // members
+    if weight is not None:
+        rows, gradients = _weighted(rows, gradients, weight)
+        counted = [weight if not counted else weight * counted[0]] if normalize else counted
+    if counted:  # where no row counts, the mean of nothing is 0
+        total = _per_member(counted[0], members)
+        count = array_module(rows).where(total != 0, total, 1)
+    value = _as_value((rows.sum() if members == 1 else _per_member(rows, members)) / count, given[0])
+    if counted and members > 1:
+        count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
+    return value, tuple([_scaled(g, factor / count, a) for g, a in zip(gradients, given)])
 
 
 def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Array, Any]]:
@@ -81,12 +97,14 @@ def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tup
 
     @functools.wraps(function)
     def loss(*args: Any, **settings: Any) -> tuple[Array, Any]:
-        given, arrays, settings = _prepared(args, settings, names, signature)
-        value, gradient = function(*arrays, **settings)
-        value = _as_value(value, given[0])
+        if len(args) != len(names):
+            settings = signature.bind(*args, **settings).arguments
+            args = tuple(settings.pop(name) for name in names)
+        value, gradient = function(*as_floats(args, names), **settings)
+        value = _as_value(value, args[0])
         if isinstance(gradient, tuple):
-            return value, tuple(g.astype(_dtype(a), copy=False) for g, a in zip(gradient, given))
-        return value, gradient.astype(_dtype(given[0]), copy=False)
+            return value, tuple(g.astype(_dtype(a), copy=False) for g, a in zip(gradient, args))
+        return value, gradient.astype(_dtype(args[0]), copy=False)
 
     loss.arrays = names  # type: ignore[attr-defined]
     return loss
@@ -97,14 +115,12 @@ def _arrays(signature: inspect.Signature) -> tuple[str, ...]:
     return tuple(name for name, p in signature.parameters.items() if p.default is inspect.Parameter.empty)
 
 
-def _prepared(
-    args: tuple, settings: dict[str, Any], names: tuple[str, ...], signature: inspect.Signature
-) -> tuple[tuple, list, dict[str, Any]]:
-    """`(arrays as given, arrays to compute with, settings)` of a call."""
-    if len(args) != len(names):  # arrays by keyword, or settings by position
-        settings = signature.bind(*args, **settings).arguments
-        args = tuple(settings.pop(name) for name in names)
-    return args, [_floats(a, name) for a, name in zip(args, names)], settings
+def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """The arrays of a call as a loss computes with them; labels, called `y`, as they are."""
+    try:  # by far the most frequent case, and asked at every step
+        return [a if a.dtype in _WIDE or name == "y" else _floats(a, name) for a, name in zip(given, names)]
+    except AttributeError:
+        return [_floats(a, name) for a, name in zip(given, names)]
 
 
 def _floats(a: Any, name: str) -> Any:
@@ -130,6 +146,8 @@ def _dtype(a: Any) -> Any:
 
 def _as_value(value: Array, first: Array) -> Array:
     # the student's precision, but not less than float32: a sum over a batch easily passes 65504
+    if value.dtype == first.dtype:
+        return value
     dtype = _dtype(first)
     wanted = dtype if dtype.itemsize >= 4 else np.dtype("float32")
     return value if value.dtype == wanted else value.astype(wanted)
@@ -149,13 +167,12 @@ def _weighted(rows: Array, gradients: tuple, weight: Array) -> tuple[Array, tupl
     return xp.where(counts, rows, 0) * weight, parts
 
 
-def _scaled(gradient: Array, count: Any, given: Array) -> Array:
-    dtype = _dtype(given)
+def _scaled(gradient: Array, factor: Any, given: Array) -> Array:
     if gradient is given:
-        gradient = gradient / count
+        gradient = gradient * factor
     else:
-        gradient /= count
-    return gradient if gradient.dtype == dtype else gradient.astype(dtype)
+        gradient *= factor
+    return gradient if gradient.dtype == given.dtype else gradient.astype(_dtype(given), copy=False)
 
 
 # ---------------------------------------------------------------- checks
@@ -175,13 +192,23 @@ def check_logits(z: Array, *others: Array, least: int = 2) -> None:
             raise ValueError(f"student and teacher logits must have one shape, got {z.shape} and {other.shape}")
 
 
-def check_labels(z: Array, y: Array) -> None:
-    """ValueError unless `y` has one integer label for each row of logits."""
+def check_labels(z: Array, y: Array, ignore: int | None = None) -> None:
+    """ValueError unless `y` has one integer label in 0 … K-1 (or `ignore`) for each row of logits.
+
+    On a GPU the labels themselves are not looked at: that would wait for the device.
+    """
+    if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, numbers.Integral)):
+        raise ValueError(f"ignore must be an integer label, got {ignore!r}")
     if y.shape != z.shape[:1]:
         hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
         raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
+    # as an unsigned number a negative label is a large one, so one comparison finds both kinds
+    if isinstance(y, np.ndarray) and y.astype(np.uint64).max() >= z.shape[1]:
+        wrong = [k for k in y.tolist() if not 0 <= k < z.shape[1] and k != ignore]
+        if wrong:
+            raise ValueError(f"labels must lie in 0 … {z.shape[1] - 1}, got {wrong[0]}")
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
@@ -199,12 +226,31 @@ def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
 
 def check_share(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
     """`value`; ValueError unless it is a number in [low, high]."""
-    if isinstance(value, bool) or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= high:
         raise ValueError(f"{name} lies in [{low:g}, {high:g}], got {value!r}")
     return value
 
 
+def check_size(name: str, value: float, zero: bool = True) -> float:
+    """`value`; ValueError unless it is a finite number of at least 0, or, without `zero`, above 0."""
+    if not _is_number(value) or not (0 < value < math.inf or (zero and value == 0)):
+        raise ValueError(
+            f"{name} must be a {'finite number of at least 0' if zero else 'positive finite number'}, got {value!r}"
+        )
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 # ---------------------------------------------------------------- what several losses are made of
+
+
+def softplus(x: Array) -> Array:
+    r""":math:`\log(1 + e^x)`, entry by entry, without overflow."""
+    xp = array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
 def huber(x: Array, delta: float = 1.0) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import joined, member_by_member, split_members
+from kdlearn.loss import average, joined, member_by_member, split_members
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError
 
@@ -189,6 +189,19 @@ class Term(Objective):
         return hasattr(self.function, "rows")
 
     @functools.cached_property
+    def averaged(self) -> tuple[Loss, dict[str, Any]] | None:
+        """`(loss, settings)` where it is a mean over rows and all its settings are given by name; else None."""
+        loss: Any = self.loss
+        settings: dict[str, Any] = {}
+        while isinstance(loss, functools.partial):
+            if loss.args:
+                return None
+            loss, settings = loss.func, {**loss.keywords, **settings}
+        names = getattr(loss, "arrays", ())
+        ready = hasattr(loss, "rows") and len(names) == len(self.live) + len(self.fixed)
+        return (loss, settings) if ready and not {"weight", "normalize", "members", *names} & set(settings) else None
+
+    @functools.cached_property
     def weighable(self) -> bool:
         """Whether the loss takes one weight a row."""
         return self.by_rows or "weight" in inspect.signature(self.function).parameters
@@ -233,28 +246,28 @@ class Term(Objective):
         """See `Objective.evaluate`."""
         arrays = [_site(name, live, "live") for name in self.live]
         arrays += [_site(name, fixed, "fixed") for name in self.fixed]
-        settings: dict[str, Any] = {}
-        if self.row_weights:
-            settings["weight"] = _product([_site(name, fixed, "fixed") for name in self.row_weights])
-        if result.members == 1:
-            value, gradients = self.loss(*arrays, **settings)
-        elif self.by_rows:
-            value, gradients = self.loss(*arrays, **settings, members=result.members)
+        weight, rows = self.factor(fixed), self.row_weights
+        per_row = _product([_site(name, fixed, "fixed") for name in rows]) if rows else None
+        if self.averaged is not None:
+            loss, settings = self.averaged
+            value, gradients = average(loss, arrays, settings, per_row, members=result.members, factor=weight)
         else:
-            value, gradients = member_by_member(self.loss, arrays, settings, result.members)
+            more = {} if per_row is None else {"weight": per_row}
+            if result.members == 1:
+                value, gradients = self.loss(*arrays, **more)
+            else:
+                value, gradients = member_by_member(self.loss, arrays, more, result.members)
+            gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+            if weight != 1.0:
+                gradients = tuple(weight * g for g in gradients)
         result.report(self.name, value)
-        if not isinstance(gradients, tuple):
-            gradients = (gradients,)
-        weight = self.factor(fixed)
         if weight == 0.0:  # switched off, even if infinite
             zeros = array_module(arrays[0]).zeros_like
             value, gradients = zeros(value), tuple(zeros(g) for g in gradients)
-        elif weight != 1.0:
-            value, gradients = weight * value, tuple(weight * g for g in gradients)
         if result.backward:
             for site, gradient in zip(self.live, gradients, strict=True):
                 result.add(site, gradient)
-        return value
+        return value if weight == 1.0 else weight * value
 
 
 def Match(student_site: str, teacher_site: str, loss: Loss, weight: Weight = 1.0) -> Term:

@@ -17,7 +17,7 @@ from kdlearn.backend import Array
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
-from kdlearn.objective import Evaluation, Objective
+from kdlearn.objective import Evaluation, Objective, Sites
 
 Networks = Network | Mapping[str, Network]
 Roll = np.random.Generator | Sequence[np.random.Generator]  # one Generator a member of a stack
@@ -56,17 +56,26 @@ def train_step(
     moved = trained(students, objective)
     for net in moved:
         net.written = False
-    total: dict[str, Array] = {}
-    for share, piece in _pieces(batch, micro_batch):
-        live, fixed, caches = run_networks(students, teachers, objective, piece, rng)
-        part = objective if share == 1.0 else share * objective
-        result = part(live, fixed, members=members_of(students))
-        hand_back(students, caches, result)
-        values = {"loss": result.value, **{name: share * v if share != 1.0 else v for name, v in result.terms.items()}}
-        total = {name: total[name] + v for name, v in values.items()} if total else values
+    if micro_batch is None:
+        values = _gradients(students, teachers, objective, batch, rng)
+    else:
+        values = {}
+        for share, piece in _pieces(batch, micro_batch):
+            part = _gradients(students, teachers, share * objective, piece, rng)
+            part = {"loss": part.pop("loss"), **{name: share * value for name, value in part.items()}}
+            values = {name: values[name] + value for name, value in part.items()} if values else part
     for net in moved:
         optimizer.step(net)
-    return total
+    return values
+
+
+def _gradients(
+    students: Mapping[str, Network], teachers: Mapping[str, Network], objective: Objective, batch: Sites, rng: Dice
+) -> dict[str, Array]:
+    live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
+    result = objective(live, fixed, members=members_of(students))
+    hand_back(students, caches, result)
+    return {"loss": result.value, **result.terms}
 
 
 def run_networks(
@@ -99,7 +108,8 @@ def hand_back(students: Mapping[str, Network], caches: Mapping[str, Any], result
     """Each gradient to the network that owns its site, and back through it."""
     for name, net in students.items():
         start = len(name) + 1
-        net.backward(caches[name], {s[start:]: g for s, g in result.gradients.items() if s.rpartition(".")[0] == name})
+        own = {site[start:]: g for site, g in result.gradients.items() if site[:start] == name + "."}
+        net.backward(caches[name], own)
 
 
 def trained(students: Mapping[str, Network], objective: Objective) -> list[Module]:
@@ -119,10 +129,8 @@ def named(networks: Networks | None, default: str) -> dict[str, Network]:
     return {} if networks is None else dict(networks)
 
 
-def _pieces(batch: Mapping[str, Array], micro_batch: int | None) -> Iterable[tuple[float, Mapping[str, Array]]]:
-    rows = len(batch["index"]) if "index" in batch else 0
-    if micro_batch is None or micro_batch >= rows:
-        return [(1.0, batch)]
+def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[float, Mapping[str, Array]]]:
+    rows = len(batch["index"])
     cuts = [slice(i, min(i + micro_batch, rows)) for i in range(0, rows, micro_batch)]
     return [
         ((c.stop - c.start) / rows, {n: a[c] if getattr(a, "ndim", 0) else a for n, a in batch.items()}) for c in cuts

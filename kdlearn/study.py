@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -113,27 +114,52 @@ def choose(comparison: Comparison, candidates: Mapping[str, Iterable[str]], metr
 
 
 def compare(
-    run: Callable[[int], Mapping[str, Metrics]],
+    run: Callable[..., Mapping[str, Mapping[str, Any]]],
     seeds: int | Iterable[int],
     baseline: str | None = None,
     jobs: int | None = None,
     progress: bool | None = None,
     store: str | os.PathLike | None = None,
+    together: int = 20,
 ) -> Comparison:
     """Run a study for each seed and pair its methods.
 
     Parameters
     ----------
     run : `run(seed) -> {method: {metric: value}}`, its parameter named `seed`; everything random in it
-        must follow the seed.
+        must follow the seed. Or `run(seeds) -> {method: {metric: one value a seed}}`, its parameter named
+        `seeds`: a function that trains several seeds at once, as the members of a `kd.Stack`. With a store
+        the values are lists, which JSON can hold.
     seeds : how many (0, 1, …) or which.
     baseline : the method that the others are compared with; default the first.
     jobs, progress, store : as in `sweep`.
+    together : how many seeds a function of `seeds` gets at once, at most: enough to share the calls, few
+        enough for the cache and for every core to have some. The numbers do not depend on it, to rounding.
+
+    Example
+    -------
+    >>> import kdlearn as kd
+    >>> train, _, test = kd.data.blobs(60)
+    >>> def run(seeds):
+    ...     results = {}
+    ...     for name, smoothing in (("hard", 0.0), ("smoothed", 0.1)):
+    ...         students = kd.Stack([kd.MLP(2, 8, 3, seed=seed) for seed in seeds])
+    ...         kd.fit(students, kd.CrossEntropy(smoothing=smoothing), train, seed=seeds, epochs=2, progress=False)
+    ...         results[name] = {"accuracy": (students.predict(test.x) == test.y).mean(axis=1)}
+    ...     return results
+    >>> kd.study.compare(run, seeds=3, jobs=1, progress=False).results["hard"]["accuracy"].shape
+    (3,)
     """
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ValueError("seeds must name at least one seed")
-    rows = sweep(run, [{"seed": seed} for seed in seeds], jobs, progress, store)
+    if "seeds" in inspect.signature(run).parameters:
+        size = max(1, min(together, -(-len(seeds) // _workers(jobs))))
+        cells = [{"seeds": seeds[i : i + size]} for i in range(0, len(seeds), size)]
+        found = sweep(run, cells, jobs, progress, store)
+        rows: list[Any] = [row for chunk, cell in zip(found, cells) for row in _apart(chunk, len(cell["seeds"]))]
+    else:
+        rows = sweep(run, [{"seed": seed} for seed in seeds], jobs, progress, store)
     methods = list(rows[0])
     results = {
         method: {metric: np.array([row[method][metric] for row in rows]) for metric in rows[0][method]}
@@ -143,6 +169,21 @@ def compare(
     if chosen not in results:
         raise ValueError(f"baseline {chosen!r} is not among the methods: {', '.join(methods)}")
     return Comparison(results, chosen)
+
+
+def _workers(jobs: int | None) -> int:
+    from joblib import cpu_count, effective_n_jobs
+
+    return jobs or (effective_n_jobs() if effective_n_jobs() > 1 else cpu_count())
+
+
+def _apart(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[str, dict[str, float]]]:
+    """What n seeds measured together, one row a seed."""
+    for method, metrics in chunk.items():
+        for metric, values in metrics.items():
+            if len(values) != n:
+                raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
+    return [{m: {k: float(v[i]) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]
 
 
 def sweep(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.backend import Array, array_module, collect, to_numpy
 from kdlearn.checkpoint import load_run, save_run
 from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks, check_settings
@@ -287,14 +287,12 @@ def _one_epoch(
 
 
 def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dict[str, Any]:
-    # the one place in an epoch that waits for the device
+    # the one place in an epoch that waits for the device, once for the values and once for the weights
     xp = array_module(run.trained[0].theta)
-    flat = xp.stack([xp.asarray(v) for row in values for v in row.values()])
-    table = to_numpy(flat).reshape(len(values), len(values[0]), *flat.shape[1:])
-    sound = np.ones(run.members, bool)
-    for net in run.trained:
-        for part in net.by_member(net.theta):
-            sound &= to_numpy(xp.isfinite(part).all(axis=1))
+    flat = collect([v for row in values for v in row.values()])
+    table = flat.reshape(len(values), len(values[0]), *flat.shape[1:])
+    parts = [xp.isfinite(part).all(axis=1) for net in run.trained for part in net.by_member(net.theta)]
+    sound: Any = collect(parts).all(axis=0) if parts else np.ones(run.members, bool)
     by_member = table.reshape(len(values), len(values[0]), run.members)
     for i in range(run.members):
         finite = np.isfinite(by_member[:, :, i]).all(axis=1)

@@ -62,7 +62,7 @@ def pytest_runtest_makereport(item, call):
     """With KDLEARN_REQUIRE_PACKAGES=1 a test skipped for want of a package is a failure."""
     report = yield
     reason = str(getattr(report, "longrepr", ""))
-    wanting = report.skipped and ("could not import" in reason or "Chromium is not installed" in reason)
+    wanting = report.skipped and ("could not import" in reason or "is not installed" in reason)
     if wanting and os.environ.get("KDLEARN_REQUIRE_PACKAGES") == "1":
         report.outcome = "failed"
     return report

@@ -94,7 +94,7 @@ def test_the_report_as_json_is_what_the_file_does(table, tmp_path, capsys):
     teach(table, out, "--teacher", "forest", "--json", "--seed", "7", "--temperature", "3", "--soft-weight", "0.5")
     found = json.loads(capsys.readouterr().out)
     assert found["rows"] == {"train": 151, "held_out": 49, "unlabeled": 0} and found["student"] == [5, 8, 2]
-    assert read(out)[1]["settings"] == {**found["settings"], "target": "buys"}
+    assert read(out)[1]["model"]["settings"] == {**found["settings"], "target": "buys"}
     assert found["settings"] == {
         "teacher": "forest", "temperature": 3.0, "soft_weight": 0.5, "epochs": 15, "seed": 7
     }  # fmt: skip
@@ -290,10 +290,13 @@ def test_a_student_as_onnx(int8, student, table, tmp_path, capsys):
     more = ["--int8", "--calibration", str(table)] if int8 else []
     assert cli.main(["export", "--model", str(student), "--to", "onnx", "--out", str(out), *more]) == 0
     text = capsys.readouterr().out
-    assert "inputs, in this order: age, town=Bern" in text and ("int8" in text) == int8
+    assert "inputs, in this order: age, town, income" in text and ("int8" in text) == int8
     loaded = load_student(student)
-    x = loaded.encoder(read_table(table))
-    label, p = runtime.InferenceSession(str(out)).run(["label", "probabilities"], {"x": x})
+    rows = read_table(table)
+    x = loaded.encoder(rows)
+    feed = {name: rows.numbers(name).astype(np.float32)[:, None] for name in ("age", "income")}
+    feed["town"] = np.array(rows.texts("town"), object)[:, None]
+    label, p = runtime.InferenceSession(str(out)).run(["label", "probabilities"], feed)
     assert (label == loaded.predict(x)).mean() > (0.95 if int8 else 0.999)
     assert np.abs(p - loaded.predict_proba(x)).max() < (0.2 if int8 else 1e-4)
 
@@ -307,15 +310,18 @@ def test_a_student_as_c(int8, student, table, tmp_path, capsys):
     if cc is None:
         pytest.skip("no C compiler `cc`")
     loaded = load_student(student)
-    x = loaded.encoder(read_table(table))
+    rows = read_table(table)
+    x = loaded.encoder(rows)
     (tmp_path / "main.c").write_text(
         '#include <stdio.h>\n#include "8-bit student.h"\n'
-        "int main(void)\n{\n    float x[5];\n    while (fread(x, sizeof x, 1, stdin) == 1)\n"
+        "int main(void)\n{\n    float x[3];\n    while (fread(x, sizeof x, 1, stdin) == 1)\n"
         "        puts(net_8_bit_student_classes[net_8_bit_student_predict(x, NULL)]);\n    return 0;\n}\n"
     )
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-    subprocess.run([cc, *flags, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
-    answers = subprocess.run([str(tmp_path / "main")], input=x.tobytes(), capture_output=True, check=True).stdout
+    subprocess.run([cc, *flags, "main.c", "8-bit student.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
+    towns = [["Bern", "Genève", "Zürich"].index(town) for town in rows.texts("town")]
+    raw = np.stack([rows.numbers("age"), towns, rows.numbers("income")], axis=1).astype(np.float32)
+    answers = subprocess.run([str(tmp_path / "main")], input=raw.tobytes(), capture_output=True, check=True).stdout
     assert (np.array(answers.decode().split()) == loaded.predict(x)).mean() > (0.95 if int8 else 0.999)
 
 
@@ -326,8 +332,8 @@ def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, t
     assert "int gelu_predict" in (tmp_path / "net.h").read_text()
     capsys.readouterr()
     assert "C identifier" in refused(capsys, *arguments, "--name", "no name")
-    assert "is for --to onnx --int8" in refused(
-        capsys, "export", "--model", student, *arguments[3:], "--calibration", table
+    assert "--integer is for --to c" in refused(
+        capsys, "export", "--model", student, "--to", "onnx", "--out", tmp_path / "s.onnx", "--integer"
     )
     assert "overwrite the model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
     write(tmp_path / "run.npz", {}, {})
@@ -339,13 +345,22 @@ def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, t
     assert "pip install 'kdlearn[export]'" in err
 
 
-@pytest.mark.parametrize(
-    "change", [{"sizes": [5, 10**9, 10**9, 2]}, {"classes": ["a"]}, {"features": [["age", None]]}, {"sizes": None}]
-)
+CONTRADICTIONS = {
+    "classes": {"classes": ["U", ["a"]]},
+    "kind of classes": {"classes": 5},
+    "columns": {"encoding": {"columns": [["age", None]], "features": []}},
+    "a feature of no column": {"encoding": {"columns": [["age", None]], "features": [[1, -1, None, 0, 1, False]] * 5}},
+    "no scaler": {"scaler": [[0.0], [1.0]]},
+    "a scale of zero": {"scaler": [[0.0] * 5, [0.0] * 5]},
+    "target": {"target": [1]},
+}
+
+
+@pytest.mark.parametrize("change", CONTRADICTIONS)
 def test_a_student_file_that_contradicts_itself_is_refused(change, student, tmp_path):
     arrays, config = read(student)
-    write(tmp_path / "s.npz", arrays, config | change)
-    with pytest.raises(CheckpointError, match="does not describe a student"):
+    write(tmp_path / "s.npz", arrays, {**config, "model": config["model"] | CONTRADICTIONS[change]})
+    with pytest.raises(CheckpointError, match="does not describe a fitted model"):
         load_student(tmp_path / "s.npz")
 
 

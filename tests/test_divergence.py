@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kdlearn as kd
+from kdlearn.catalogue.losses import losses
 from kdlearn.distill.divergence import jensen_shannon, reverse_kl, total_variation
 
-LOSSES = [reverse_kl, jensen_shannon, total_variation]
+LOSSES = [loss.function for loss in losses("divergence")]
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(1, 5), st.integers(2, 7))
-loss_under_test = pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
+DEFINED = [reverse_kl, jensen_shannon, total_variation]  # those whose definition stands in `reference` and `exact`
+loss_under_test = pytest.mark.parametrize("loss", DEFINED, ids=lambda f: f.__name__)
 
 
 def example(seed, shape=(4, 5), scale=2.0):
@@ -235,27 +237,6 @@ def test_limits_of_high_temperature():
     assert total_variation(z_s, z_t, T=1e8)[0] == pytest.approx(np.abs(d).sum(axis=1).mean() / 12, rel=1e-6)
 
 
-def test_half_precision_computes_in_single():
-    z_s, z_t = (z.astype(np.float16) for z in example(8)[:2])
-    for loss in LOSSES:
-        value, gradient = loss(z_s, z_t)
-        expected = loss(z_s.astype(np.float32), z_t.astype(np.float32))
-        assert gradient.dtype == np.float16 and value == expected[0] and value.dtype == np.float32
-        np.testing.assert_array_equal(gradient, expected[1].astype(np.float16))
-        assert loss(z_s.astype(np.float32), z_t.astype(np.float64))[1].dtype == np.float32
-
-
-@loss_under_test
-def test_arguments_are_not_modified_and_layout_does_not_matter(loss):
-    z_s, z_t, _ = example(9)
-    copies = z_s.copy(), z_t.copy()
-    expected = loss(z_s, z_t, T=2.0)
-    np.testing.assert_array_equal((z_s, z_t), copies)
-    got = loss(np.asfortranarray(z_s), np.repeat(z_t, 2, axis=0)[::2], T=2.0)
-    assert got[0] == pytest.approx(expected[0], rel=1e-14)
-    np.testing.assert_allclose(got[1], expected[1], rtol=1e-12)
-
-
 @loss_under_test
 @pytest.mark.parametrize(
     "call, message",
@@ -276,16 +257,6 @@ def test_beta_lies_inside(beta):
     z_s, z_t, _ = example(0)
     with pytest.raises(ValueError, match="beta lies in"):
         jensen_shannon(z_s, z_t, beta=beta)
-
-
-@loss_under_test
-def test_same_on_every_backend(loss, backend):
-    z_s, z_t, _ = (a.astype(np.float32) for a in example(9))
-    z_t[0, 1] = -np.inf
-    z_s[1] *= 1e4
-    ours, expected = loss(backend.put(z_s), backend.put(z_t), T=3.0), loss(z_s, z_t, T=3.0)
-    assert kd.to_numpy(ours[0]) == pytest.approx(expected[0], rel=1e-5)
-    np.testing.assert_allclose(kd.to_numpy(ours[1]), expected[1], rtol=1e-4, atol=1e-7)
 
 
 @loss_under_test

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from chromium import launched, visits
-from pages import figure
+from figures import figure
 
 import kdlearn as kd
 
@@ -229,7 +229,7 @@ def test_the_curve_can_be_taken_hold_of(visit, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_every_button_and_choice_does_something(visit, name):
     page = visit(name)
-    for control in page.locator("button, input[type=radio]:not(:checked)").all()[::-1]:
+    for control in page.locator("button:not([data-play]), input[type=radio]:not(:checked)").all()[::-1]:
         before = state(page)
         control.focus()
         page.keyboard.press("Space")
@@ -260,3 +260,30 @@ def test_it_fits_a_phone_and_can_be_read_in_the_dark(visit, name, scheme):
     light = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (ink, card)]
     assert (light[0] < light[1] - 400) if scheme == "light" else (light[0] > light[1] + 400)
     CHECK[name](page)
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_play_walks_the_student_to_the_teacher_and_can_be_stopped(visit, motion):
+    page = visit("gradient", reduced_motion=motion)
+    soft, hard = (page.locator(f"button[data-play={loss}]") for loss in ("soft", "hard"))
+    start = gradient(page)
+    soft.click()
+    if motion == "no-preference":
+        assert soft.get_attribute("aria-pressed") == "true"
+        page.wait_for_function(
+            f"document.querySelector('[data-v=KL]').textContent < {kd.soft_targets(start.s, start.t)[0] / 2}"
+        )
+        soft.click()
+        assert soft.get_attribute("aria-pressed") == "false"
+        paused = state(page).s
+        page.wait_for_timeout(200)
+        assert (state(page).s == paused).all() and not np.allclose(paused, start.t, atol=0.2)
+        soft.click()
+    page.wait_for_function("document.querySelector('button[data-play=soft]').ariaPressed === 'false'")
+    assert gradient(page).s == pytest.approx(start.t, abs=0.1)
+    hard.click()
+    page.wait_for_timeout(300)
+    page.locator("button", has_text="start again").click()
+    assert gradient(page).s == pytest.approx(start.s)
+    page.wait_for_timeout(200)
+    assert gradient(page).s == pytest.approx(start.s), "anything else that is pressed stops it"

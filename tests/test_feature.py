@@ -9,9 +9,10 @@ import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
-from recipes import D, batch, net, student, teacher
 
 import kdlearn as kd
+from kdlearn.catalogue.losses import losses
+from kdlearn.catalogue.recipes.parts import D, batch, net, student, teacher
 from kdlearn.distill.feature import (
     FreeVector,
     activation_boundary,
@@ -28,7 +29,7 @@ from kdlearn.distill.feature import (
     vid,
 )
 
-LOSSES = (squared_error, cosine_distance, attention_transfer, activation_boundary, neuron_selectivity, info_nce)
+LOSSES = [loss.function for loss in losses("feature") if loss.live == 1]
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 6))
 
@@ -267,66 +268,6 @@ def test_nearly_aligned_rows_keep_their_digits(seed, angle):
     value, gradient = cosine_distance(h_s, h_t)
     assert value > 0 and value == pytest.approx(exact[0], rel=0.05)
     np.testing.assert_allclose(gradient, exact[1], atol=0.05 * abs(exact[1]).max())
-
-
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
-def test_half_precision_computes_in_single(loss):
-    h_s, h_t = (h.astype(np.float16) for h in example(10))
-    value, gradient = loss(h_s, h_t)
-    expected = loss(h_s.astype(np.float32), h_t.astype(np.float32))
-    assert gradient.dtype == np.float16 and value == expected[0] and value.dtype == np.float32
-    np.testing.assert_array_equal(gradient, expected[1].astype(np.float16))
-
-
-def test_two_live_sites_keep_their_precision():
-    h, g = (a.astype(np.float16) for a in example(11))
-    value, gradients = fsp(h, g, g, h)
-    assert value.dtype == np.float32 and [d.dtype for d in gradients] == [np.float16] * 2
-    value, gradients = variational_information(h, g[0], g)
-    assert value.dtype == np.float32 and [d.dtype for d in gradients] == [np.float16] * 2
-    value, gradients = fsp(*(a.astype(np.float32) for a in (h, g, g, h)))
-    assert [d.dtype for d in gradients] == [np.float32] * 2
-
-
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
-def test_the_gradient_is_the_students_and_nothing_is_modified(loss):
-    h_s, h_t = example(12)
-    single = h_s.astype(np.float32)
-    copies = single.copy(), h_t.copy()
-    value, gradient = loss(single, h_t)  # a teacher in float64
-    assert gradient.dtype == np.float32 and gradient.shape == h_s.shape and np.ndim(value) == 0
-    np.testing.assert_array_equal(single, copies[0])
-    np.testing.assert_array_equal(h_t, copies[1])
-    np.testing.assert_allclose(gradient, loss(h_s, h_t)[1], atol=1e-5)
-
-
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
-def test_same_on_every_backend(loss, backend):
-    h_s, h_t = (h.astype(np.float32) for h in example(13))
-    value, gradient = loss(backend.put(h_s), backend.put(h_t))
-    expected = loss(h_s, h_t)
-    assert kd.to_numpy(value) == pytest.approx(expected[0], rel=1e-5)
-    np.testing.assert_allclose(kd.to_numpy(gradient), expected[1], rtol=1e-4, atol=1e-6)
-
-
-def test_two_live_sites_on_every_backend(backend):
-    h, g = (a.astype(np.float32) for a in example(14))
-    for loss, arrays in ((fsp, (h, g, g, h)), (variational_information, (h, g[0], g))):
-        value, gradients = loss(*map(backend.put, arrays))
-        expected = loss(*arrays)
-        assert kd.to_numpy(value) == pytest.approx(expected[0], rel=1e-5)
-        for got, wanted in zip(gradients, expected[1], strict=True):
-            np.testing.assert_allclose(kd.to_numpy(got), wanted, rtol=1e-4, atol=1e-6)
-
-
-def test_no_loss_waits_for_the_device(standin):
-    h_s, h_t = (kd.to_device(h, "cuda") for h in example(15))
-    standin.syncs = standin.host_copies = 0
-    for loss in LOSSES:
-        loss(h_s, h_t)
-    fsp(h_s, h_t, h_t, h_s)
-    variational_information(h_s, h_t[0], h_t)
-    assert standin.syncs == standin.host_copies == 0
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recipes import D, K, N, batch, net
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import D, K, N, batch, net
 from kdlearn.distill.feature import cosine_distance, squared_error
 from kdlearn.distill.jacobian import WithJacobian
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recipes import D, K, N, all_recipes, batch, net, student, teacher
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import D, K, N, all_recipes, batch, net, student, teacher
 from kdlearn.step import run_networks
 
 RECIPES = all_recipes()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipes import D, K, N, batch, net
-from recipes_online import peers
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.online import peers
+from kdlearn.catalogue.recipes.parts import D, K, N, batch, net
 from kdlearn.distill import ensemble, online
 from kdlearn.objective import Through
 from kdlearn.step import run_networks

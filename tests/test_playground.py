@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import launched, visits
-from pages import figure
+from figures import figure
 
 import kdlearn as kd
 

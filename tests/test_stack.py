@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recipes import all_recipes
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import all_recipes
 from kdlearn.checkpoint import read, write
 from kdlearn.data.stacked import stack_data
 from kdlearn.nn.stack import stacked

@@ -52,12 +52,12 @@ def test_pairing_finds_what_unpaired_means_hide():
 
 
 def test_workers_do_not_change_the_numbers():
-    from kdlearn.demo import run_seed
+    from kdlearn.demo import run_seeds
 
-    one, two = (compare(run_seed, 2, jobs=jobs) for jobs in (1, 2))
+    one, two = (compare(run_seeds, 2, jobs=jobs) for jobs in (1, 2))
     for method in one.results:
         for metric, values in one.results[method].items():
-            np.testing.assert_array_equal(values, two.results[method][metric])
+            np.testing.assert_allclose(values, two.results[method][metric], rtol=0, atol=1e-5)  # float32, other stacks
 
 
 def test_choose_takes_the_best_mean():
@@ -182,3 +182,38 @@ def test_compare_resumes_too(tmp_path):
     again = compare(noisy, 6, jobs=1, store=store)
     np.testing.assert_array_equal(again.results["b"]["score"][:4], first.results["b"]["score"])
     assert len(store.read_text().splitlines()) == 6
+
+
+# ---------------------------------------------------------------- several seeds at once
+
+
+def stacked_run(seeds):
+    """Two methods over all these seeds, each method one training."""
+    train, _, test = kd.data.blobs(60)
+    results = {}
+    for name, smoothing in (("hard", 0.0), ("smoothed", 0.2)):
+        students = kd.Stack([kd.MLP(2, 8, 3, seed=seed, dtype="float64") for seed in seeds])
+        kd.fit(students, kd.CrossEntropy(smoothing=smoothing), train, seed=seeds, epochs=3, progress=False)
+        nll = [kd.metrics.negative_log_likelihood(net.logits(test.x), test.y) for net in students]
+        results[name] = {"nll": nll}
+    return results
+
+
+def plain_run(seed):
+    return {method: {k: v[0] for k, v in values.items()} for method, values in stacked_run([seed]).items()}
+
+
+@pytest.mark.parametrize("jobs, together", [(1, 20), (1, 2), (2, 20)])
+def test_seeds_that_train_together_give_the_numbers_of_seeds_alone(jobs, together, tmp_path):
+    alone = kd.study.compare(plain_run, 5, jobs=1, progress=False)
+    store = tmp_path / "cells.jsonl"
+    for _ in range(2):  # the second time from the store
+        found = kd.study.compare(stacked_run, 5, jobs=jobs, progress=False, together=together, store=store)
+        for method in ("hard", "smoothed"):
+            np.testing.assert_allclose(found.results[method]["nll"], alone.results[method]["nll"], rtol=1e-9)
+    assert found.baseline == "hard"
+
+
+def test_a_value_a_seed_is_demanded():
+    with pytest.raises(ValueError, match="one value for each of 3 seeds is needed, got 2"):
+        kd.study.compare(lambda seeds: {"a": {"m": [1.0, 2.0]}}, 3, jobs=1, progress=False)

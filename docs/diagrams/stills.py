@@ -19,6 +19,7 @@ import kdlearn as kd
 
 TEACHER = np.array([[6.0, 2.0, 0.0, -2.0, -6.0]])
 STUDENT = np.array([[1.0, -1.0, 3.0, 0.0, -2.0]])
+WALKER = np.array([[1.0, -1.0, 3.0, -1.0, -2.0]])  # its mean is the teacher's, which no step of either loss moves
 LABEL = np.array([0])
 MINUS = "\N{MINUS SIGN}"
 CLASSES = ("#7c3aed", "#0d9488", "#d9a406")
@@ -44,8 +45,8 @@ def temperature() -> Picture:
 
 def gradient() -> Picture:
     T = 4
-    soft = -kd.soft_targets(STUDENT, TEACHER, T=T)[1][0]
-    hard = -kd.cross_entropy(STUDENT, LABEL)[1][0]
+    soft = -kd.soft_targets(WALKER, TEACHER, T=T)[1][0]
+    hard = -kd.cross_entropy(WALKER, LABEL)[1][0]
     p = Picture(
         "What pushes the student's logits",
         f"For each of five classes, minus the gradient of soft targets at T = 4 and of cross-entropy with label A. "
@@ -57,7 +58,7 @@ def gradient() -> Picture:
     for k, (a, b) in enumerate(zip(soft, hard)):
         y = 66 + 46 * k
         p.text(20, y - 8, f"class {'ABCDE'[k]}", "ink", "start")
-        p.text(20, y + 8, f"z {TEACHER[0, k]:g}, {STUDENT[0, k]:g}".replace("-", MINUS), "quiet small", "start")
+        p.text(20, y + 8, f"z {TEACHER[0, k]:g}, {WALKER[0, k]:g}".replace("-", MINUS), "quiet small", "start")
         for v, kind, top in ((a, "teacher", y - 17), (b, "label", y + 1)):
             x = zero + unit * min(0.0, float(v))
             p.parts.append(f'<rect x="{x:.1f}" y="{top}" width="{unit * abs(v):.1f}" height="16" class="{kind}"/>')

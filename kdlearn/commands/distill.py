@@ -196,8 +196,9 @@ def _text(found: dict[str, Any], talk: bool) -> str:
         f"T = {settings['temperature']:g}, soft weight {settings['soft_weight']:g}, {settings['epochs']} epochs\n\n"
         f"{table}\n"
         f"{_control(found)}\n\n"
-        "bytes: parameters in float32, or a teacher's pickle. latency: as called from Python. agreement: same\n"
-        "answer as the teacher. One split and one seed: what differs by less than the intervals may be chance.\n"
+        "file on disk: of a teacher its pickle. Times: as called from Python, with scikit-learn's checks of both.\n"
+        "agreement: same answer as the teacher. One split and one seed: what differs by less than the intervals may\n"
+        "be chance.\n"
         f"Student: {found['out']}   ({found['seconds']:.0f} s)"
     )
 

@@ -1,28 +1,31 @@
-"""The file that `kdlearn distill` writes: all that a prediction needs, from a table's cells to a class."""
+"""The student of a table: a fitted model's file, and the encoder that reads the table's cells for it."""
 
 from __future__ import annotations
 
-import itertools
 import os
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_array
 
 from kdlearn.backend import Array
-from kdlearn.checkpoint import CheckpointError, load, read, write
+from kdlearn.checkpoint import CheckpointError, read
 from kdlearn.commands.tables import Encoder
-from kdlearn.export.plan import plan
+from kdlearn.export.columns import Column, Encoding, Feature
+from kdlearn.export.fitted import fitted
+from kdlearn.export.parts import Parts, output_width, parts_of
+from kdlearn.export.saved import load, save
 from kdlearn.nn.functional import softmax
-from kdlearn.nn.network import MLP, Network
-
-KIND = "student of a table"
+from kdlearn.nn.network import Network
 
 
-class Student:
-    """A network with the encoder and scaler before it and the classes behind it.
+class Student(ClassifierMixin, BaseEstimator):
+    """A network with the scaler before it, the classes behind it, and the encoder of a table.
 
-    It answers like a fitted scikit-learn classifier, so that it can be reported on, exported and
-    be a teacher itself. Rows are the encoder's, (N, D).
+    It answers like a fitted scikit-learn classifier, checks of the input included, so that it can be reported
+    on and be a teacher itself. Rows are the encoder's, (N, D). `model` takes raw rows instead, and is what is
+    saved and exported.
     """
 
     def __init__(
@@ -38,9 +41,26 @@ class Student:
     def __sklearn_clone__(self) -> Self:
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    @property
+    def model(self) -> Any:
+        """The classifier of raw rows: numbers, and texts as they were read."""
+        if self.encoder is None:
+            return self.student_
+        mean, scale = self.scaler_
+        return fitted(Parts(self.student_, encoding_of(self.encoder), mean, scale, self.classes_))
+
+    @property
+    def parts_(self) -> Parts:
+        """Those of `model`: what is saved, exported and measured."""
+        return parts_of(self.model)
+
     def predict_proba(self, X: Array) -> Array:
         """Probabilities (N, K) in the order of `classes_`."""
         mean, scale = self.scaler_
+        X = check_array(X, dtype=[np.float32, np.float64])
         return softmax(self.student_.logits((X - mean) / scale))
 
     def predict(self, X: Array) -> np.ndarray:
@@ -48,36 +68,34 @@ class Student:
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def save(self, path: str | os.PathLike, settings: dict[str, Any]) -> None:
-        """Write it to `path`, atomically, with the settings it was taught with."""
-        assert isinstance(self.student_, MLP) and self.encoder is not None
-        mean, scale = self.scaler_
-        config = {
-            "kind": KIND,
-            "sizes": [int(size) for size in self.student_.sizes],
-            "features": self.encoder.features,
-            "classes": self.classes_.tolist(),
-            "settings": settings,
-        }
-        write(path, {"theta": self.student_.theta, "mean": mean, "scale": scale}, config)
+        """Write `model` to `path`, atomically, with the settings it was taught with."""
+        save(path, self.model, settings)
+
+
+def encoding_of(encoder: Encoder) -> Encoding:
+    """What a table's encoder does, as a fitted model holds it: a missing or unknown cell is refused."""
+    columns, features = [], []
+    for i, (name, known) in enumerate(encoder.features):
+        columns.append(Column(name, None if known is None else tuple(known)))
+        features += [Feature(i)] if known is None else [Feature(i, k, strict=True) for k in range(len(known))]
+    return Encoding(columns, features)
 
 
 def load_student(path: str | os.PathLike) -> Student:
     """What `Student.save` wrote. A network that `kdlearn.save` wrote is a student without encoder or scaler."""
-    arrays, config = read(path)
-    if "network" in config:
-        net = load(path)
-        return Student(net, None, np.zeros(1), np.ones(1), plan(net).classes)
-    if config.get("kind") != KIND:
+    config = read(path)[1]
+    if "network" not in config:
         raise CheckpointError(f"{path} is a checkpoint, but neither of a student nor of a network")
-    try:
-        sizes, classes = [int(size) for size in config["sizes"]], np.array(config["classes"])
-        encoder = Encoder(config["features"])
-        wanted = {"theta": sum((a + 1) * b for a, b in itertools.pairwise(sizes)), "mean": sizes[0], "scale": sizes[0]}
-        found = {name: a.size for name, a in arrays.items()}
-        if found != wanted or (len(encoder.inputs), len(classes)) != (sizes[0], sizes[-1]):
-            raise ValueError(f"a network {'-'.join(map(str, sizes))} does not fit its arrays, features and classes")
-        net = MLP(*sizes)
-        net.theta[...] = arrays["theta"]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise CheckpointError(f"{path} does not describe a student ({error})") from None
-    return Student(net, encoder, arrays["mean"], arrays["scale"], classes)
+    model = load(path)
+    if isinstance(model, Network):
+        return Student(model, None, np.zeros(1), np.ones(1), np.arange(output_width(model)))
+    parts = model.parts_
+    encoding = parts.plain()
+    encoder = Encoder([(c.name, None if c.categories is None else list(c.categories)) for c in encoding.columns])
+    if encoding.to_plain() != encoding_of(encoder).to_plain() or parts.classes is None:
+        raise CheckpointError(
+            f"{path} has a preprocessing, or a target, that is not of a table: load it with kdlearn.load"
+        )
+    D = len(encoding.table)
+    mean, scale = (np.zeros(D), np.ones(D)) if parts.mean is None else (parts.mean, parts.scale)
+    return Student(parts.net, encoder, mean, scale, parts.classes)

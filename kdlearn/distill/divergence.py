@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import kl_rows
-from kdlearn.loss import check_logits, mean_over_rows
+from kdlearn.loss import check_logits, check_share, mean_over_rows
 from kdlearn.nn.functional import check_temperature, expm1_residual
 
 
@@ -28,6 +28,14 @@ def reverse_kl(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Array]:
     T : temperature, > 0.
 
     Source: Gu et al. 2024 (MiniLLM) for the choice of this direction.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, z_t = np.log([[1.0, 1.0]]), np.log([[3.0, 1.0]])  # q = (1/2, 1/2), p = (3/4, 1/4)
+    >>> value, gradient = reverse_kl(z_s, z_t)
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.1438 [[-0.2747  0.2747]]
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
@@ -53,9 +61,17 @@ def jensen_shannon(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 0.5) ->
     beta : the teacher's share of the mixture, in (0, 1).
 
     Source: Lin 1991; Agarwal et al. 2024 (GKD) for distillation.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, z_t = np.log([[1.0, 1.0]]), np.log([[3.0, 1.0]])  # their mixture: (5/8, 3/8)
+    >>> value, gradient = jensen_shannon(z_s, z_t)
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.0338 [[-0.0639  0.0639]]
     """
     T = check_temperature(T)
-    if not 0 < beta < 1:
+    if not 0 < check_share("beta", beta) < 1:
         raise ValueError(f"beta lies in (0, 1), got {beta!r}: at the ends the divergence is zero for every student")
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t)
@@ -63,7 +79,7 @@ def jensen_shannon(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 0.5) ->
     close = xp.abs(r) < 1
     r = xp.where(close, r, 0)
     m = beta * p + (1 - beta) * q
-    log_m, log_p, log_q = (xp.log(xp.where(a > 0, a, 1)) for a in (m, p, q))
+    log_m, log_p, log_q = (xp.log(xp.where(a == 0, 1, a)) for a in (m, p, q))
     a = xp.where(close, xp.log1p((1 - beta) * xp.expm1(r)), log_m - log_p)
     b = xp.where(close, xp.log1p(beta * xp.expm1(-r)), xp.where(q > 0, log_m - log_q, 0))
     # class by class, p expm1(a) and q expm1(b) cancel in the mixture: both forms are the same number
@@ -89,6 +105,14 @@ def total_variation(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Arra
     T : temperature, > 0.
 
     Source: Wen et al. 2023 (f-divergences for sequence-level distillation).
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, z_t = np.log([[1.0, 1.0]]), np.log([[3.0, 1.0]])  # q = (1/2, 1/2), p = (3/4, 1/4)
+    >>> value, gradient = total_variation(z_s, z_t)
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.25 [[-0.25  0.25]]
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)

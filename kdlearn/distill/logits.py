@@ -13,7 +13,7 @@ import math
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import cross_entropy, kl_rows
-from kdlearn.loss import across_rows, check_labels, check_logits, mean_over_rows
+from kdlearn.loss import across_rows, check_labels, check_logits, check_size, mean_over_rows
 from kdlearn.nn.functional import (
     at_label,
     check_temperature,
@@ -45,10 +45,20 @@ def decoupled_kd(
     alpha, beta : weights of the two parts. In plain distillation they are 1 and 1 - p_y.
 
     Source: Zhao et al. 2022, section 3.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_t = np.log([[2.0, 1.0, 1.0]])  # p = (1/2, 1/4, 1/4); the others agree
+    >>> value, gradient = decoupled_kd(np.zeros((1, 3)), z_t, np.array([0]), T=1.0)
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.0589 [[-0.1667  0.0833  0.0833]]
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t, y)
+    check_size("alpha", alpha)
+    check_size("beta", beta)
     hat_s, hat_t, label, _ = without_label(z_s, z_t, y)
     kl, p, q, _ = kl_rows(z_t, z_s, T)
     kl_hat, p_hat, q_hat, _ = kl_rows(hat_t, hat_s, T)
@@ -78,10 +88,19 @@ def normalized_kd(z_s: Array, z_t: Array, y: Array, T: float = 1.0, gamma: float
     gamma : weight of the second part.
 
     Source: Yang et al. 2023 (NKD).
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_t = np.log([[2.0, 1.0, 1.0]])  # 1/2 log 3 + 3/2 log 2
+    >>> value, gradient = normalized_kd(np.zeros((1, 3)), z_t, np.array([0]))
+    >>> print(round(float(value), 4), gradient.round(4))
+    1.589 [[-0.3333  0.1667  0.1667]]
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t, y)
+    check_size("gamma", gamma)
     hat_s, hat_t, _, exists = without_label(z_s, z_t, y)
     p_y = at_label(softmax(z_t), y)
     rows, gradient = cross_entropy.rows(z_s, y)  # type: ignore[attr-defined]
@@ -111,9 +130,18 @@ def dist_kd(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 1.0, gamma: fl
     beta, gamma : weights of the rows and of the columns.
 
     Source: Huang et al. 2022 (DIST), section 4.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, z_t = np.log([[1.0, 1.0, 2.0]]), np.log([[2.0, 1.0, 1.0]])  # their correlation is -1/2
+    >>> print(round(float(dist_kd(z_s, z_t)[0]), 4))
+    1.5
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
+    check_size("beta", beta)
+    check_size("gamma", gamma)
     q, l_s = log_share(z_s, T)
     _, l_t = log_share(z_t, T)
     N, K = z_s.shape
@@ -143,6 +171,17 @@ def standardized_kd(z_s: Array, z_t: Array, T: float = 2.0) -> tuple[Array, Arra
     T : temperature, > 0, in units of the row's deviation.
 
     Source: Sun et al. 2024 (logit standardisation).
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_t = np.array([[0.0, 1.0, 2.0]])
+    >>> value, gradient = standardized_kd(10 * z_t + 5, z_t)  # the same z-scores
+    >>> print(round(float(value), 4))
+    0.0
+    >>> value, gradient = standardized_kd(np.array([[1.0, 0.0, 2.0]]), z_t)
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.3312 [[ 0.3312 -0.1656 -0.1656]]
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
@@ -176,8 +215,15 @@ def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Arr
         what `soft_labels(…, top=k, T=T)` returns.
     T : temperature, > 0: the one that the rest was summed up at.
 
-    Source: the coarse divergence is that of a partition (Cover and Thomas 2006, section 2.8); keeping the
-    largest answers of a teacher is common practice for large vocabularies.
+    Source: keeping the largest answers is common practice for large vocabularies; no one paper.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> top, z_t = np.array([[0]]), np.log([[2.0, 2.0]])  # the first class has 1/2, the others together as much
+    >>> value, gradient = top_targets(np.zeros((1, 3)), top, z_t, T=1.0)
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.0589 [[-0.1667  0.0833  0.0833]]
     """
     T = check_temperature(T)
     check_logits(z_s)
@@ -188,8 +234,10 @@ def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Arr
     rest = z_s.astype("float64")
     coarse = xp.concatenate([rest[rows, top], xp.zeros((N, 1))], axis=1)
     rest[rows, top] = -xp.inf
-    _, within, c = softmax_parts(rest, T)
-    coarse[:, -1] = rest.max(axis=1) + T * c[:, 0]
+    largest = rest.max(axis=1)
+    empty = largest == -xp.inf  # the student masks all of the rest
+    _, within, c = softmax_parts(xp.where(empty[:, None], 0, rest), T)
+    coarse[:, -1] = largest + T * c[:, 0]
     kl, p, q, _ = kl_rows(z_t, coarse, T)
     r = q - p
     gradient = r[:, -1:] * within

@@ -12,7 +12,7 @@ import functools
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import kl_rows
-from kdlearn.loss import check_logits, mean_over_rows
+from kdlearn.loss import check_logits, mean_over_rows, softplus
 from kdlearn.nn.functional import check_temperature
 from kdlearn.objective import Term
 
@@ -29,12 +29,19 @@ def binary_cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     z : (N, K) logits, K >= 1.
     target : (N, K) numbers in [0, 1]: 1 where the row has the label.
 
-    Source: Cox 1958 for the logistic model.
+    Source: the logistic model, older than its use in networks; no one paper.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> value, gradient = binary_cross_entropy(np.zeros((1, 2)), np.array([[1.0, 0.0]]))  # 2 log 2
+    >>> print(round(float(value), 4), gradient.round(4))
+    1.3863 [[-0.5  0.5]]
     """
     check_logits(z, target, least=1)
     xp = array_module(z, target)
-    softplus = xp.logaddexp(z, xp.zeros_like(z))
-    return (softplus - target * z).sum(axis=1), xp.exp(z - softplus) - target
+    normaliser = softplus(z)
+    return (normaliser - target * z).sum(axis=1), xp.exp(z - normaliser) - target
 
 
 @mean_over_rows
@@ -50,7 +57,14 @@ def sigmoid_targets(z_s: Array, z_t: Array, T: float = 4.0) -> tuple[Array, Arra
     z_s, z_t : (N, K) logits of student and teacher, K >= 1; +-inf in z_t is an answer without doubt.
     T : temperature, > 0.
 
-    Source: Yang et al. 2023 (multi-label logit distillation, its one-versus-all reduction), at a temperature.
+    Source: Yang et al. 2023b (multi-label logit distillation, its one-versus-all reduction), at a temperature.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> value, gradient = sigmoid_targets(np.zeros((1, 1)), np.log([[3.0]]), T=1.0)  # q = 1/2, p = 3/4
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.1308 [[-0.25]]
     """
     T = check_temperature(T)
     check_logits(z_s, z_t, least=1)

@@ -363,6 +363,14 @@ def moving_target(z: Array, z_t: Array, T: float = 3.0) -> tuple[Array, tuple[Ar
               \delta = \frac{z_t - z}{T}
 
     A term with two live sites: `Term(moving_target, ("a.logits", "target"))`. Shapes (N, K).
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z, z_t = np.log([[1.0, 1.0]]), np.log([[3.0, 1.0]])  # q = (1/2, 1/2), p = (3/4, 1/4)
+    >>> value, (dz, dz_t) = moving_target(z, z_t, T=1.0)
+    >>> print(round(float(value), 4), dz.round(4), dz_t.round(4))
+    0.1308 [[-0.25  0.25]] [[ 0.206 -0.206]]
     """
     rows, dz = soft_targets.rows(z, z_t, T)  # type: ignore[attr-defined]
     return rows, (dz, reverse_kl.rows(z_t, z, T)[1])  # type: ignore[attr-defined]

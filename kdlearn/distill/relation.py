@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.feature import cosine_distance, unit_rows, unit_rows_backward
-from kdlearn.loss import across_rows, huber
+from kdlearn.loss import across_rows, check_size, huber
 from kdlearn.nn.functional import expm1_residual
 
 
@@ -45,6 +45,13 @@ def similarity_preserving(h_s: Array, h_t: Array) -> tuple[Array, Array]:
 
     The rows of S are scaled to unit length, and dS follows from [feature.2]. Shapes: (N, D) and
     (N, E). Source: Tung and Mori 2019, equations 2 and 4.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> h_s, h_t = np.array([[1.0, 0.0], [1.0, 0.0]]), np.eye(2)
+    >>> print(round(float(similarity_preserving(h_s, h_t)[0]), 4))  # 1 - 1/√2
+    0.2929
     """
     N = h_s.shape[0]
     u_s, inverse = unit_rows(h_s @ h_s.T)
@@ -67,6 +74,14 @@ def probabilistic_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
 
     Shapes: (N, D) and (N, E). Source: Passalis and Tefas 2018, equations 3, 4 and 6, with the
     cosine kernel; their sum, divided by N² as in their code.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> h_s, h_t = np.array([[1.0, 0.0], [1.0, 1.0]]), np.eye(2)
+    >>> value, gradient = probabilistic_transfer(h_s, h_t)
+    >>> print(round(float(value), 4), gradient.round(4).tolist())
+    0.0167 [[0.0, 0.0263], [0.0132, -0.0132]]
     """
     xp = array_module(h_s, h_t)
     N = h_s.shape[0]
@@ -98,6 +113,14 @@ def relational_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     exchange no gradient; where all coincide, every :math:`\psi` is 0.
 
     Shapes: (N, D) and (N, E). Source: Park et al. 2019, equations 5 to 8.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> h_s, h_t = np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [3.0]])
+    >>> value, gradient = relational_distance(h_s, h_t)  # 1/72
+    >>> print(round(float(value), 4), gradient.round(4).tolist())
+    0.0139 [[-0.0417], [0.0833], [-0.0417]]
     """
     xp = array_module(h_s, h_t)
     N = h_s.shape[0]
@@ -129,6 +152,14 @@ def relational_angle(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     D = 16, 280 MB at N = 256. Take a part of the batch where that is too much.
 
     Shapes: (N, D) and (N, E). Source: Park et al. 2019, equations 9 and 10.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> corner, line = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.array([[0.0], [1.0], [2.0]])
+    >>> value, gradient = relational_angle(corner, line)
+    >>> print(round(float(value), 4), gradient.round(4).tolist())
+    0.1296 [[0.0587, 0.1265], [0.0339, -0.0926], [-0.0926, -0.0339]]
     """
     N = h_s.shape[0]
     e_s, inverse = unit_rows(h_s[None, :, :] - h_s[:, None, :])
@@ -156,7 +187,16 @@ def correlation_congruence(h_s: Array, h_t: Array, gamma: float = 0.4) -> tuple[
     gamma : sharpness of the kernel.
 
     Source: Peng et al. 2019, equations 6 and 8, the Gaussian kernel itself instead of its Taylor series.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> h_s, h_t = np.array([[1.0, 0.0], [1.0, 1.0]]), np.eye(2)
+    >>> value, gradient = correlation_congruence(h_s, h_t)
+    >>> print(round(float(value), 4), gradient.round(4).tolist())
+    0.0584 [[0.0, 0.153], [0.0765, -0.0765]]
     """
+    check_size("gamma", gamma)
     N = h_s.shape[0]
     u, inverse = unit_rows(h_s)
     v, inverse_t = unit_rows(h_t)
@@ -180,6 +220,14 @@ def linear_cka(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     every other.
 
     Shapes: (N, D) and (N, E); memory N². Source: Kornblith et al. 2019, section 3.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> h_s, h_t = np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [1.0]])
+    >>> value, gradient = linear_cka(h_s, h_t)  # one less the squared correlation, 3/4
+    >>> print(round(float(value), 4), gradient.round(4).tolist())
+    0.25 [[0.25], [-0.5], [0.25]]
     """
     N = h_s.shape[0]
     H_s, H_t = _centred(h_s), _centred(h_t)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import kl_rows, soft_targets
-from kdlearn.loss import across_rows, check_logits, mean_over_rows
+from kdlearn.loss import across_rows, check_logits, check_share, check_size, mean_over_rows
 from kdlearn.nn.module import FreeVector
 from kdlearn.nn.optim import constant
 from kdlearn.objective import Term, Through
@@ -42,11 +42,19 @@ def learned_temperature(
     value, (dz_s (N, K), draw (1,))
 
     Source: Li et al. 2023 (CTKD), section 3.2.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, raw, z_t = np.log([[1.0, 1.0]]), np.zeros(1), np.log([[3.0, 1.0]])
+    >>> value, (dz, draw) = learned_temperature(z_s, raw, z_t, low=0.5, high=1.5)  # T = 1
+    >>> print(round(float(value), 4), dz.round(4), draw.round(4))
+    0.1308 [[-0.25  0.25]] [0.0088]
     """
     check_logits(z_s, z_t)
     if raw.shape != (1,):
         raise ValueError(f"raw must be one number, shape (1,), got {raw.shape}")
-    if not 0 < low < high:
+    if not 0 < check_size("low", low) < check_size("high", high):
         raise ValueError(f"the bounds of T must be 0 < low < high, got {low!r} and {high!r}")
     xp, N = array_module(z_s, raw, z_t), z_s.shape[0]
     slope = 0.5 * (1 + xp.tanh(0.5 * raw))  # a sigmoid that cannot overflow
@@ -106,5 +114,15 @@ def soft_targets_on_schedule(
 
     Shapes as in `soft_targets`; `progress` is s, a number. T is no parameter here, so the gradient is
     that of `soft_targets`; annealing T is its use. Source: Jafari et al. 2021 for an annealed T.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, z_t = np.log([[1.0, 1.0]]), np.log([[3.0, 1.0]])
+    >>> value, gradient = soft_targets_on_schedule(z_s, z_t, 0.5, schedule=lambda s: 2 - 2 * s)  # T = 1
+    >>> print(round(float(value), 4), gradient.round(4))
+    0.1308 [[-0.25  0.25]]
     """
-    return soft_targets.rows(z_s, z_t, T=schedule(progress))  # type: ignore[attr-defined]
+    if not callable(schedule):
+        raise TypeError(f"schedule must be a function of the progress, got {schedule!r}")
+    return soft_targets.rows(z_s, z_t, T=schedule(check_share("progress", progress)))  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import check_share, mean_over_rows
+from kdlearn.loss import check_share, check_size, mean_over_rows
 from kdlearn.objective import Term
 
 
@@ -78,6 +78,13 @@ def regression(z: Array, target: Array) -> tuple[Array, Array]:
     target : (N,) or (N, 1) numbers: labels, or a teacher's outputs.
 
     Source: Gauss 1809.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> value, gradient = regression(np.array([[1.0], [4.0]]), np.array([0.0, 2.0]))
+    >>> print(value, gradient.tolist())
+    1.25 [[0.5], [1.0]]
     """
     d = z - like(z, target)
     return 0.5 * (d * d)[:, 0], d
@@ -100,6 +107,13 @@ def regression_kd(z_s: Array, target: Array, z_t: Array, alpha: float = 0.5) -> 
     alpha : the teacher's share, in [0, 1].
 
     Source: Saputra et al. 2019, where a confidence then weights the teacher's part.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> value, gradient = regression_kd(np.array([[1.0]]), np.array([0.0]), np.array([[3.0]]))
+    >>> print(value, gradient.tolist())
+    1.25 [[-0.5]]
     """
     check_share("alpha", alpha)
     to_label, to_teacher = z_s - like(z_s, target), z_s - like(z_s, z_t)
@@ -125,9 +139,16 @@ def bounded_regression(z_s: Array, target: Array, z_t: Array, margin: float = 0.
     margin : m >= 0, in squares of the label's unit.
 
     Source: Chen et al. 2017, section 3.3; there it is added to the loss of the labels.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z_s, z_t = np.array([[1.0], [3.0]]), np.array([[2.0], [2.0]])  # the first is better than its teacher
+    >>> value, gradient = bounded_regression(z_s, np.zeros(2), z_t)
+    >>> print(value, gradient.tolist())
+    2.25 [[0.0], [1.5]]
     """
-    if not margin >= 0:
-        raise ValueError(f"margin must be at least 0, got {margin!r}")
+    check_size("margin", margin)
     y = like(z_s, target)
     d, of_teacher = z_s - y, like(z_s, z_t) - y
     xp, bound = array_module(d), of_teacher * of_teacher

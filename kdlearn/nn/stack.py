@@ -13,7 +13,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kdlearn.backend import Array, array_module
+from kdlearn.backend import Array, array_module, device_of
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import FreeVector, Module
 from kdlearn.nn.network import Network
@@ -65,7 +65,7 @@ class Stack(Network):
     def __getitem__(self, i: int) -> Network:
         if not -self.members <= i < self.members:
             raise IndexError(f"the stack has members 0 … {self.members - 1}, got {i}")
-        net = self._first.copy()
+        net = self._first.copy().to(device_of(self.theta))
         for mine, own in zip(self.layers, net.layers):
             for name in own.parameters:
                 getattr(own, name)[...] = getattr(mine, name)[i].reshape(own.shapes[name])

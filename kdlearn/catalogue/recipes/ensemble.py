@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from recipes import D, K, N, Setup, batch, net, recipe, student
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import D, K, N, Setup, batch, net, recipe, student
 from kdlearn.distill import ensemble
 
 NAMES = ("a.logits", "b.logits", "c.logits")

@@ -2,9 +2,8 @@
 
 import functools
 
-from recipes import K, Setup, batch, net, recipe, student, teacher
-
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import K, Setup, batch, net, recipe, student, teacher
 from kdlearn.distill import divergence, feature, logits, relation, targets
 from kdlearn.distill.jacobian import WithJacobian
 

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from recipes import Setup, batch, recipe, student, teacher
-
+from kdlearn.catalogue.recipes.parts import Setup, batch, recipe, student, teacher
 from kdlearn.distill.temperature import AdversarialTemperature, ScheduledTemperature
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from recipes import D, K, Setup, batch, net, recipe, student, teacher
-
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import D, K, Setup, batch, net, recipe, student, teacher
 from kdlearn.distill import assistant
 
 

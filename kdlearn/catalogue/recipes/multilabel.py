@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from recipes import K, N, Setup, batch, recipe, student, teacher
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import K, N, Setup, batch, recipe, student, teacher
 from kdlearn.data.labelling import keep_top
 
 
 @recipe
 def several_labels(device="cpu"):
-    """Yes and no, class by class, from labels and a teacher, Yang et al. 2023 [multilabel.2]."""
+    """Yes and no, class by class, from labels and a teacher, Yang et al. 2023b [multilabel.2]."""
     labels = batch(labels=lambda rng: rng.integers(0, 2, (N, K)).astype(float))
     return Setup(student(), kd.BinaryCrossEntropy() + 0.5 * kd.SigmoidTargets(T=3), labels, teacher())
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from recipes import Setup, recipe
 
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import Setup, recipe
 from kdlearn.distill.divergence import jensen_shannon, reverse_kl
 from kdlearn.distill.sequence import character_model, generated, policy_gradient, windows
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from recipes import D, K, N, Setup, batch, net, recipe, student
-
+from kdlearn.catalogue.recipes.parts import D, K, N, Setup, batch, net, recipe, student
 from kdlearn.distill import ensemble, online
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from recipes import D, N, Setup, batch, net, recipe, student, teacher
-
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import D, N, Setup, batch, net, recipe, student, teacher
 from kdlearn.distill.transfer import BoundedRegression, Regression, regression_kd, select_classes
 
 

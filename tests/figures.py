@@ -1,4 +1,4 @@
-"""Parts of a page: blocks that are written by code, each between two marks, and live figures."""
+"""The live figures of the book, each alone on a page."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ import re
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-
-
-def with_block(page, name, block):
-    """The page with this block between the marks `name: begin` and `name: end`."""
-    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-    assert page.count(begin) == page.count(end) == 1, f"no place, or several, for {name}"
-    before, _, rest = page.partition(begin)
-    return f"{before}{begin}\n{block}\n\n{end}{rest.partition(end)[2]}"
 
 
 def figure(name):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from recipes import D, K, N, Setup, batch, net, recipe, student
-
 import kdlearn as kd
+from kdlearn.catalogue.recipes.parts import D, K, N, Setup, batch, net, recipe, student
 from kdlearn.distill import selfdistill
 
 

@@ -1,0 +1,85 @@
+"""The tables of docs/performance.md, from the runs that are stored in docs/evidence/bench.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from _pages.blocks import with_block
+
+from kdlearn.bench.measure import format_table
+from kdlearn.bench.suite import works
+
+ROOT = Path(__file__).resolve().parents[2]
+EVIDENCE, PAGE = ROOT / "docs" / "evidence" / "bench.json", ROOT / "docs" / "performance.md"
+
+
+def runs():
+    return json.loads(EVIDENCE.read_text())
+
+
+def ratio(run, work, other):
+    times = run["works"][work]["times"]
+    return times["kdlearn"]["ms"] / times[other]["ms"]
+
+
+def heading(run):
+    found = run["environment"]
+    threads = "one thread" if found["threads"] == 1 else f"{found['threads']} threads"
+    return f"{run['date'][11:16]}, {threads}, {found['blas'].rsplit(' ', 1)[1]}"
+
+
+def table():
+    """One row a work and contender, one column a run: kdlearn's time as a share of the contender's."""
+    stored = runs()
+    lines = ["| work | beside | bar | " + " | ".join(heading(run) for run in stored) + " |"]
+    lines.append("|---" * (3 + len(stored)) + "|")
+    for work, result in stored[0]["works"].items():
+        for other in result["times"]:
+            if other == "kdlearn":
+                continue
+            bar = works()[work].bars.get(other)
+            cells = []
+            for run in stored:
+                there = other in run["works"][work]["times"]
+                value = f"{ratio(run, work, other):.2f}" if there else ""
+                missed = there and bar is not None and ratio(run, work, other) > bar
+                cells.append(f"**{value}**" if missed else value)
+            lines.append(f"| {work} | {other} | {'' if bar is None else f'{bar:g}'} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def counts():
+    """How many bars each run meets."""
+    lines = []
+    for run in runs():
+        barred = [(w, other) for w, work in works().items() for other in work.bars if other in run["works"][w]["times"]]
+        met = sum(ratio(run, work, other) <= works()[work].bars[other] for work, other in barred)
+        lines.append(f"- {heading(run)}: {met} of {len(barred)} bars met.")
+    return "\n".join(lines)
+
+
+def times():
+    """The first run as it was printed."""
+    first = runs()[0]
+    settings = ", ".join(f"{key} {value}" for key, value in first["environment"].items())
+    return f"```text\n{format_table(first['works'])}\n{settings}\n```"
+
+
+PARTS = {"ratios": table, "counts": counts, "times": times}
+
+
+def write(page):
+    for name, make in PARTS.items():
+        page = with_block(page, name, make())
+    return page
+
+
+def store(paths: Sequence[str]):
+    """Outputs of `python -m kdlearn bench --json` as the runs that the page shows."""
+    made = [json.loads(Path(path).read_text()) for path in paths]
+    for one in made:
+        for result in one["works"].values():
+            result["times"] = {n: {k: round(v, 4) for k, v in t.items()} for n, t in result["times"].items()}
+    EVIDENCE.write_text("[\n" + ",\n".join(json.dumps(one) for one in made) + "\n]\n")

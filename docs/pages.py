@@ -1,0 +1,52 @@
+"""Write every page, and every table of a page, that is made by code.
+
+    python docs/pages.py                  writes what differs, and names it
+    python docs/pages.py RUN.json …       first stores these outputs of `python -m kdlearn bench --json`
+
+Tests hold each page to what is written here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from _pages import effects, hinton, performance
+
+from kdlearn.catalogue.equations import equations_page
+from kdlearn.catalogue.methods import methods_page
+
+DOCS = Path(__file__).resolve().parent
+
+
+def pages() -> dict[Path, Callable[[], str]]:
+    """{page: what makes its text}"""
+    rows = hinton.stored()
+    return {
+        DOCS / "equations.md": equations_page,
+        DOCS / "methods.md": methods_page,
+        effects.PAGE: effects.page,
+        performance.PAGE: lambda: performance.write(performance.PAGE.read_text("utf-8")),
+        hinton.PAGE: lambda: hinton.with_rows(hinton.PAGE.read_text("utf-8"), hinton.measured(rows)),
+        hinton.README: lambda: hinton.with_rows(hinton.README.read_text("utf-8"), hinton.headlines(rows)),
+    }
+
+
+def main(runs: list[str]) -> None:
+    if runs:
+        performance.store(runs)
+    for path, make in pages().items():
+        text = make()
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+            print(f"{path.relative_to(DOCS.parent)}: written")
+    rows = hinton.stored()
+    if hinton.drawn(hinton.FIGURE) != json.loads(json.dumps(hinton.by_width(rows))):
+        hinton.draw(rows, hinton.FIGURE)
+        print(f"{hinton.FIGURE.relative_to(DOCS.parent)}: drawn")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
