@@ -80,7 +80,7 @@ def test_the_report_names_its_percentiles(monkeypatch):
         clock.now += 1e-6 * next(durations)
 
     monkeypatch.setattr(costs.time, "perf_counter", lambda: clock.now)
-    found = costs._latency(SimpleNamespace(predict=answer), np.zeros((3, 1)))
+    found = costs._latency(SimpleNamespace(predict=answer), np.zeros((10, 1)))
     assert found["repeats"] == costs.REPEATS
     assert [found[p] for p in ("p50", "p95", "p99")] == pytest.approx([500, 950, 990], abs=1.5)
 
@@ -202,19 +202,22 @@ def test_the_demo_measures_each_part_by_its_rows():
 
 def test_the_demo_trains_on_training_rows_alone(monkeypatch):
     """Each teacher and each student: which rows it saw, and which seed it had."""
-    seen = []
+    seen = {"teacher": [], "students": []}
 
     def fit(net, objective, data, *, seed, **settings):
-        seen.append((net.sizes, set(data["row"].tolist()), seed))
+        for part, own in zip(data, seed, strict=True) if net.members > 1 else [(data, seed)]:
+            seen["students" if net.members > 1 else "teacher"].append((own, set(part["row"].tolist())))
 
     monkeypatch.setattr(demo, "fit", fit)
-    demo.run_seed(3)
-    train, validation, test = (set(part["row"].tolist()) for part in kd.data.digits(3))
-    few = set(kd.data.digits(3).train["row"][: demo.LABELS].tolist())
-    assert [rows for sizes, rows, _ in seen if sizes[1] == 256] == [train, few]
-    students = [rows for sizes, rows, _ in seen if sizes[1] == 16]
-    assert len(students) == len(demo.METHODS) * len(demo.RATES) and all(rows == few for rows in students)
-    assert {seed for *_, seed in seen} == {3} and not train & validation and not train & test
+    demo.run_seeds([3, 4])
+    few = []
+    for i, seed in enumerate((3, 4)):
+        splits = kd.data.digits(seed)
+        train, validation, test = (set(part["row"].tolist()) for part in splits)
+        few.append((seed, set(splits.train["row"][: demo.LABELS].tolist())))
+        assert seen["teacher"][2 * i : 2 * i + 2] == [(seed, train), few[-1]]
+        assert not train & validation and not train & test
+    assert seen["students"] == few * (len(demo.METHODS) * len(demo.RATES))
 
 
 def test_the_command_line_hands_the_seed_on(monkeypatch, tmp_path, capsys):
@@ -391,36 +394,36 @@ def threads(i=0):
 # ------------------------------------------------------------------ what is exported
 
 
-def numpy_graph(steps):
+OPERATIONS = {
+    "Gemm": lambda node, x, W, b: x @ W + b,
+    "Relu": lambda node, x: np.maximum(x, 0),
+    "Tanh": lambda node, x: np.tanh(x),
+    "Sub": lambda node, a, b: a - b,
+    "Mul": lambda node, a, b: a * b,
+    "Abs": lambda node, a: np.abs(a),
+    "LessOrEqual": lambda node, a, b: a <= b,
+    "Not": lambda node, a: ~a,
+    "Cast": lambda node, a: a.astype({6: np.int32, 9: bool}[node.to]),
+    "ReduceSum": lambda node, a, axes: a.sum(axis=tuple(axes), keepdims=bool(node.keepdims)),
+    "Squeeze": lambda node, a, axes: a.squeeze(axis=tuple(axes)),
+    "Where": lambda node, c, a, b: np.where(c, a, b),
+    "Softmax": lambda node, z: kd.softmax(z),
+    "ArgMax": lambda node, z: z.argmax(axis=node.axis),
+    "Gather": lambda node, table, at: np.take(table, at, axis=node.axis),
+}
+
+
+def run_graph(steps, x):
     """The graph that `to_onnx` would write, run by NumPy: onnx is only a notation here."""
-    record = SimpleNamespace(
-        make_node=lambda op, inputs, outputs, **k: SimpleNamespace(op=op, inputs=inputs, outputs=outputs, **k),
-        make_tensor_value_info=lambda name, kind, shape: (name, kind, shape),
-        make_graph=lambda nodes, name, inputs, outputs, tensors: SimpleNamespace(nodes=nodes, tensors=dict(tensors)),
-    )
-    kinds = SimpleNamespace(STRING=8, DOUBLE=11, INT64=7, FLOAT=1)
-    onnx = SimpleNamespace(
-        helper=record, TensorProto=kinds, numpy_helper=SimpleNamespace(from_array=lambda a, name: (name, a))
-    )
-    graph = onnx_file._graph(onnx, steps)
-    operations = {
-        "Gemm": lambda node, x, W, b: x @ W + b,
-        "Relu": lambda node, x: np.maximum(x, 0),
-        "Tanh": lambda node, x: np.tanh(x),
-        "Sub": lambda node, a, b: a - b,
-        "Mul": lambda node, a, b: a * b,
-        "Softmax": lambda node, z: kd.softmax(z),
-        "ArgMax": lambda node, z: z.argmax(axis=node.axis),
-        "Gather": lambda node, table, at: np.take(table, at, axis=node.axis),
-    }
 
-    def run(x):
-        values = {"x": x, **graph.tensors}
-        for node in graph.nodes:
-            values[node.outputs[0]] = operations[node.op](node, *(values[name] for name in node.inputs))
-        return values
+    def node(op, inputs, outputs, **attributes):
+        return SimpleNamespace(op=op, inputs=inputs, outputs=outputs, **attributes)
 
-    return run
+    nodes, constants = onnx_file.network_nodes(SimpleNamespace(helper=SimpleNamespace(make_node=node)), steps, "x")
+    values = {"x": x, **constants}
+    for made in nodes:
+        values[made.outputs[0]] = OPERATIONS[made.op](made, *(values[name] for name in made.inputs))
+    return values
 
 
 @pytest.mark.parametrize("fold", [True, False])
@@ -428,7 +431,7 @@ def test_an_exported_graph_answers_like_the_network(fold, rng):
     net = kd.MLP(4, 8, 3, seed=2, activation=kd.Tanh)
     classes, mean, scale = np.array(["a", "b", "c"]), rng.normal(size=4), rng.uniform(0.5, 2, 4)
     x = 3 * rng.normal(size=(40, 4)).astype(np.float32)
-    found = numpy_graph(plan.plan(net, (mean, scale), classes, fold))(x)
+    found = run_graph(plan.plan(net, (mean, scale), classes, fold), x)
     z = net.logits((x - mean) / scale)
     np.testing.assert_allclose(found["logits"], z, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found["probabilities"], kd.softmax(z), atol=1e-5)
