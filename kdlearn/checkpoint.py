@@ -8,7 +8,6 @@ allocates nothing that the file's own size does not cover.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import io
@@ -16,17 +15,14 @@ import json
 import math
 import os
 import re
-import tempfile
-import time
 import zipfile
-from collections.abc import Mapping
-from glob import escape as glob_escape
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import device_of, to_device, to_numpy
+from kdlearn.files import written_aside
 from kdlearn.nn import layers as layer_types
 from kdlearn.nn.network import MLP, Network
 from kdlearn.nn.optim import Memory
@@ -37,7 +33,6 @@ Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[\w .:>-]+")
-_ABANDONED = 600.0  # seconds after which a temporary file belongs to a writer that was killed
 
 
 class CheckpointError(RuntimeError):
@@ -53,7 +48,6 @@ def write(path: str | os.PathLike, arrays: Mapping[str, Any], config: Mapping[st
     Raises OSError where the disk is full or the folder cannot be written; the old file is intact
     then and no temporary file is left. Arrays on a GPU are saved as host arrays.
     """
-    path = Path(path)
     host = {name: to_numpy(a) for name, a in arrays.items()}
     for name, a in host.items():
         if a.dtype.hasobject:
@@ -63,25 +57,8 @@ def write(path: str | os.PathLike, arrays: Mapping[str, Any], config: Mapping[st
     text = json.dumps(config, sort_keys=True)
     meta = {"format_version": FORMAT_VERSION, "sha256": _digest(host, text), "config": text}
     payload = {**host, "kdlearn": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
-    for left in path.parent.glob(f"{glob_escape(path.name)}.*.tmp"):
-        with contextlib.suppress(OSError):  # another writer was faster
-            if time.time() - left.stat().st_mtime > _ABANDONED:
-                left.unlink()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
-    try:
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # a temporary file is private, a saved one is like any other
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **payload)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say which file
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
+    with written_aside(path) as file:
+        np.savez(file, **payload)  # type: ignore[arg-type]
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -175,6 +152,9 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
         kinds = [(getattr(layer_types, kind), settings) for kind, settings in config["layers"]]
         if not all(isinstance(kind, type) and issubclass(kind, layer_types.Layer) for kind, _ in kinds):
             raise TypeError("it names a layer that there is not")
+        for number in (v for _, settings in kinds for v in settings.values()):
+            if isinstance(number, bool) or not (isinstance(number, (int, float)) and 0 <= number < math.inf):
+                raise ValueError(f"a layer has the setting {number!r}")
         size = sum(math.prod(shape) for kind, settings in kinds for shape in kind.shapes_of(**settings).values())
         if (size,) != theta.shape:  # before anything of that size is built
             raise ValueError(f"its layers have {size} parameters, it holds {theta.shape}")
@@ -184,13 +164,32 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
             raise ValueError("a tap is no layer, or there are no logits")
         net: Network
         if config["network"] == "MLP":
+            linear = [layer.shapes["W"] for layer in layers if isinstance(layer, layer_types.Linear)]
+            if [linear[0][0], *(n_out for _, n_out in linear)] != config["sizes"]:
+                raise ValueError(f"its sizes {config['sizes']} are not those of its layers")
             net = MLP.from_layers(config["sizes"], layers, taps, to_device(theta, device))
-        else:
+        elif config["network"] == "Network":
             net = Network(layers, taps, to_device(theta, device))
+        else:
+            raise ValueError(f"there is no {config['network']!r}")
         net.frozen = frozenset(frozen)
+        _rehearse(net)
     except Exception as error:
         raise CheckpointError(f"{path} does not describe a network ({error})") from error
     return net
+
+
+def _rehearse(net: Network) -> None:
+    """One row goes through: layers whose widths do not meet are found before they are used."""
+    layers = [layer for layer in net.layers if layer.shapes]
+    if not layers:
+        return
+    first, after = layers[0], (layers[1:] or layers)[0]
+    width = next(iter(first.shapes.values()))[0]
+    if net.takes_tokens:
+        width = next(iter(after.shapes.values()))[0] // first.shapes["W"][1] if layers[1:] else 1
+    row = np.zeros((1, width), np.int64 if net.takes_tokens else net.theta.dtype)
+    net.forward(to_device(row, device_of(net.theta)), taps=("logits",))
 
 
 def _expect(path: Any, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple | None]) -> None:
@@ -276,28 +275,58 @@ def load_run(path: str | os.PathLike, run: Run, dice: Dice, settings: Mapping[st
                 f"{path} is of another run: its {name} was {saved.get(name)!r}, here it is {mine.get(name)!r}; "
                 "give fit what it was given the first time, or another file"
             )
-    nets = run.trained
+    try:
+        put_back = _understood(path, arrays, config, run, dice)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever another program made of it
+        raise CheckpointError(f"{path} does not describe a run of fit ({type(error).__name__}: {error})") from error
+    put_back()
+
+
+def _understood(
+    path: Any, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], run: Run, dice: Dice
+) -> Callable[[], None]:
+    """What puts the run back; whatever can fail has been done by then, and nothing of the run is changed."""
+    nets, n_moments = run.trained, run.optimizer.n_moments
+    steps = {nets[int(i)]: (int(i), t) for i, t in config["steps"].items()}
     expected: dict[str, tuple | None] = {f"theta:{i}": net.theta.shape for i, net in enumerate(nets)}
-    for i in config["steps"]:
-        expected |= {f"moment:{i}:{k}": nets[int(i)].theta.shape for k in range(run.optimizer.n_moments)}
+    for net, (i, _) in steps.items():
+        expected |= {f"moment:{i}:{k}": net.theta.shape for k in range(n_moments)}
     others = {name: None for name in arrays if name.partition(":")[0] in ("column", "hook")}
     _expect(path, arrays, expected | others)
+    for name in expected:
+        if arrays[name].dtype != nets[int(name.split(":")[1])].theta.dtype:
+            raise TypeError(f"{name} holds {arrays[name].dtype}")
+    epoch, stop, records = config["epoch"], config["stop"], config["records"]
+    if [r["epoch"] for r in records] != list(range(1, epoch + 1)) or not isinstance(stop, bool):
+        raise ValueError(f"{len(records)} records of {epoch} epochs, stop={stop!r}")
+    if not all(isinstance(t, int) and t >= 0 for _, t in steps.values()):
+        raise ValueError("an optimiser's steps are no number")
+    diverged = {range(run.members)[int(i)]: str(why) for i, why in config["diverged"].items()}
+    for name, rng in dice.items():
+        type(rng.bit_generator)(0).state = config["dice"][name]
     device = device_of(nets[0].theta)
     there = {name: to_device(a, device) for name, a in arrays.items()}
-    for i, net in enumerate(nets):
-        net.theta[...] = there[f"theta:{i}"]
-    for i, t in config["steps"].items():
-        moments = [there[f"moment:{i}:{k}"] for k in range(run.optimizer.n_moments)]
-        run.optimizer.memory[nets[int(i)]] = Memory(t, moments)
-    for name, rng in dice.items():
-        rng.bit_generator.state = config["dice"][name]
     columns = {name.partition(":")[2]: a for name, a in there.items() if name.startswith("column:")}
-    if columns and run.data is not None:
-        run.data = run.data.with_columns(columns)
-    for i, state in config["hooks"].items():
+    data = run.data.with_columns(columns) if columns and run.data is not None else run.data
+    states = {i: config["hooks"][str(i)] for i, hook in enumerate(run.hooks) if hasattr(hook, "state")}
+    if len(states) != len(config["hooks"]):
+        raise ValueError(f"it holds {len(config['hooks'])} hooks, the run has {len(states)}")
+    for i, state in states.items():  # last: they are the caller's own, and cannot be taken back
         prefix = f"hook:{i}:"
         own = {name.removeprefix(prefix): a for name, a in there.items() if name.startswith(prefix)}
-        run.hooks[int(i)].restore(state, own)
-    run.history.records = config["records"]
-    run.history.diverged = {int(i): why for i, why in config["diverged"].items()}
-    run.epoch, run.stop = config["epoch"], config["stop"]
+        run.hooks[i].restore(state, own)
+
+    def put_back() -> None:
+        for i, net in enumerate(nets):
+            net.theta[...] = there[f"theta:{i}"]
+        for net, (i, t) in steps.items():
+            run.optimizer.memory[net] = Memory(t, [there[f"moment:{i}:{k}"] for k in range(n_moments)])
+        for name, rng in dice.items():
+            rng.bit_generator.state = config["dice"][name]
+        run.data = data
+        run.history.records, run.history.diverged = records, diverged
+        run.epoch, run.stop = epoch, stop
+
+    return put_back

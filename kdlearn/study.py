@@ -7,6 +7,7 @@ claim rests on.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -14,6 +15,9 @@ import json
 import math
 import os
 import platform
+import threading
+import time
+import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -201,43 +205,105 @@ def sweep(
         runs on one thread everywhere.
     progress : as in `fit`.
     store : a file of JSON lines, one a finished cell, appended as they finish. Cells found there
-        are not run again, so a study that was killed goes on where it stopped.
+        are not run again, so a study that was killed goes on where it stopped. A cell is known by its settings
+        and by the code of `run`, see `cell_key`; a line that cannot be read is a cell that is run again.
 
     Returns
     -------
-    The results in the order of the cells.
+    The results in the order of the cells; with a store as JSON gives them back, tuples as lists.
+
+    Raises
+    ------
+    OSError
+        Where the store cannot be written, as on a full disk; it keeps what it held.
+    TypeError
+        For a `run` that cannot be told from others, or a result that JSON cannot hold, with a store.
     """
     from joblib import Parallel, cpu_count, delayed, effective_n_jobs
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
     cells = [dict(cell) for cell in cells]
-    keys = [cell_key(run, cell) for cell in cells]
+    keys = [cell_key(None if store is None else run, cell) for cell in cells]
     done = {} if store is None else _stored(store)
     missing = list({key: cell for key, cell in zip(keys, cells) if key not in done}.items())
     configured = effective_n_jobs() > 1
     n = min(jobs or (effective_n_jobs() if configured else cpu_count()), max(len(missing), 1))
     if n > 1:
-        work = (delayed(_single_threaded)(run, key, cell) for key, cell in missing)
+        work = (delayed(_at_work)(os.getpid(), run, key, cell) for key, cell in missing)
         finished: Iterable[Any] = Parallel(n_jobs=n, return_as="generator_unordered")(work)
     else:
         finished = (_single_threaded(run, key, cell) for key, cell in missing)
     off = None if progress is None else not progress
     with threadpool_limits(1):  # here too: with workers that are threads, each would restore what it found
         for key, result in tqdm(finished, total=len(missing), desc="cells", unit="cell", leave=False, disable=off):
-            done[key] = result
-            if store is not None:
-                _append(store, key, dict(missing)[key], result)
+            done[key] = result if store is None else _append(store, key, dict(missing)[key], result)
     return [done[key] for key in keys]
 
 
-def cell_key(run: Callable[..., Any], cell: Mapping[str, Any]) -> str:
-    """What a cell is known by: a hash of the function's name and of the configuration."""
-    inner = run
+def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:
+    """What a cell is known by: a hash of its settings and of the function that runs it.
+
+    Of the function its name and bytecode, its defaults, what it encloses at that moment, and what a
+    `functools.partial` sets; not the code of what it calls, nor what it reads from its module: after a change
+    there, begin a new store. Another Python may compile another bytecode; then the cells are run again.
+    TypeError for a function that holds what cannot be hashed: it could not be told from another.
+    """
+    inner: Any = run
+    before: list[Any] = []
     while isinstance(inner, functools.partial):
+        before = [*inner.args, *before]
         cell, inner = {**inner.keywords, **cell}, inner.func
-    text = json.dumps([inner.__module__, inner.__qualname__, cell], sort_keys=True)
+    known = None if inner is None else [_identity(inner, []), [_identity(a, []) for a in before]]
+    text = json.dumps([known, cell], sort_keys=True, default=lambda thing: _identity(thing, []))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _identity(thing: Any, inside: list[Any]) -> Any:
+    """What tells a function, or a value that it holds, from others, as JSON. `inside`: what this is met within."""
+    import joblib
+
+    if any(thing is other for other in inside):  # a function that encloses itself
+        return "itself"
+    inside = [*inside, thing]
+    if isinstance(thing, functools.partial):
+        return [_identity(part, inside) for part in (thing.func, thing.args, sorted(thing.keywords.items()))]
+    if isinstance(thing, types.MethodType):
+        return [_identity(thing.__func__, inside), _identity(thing.__self__, inside)]
+    if isinstance(thing, types.FunctionType):
+        cells = [_enclosed(cell) for cell in thing.__closure__ or ()]
+        held = [thing.__defaults__, thing.__kwdefaults__, *cells]
+        return [thing.__module__, thing.__qualname__, _code(thing.__code__), [_identity(h, inside) for h in held]]
+    if isinstance(thing, (list, tuple)):
+        return [_identity(part, inside) for part in thing]
+    if isinstance(thing, (type, types.BuiltinFunctionType)):
+        return [thing.__module__, thing.__qualname__]
+    kind = type(thing)
+    call = next((vars(k)["__call__"] for k in kind.__mro__ if "__call__" in vars(k)), None)
+    own = _identity(call, inside) if isinstance(call, types.FunctionType) else None
+    try:
+        return [kind.__module__, kind.__qualname__, own, joblib.hash(thing)]
+    except Exception as error:
+        raise TypeError(
+            f"run holds a {kind.__name__}, which cannot be hashed: its stored cells could be those of another "
+            "function; give it as a setting of the cell, or let run be a function of a module"
+        ) from error
+
+
+def _enclosed(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet filled
+        return None
+
+
+def _code(code: types.CodeType) -> list[Any]:
+    def constant(c: Any) -> Any:
+        if isinstance(c, types.CodeType):
+            return _code(c)
+        return sorted(map(repr, c)) if isinstance(c, frozenset) else repr(c)
+
+    return [code.co_code.hex(), code.co_names, code.co_varnames, [constant(c) for c in code.co_consts]]
 
 
 def environment() -> dict[str, Any]:
@@ -258,27 +324,51 @@ def _stored(store: str | os.PathLike) -> dict[str, Any]:
     done: dict[str, Any] = {}
     if not os.path.exists(store):
         return done
-    with open(store, encoding="utf-8") as file:
+    with open(store, "rb") as file:
         for line in file:
-            try:
+            # torn when the power went, or not ours: what cannot be read is run again
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 row = json.loads(line)
                 done[row["key"]] = row["result"]
-            except (ValueError, KeyError, TypeError):  # the line that was being written when the power went
-                continue
     return done
 
 
-def _append(store: str | os.PathLike, key: str, cell: Mapping[str, Any], result: Any) -> None:
-    line = json.dumps({"key": key, "cell": cell, "result": result}, sort_keys=True) + "\n"
+def _append(store: str | os.PathLike, key: str, cell: Mapping[str, Any], result: Any) -> Any:
+    """The result as it will be read back, once it is on the disk."""
+    try:
+        line = json.dumps({"key": key, "cell": cell, "result": result}, sort_keys=True) + "\n"
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"JSON cannot hold the cell {dict(cell)} and its result: {error}") from error
+    data = line.encode()
     handle = os.open(store, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":  # a torn line stays a line of its own
-            line = "\n" + line
-        os.write(handle, line.encode())
+            data = b"\n" + data
+        while data:  # a disk that is nearly full takes a part, and says so at the next write
+            data = data[os.write(handle, data) :]
         os.fsync(handle)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(store)) from error
     finally:
         os.close(handle)
+    return json.loads(line)["result"]
+
+
+def _at_work(parent: int, run: Callable[..., Any], key: str, cell: Mapping[str, Any]) -> tuple[str, Any]:
+    """A cell in a worker. One that was started by `parent` ends with it, however that ended."""
+    if os.getppid() == parent and not any(t.name == _WATCH for t in threading.enumerate()):
+        threading.Thread(target=_watch, args=(parent,), name=_WATCH, daemon=True).start()
+    return _single_threaded(run, key, cell)
+
+
+_WATCH = "kdlearn: end with the parent"
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:  # a process whose parent has ended is given another
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _single_threaded(run: Callable[..., Any], key: str, cell: Mapping[str, Any]) -> tuple[str, Any]:

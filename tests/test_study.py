@@ -115,16 +115,19 @@ def test_a_sweep_runs_on_a_dask_cluster():
         assert sweep(trained, CELLS) == serial
 
 
+ran = []  # of the module: what a function encloses is a part of what it is known by
+
+
+def tenfold(seed):
+    ran.append(seed)
+    if seed == 2 and len(ran) == 3:
+        raise KeyboardInterrupt
+    return seed * 10
+
+
 def test_finished_cells_are_kept_and_not_run_again(tmp_path):
-    store = tmp_path / "rows.jsonl"
-    ran = []
-
-    def run(seed):
-        ran.append(seed)
-        if seed == 2 and len(ran) == 3:
-            raise KeyboardInterrupt
-        return seed * 10
-
+    store, run = tmp_path / "rows.jsonl", tenfold
+    ran.clear()
     with pytest.raises(KeyboardInterrupt):
         sweep(run, [{"seed": s} for s in range(4)], jobs=1, store=store)
     with open(store, "a") as file:

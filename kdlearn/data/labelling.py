@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device, to_numpy
+from kdlearn.files import written_aside
 from kdlearn.nn.functional import check_temperature
 
 
@@ -35,14 +34,16 @@ def soft_labels(
         appears under its name when it is whole; on a full disk there is an OSError and no file.
     dtype : of that file, "float32" or "float16" (half the bytes, three significant digits; what float16
         cannot hold becomes its largest number).
-    batch_size : rows a batch where `out` is given.
+    batch_size : rows a batch where `out` or `top` is given.
     top : keep the k largest answers alone and one for the rest: `(classes (N, k), logits (N, k + 1))`,
         exact at the temperature `T`; for the term `TopTargets(T)`.
     """
     if top is not None:
         if out is not None:
             raise ValueError("top= keeps the answers small enough for memory; leave out= away")
-        return keep_top(_answers(teacher, x), top, T)
+        pieces = range(0, max(len(x), 1), batch_size)  # the answers of all classes need not fit into memory
+        kept = [keep_top(_answers(teacher, x[i : i + batch_size]), top, T) for i in pieces]
+        return tuple(array_module(kept[0][0]).concatenate(part) for part in zip(*kept))
     if out is None:
         return _answers(teacher, x)
     if dtype not in ("float32", "float16"):
@@ -50,7 +51,7 @@ def soft_labels(
     if len(x) == 0:
         raise ValueError("x has zero rows; there is nothing to label")
     _write(
-        Path(out),
+        out,
         (to_numpy(_answers(teacher, x[i : i + batch_size])) for i in range(0, len(x), batch_size)),
         len(x),
         dtype,
@@ -58,26 +59,16 @@ def soft_labels(
     return np.load(out, mmap_mode="r")
 
 
-def _write(path: Path, parts: Iterator[np.ndarray], rows: int, dtype: str) -> None:
+def _write(path: str | os.PathLike, parts: Iterator[np.ndarray], rows: int, dtype: str) -> None:
     """A `.npy` file, part by part. Plain writes, not a map: a full disk must be an error, not a signal."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
     largest = np.finfo(dtype).max
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for i, z in enumerate(parts):
-                if i == 0:
-                    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (rows, z.shape[1])}
-                    np.lib.format.write_array_header_1_0(file, header)
-                held = np.where(np.isfinite(z), np.clip(z, -largest, largest), z)  # only -inf is a mask
-                file.write(np.ascontiguousarray(held, dtype=dtype).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
+    with written_aside(path) as file:
+        for i, z in enumerate(parts):
+            if i == 0:
+                header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (rows, z.shape[1])}
+                np.lib.format.write_array_header_1_0(file, header)
+            held = np.where(np.isfinite(z), np.clip(z, -largest, largest), z)  # only -inf is a mask
+            file.write(np.ascontiguousarray(held, dtype=dtype).tobytes())
 
 
 def keep_top(z: Array, k: int, T: float = 4.0) -> tuple[Array, Array]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kdlearn.data.columns import Data
+from kdlearn.files import written_aside
 
 
 class DataUnavailable(RuntimeError):
@@ -202,16 +201,15 @@ def cached(filename: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str
             try:
                 with np.load(folder / filename, allow_pickle=False) as archive:
                     return dict(archive)
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            except Exception as error:  # whatever a damaged file makes of the readers
                 raise DataUnavailable(
                     f"{folder / filename} cannot be read ({error}); delete it to make it again"
                 ) from error
     arrays = make()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache, suffix=".tmp", delete=False) as file:
+        with written_aside(cache / filename) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.replace(file.name, cache / filename)
-    except OSError:  # a read-only home: the data is made again next time
+    except OSError:  # a read-only home, a full disk: the data is made again next time
         pass
     return arrays

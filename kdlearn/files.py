@@ -1,0 +1,44 @@
+"""Files that are whole or not there: written aside, flushed to disk, then moved into place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from glob import escape
+from pathlib import Path
+from typing import BinaryIO
+
+ABANDONED = 600.0  # seconds without a write after which a temporary file belongs to a writer that was killed
+
+
+@contextlib.contextmanager
+def written_aside(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A binary file that replaces `path` when the block ends.
+
+    A process that is killed at any moment leaves what was at `path` intact, and a temporary file beside it
+    that a later writer of the same path removes. After an exception nothing is left. An OSError, such as that
+    of a full disk, names the file.
+    """
+    path = Path(path)
+    for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):  # another writer was faster
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # a temporary file is private, a saved one is like any other
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say which file
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise

@@ -1,0 +1,126 @@
+"""Mistakes that once left every test green: {what: (file, right, wrong, tests that must fail)}.
+
+`test_mutations` plants them, each in a copy of the package.
+"""
+
+MISTAKES = {
+    # ---- rows held out
+    "the command line's student sees the held-out rows": (
+        "commands/distill.py", "encoder, X[train], y[train], more)", "encoder, X, y, more)", "test_mistakes.py"),
+    "the control sees the held-out rows": (
+        "commands/distill.py", "_student(args, None, encoder, X[train], y[train])",
+        "_student(args, None, encoder, X, y)", "test_mistakes.py"),
+    "the teacher sees the held-out rows": (
+        "commands/distill.py", "_teacher(args, encoder, X[train], y[train])", "_teacher(args, encoder, X, y)",
+        "test_mistakes.py"),
+    "held-out rows are used without their labels": (
+        "commands/distill.py", "X[train], y[train], more)", "X[train], y[train], X[test] if more is None else more)",
+        "test_mistakes.py"),
+    "other rows than the given ones are used without labels": (
+        "commands/distill.py", "X[train], y[train], more)", "X[train], y[train], None if more is None else X)",
+        "test_mistakes.py"),
+    "the demo chooses by test accuracy": (
+        "demo.py", 'for m in METHODS}, "validation")', 'for m in METHODS}, "accuracy")', "test_mistakes.py"),
+    "the demo calls test accuracy validation": (
+        "demo.py", "metrics.accuracy(net.logits(validation.x), validation.y)",
+        "metrics.accuracy(net.logits(test.x), test.y)", "test_mistakes.py"),
+    "the demo's few rows are test rows": (
+        "demo.py", "few = train.take(slice(0, LABELS))\n        teacher",
+        "few = test.take(slice(0, LABELS))\n        teacher", "test_mistakes.py"),
+    "the weak teacher is not weak": (
+        "demo.py", "train_teacher(few, seed, device)", "train_teacher(train, seed, device)",
+        "test_mistakes.py"),
+    "rows without labels count as class 0": (
+        "estimators.py", "labelled, taught = np.zeros(n_rows)", "labelled, taught = np.full(n_rows, w.mean())",
+        "test_mistakes.py"),
+    # ---- what is measured
+    "calibration bins shifted by half a bin": (
+        "metrics.py", "(confidence * bins).astype(int)", "(confidence * bins + 0.5).astype(int)", "test_mistakes.py"),
+    "calibration bins without the last one's upper end": (
+        "metrics.py", "np.minimum((confidence * bins).astype(int), bins - 1)", "(confidence * bins).astype(int)",
+        "test_mistakes.py"),
+    "another number of calibration bins": ("metrics.py", "bins: int = 15", "bins: int = 14", "test_mistakes.py"),
+    "agreement on the least probable class": (
+        "metrics.py", "(z_a.argmax(axis=1) == z_b.argmax(axis=1))", "(z_a.argmin(axis=1) == z_b.argmin(axis=1))",
+        "test_mistakes.py"),
+    "an evaluation with dropout": (
+        "training.py", "live, fixed, _ = run_networks(students, teachers, objective, batch)\n        result",
+        "live, fixed, _ = run_networks(students, teachers, objective, batch, np.random.default_rng(0))\n        result",
+        "test_mistakes.py"),
+    "an evaluation's last batch counts too much": (
+        "training.py", 'share = len(batch["index"]) / (len(data) * members)',
+        "share = min(batch_size, len(data)) / len(data)", "test_mistakes.py"),
+    "other percentiles than named": ("export/costs.py", "(50, 95, 99)", "(50, 90, 95)", "test_mistakes.py"),
+    # ---- what is random
+    "one dropout mask for ever": (
+        "nn/layers.py", "words = rng.bit_generator.random_raw", "words = np.random.PCG64(0).random_raw",
+        "test_mistakes.py"),
+    "one dropout mask a call": (
+        "training.py", "optimizer=run.optimizer, rng=dice)",
+        "optimizer=run.optimizer, rng={n: np.random.default_rng(0) for n in dice})", "test_mistakes.py"),
+    "dropout drawn from the shuffle's stream": (
+        "training.py", "order, *rolls = streams if stack else [own[0] for own in streams]",
+        "order, *rolls = streams if stack else [own[0] for own in streams]\n    rolls = [order for _ in rolls]",
+        "test_mistakes.py"),
+    "students share one dropout seed": (
+        "training.py", "[np.random.default_rng(own[k]) for own in spawned]",
+        "[np.random.default_rng(own[min(k, 1)]) for own in spawned]", "test_mistakes.py"),
+    "the same order in every epoch": (
+        "data/columns.py", "order = rng.permutation(n)", "order = np.random.default_rng(0).permutation(n)",
+        "test_mistakes.py"),
+    # ---- losses and rules
+    "AdamW's decay without the schedule": (
+        "nn/optim.py", "theta *= 1 - self.lr * self.scale * decay", "theta *= 1 - self.lr * decay",
+        "test_definitions.py"),
+    "Nesterov without its momentum": (
+        "nn/optim.py", "            rate *= self.momentum\n", "", "test_definitions.py"),
+    "Adam's penalty missing from the second moment": (
+        "nn/optim.py", "            scratch *= scratch\n", "            xp.multiply(grad, grad, out=scratch)\n",
+        "test_definitions.py"),
+    "probabilistic transfer the other way round": (
+        "distill/relation.py", "(P * expm1_residual(xp.log(Q) - xp.log(P)))",
+        "(Q * expm1_residual(xp.log(P) - xp.log(Q)))", "test_definitions.py"),
+    "a flow without the mean over rows": (
+        "distill/feature.py", "d = (h1_s.T @ h2_s - h1_t.T @ h2_t) / N\n    dG = 2 / (N * d.size) * d",
+        "d = h1_s.T @ h2_s - h1_t.T @ h2_t\n    dG = 2 / d.size * d", "test_definitions.py"),
+    "attention on absolute values": (
+        "distill/feature.py",
+        "u_s, inverse = unit_rows(h_s * h_s)\n    u_t, _ = unit_rows(h_t * h_t)\n    d = u_s - u_t\n"
+        "    return (d * d).sum(axis=1), 2 * h_s * unit",
+        "u_s, inverse = unit_rows(abs(h_s))\n    u_t, _ = unit_rows(abs(h_t))\n    d = u_s - u_t\n"
+        "    return (d * d).sum(axis=1), array_module(h_s).sign(h_s) * unit", "test_definitions.py"),
+    # ---- sites, resuming, keys, exports
+    "an exit that is just sure enough": (
+        "distill/selfdistill.py", "max(axis=1) > self.threshold", "max(axis=1) >= self.threshold", "test_mistakes.py"),
+    "what is given shadowed by a column": (
+        "objective.py", "{**fixed, self.target: made}", "{self.target: made, **fixed}", "test_mistakes.py"),
+    "a stopped run goes on when resumed": (
+        "checkpoint.py", "run.epoch, run.stop = epoch, stop", "run.epoch = epoch",
+        "test_mistakes.py"),
+    "the batch size is not compared": ("training.py", '"batch_size": batch_size, ', "", "test_mistakes.py"),
+    "the schedule is not compared": ("training.py", '"schedule": schedule, ', "", "test_mistakes.py"),
+    "the optimiser is not compared": (
+        "checkpoint.py", '"optimizer": run.optimizer.settings(),', '"optimizer": 0,', "test_mistakes.py"),
+    "alpha is ignored by the estimators": (
+        "estimators.py", "weight_decay=self.alpha", "weight_decay=0.0", "test_mistakes.py"),
+    "the batch size is ignored by the estimators": (
+        "estimators.py", 'if self.batch_size == "auto" else self.batch_size',
+        'if self.batch_size == "auto" else 200', "test_mistakes.py"),
+    "the demo's --seed is not handed on": (
+        "cli.py", "demo.study(args.seeds, args.seed, device", "demo.study(args.seeds, 0, device", "test_mistakes.py"),
+    "the student's --seed is not handed on": (
+        "commands/distill.py", "        max_iter=args.epochs,\n        random_state=args.seed,",
+        "        max_iter=args.epochs,\n        random_state=0,", "test_mistakes.py"),
+    "a cell's key without all but its first setting": (
+        "study.py", "cell, inner = {**inner.keywords, **cell}, inner.func\n",
+        "cell, inner = {**inner.keywords, **cell}, inner.func\n    cell = dict(list(cell.items())[:1])\n",
+        "test_mistakes.py"),
+    "workers without the limit of BLAS": (
+        "study.py", "    with threadpool_limits(1):\n        return key, run(**cell)", "    return key, run(**cell)",
+        "test_mistakes.py"),
+    "exported classes reversed": (
+        "export/onnx_file.py", "[*label_values(steps.classes), ", "[*label_values(steps.classes)[::-1], ",
+        "test_mistakes.py"),
+    "an exported shift with the wrong sign": (
+        "export/plan.py", 'first.arrays["b"] - shift @ W', 'first.arrays["b"] + shift @ W', "test_mistakes.py"),
+}  # fmt: skip
