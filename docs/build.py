@@ -20,7 +20,7 @@ import webbrowser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CHECKS = ["docs", "README.md", "tests/test_equations.py", "tests/test_methods.py"]
+CHECKS = ["docs", "README.md", "tests/docs/test_equations.py", "tests/docs/test_methods.py"]
 FRONT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>kdlearn</title><link rel="icon" href="data:,">
 <meta name="description" content="kdlearn: knowledge distillation from scratch">
 <meta http-equiv="refresh" content="0; url=docs/index.html"><a href="docs/index.html">kdlearn</a></html>

@@ -91,7 +91,7 @@ MISTAKES = {
         "    return (d * d).sum(axis=1), array_module(h_s).sign(h_s) * unit", "test_definitions.py"),
     # ---- sites, resuming, keys, exports
     "an exit that is just sure enough": (
-        "distill/selfdistill.py", "max(axis=1) > self.threshold", "max(axis=1) >= self.threshold", "test_mistakes.py"),
+        "distill/exits.py", "max(axis=1) > self.threshold", "max(axis=1) >= self.threshold", "test_mistakes.py"),
     "what is given shadowed by a column": (
         "objective.py", "{**fixed, self.target: made}", "{self.target: made, **fixed}", "test_mistakes.py"),
     "a stopped run goes on when resumed": (

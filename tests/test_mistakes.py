@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from kdlearn.distill.exits import EarlyExit
 
 import kdlearn as kd
 from kdlearn import cli, demo, estimators, study
 from kdlearn.commands import distill
 from kdlearn.commands.tables import Encoder, read_table
-from kdlearn.distill.selfdistill import EarlyExit
 from kdlearn.export import costs, onnx_file, plan
 from kdlearn.objective import Given, Match, Through
 from kdlearn.step import train_step

@@ -118,7 +118,16 @@ def test_a_planted_mistake_is_caught(mistake, tmp_path):
     source = target.read_text()
     assert source.count(right) >= 1, f"the line to be mutated is no longer in {file}: {right}"
     target.write_text(source.replace(right, wrong))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{tests}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(next((tmp_path / "tests").rglob(tests))),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout[-2000:]

@@ -1,6 +1,6 @@
 """The pictures of docs/diagrams.md as SVG text.
 
-    python docs/diagrams/draw.py        draws docs/diagrams/*.svg anew; tests/test_diagrams.py holds them to this file
+    python docs/diagrams/draw.py      draws docs/diagrams/*.svg anew; tests/docs/test_diagrams.py holds them to this
 
 One language for all: a coloured box is a network (orange teaches, blue learns), a green box is a column of the data, a
 dot is a site, a pill is a loss. A line is read with a gradient coming back (`live`), a dashed one is only read

@@ -1,7 +1,7 @@
 """What was measured, as pictures: performance as bars, and the numbers of Hinton 2015 beside ours.
 
-python docs/diagrams/measured.py      draws docs/evidence/*.svg anew from docs/evidence/*.json; tests/test_diagrams.py
-holds them to this file
+python docs/diagrams/measured.py      draws docs/evidence/*.svg anew from docs/evidence/*.json;
+tests/docs/test_diagrams.py holds them to this file
 """
 
 from __future__ import annotations

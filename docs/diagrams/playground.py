@@ -4,7 +4,7 @@
 
 Each setting that the page has a button for is trained with twenty seeds, by the page's own code in Chromium; and the
 student of labels with each weight decay of the slider.
-tests/test_playground.py trains some of them again, and holds the page's text to these numbers.
+tests/docs/test_playground.py trains some of them again, and holds the page's text to these numbers.
 """
 
 from __future__ import annotations

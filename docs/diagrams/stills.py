@@ -1,7 +1,7 @@
 """The still pictures of docs/explore, which stand where no script runs: the package's own numbers as SVG, for the
 playground those that docs/diagrams/playground.py wrote down.
 
-python docs/diagrams/stills.py        draws docs/explore/*.svg anew; tests/test_diagrams.py holds them to this file
+python docs/diagrams/stills.py        draws docs/explore/*.svg anew; tests/docs/test_diagrams.py holds them to this file
 """
 
 from __future__ import annotations

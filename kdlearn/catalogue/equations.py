@@ -139,6 +139,13 @@ NEAREST = {
 
 
 @functools.cache
+def tests_of(stem: str) -> str:
+    """The file of tests of a stem, from the root; it stands in one of the rooms of `tests`."""
+    (path,) = (ROOT / "tests").rglob(f"test_{stem}.py")
+    return path.relative_to(ROOT).as_posix()
+
+
+@functools.cache
 def notebooks_that_name(e: Equation) -> list[str]:
     """The notebooks that lead to an equation's page and use its function; or else do one of the two; or the nearest."""
     names = "|".join(names_of(e))

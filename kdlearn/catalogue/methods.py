@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kdlearn.catalogue.equations import equations
+from kdlearn.catalogue.equations import equations, tests_of
 from kdlearn.catalogue.recipes.parts import all_recipes
 
 LINE = re.compile(r"(.+) \[([a-z]+\.[0-9]+)\]\.")
@@ -62,7 +62,7 @@ def methods_page() -> str:
         "# Methods",
         "",
         "Every method as an expression in the algebra, written from the recipes in `kdlearn/catalogue/recipes/` by",
-        "`python docs/pages.py`. Over each of them `tests/test_objective.py` runs four checks: its",
+        "`python docs/pages.py`. Over each of them `tests/training/test_objective.py` runs four checks: its",
         "gradient and its whole training step against central differences, the same training on every",
         "backend, and no wait for the device within a step.",
     ]
@@ -74,7 +74,7 @@ def methods_page() -> str:
         text += ["", f"## {heading}", "", "| method | equation | file | test | recipe |", "|---|---|---|---|---|"]
         for line, label, name in sorted(chosen, key=lambda r: (r[1].partition(".")[0], int(r[1].partition(".")[2]))):
             e = known[label]
-            test = f"tests/test_{e.stem}.py"
+            test = tests_of(e.stem)
             text.append(
                 f"| {line} | [{label}](derivations/{e.stem}.md#{e.anchor}) | [{Path(e.module).name}](../{e.module}) "
                 f"| [{Path(test).name}](../{test}) | `{name}` |"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from chromium import launched
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ import pytest
 import kdlearn as kd
 from kdlearn import cli
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = [p for p in (ROOT / "docs").rglob("*.md") if not any(part[0] in "._" for part in p.relative_to(ROOT).parts)]
 PAGES = sorted([*DOCS, ROOT / "README.md", ROOT / "notebooks" / "README.md"])
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 FENCE = re.compile(r"^(`{3,})([a-z]*)[^\n`]*\n(.*?)^\1 *$", re.S | re.M)
-ELSEWHERE = {"README.md": "tests/test_readme.py", "docs/guides/new_method.md": "the last test of this file"}
+ELSEWHERE = {"README.md": "tests/docs/test_readme.py", "docs/guides/new_method.md": "the last test of this file"}
 
 
 def page_name(path):

@@ -14,7 +14,7 @@ import kdlearn as kd
 from kdlearn import cli
 from kdlearn.estimators import DistilledClassifier
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text("utf-8")
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 

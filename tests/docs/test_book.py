@@ -22,7 +22,7 @@ from chromium import launched
 
 from kdlearn.catalogue.equations import equations, notebooks_that_name
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1400, "height": 900}}
 
 
@@ -129,7 +129,7 @@ def test_an_equation_leads_to_its_homes_and_they_lead_back(e, book, pages):
     function, test, *notebooks = links
     full = f"{e.module.removesuffix('.py').replace('/', '.')}.{e.name}"
     assert function[1] == full and function[0].startswith("docs/reference/")
-    assert test[0].startswith("source/tests/test_") and test[1] in pages[test[0]].ids
+    assert re.match(r"source/tests/(\w+/)?test_", test[0]) and test[1] in pages[test[0]].ids
     assert [path for path, _ in notebooks] == [f"notebooks/{name}.html" for name in notebooks_that_name(e)]
     for back in (function[0], f"source/{e.module}.html", *(path for path, _ in notebooks)):
         links = {target(back, link) for link in pages[back].links}
@@ -412,7 +412,10 @@ def test_what_the_site_offers_to_take_away(book, pages):
     }
     assert {"kdlearn/__init__.py", "kdlearn/py.typed", "kdlearn/fast/kernels.cu"} <= inside[".whl"]
     assert not [name for name in inside[".whl"] if name.startswith(("tests", "docs"))]
-    for end, needed in (("-notebooks.zip", "notebooks/00_start_here.ipynb"), ("-source.zip", "tests/test_book.py")):
+    for end, needed in (
+        ("-notebooks.zip", "notebooks/00_start_here.ipynb"),
+        ("-source.zip", "tests/docs/test_book.py"),
+    ):
         assert any(name.endswith(needed) for name in inside[end])
         assert not [name for name in inside[end] if "__pycache__" in name]
     assert not (ROOT / "build" / "lib").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from chromium import launched
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "diagrams"))
 import draw  # noqa: E402
 import measured  # noqa: E402

@@ -13,7 +13,7 @@ import pytest
 import kdlearn as kd
 from kdlearn import cli, demo
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def test_smoothed_labels_have_the_teachers_entropy():

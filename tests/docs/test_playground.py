@@ -14,7 +14,7 @@ from figures import figure
 
 import kdlearn as kd
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "diagrams"))
 import playground  # noqa: E402
 import stills  # noqa: E402
