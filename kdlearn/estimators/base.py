@@ -103,10 +103,11 @@ class Distilled(Settings):
         until = None if self.max_time is None else began + self.max_time
         self.teacher_ = None
         if self.teacher is not None and teachers.is_frozen(self.teacher) and self.soft_weight != 0:
-            tables = [lesson.X] if lesson.more is None else [lesson.X, lesson.more]
-            lesson.stored = np.concatenate(self._ask(lesson, tables))  # once, whatever then competes
+            lesson.stored = self._answers(lesson, 0, seed)[0][1]  # once, whatever then competes
         choice = self._choose(lesson, seed, None if until is None else began + self.max_time / 2)
-        lesson, answer = self._answers(lesson, choice, seed)
+        answer = None
+        if choice.soft_weight > 0:
+            lesson, answer = self._answers(lesson, choice.made, seed)[choice.made]
         start = self.student_ if again else None
         self.student_, self.history_, watch = self._train(lesson, answer, choice, seed, until, start, self.verbose)
         self.__dict__.pop("_rule", None)
@@ -116,6 +117,9 @@ class Distilled(Settings):
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.validation_scores_ = watch.scores if self.early_stopping else None
         self.best_validation_score_ = max(watch.scores) if self.early_stopping else None
+        self.report_["notes"] = self._notes
+        if choice.soft_weight == 0:
+            self.teacher_ = None
         self._warn(watch)
         return self
 
@@ -142,6 +146,7 @@ class Distilled(Settings):
         made = validate_data(self, X, reset=not again, **checks)
         check_consistent_length(X, y)
         y = self._read_y(y)
+        self._notes = []
         if not encodes:
             if not again:
                 self.preprocessor_, self.text_columns_ = None, None
@@ -156,7 +161,10 @@ class Distilled(Settings):
                 self.preprocessor_.fit(rows.plain(X, self.text_columns_), y)
             else:
                 self.preprocessor_, self.text_columns_ = clone(self.preprocessor).fit(X, y), None
-        return X, y, rows.encoded(self.preprocessor_, X, self.text_columns_)
+        x = rows.encoded(self.preprocessor_, X, self.text_columns_)
+        if auto:
+            self._notes = rows.notes(X, self.text_columns_, x.shape[1])
+        return X, y, x
 
     def _read_y(self, y: Any) -> np.ndarray:
         raise NotImplementedError
@@ -216,29 +224,27 @@ class Distilled(Settings):
 
     # ------------------------------------------------------------------ the teacher and the contest
 
-    def _answers(
-        self, lesson: Lesson, choice: Choice, seed: int, keep: bool = True
-    ) -> tuple[Lesson, np.ndarray | None]:
-        """The lesson with the rows that the choice makes, and what is answered on all of its rows."""
-        if choice.soft_weight == 0:
-            return lesson, None
-        if choice.made:
-            made = rows.mixed(lesson.X, lesson.x, choice.made, np.random.default_rng(seed))
-            lesson = lesson.with_more(made, self._scaled(self._encoded(made)))
-            if lesson.stored is not None:  # of a frozen teacher, on the labelled rows
-                return lesson, np.concatenate([lesson.stored, *self._ask(lesson, [lesson.more], keep)])
-        if lesson.stored is None:
-            tables = [lesson.X] if lesson.more is None else [lesson.X, lesson.more]
-            return lesson, np.concatenate(self._ask(lesson, tables, keep))
-        return lesson, lesson.stored
+    def _answers(self, lesson: Lesson, made: int, seed: int, keep: bool = True) -> dict[int, tuple[Lesson, np.ndarray]]:
+        """`{0: (lesson, answers to all its rows), made: (the same with rows made besides, answers)}`.
 
-    def _ask(self, lesson: Lesson, tables: list[Any], keep: bool = True) -> list[np.ndarray]:
-        """The answers of the teacher, taught on the labelled rows, to each table."""
-        ask = check_memory(self.memory).cache(teachers.taught)
-        fitted, answers, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
-        if keep:
-            self.teacher_ = fitted
-        return [self._match(a, known, lesson, rows.count(table)) for a, table in zip(answers, tables)]
+        The teacher is fitted once for both; `keep` leaves it as `teacher_`.
+        """
+        tables = [] if lesson.stored is not None else [lesson.X, *([] if lesson.more is None else [lesson.more])]
+        if made:
+            tables.append(rows.mixed(lesson.X, lesson.x, made, np.random.default_rng(seed)))
+        answers = [] if lesson.stored is None else [lesson.stored]
+        if tables:
+            ask = check_memory(self.memory).cache(teachers.taught)
+            fitted, given, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
+            answers += [self._match(a, known, lesson, rows.count(table)) for a, table in zip(given, tables)]
+            if keep:
+                self.teacher_ = fitted
+        plain = answers[:-1] if made else answers
+        found = {0: (lesson, np.concatenate(plain))}
+        if made:
+            more = lesson.with_more(tables[-1], self._scaled(self._encoded(tables[-1])))
+            found[made] = more, np.concatenate(answers)
+        return found
 
     def _match(self, answers: np.ndarray, known: Any, lesson: Lesson, n: int) -> np.ndarray:
         return self._check_answers(answers, n, "the teacher's predictions")
@@ -263,13 +269,11 @@ class Distilled(Settings):
         def teach(held: np.ndarray) -> Callable[[Choice], tuple[np.ndarray, np.ndarray]]:
             learn = lesson.take(np.setdiff1d(np.arange(len(lesson.x)), held))
             x, target = lesson.x[held], lesson.target[held]
-            answered: dict[int, Any] = {}
+            answered = self._answers(learn, max(c.made for c in choices), seed, keep=False)
 
             def study(choice: Choice) -> tuple[np.ndarray, np.ndarray]:
-                key = -1 if choice.soft_weight == 0 else choice.made
-                if key not in answered:
-                    answered[key] = self._answers(learn, choice, seed, keep=False)
-                student, _, _ = self._train(*answered[key], choice, seed, until)
+                taught = answered[choice.made] if choice.soft_weight > 0 else (learn, None)
+                student, _, _ = self._train(*taught, choice, seed, until)
                 return self._judge(student.logits(x), target)
 
             return study
@@ -490,7 +494,9 @@ class Distilled(Settings):
         lesson = Lesson(X, y, self._scaled(x), target, weights * self._class_weights(y))
         lesson.stored = None if stored is None else self._check_stored(stored, len(y), 0)
         choice = self._default_choice() if self.teacher is not None or stored is not None else Choice(0.0)
-        lesson, answer = self._answers(lesson.take(np.flatnonzero(weights > 0)), choice, seed)
+        lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None
+        if choice.soft_weight > 0:
+            lesson, answer = self._answers(lesson, 0, seed)[0]
         data = self._data(lesson, lesson.x, answer, *2 * [np.arange(len(lesson.x))])
         if first:
             dtype = "float32" if x.dtype == np.float32 else "float64"

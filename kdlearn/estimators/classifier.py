@@ -29,9 +29,9 @@ TEMPERATURE = 2.0  # where the soft weight is set by hand, and nothing competes
 
 
 def _learns_by_parts(model: Any) -> bool:
-    if model.teacher is None or is_frozen(model.teacher):
+    if is_frozen(model.teacher):
         return True
-    raise AttributeError("partial_fit takes a teacher only if it is fitted, in FrozenEstimator, or teacher_proba")
+    raise AttributeError("partial_fit takes a teacher only if it is fitted, in FrozenEstimator, or stored answers")
 
 
 class DistilledClassifier(ClassifierMixin, Distilled):
@@ -56,7 +56,7 @@ class DistilledClassifier(ClassifierMixin, Distilled):
         class_weight: Any = None,
         activation: str = "relu",
         solver: str = "adam",
-        alpha: float = 0.0,
+        alpha: float | str = "auto",
         batch_size: int | str = "auto",
         learning_rate: str = "cosine",
         learning_rate_init: float = 0.01,

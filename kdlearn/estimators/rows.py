@@ -138,6 +138,19 @@ def encoded(preprocessor: Any, X: Any, texts: tuple[int, ...] | None) -> np.ndar
     )
 
 
+def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
+    """What the default preprocessor did, in sentences."""
+    missing = [sum(_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
+    said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
+    if sum(missing):
+        worst = int(np.argmax(missing))
+        said.append(
+            f"{sum(missing)} missing cells were filled: a number with its column's median, a text as a category of "
+            f"its own; most, {missing[worst]}, in column {_name(X, worst)!r}."
+        )
+    return said
+
+
 def count(X: Any) -> int:
     """Rows of a table of any kind."""
     return X.shape[0] if hasattr(X, "shape") else len(X)

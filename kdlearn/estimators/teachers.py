@@ -35,8 +35,8 @@ def check_teacher(teacher: Any, classifies: bool) -> None:
 
 
 def is_frozen(teacher: Any) -> bool:
-    """Whether `fit` leaves the teacher as it is."""
-    return isinstance(teacher, FrozenEstimator) or hasattr(type(teacher), "__sklearn_clone__")
+    """Whether the teacher stays as it is: a clone of it is itself, as `FrozenEstimator` arranges."""
+    return teacher is None or clone(teacher, safe=False) is teacher
 
 
 def weight_parameter(teacher: Any) -> str | None:
