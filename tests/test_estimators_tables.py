@@ -16,7 +16,7 @@ import sklearn
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -113,7 +113,7 @@ def test_what_a_cell_may_be(pd):
         DistilledClassifier(**HAND).fit(frame, y).predict(frame.assign(whole="many"))
     with pytest.raises(ValueError, match="column 'when' holds datetime"):
         DistilledClassifier(**HAND).fit(frame.assign(when=pd.Timestamp("2020-01-01")), y)
-    with pytest.raises(ValueError, match="column 'id' has 60 different texts in 60 rows|too many|more like names"):
+    with pytest.raises(ValueError, match=r"column 'id' has 240 different texts in 240 rows, more like names"):
         many = pd.DataFrame({"id": [f"k{i}" for i in range(240)], "a": 1.0})
         DistilledClassifier(**HAND).fit(many, np.arange(240) % 2)
     with pytest.raises(ValueError, match="two columns are named 'a'"):
@@ -162,10 +162,10 @@ def test_unlabelled_columns_are_held_by_name(pd):
 def test_unlabelled_rows_that_a_pipeline_did_not_transform():
     U = X * 1000 + 50_000
     pipe = make_pipeline(MinMaxScaler(), DistilledClassifier(LogisticRegression(), **HAND))
-    with pytest.warns(UserWarning, match="X_unlabeled lies far from X.*transform_input"):
+    with pytest.warns(UserWarning, match=r"X_unlabeled lies far from X.*transform_input"):
         pipe.fit(U, Y, distilledclassifier__X_unlabeled=U)
     narrow = make_pipeline(PCA(2), DistilledClassifier(LogisticRegression(), **HAND))
-    with pytest.raises(ValueError, match="X_unlabeled.*transform_input"):
+    with pytest.raises(ValueError, match=r"X_unlabeled.*transform_input"):
         narrow.fit(U, Y, distilledclassifier__X_unlabeled=U)
     with sklearn.config_context(enable_metadata_routing=True), warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -185,7 +185,7 @@ def test_sparse_rows_are_dense_ones(kind):
     a, b = (DistilledClassifier(teacher, **HAND).fit(rows, Y, X_unlabeled=rows) for rows in (thin, kind(thin)))
     np.testing.assert_allclose(a.predict_proba(thin), b.predict_proba(kind(thin)), rtol=1e-6)
     wide = sparse.csr_array((np.ones(40), (np.arange(40), np.arange(40))), shape=(40, 10**8))
-    with pytest.raises(ValueError, match="GiB.*TruncatedSVD"):
+    with pytest.raises(ValueError, match=r"GiB.*TruncatedSVD"):
         DistilledClassifier(**HAND).fit(wide, np.arange(40) % 2)
     small = DistilledClassifier(preprocessor=TruncatedSVD(2, random_state=0), **HAND).fit(kind(thin), Y)
     assert small.student_.sizes[0] == 2
@@ -221,7 +221,7 @@ def test_teachers_that_count_their_labels():
     assert DistilledClassifier(Counted(), **HAND).fit(X, numbers).score(X, numbers) > 0.9
     texts = DistilledClassifier(FrozenEstimator(LogisticRegression().fit(X, numbers)), **HAND)
     assert texts.fit(X, numbers.astype(str)).score(X, numbers.astype(str)) > 0.9  # "10" and 10 are written alike
-    with pytest.raises(ValueError, match="Unknown solver|solver"):
+    with pytest.raises(ValueError, match=r"Unknown solver|solver"):
         DistilledClassifier(LogisticRegression(solver="none"), **HAND).fit(X, Y)
 
 
@@ -356,7 +356,7 @@ def test_stored_answers(pd):
     by_place = DistilledClassifier(**HAND).fit(X, Y, teacher_proba=p)
     by_name = DistilledClassifier(**HAND).fit(X, Y, teacher_proba=pd.DataFrame({"yes": p[:, 1], "no": p[:, 0]}))
     np.testing.assert_array_equal(by_place.predict_proba(X), by_name.predict_proba(X))
-    with pytest.raises(ValueError, match="has the columns.*'maybe'"):
+    with pytest.raises(ValueError, match=r"has the columns.*'maybe'"):
         DistilledClassifier(**HAND).fit(X, Y, teacher_proba=pd.DataFrame({"yes": p[:, 1], "maybe": p[:, 0]}))
     U = X + 0.3
     teacher = FrozenEstimator(LinearRegression().fit(X, B))
@@ -419,9 +419,9 @@ def test_a_teacher_that_knows_more_is_used():
     alone = DistilledClassifier(max_iter=60, random_state=0).fit(x, y)
     assert model.score(new, y_new) > alone.score(new, y_new) + 0.03
     candidates = model.report_["candidates"]
-    assert candidates[0]["soft_weight"] == 0 and candidates[1]["loss_gain"] == pytest.approx(
-        candidates[0]["loss"] - candidates[1]["loss"]
-    )
+    last = [c for c in candidates[1:] if c["rows"] == 150]
+    assert candidates[0]["soft_weight"] == 0 and len(last) == 2 and len(candidates) == 5  # two went on to the end
+    assert all(c["loss_gain"] == pytest.approx(candidates[0]["loss"] - c["loss"]) for c in last)
 
 
 def test_rows_held_out_are_not_seen():
@@ -481,7 +481,7 @@ def test_every_row_is_held_out_once_and_each_class_alike():
     splits = list(folds(y, 73, np.random.default_rng(0)))
     held = np.concatenate(splits)
     assert sorted(held) == list(range(72))  # the only row of its class always teaches
-    assert all((y[s] == 1).sum() == 3 for s in splits)
+    assert all((y[s] == 1).sum() == 4 for s in splits)
     (one,) = folds(None, 20_000, np.random.default_rng(0))
     assert len(one) == 2000
 
@@ -566,7 +566,7 @@ def test_a_loss_that_falls_no_more_ends_a_constant_rate():
 def test_a_training_that_was_too_short_or_went_wrong_warns():
     with pytest.warns(ConvergenceWarning, match="max_iter=3 passes were over while the loss was still falling"):
         DistilledClassifier(max_iter=3, random_state=0).fit(X, Y)
-    with pytest.warns(ConvergenceWarning, match="raised the loss.*lower learning_rate_init"):
+    with pytest.warns(ConvergenceWarning, match=r"raised the loss.*lower learning_rate_init"):
         DistilledRegressor(learning_rate_init=1e30, alpha=0.0, max_iter=20, random_state=0).fit(X, B)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -593,7 +593,7 @@ def test_a_little_at_a_time():
     assert model.score(X, Y) > 0.95 and model.t_ == 30 * 120 and len(model.loss_curve_) == 90
     with pytest.raises(ValueError, match="needs classes"):
         DistilledClassifier().partial_fit(X, Y)
-    with pytest.raises(ValueError, match="not there at first.*maybe"):
+    with pytest.raises(ValueError, match=r"not there at first.*maybe"):
         model.partial_fit(X[:2], ["maybe", "no"])
     assert not hasattr(DistilledClassifier(LogisticRegression()), "partial_fit")
     numbers = DistilledRegressor(random_state=0, batch_size=20)

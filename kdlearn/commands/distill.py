@@ -19,7 +19,6 @@ from kdlearn.commands.tables import Encoder, TableError, labels, read_table
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.export.costs import format_report, report, wilson
 from kdlearn.export.plan import plan
-from kdlearn.history import Run
 
 TEACHERS = ("forest", "boosting", "mlp")
 HELD_OUT = 4  # one row in four of each class
@@ -97,15 +96,14 @@ class _Taught(DistilledClassifier):
         """Fitted, as the student that a file holds."""
         from tqdm import tqdm
 
-        self.verbose = True
         hidden = True if args.quiet or args.json else None  # None: a bar on a terminal alone
         with tqdm(total=self.max_iter, desc=what, unit="epoch", leave=False, disable=hidden, file=sys.stderr) as bar:
             self._bar = bar
             self.fit(X, y, X_unlabeled=more)
         return Student(self.student_, encoder, self.scaler_.mean_, self.scaler_.scale_, self.classes_)
 
-    def _report(self, run: Run) -> None:  # type: ignore[override]
-        self._bar.update()
+    def _hooks(self) -> list[Any]:
+        return [lambda run: self._bar.update()]
 
 
 def _student(

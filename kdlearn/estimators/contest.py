@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-FOLDS = 4  # of a small table every row is held out once
+FOLDS = 3  # of a small table every row is held out once
+FINALISTS = 2  # of a small table that go on after the first split, besides labels alone
 LARGE = 2000  # rows from which on one split is enough
 HELD_AT_MOST = 2000
 CERTAIN = 1.0  # standard errors by which a teacher must beat labels alone
@@ -43,7 +44,8 @@ class Result:
         """What `report_` says of it."""
         known = ~np.isnan(self.loss)
         made = {"soft_weight": self.choice.soft_weight, "temperature": self.choice.temperature}
-        found: dict[str, Any] = {**made, "made_rows": self.choice.made, "loss": float(np.mean(self.loss[known]))}
+        found: dict[str, Any] = {**made, "made_rows": self.choice.made, "rows": int(known.sum())}
+        found["loss"] = float(np.mean(self.loss[known]))
         if not np.isnan(self.right[known]).any():
             found["accuracy"] = float(np.mean(self.right[known]))
         for name, (mean, error) in self.gains.items():
@@ -73,14 +75,19 @@ def compete(
     n: int,
     until: float | None,
 ) -> list[Result]:
-    """Every choice on every split, as far as the time goes; `teach(held)(choice)` gives losses and answers there."""
+    """Losses and answers of the choices on the splits, as far as the time goes; `teach(held)(choice)` gives them.
+
+    After the first split only labels alone, the first choice, and the `FINALISTS` best go on.
+    """
     results = [Result(choice, np.full(n, np.nan), np.full(n, np.nan)) for choice in choices]
+    still = results
     for held in splits:
         study = teach(held)
-        for result in results:
+        for result in still:
             if until is not None and time.monotonic() > until:
                 return results
             result.loss[held], result.right[held] = study(result.choice)
+        still = [results[0], *sorted(still[1:], key=lambda r: float(r.loss[held].mean()))[:FINALISTS]]
     return results
 
 
@@ -91,6 +98,7 @@ def decide(results: list[Result], weights: np.ndarray) -> Result:
     wrong more often.
     """
     alone, best = results[0], results[0]
+    most = max((int((~np.isnan(result.loss)).sum()) for result in results[1:]), default=0)
     for result in results[1:]:
         rows = ~np.isnan(alone.loss) & ~np.isnan(result.loss)
         if rows.sum() < 2:
@@ -102,7 +110,7 @@ def decide(results: list[Result], weights: np.ndarray) -> Result:
                 mean = float(w @ d)
                 result.gains[name] = mean, float(np.sqrt(w**2 @ (d - mean) ** 2))
         mean, error = result.gains["loss"]
-        ahead = mean > CERTAIN * error and result.gains.get("accuracy", (0.0, 0.0))[0] >= 0
+        ahead = rows.sum() == most and mean > CERTAIN * error and result.gains.get("accuracy", (0.0, 0.0))[0] >= 0
         if ahead and mean > best.gains.get("loss", (0.0, 0.0))[0]:
             best = result
     return best

@@ -219,4 +219,4 @@ def _text(v: Any) -> str:
         return v
     if _missing(v):
         return ""
-    return str(int(v)) if isinstance(v, numbers.Real) and not isinstance(v, bool) and v == int(v) else str(v)
+    return str(int(v)) if isinstance(v, float | np.floating) and v.is_integer() else str(v)

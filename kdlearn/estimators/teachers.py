@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 
@@ -22,16 +22,26 @@ def check_teacher(teacher: Any, classifies: bool) -> None:
     if inspect.isclass(teacher):
         raise TypeError(f"teacher is the class {teacher.__name__}; it must be an object: {teacher.__name__}(…)")
     if classifies and not hasattr(teacher, "predict_proba"):
-        kind = "; it is a regressor" if is_regressor(teacher) else "; CalibratedClassifierCV gives it some"
+        kind = "; it is a regressor" if _kind(teacher) == "regressor" else "; CalibratedClassifierCV gives it some"
         raise TypeError(f"a teacher needs predict_proba, {name} has none{kind}")
-    if not classifies and (is_classifier(teacher) or not hasattr(teacher, "predict")):
-        kind = "is a classifier" if is_classifier(teacher) else "has no predict"
+    if not classifies and (_kind(teacher) == "classifier" or not hasattr(teacher, "predict")):
+        kind = "is a classifier" if _kind(teacher) == "classifier" else "has no predict"
         raise TypeError(f"a teacher of numbers is a regressor, {name} {kind}")
     if isinstance(teacher, FrozenEstimator):
         try:
             check_is_fitted(teacher.estimator)
         except NotFittedError:
             raise ValueError("the teacher in FrozenEstimator is not fitted") from None
+
+
+def _kind(teacher: Any) -> str | None:
+    """ "classifier", "regressor", or None for another or for what is no estimator of scikit-learn."""
+    return get_tags(teacher).estimator_type if isinstance(teacher, BaseEstimator) else None
+
+
+def takes_missing(teacher: Any) -> bool:
+    """Whether it says that it takes missing cells."""
+    return not isinstance(teacher, BaseEstimator) or bool(get_tags(teacher).input_tags.allow_nan)
 
 
 def is_frozen(teacher: Any) -> bool:
