@@ -35,7 +35,70 @@ def _learns_by_parts(model: Any) -> bool:
 
 
 class DistilledClassifier(ClassifierMixin, Distilled):
-    """A small network taught by labels and by any classifier's probabilities."""
+    """A small network taught by labels and by any classifier's probabilities.
+
+    Parameters
+    ----------
+    teacher : estimator with `predict_proba`, or None
+        Cloned and fitted on the raw rows; a fitted one goes into `FrozenEstimator`. Without a teacher, and
+        without `teacher_proba`, the network learns from the labels alone.
+    hidden_layer_sizes : tuple of int, default (32,)
+    preprocessor : "auto", transformer or None, default "auto"
+        Makes raw rows numbers, for the student alone. "auto" imputes missing numbers with the median and
+        encodes texts, one input a category; tables of numbers without missing cells it leaves as they are.
+    temperature : float or "auto", default "auto"
+        Of the soft targets. "auto" is part of the contest; where `soft_weight` is a number, it is 2.
+    soft_weight : float in [0, 1] or "auto", default "auto"
+        Weight of the soft targets; the labels have the rest. "auto": a few weights and temperatures compete
+        with labels alone on rows held out, and the best is kept (`report_`).
+    augment : "auto", bool or int, default "auto"
+        Rows made of the labelled ones, for the teacher to label: a number of them, True for four times the
+        labelled rows, False for none. "auto": in the contest, where there is no X_unlabeled, they compete too.
+    class_weight : "balanced", dict or None
+        Multiplies the weights of the rows, for the student alone.
+    activation : "relu", "tanh" or "gelu"
+    solver : "adam" or "sgd"
+        There is no "lbfgs": the training goes by batches.
+    alpha : float or "auto", default "auto"
+        Weight decay, decoupled from the rate with "adam"; "auto" is 1 there, and 0 with "sgd".
+    batch_size : int or "auto", default "auto"
+        "auto" is min(200, n_samples).
+    learning_rate : "cosine" or "constant", default "cosine"
+        Falls to zero over `max_iter`, or stays and ends by `tol`.
+    learning_rate_init : float, default 0.01
+    momentum, nesterovs_momentum : float, default 0.9, and bool, default True
+        Of "sgd".
+    max_iter : int, default 200
+        Passes over the data.
+    max_time : float or None
+        Seconds for the whole fit. Contest and training end by it; a teacher's own fit is not interrupted.
+    shuffle : bool, default True
+    tol : float, default 1e-4
+        A fall of the loss that counts, for early stopping and for a constant rate.
+    early_stopping : bool, default False
+        Hold out `validation_fraction` of each class, stop after `n_iter_no_change` epochs without a
+        lower loss there, and keep the best epoch.
+    validation_fraction, n_iter_no_change : float, default 0.1, and int, default 10
+    warm_start : bool, default False
+        `fit` goes on from the weights, encoding and scale of the last one.
+    memory : path, joblib.Memory or None
+        Where fitted teachers and their answers are kept: a search fits the teacher once a fold.
+    verbose : bool, default False
+        Print the loss of each epoch.
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    classes_, n_features_in_, feature_names_in_, n_iter_, loss_, loss_curve_, best_loss_, validation_scores_, \
+best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifier`.
+    student_ : MLP
+    preprocessor_, scaler_ : before it, in this order; `preprocessor_` is None where the rows are numbers already.
+    teacher_ : the fitted teacher; None where it is not used.
+    report_ : dict
+        "verdict", a sentence that says whether the teacher helps; "teacher_helped", True, False or None;
+        "candidates", what competed; "notes" on what was imputed and encoded.
+    history_ : History
+    """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **Distilled._parameter_constraints,

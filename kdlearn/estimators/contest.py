@@ -13,7 +13,7 @@ FOLDS = 3  # of a small table every row is held out once
 FINALISTS = 2  # of a small table that go on after the first split, besides labels alone
 LARGE = 2000  # rows from which on one split is enough
 HELD_AT_MOST = 2000
-CERTAIN = 1.0  # standard errors by which a teacher must beat labels alone
+CERTAIN = 2.0  # standard errors by which a teacher must beat labels alone
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,10 @@ def verdict(results: list[Result], best: Result) -> str:
         return "There was no time to compare the teacher with labels alone: the teacher is not used."
     if best is results[0]:
         return f"Labels alone are as good here: the teacher is not used ({n:,} rows held out)."
-    name = "accuracy" if "accuracy" in best.gains else "loss"
-    mean, error = best.gains[name]
-    size = f"{100 * mean:+.1f} ± {196 * error:.1f} points" if name == "accuracy" else f"{mean:.3g} ± {1.96 * error:.2g}"
-    of = "accuracy" if name == "accuracy" else "squared error saved, in variances"
-    return f"The teacher helps here: {size} of {of} over labels alone on {n:,} rows held out ({best.choice})."
+    mean, error = best.gains["loss"]
+    if "accuracy" not in best.gains:
+        size = f"squared error {mean:.3g} ± {1.96 * error:.2g} variances lower"
+    else:
+        right, width = best.gains["accuracy"]
+        size = f"log-loss {mean:.3g} ± {1.96 * error:.2g} lower, accuracy {100 * right:+.1f} ± {196 * width:.1f} points"
+    return f"The teacher helps here: {size}, against labels alone on {n:,} rows held out ({best.choice})."

@@ -22,7 +22,20 @@ SOFT_WEIGHTS = (0.5, 1.0)  # that compete with labels alone
 
 
 class DistilledRegressor(RegressorMixin, Distilled):
-    """A small network taught by numbers and by any regressor's predictions."""
+    """A small network taught by numbers and by any regressor's predictions.
+
+    Parameters
+    ----------
+    teacher : estimator with `predict`, or None
+    hidden_layer_sizes, preprocessor, soft_weight, augment, activation, solver, alpha, batch_size, learning_rate, \
+learning_rate_init, momentum, nesterovs_momentum, max_iter, max_time, shuffle, tol, early_stopping, \
+validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state : as in `DistilledClassifier`.
+
+    Attributes
+    ----------
+    student_, preprocessor_, scaler_, teacher_, report_, history_ and the rest : as in `DistilledClassifier`.
+    target_mean_, target_scale_ : of y, numbers or (outputs,); the student works in these units.
+    """
 
     def fit(
         self,
