@@ -116,6 +116,9 @@ def test_what_a_cell_may_be(pd):
     with pytest.raises(ValueError, match=r"column 'id' has 240 different texts in 240 rows, more like names"):
         many = pd.DataFrame({"id": [f"k{i}" for i in range(240)], "a": 1.0})
         DistilledClassifier(**HAND).fit(many, np.arange(240) % 2)
+    codes = [f"k{i % 150 if i % 3 else 0}" for i in range(900)]  # 101 texts in 900 rows, one of them in every third
+    model = DistilledClassifier(**HAND).fit(pd.DataFrame({"code": codes}), np.arange(900) % 2)
+    assert model.student_.sizes[0] == 100 and "k0" in model.preprocessor_.transformers_[0][1].categories_[0]
     with pytest.raises(ValueError, match="two columns are named 'a'"):
         DistilledClassifier(**HAND).fit(pd.DataFrame(X[:, :2], columns=["a", "a"]), Y)
 

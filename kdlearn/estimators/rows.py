@@ -7,6 +7,7 @@ preprocessor a missing number is NaN and a missing text is the empty string.
 from __future__ import annotations
 
 import numbers
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import _safe_indexing, check_array
 
-MOST_TEXTS = 100  # categories of a column; the rarer ones beyond share one input
+MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
 DENSE_AT_MOST = 2**32  # bytes of a sparse table made dense
 NEIGHBOURS = 5  # among which a made row finds its second parent
 
@@ -58,29 +59,22 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
     n, parts = len(columns[0]) if columns else 0, []
     by_name = hasattr(X, "iloc") and all(isinstance(name, str) for name in X.columns)
     texts = tuple(j for j, kind in enumerate(kinds) if kind == "texts")
-    many = []
+    known = []
     for j in texts:
-        found = len(set(_texts(columns[j])))
-        if found > MOST_TEXTS:
-            many.append(j)
-            if found > n / 2:
-                raise ValueError(
-                    f"column {_name(X, j)!r} has {found} different texts in {n} rows, more like names than "
-                    "categories: drop it, or encode it with a preprocessor of yours"
-                )
-    few = [j for j in texts if j not in many]
+        found = Counter(_texts(columns[j]))
+        if len(found) > MOST_TEXTS and len(found) > n / 2:
+            raise ValueError(
+                f"column {_name(X, j)!r} has {len(found)} different texts in {n} rows, more like names than "
+                "categories: drop it, or encode it with a preprocessor of yours"
+            )
+        known.append(sorted(text for text, _ in found.most_common(MOST_TEXTS)))
     numeric = [j for j, kind in enumerate(kinds) if kind == "numbers"]
     for name, chosen, made in (
         ("numbers", numeric, SimpleImputer(strategy="median", keep_empty_features=True)),
-        ("categories", few, OneHotEncoder(handle_unknown="ignore", sparse_output=False)),
-        (
-            "many_categories",
-            many,
-            OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MOST_TEXTS, sparse_output=False),
-        ),
+        ("categories", texts, OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False)),
     ):
         if chosen:
-            parts.append((name, made, [X.columns[j] for j in chosen] if by_name else chosen))
+            parts.append((name, made, [X.columns[j] for j in chosen] if by_name else list(chosen)))
     return ColumnTransformer(parts, verbose_feature_names_out=False), texts
 
 
