@@ -32,7 +32,7 @@ LEVELS = [
     {"training"},
     {"distill.assistant"},
     {"distill.selfdistill"},
-    {"gradcheck", "plots", "export.plan", "commands.tables", "estimators.settings", "estimators.rows"},
+    {"gradcheck", "plots", "export.plan", "commands.frames", "estimators.settings", "estimators.rows"},
     {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson"},
     {"estimators.reading"},
     {"estimators.training"},
@@ -40,6 +40,7 @@ LEVELS = [
     {"estimators.classifier"},
     {"estimators.regressor"},
     {"study", "export.c_header", "export.onnx_file", "export.costs", "commands.student"},
+    {"commands.measure", "commands.teacher"},
     {"demo", "hinton", "commands.distill", "commands.deploy"},
     {"commands.hinton", "bench.work", "fast.launch"},
     {"fast.layers", "fast.losses", "fast.rules"},
@@ -162,7 +163,7 @@ def test_cupy_is_never_in_the_base_and_never_twice():
 
 def test_what_is_imported_is_declared():
     declared = {requirement(t)[0] for t in PROJECT["project"]["dependencies"]}
-    optional = {"mnist1d", "cupy", "cupyx", "onnx", "onnxruntime", "torch", "thinc"}
+    optional = {"pandas", "mnist1d", "cupy", "cupyx", "onnx", "onnxruntime", "torch", "thinc"}
     known = {"sklearn": "scikit-learn"}
     for name, path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
