@@ -5,9 +5,12 @@ Where pandas is not installed, the tests that need a DataFrame are skipped.
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import pickle
 import time
 import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -658,3 +661,23 @@ def test_the_gradient_of_several_numbers():
         assert gradient[i, j] == pytest.approx(slope, abs=1e-8)
     one = kd.regression(z[:, :1], y[:, :1], w)
     np.testing.assert_allclose(squared_error(z[:, :1], y[:, :1], w)[1], one[1])
+
+
+# ------------------------------------------------------------------ what was measured
+
+
+def test_the_page_of_the_defaults_says_what_was_measured():
+    """The block of the page is made of the rows, and the rows say that the defaults hurt nowhere."""
+    folder = Path(__file__).resolve().parents[1] / "docs" / "evidence"
+    spec = importlib.util.spec_from_file_location("tables_of_evidence", folder / "tables.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    rows = json.loads((folder / "tables.json").read_text())
+    shown = (folder / "tables.md").read_text("utf-8").split("<!-- table: begin -->")[1].split("<!-- table: end -->")[0]
+    assert shown.strip() == bench.page(rows)
+    names = dict.fromkeys(row["table"] for row in rows)
+    assert len(names) == 16 and {row["seed"] for row in rows} == set(range(bench.SEEDS))
+    pairs = [(name, teacher) for name in names for teacher in ("forest", "boosting")]
+    assert not [p for p in pairs if sum(bench.interval(bench.differences(rows, *p, "default"))) < 0]
+    mean, half = bench.overall(rows, "default")
+    assert mean + half > 0 and mean > -0.5
