@@ -28,7 +28,10 @@ nb_ipywidgets_js = {}
 # The reference. Shapes stand in the docstrings, and single backticks there are names or labels.
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "exclude-members": "set_fit_request, set_score_request"}
+autodoc_default_options = {
+    "members": True,
+    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+}
 add_module_names = False
 default_role = "book"
 nitpicky = True
