@@ -85,6 +85,17 @@ def plain(student, frame):
     return plain(frame, student.text_columns_)
 
 
+def test_a_teacher_that_cannot_take_raw_rows_says_how(pd):
+    frame, y = people(pd)
+    with pytest.raises(ValueError, match=r"cannot take the rows as they are.*make_pipeline\(encoder, teacher\)"):
+        DistilledClassifier(RandomForestClassifier(5), **HAND).fit(frame, y)
+
+
+def test_too_few_rows_to_compare_are_said():
+    model = DistilledClassifier(LogisticRegression(), **{**HAND, "soft_weight": "auto"}).fit(X[:2], ["a", "b"])
+    assert model.report_["verdict"].startswith("There are too few rows to compare") and model.teacher_ is None
+
+
 def test_numbers_are_not_encoded(pd):
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     by_name, by_place = (DistilledClassifier(**HAND).fit(rows, Y) for rows in (frame, X))

@@ -141,7 +141,15 @@ class Distilled(Training):
         answers = [] if lesson.stored is None else [lesson.stored]
         if tables:
             ask = check_memory(self.memory).cache(teachers.taught)
-            fitted, given, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
+            try:
+                fitted, given, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
+            except (ValueError, TypeError) as error:
+                if self.preprocessor_ is None:
+                    raise
+                raise ValueError(
+                    f"the teacher cannot take the rows as they are, with their texts and missing cells ({error}): put "
+                    "an encoder before it, make_pipeline(encoder, teacher)"
+                ) from error
             answers += [self._match(a, known, lesson, rows.count(table)) for a, table in zip(given, tables)]
             if keep:
                 self.teacher_ = fitted
@@ -183,10 +191,9 @@ class Distilled(Training):
 
         results = compete(choices, splits, teach, len(lesson.x), until)
         best = decide(results, lesson.weights)
-        alone = choices[0].soft_weight == 0
         self.report_ = {
-            "verdict": verdict(results, best) if alone else f"Of the settings allowed, {best.choice} is best.",
-            "teacher_helped": best.choice.soft_weight > 0 if alone else None,
+            "verdict": verdict(results, best, until),
+            "teacher_helped": best.choice.soft_weight > 0,
             "chosen": str(best.choice),
             "rows_held_out": int((~np.isnan(results[0].loss)).sum()),
             "candidates": [result.entry() for result in results if not np.isnan(result.loss).all()],

@@ -116,11 +116,12 @@ def decide(results: list[Result], weights: np.ndarray) -> Result:
     return best
 
 
-def verdict(results: list[Result], best: Result) -> str:
-    """The first sentence of a report."""
+def verdict(results: list[Result], best: Result, late: float | None = None) -> str:
+    """The first sentence of a report; `late` is when the contest had to end, if it had to."""
     n = int((~np.isnan(results[0].loss)).sum())
-    if len(results) < 2 or not any(r.gains for r in results):
-        return "There was no time to compare the teacher with labels alone: the teacher is not used."
+    if not any(r.gains for r in results):
+        lack = "There are too few rows" if late is None else "There was no time"
+        return f"{lack} to compare the teacher with labels alone: the teacher is not used."
     if best is results[0]:
         return f"Labels alone are as good here: the teacher is not used ({n:,} rows held out)."
     mean, error = best.gains["loss"]
