@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
 import kdlearn as kd
@@ -26,6 +26,7 @@ from kdlearn.checkpoint import CheckpointError, read, write
 from kdlearn.commands import distill
 from kdlearn.commands.frames import Rules, TableError, numbers, read_table
 from kdlearn.commands.student import load_student
+from kdlearn.estimators import DistilledClassifier
 from kdlearn.estimators.rows import default_preprocessor
 
 pd = pytest.importorskip("pandas", reason="the command line reads tables by pandas")
@@ -127,6 +128,34 @@ def test_the_report_as_json_is_what_the_file_does(table, tmp_path, capsys):
         assert achieved["student"]["recall"][label] == [int((answers[here] == label).sum()), int(here.sum())]
     forest = RandomForestClassifier(300, random_state=7).fit(x[train], y[train])
     assert achieved["teacher"]["accuracy"] == pytest.approx((forest.predict(x[test]) == y[test]).mean())
+
+
+def by_hand(rows, y, teacher, more=None):
+    """The student of `BY_HAND` and FAST, seed 0, taught on these rows by an estimator."""
+    settings = {"soft_weight": 0.7, "max_iter": 15, "random_state": 0, "preprocessor": default_preprocessor(rows)[0]}
+    return DistilledClassifier(teacher, (8,), **settings).fit(rows, y, X_unlabeled=more)
+
+
+def test_rows_that_measure_teach_nobody(table, tmp_path, capsys):
+    """Student, control and teacher are those of the rows that teach, and of the unlabelled ones alone."""
+    more = write_csv(tmp_path / "more.csv", [row[:3] for row in people(100, seed=1)])
+    teach(table, tmp_path / "s.npz", "--teacher", "boosting", "--unlabeled", str(more), "--json", *BY_HAND)
+    achieved = json.loads(capsys.readouterr().out)["report"]["achieved"]
+    rows, y, _ = encoded(table)
+    train, test = distill.split(y, 0)
+    few = rows.iloc[train]
+    extra = load_student(tmp_path / "s.npz").rules(read_table(more))
+    boosting = make_pipeline(default_preprocessor(few)[0], HistGradientBoostingClassifier(random_state=0))
+    student = by_hand(few, y[train], boosting, extra)
+    np.testing.assert_array_equal(read(tmp_path / "s.npz")[0]["theta"], student.student_.theta)
+    models = {"student": student, "teacher": boosting.fit(few, y[train]), "labels alone": by_hand(few, y[train], None)}
+    for name, model in models.items():
+        assert achieved[name]["accuracy"] == pytest.approx(model.score(rows.iloc[test], y[test])), name
+        p = model.predict_proba(rows.iloc[test])
+        right = p[np.arange(len(test)), (y[test] == "yes").astype(int)]
+        assert achieved[name]["log_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-6)
+        pairs = p[y[test] == "yes", 1][:, None] - p[y[test] == "no", 1]
+        assert achieved[name]["auc"] == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
 
 
 def test_the_same_seed_gives_the_same_student(table, tmp_path):
