@@ -15,7 +15,7 @@ from sklearn.utils.metadata_routing import (
     _routing_enabled,
     process_routing,
 )
-from sklearn.utils.validation import _check_feature_names, validate_data
+from sklearn.utils.validation import validate_data
 
 from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.settings import Settings
@@ -78,7 +78,6 @@ class Reading(Settings):
         if hasattr(more, "iloc") and not hasattr(self, "feature_names_in_") and not hasattr(X, "iloc"):
             raise ValueError(f"X_unlabeled has named columns, X has none{hint}")
         try:
-            _check_feature_names(self, more, reset=False)
             made = self._encoded(more)
         except ValueError as error:
             raise ValueError(f"X_unlabeled: {error}{hint if 'features' in str(error) else ''}") from None
