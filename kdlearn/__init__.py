@@ -11,8 +11,9 @@ The public names, nothing else. Modules: `kd.data`, `kd.metrics`, `kd.plots`, `k
 
 from kdlearn import data, distill, export, gradcheck, metrics, plots, study
 from kdlearn.backend import BackendUnavailable, array_module, to_device, to_numpy
-from kdlearn.checkpoint import CheckpointError, load, save
+from kdlearn.checkpoint import CheckpointError
 from kdlearn.data import Data, DataUnavailable, Splits, soft_labels
+from kdlearn.distill.assistant import densely_guided
 from kdlearn.distill.divergence import jensen_shannon, reverse_kl, total_variation
 from kdlearn.distill.feature import (
     activation_boundary,
@@ -25,7 +26,8 @@ from kdlearn.distill.feature import (
     squared_error,
     vid,
 )
-from kdlearn.distill.logits import decoupled_kd, dist_kd, normalized_kd, standardized_kd
+from kdlearn.distill.logits import TopTargets, decoupled_kd, dist_kd, normalized_kd, standardized_kd, top_targets
+from kdlearn.distill.multilabel import BinaryCrossEntropy, SigmoidTargets, binary_cross_entropy, sigmoid_targets
 from kdlearn.distill.relation import (
     correlation_congruence,
     linear_cka,
@@ -35,13 +37,22 @@ from kdlearn.distill.relation import (
     similarity_preserving,
 )
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, logit_matching, soft_targets
-from kdlearn.distill.transfer import bounded_regression, regression, regression_kd
+from kdlearn.distill.selfdistill import label_logits, progressive, same_class
+from kdlearn.distill.transfer import bounded_regression, match_classes, regression, regression_kd
+from kdlearn.export.saved import load, save
+from kdlearn.history import DivergenceError, History
+from kdlearn.hooks import EarlyStopping, LastEpoch, MovingAverage, Route, StalePeers
+from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.functional import log_softmax, log_softmax_backward, one_hot, softmax, softmax_backward
 from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Tanh
+from kdlearn.nn.module import FreeVector, Module
 from kdlearn.nn.network import MLP, Network, UnknownSiteError
 from kdlearn.nn.optim import SGD, Adam, AdamW, constant, cosine, steps, warmup
-from kdlearn.objective import Given, Match, Objective, Sum, Term, Through
-from kdlearn.training import DivergenceError, EarlyStopping, History, evaluate, fit, train_step
+from kdlearn.nn.stack import Stack
+from kdlearn.objective import Evaluation, Given, Match, Objective, Sum, Term, Through
+from kdlearn.run import Run
+from kdlearn.step import train_step
+from kdlearn.training import evaluate, fit
 
 __version__ = "0.1.0"
 
@@ -52,6 +63,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BackendUnavailable",
+    "BinaryCrossEntropy",
     "CheckpointError",
     "CrossEntropy",
     "Data",
@@ -60,25 +72,38 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Embedding",
+    "Evaluation",
+    "FreeVector",
     "Given",
     "History",
+    "LastEpoch",
     "Layer",
     "LayerNorm",
     "Linear",
     "Match",
+    "Module",
+    "MovingAverage",
     "Network",
     "Objective",
     "ReLU",
+    "Route",
+    "Run",
+    "SigmoidTargets",
     "SoftTargets",
     "Splits",
+    "Stack",
+    "StalePeers",
     "Sum",
     "Tanh",
     "Term",
     "Through",
+    "TopTargets",
     "UnknownSiteError",
+    "across_rows",
     "activation_boundary",
     "array_module",
     "attention_transfer",
+    "binary_cross_entropy",
     "bounded_regression",
     "constant",
     "correlation_congruence",
@@ -87,6 +112,7 @@ __all__ = [
     "cross_entropy",
     "data",
     "decoupled_kd",
+    "densely_guided",
     "dist_kd",
     "distill",
     "evaluate",
@@ -97,23 +123,29 @@ __all__ = [
     "gradcheck",
     "info_nce",
     "jensen_shannon",
+    "label_logits",
     "linear_cka",
     "load",
     "log_softmax",
     "log_softmax_backward",
     "logit_matching",
+    "match_classes",
+    "mean_over_rows",
     "metrics",
     "neuron_selectivity",
     "normalized_kd",
     "one_hot",
     "plots",
     "probabilistic_transfer",
+    "progressive",
     "regression",
     "regression_kd",
     "relational_angle",
     "relational_distance",
     "reverse_kl",
+    "same_class",
     "save",
+    "sigmoid_targets",
     "similarity_preserving",
     "soft_labels",
     "soft_targets",
@@ -125,6 +157,7 @@ __all__ = [
     "study",
     "to_device",
     "to_numpy",
+    "top_targets",
     "total_variation",
     "train_step",
     "vid",

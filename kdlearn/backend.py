@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -75,6 +76,13 @@ def to_numpy(array: Any) -> np.ndarray:
     if type(array).__module__.partition(".")[0] == "cupy":
         return sys.modules["cupy"].asnumpy(array)
     return np.asarray(array)
+
+
+def collect(values: Sequence[Array]) -> np.ndarray:
+    """Many small arrays of one shape as one on the host: one copy, and one wait, for all of them."""
+    if array_module(values[0]) is np:
+        return np.array(values)
+    return to_numpy(array_module(*values).stack(list(values)))
 
 
 def resolve_device(device: str) -> str:

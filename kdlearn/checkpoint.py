@@ -8,28 +8,36 @@ allocates nothing that the file's own size does not cover.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
+import io
 import json
 import math
 import os
 import re
 import tempfile
+import time
 import zipfile
 from collections.abc import Mapping
+from glob import escape as glob_escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import device_of, to_device, to_numpy
-from kdlearn.history import Run
 from kdlearn.nn import layers as layer_types
 from kdlearn.nn.network import MLP, Network
+from kdlearn.nn.optim import Memory
+from kdlearn.objective import Through
+from kdlearn.run import Run
 
 Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[\w .:>-]+")
+_ABANDONED = 600.0  # seconds after which a temporary file belongs to a writer that was killed
 
 
 class CheckpointError(RuntimeError):
@@ -55,7 +63,11 @@ def write(path: str | os.PathLike, arrays: Mapping[str, Any], config: Mapping[st
     text = json.dumps(config, sort_keys=True)
     meta = {"format_version": FORMAT_VERSION, "sha256": _digest(host, text), "config": text}
     payload = {**host, "kdlearn": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    for left in path.parent.glob(f"{glob_escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):  # another writer was faster
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
     try:
         mask = os.umask(0)
         os.umask(mask)
@@ -65,8 +77,10 @@ def write(path: str | os.PathLike, arrays: Mapping[str, Any], config: Mapping[st
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say which file
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
 
 
@@ -81,19 +95,20 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
             arrays = {info.filename.removesuffix(".npy"): _member(archive, info) for info in archive.infolist()}
         meta = json.loads(arrays.pop("kdlearn").tobytes())
         version, text, digest = meta["format_version"], meta["config"], meta["sha256"]
+        if version == FORMAT_VERSION and _digest(arrays, text) == digest:
+            config = json.loads(text)
+            if not isinstance(config, dict):
+                raise CheckpointError("its configuration is no table")
+            return arrays, config
     except FileNotFoundError:
         raise
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (Exception, RecursionError) as error:  # whatever a damaged file makes of the readers
         raise CheckpointError(f"{path} is not a whole checkpoint ({type(error).__name__}: {error})") from error
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(f"{path} is not a whole checkpoint ({error})") from error
     if version != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format version {version!r}, this kdlearn reads version {FORMAT_VERSION}")
-    if _digest(arrays, text) != digest:
-        raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the one it carries")
-    return arrays, json.loads(text)
+    raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the one it carries")
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
@@ -102,21 +117,17 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         raise CheckpointError(f"unexpected entry {info.filename!r}")
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
         raise CheckpointError(f"entry {name!r} is compressed or encrypted; checkpoints are neither")
-    with archive.open(info) as file:
-        major = np.lib.format.read_magic(file)[0]
-        header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}.get(major)
-        if header is None:
-            raise CheckpointError(f"entry {name!r} has an unknown array format {major}")
-        shape, fortran, dtype = header(file)
-        if dtype.hasobject:
-            raise CheckpointError(f"entry {name!r} holds Python objects; nothing was executed")
-        size = math.prod(shape) * dtype.itemsize
-        if size > info.file_size:  # before anything of that size is asked for
-            raise CheckpointError(f"entry {name!r} claims {size} bytes in a file of {info.file_size}")
-        data = file.read()
-    if len(data) != size:
-        raise CheckpointError(f"entry {name!r} holds {len(data)} bytes, its header says {size}")
-    return np.frombuffer(bytearray(data), dtype).reshape(shape, order="F" if fortran else "C")
+    data = archive.read(info)  # the whole entry, against its checksum, before any of it is understood
+    header = io.BytesIO(data[:1024])
+    if np.lib.format.read_magic(header) != (1, 0):
+        raise CheckpointError(f"entry {name!r} has an unknown array format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    if dtype.hasobject:
+        raise CheckpointError(f"entry {name!r} holds Python objects; nothing was executed")
+    size = math.prod(shape) * dtype.itemsize
+    if header.tell() + size != len(data):  # before anything of that size is asked for
+        raise CheckpointError(f"entry {name!r} claims {size} bytes, it holds {len(data) - header.tell()}")
+    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
 
 
 def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
@@ -131,8 +142,11 @@ def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
 # ---------------------------------------------------------------- a network
 
 
-def save(path: str | os.PathLike, net: Network) -> None:
-    """Save a network made of this package's layers; `load` needs nothing but the file."""
+def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None = None) -> None:
+    """Save a network made of this package's layers, and what `model` says of the one it serves in.
+
+    `load` needs nothing but the file.
+    """
     described = []
     for layer in net.layers:
         kind = type(layer).__name__
@@ -143,8 +157,9 @@ def save(path: str | os.PathLike, net: Network) -> None:
         "network": "MLP" if isinstance(net, MLP) else "Network",
         "layers": described,
         "taps": net.taps,
-        "frozen": sorted(net._frozen),
+        "frozen": sorted(net.frozen),
         "sizes": list(getattr(net, "sizes", ())),
+        **({} if model is None else {"model": model}),
     }
     write(path, {"theta": net.theta}, config)
 
@@ -153,18 +168,28 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
     """The network that `save` wrote, on `device`, wherever it was when it was saved."""
     arrays, config = read(path)
     _expect(path, arrays, {"theta": None})
+    theta = arrays["theta"]
+    if theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
+        raise CheckpointError(f"{path} holds weights that are not finite numbers of float32 or float64")
     try:
-        layers = [getattr(layer_types, kind)(**settings) for kind, settings in config["layers"]]
-        net = Network(layers, config["taps"])
+        kinds = [(getattr(layer_types, kind), settings) for kind, settings in config["layers"]]
+        if not all(isinstance(kind, type) and issubclass(kind, layer_types.Layer) for kind, _ in kinds):
+            raise TypeError("it names a layer that there is not")
+        size = sum(math.prod(shape) for kind, settings in kinds for shape in kind.shapes_of(**settings).values())
+        if (size,) != theta.shape:  # before anything of that size is built
+            raise ValueError(f"its layers have {size} parameters, it holds {theta.shape}")
+        layers = [kind(**settings) for kind, settings in kinds]
+        taps, frozen = config["taps"], config["frozen"]
+        if "logits" not in taps or not all(at in range(len(layers)) for at in (*taps.values(), *frozen)):
+            raise ValueError("a tap is no layer, or there are no logits")
+        net: Network
         if config["network"] == "MLP":
-            net.__class__ = MLP
-            net.sizes = tuple(config["sizes"])  # type: ignore[attr-defined]
-        net._frozen = frozenset(config["frozen"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+            net = MLP.from_layers(config["sizes"], layers, taps, to_device(theta, device))
+        else:
+            net = Network(layers, taps, to_device(theta, device))
+        net.frozen = frozenset(frozen)
+    except Exception as error:
         raise CheckpointError(f"{path} does not describe a network ({error})") from error
-    _expect(path, arrays, {"theta": net.theta.shape})
-    net._bind(to_device(arrays["theta"], device))
-    net._find_trainable()
     return net
 
 
@@ -183,9 +208,31 @@ def _expect(path: Any, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tu
 # ---------------------------------------------------------------- a run of fit
 
 
-def save_run(
-    path: str | os.PathLike, run: Run, dice: Mapping[str, np.random.Generator], settings: Mapping[str, Any]
-) -> None:
+def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run is, in words and numbers: a checkpoint goes on only with a run of the same description."""
+    weight = {"weights of": [[term.name, _said(term.loss), _said(term.weight)] for term in run.objective.terms]}
+    adaptors = [o.target for o in run.objective.walk() if isinstance(o, Through)]
+    told = {
+        "networks": [[name, net.theta.size, str(net.theta.dtype)] for net, name in run.owners.items()],
+        "objective": [weight, adaptors],
+        "optimizer": run.optimizer.settings(),
+        "hooks": [type(hook).__name__ for hook in run.hooks if hasattr(hook, "state")],
+        "rows": None if run.given is None else len(run.given),
+        **{name: _said(value) for name, value in settings.items()},
+    }
+    return json.loads(json.dumps(told, default=str))
+
+
+def _said(thing: Any) -> Any:
+    """A function by its name and what is set of it; other things as they are."""
+    if isinstance(thing, functools.partial):
+        return [_said(thing.func), [_said(a) for a in thing.args], {k: _said(v) for k, v in thing.keywords.items()}]
+    if isinstance(thing, (tuple, list)):
+        return [_said(t) for t in thing]
+    return getattr(thing, "__qualname__", type(thing).__qualname__) if callable(thing) else thing
+
+
+def save_run(path: str | os.PathLike, run: Run, dice: Dice, settings: Mapping[str, Any]) -> None:
     """Everything that the rest of a `fit` depends on, after a complete epoch.
 
     Weights of students and adaptors, the optimiser's moments, the generators' states, the history,
@@ -193,9 +240,11 @@ def save_run(
     """
     arrays: dict[str, Any] = {f"theta:{i}": net.theta for i, net in enumerate(run.trained)}
     steps = {}
-    for owner, state in run.optimizer.state.items():
-        steps[owner] = state["t"]
-        arrays |= {f"moment:{owner}:{i}": m for i, m in enumerate(state["moments"])}
+    for i, net in enumerate(run.trained):
+        memory = run.optimizer.memory.get(net)
+        if memory is not None:
+            steps[str(i)] = memory.t
+            arrays |= {f"moment:{i}:{k}": m for k, m in enumerate(memory.moments)}
     arrays |= {f"column:{name}": a for name, a in run.rewritten().items()}
     hooks = {}
     for i, hook in enumerate(run.hooks):
@@ -208,36 +257,47 @@ def save_run(
         "steps": steps,
         "dice": {name: rng.bit_generator.state for name, rng in dice.items()},
         "records": run.history.records,
+        "diverged": {str(i): why for i, why in run.history.diverged.items()},
         "hooks": hooks,
-        "settings": dict(settings),
+        "run": describe(run, settings),
     }
     write(path, arrays, config)
 
 
-def load_run(
-    path: str | os.PathLike, run: Run, dice: Mapping[str, np.random.Generator], settings: Mapping[str, Any]
-) -> None:
+def load_run(path: str | os.PathLike, run: Run, dice: Dice, settings: Mapping[str, Any]) -> None:
     """Put a run back where `save_run` left it. CheckpointError, and nothing changed, if it is of another run."""
     arrays, config = read(path)
-    if config.get("settings") != dict(settings):
-        raise CheckpointError(f"{path} is of a run with {config.get('settings')}, this one has {dict(settings)}")
-    expected: dict[str, tuple | None] = {f"theta:{i}": net.theta.shape for i, net in enumerate(run.trained)}
-    others = {name: None for name in arrays if name.partition(":")[0] in ("moment", "column", "hook")}
+    saved, mine = config.get("run"), describe(run, settings)
+    if not isinstance(saved, dict):
+        raise CheckpointError(f"{path} holds no run of fit")
+    for name in {**saved, **mine}:
+        if saved.get(name) != mine.get(name):
+            raise CheckpointError(
+                f"{path} is of another run: its {name} was {saved.get(name)!r}, here it is {mine.get(name)!r}; "
+                "give fit what it was given the first time, or another file"
+            )
+    nets = run.trained
+    expected: dict[str, tuple | None] = {f"theta:{i}": net.theta.shape for i, net in enumerate(nets)}
+    for i in config["steps"]:
+        expected |= {f"moment:{i}:{k}": nets[int(i)].theta.shape for k in range(run.optimizer.n_moments)}
+    others = {name: None for name in arrays if name.partition(":")[0] in ("column", "hook")}
     _expect(path, arrays, expected | others)
-    device = device_of(run.trained[0].theta)
-    for i, net in enumerate(run.trained):
-        net.theta[...] = to_device(arrays[f"theta:{i}"], device)
-    for owner, t in config["steps"].items():
-        moments = [to_device(arrays[f"moment:{owner}:{i}"], device) for i in range(run.optimizer.n_moments)]
-        run.optimizer.state[owner] = {"t": t, "moments": moments}
+    device = device_of(nets[0].theta)
+    there = {name: to_device(a, device) for name, a in arrays.items()}
+    for i, net in enumerate(nets):
+        net.theta[...] = there[f"theta:{i}"]
+    for i, t in config["steps"].items():
+        moments = [there[f"moment:{i}:{k}"] for k in range(run.optimizer.n_moments)]
+        run.optimizer.memory[nets[int(i)]] = Memory(t, moments)
     for name, rng in dice.items():
         rng.bit_generator.state = config["dice"][name]
-    columns = {name.partition(":")[2]: to_device(a, device) for name, a in arrays.items() if name.startswith("column:")}
+    columns = {name.partition(":")[2]: a for name, a in there.items() if name.startswith("column:")}
     if columns and run.data is not None:
         run.data = run.data.with_columns(columns)
     for i, state in config["hooks"].items():
         prefix = f"hook:{i}:"
-        own = {name.removeprefix(prefix): to_device(a, device) for name, a in arrays.items() if name.startswith(prefix)}
+        own = {name.removeprefix(prefix): a for name, a in there.items() if name.startswith(prefix)}
         run.hooks[int(i)].restore(state, own)
     run.history.records = config["records"]
+    run.history.diverged = {int(i): why for i, why in config["diverged"].items()}
     run.epoch, run.stop = config["epoch"], config["stop"]

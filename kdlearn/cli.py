@@ -105,13 +105,15 @@ def _add_predict(commands: Any) -> None:
 
 
 def _add_export(commands: Any) -> None:
-    export = commands.add_parser("export", help="a student as an ONNX file or a C header")
+    export = commands.add_parser("export", help="a student as an ONNX file or as C")
     export.add_argument("--model", type=Path, required=True, help="what distill, or kdlearn.save, wrote")
     export.add_argument("--to", choices=("onnx", "c"), required=True)
-    export.add_argument("--out", type=Path, required=True, help="the file")
+    export.add_argument("--out", type=Path, required=True, help="the file; C is three: .c, .h and a self-test")
     export.add_argument("--int8", action="store_true", help="weights in eight bits")
-    export.add_argument("--calibration", type=Path, help="rows to choose between dynamic and static int8 (ONNX)")
+    export.add_argument("--integer", action="store_true", help="C without any float: int8 weights, integer arithmetic")
+    export.add_argument("--calibration", type=Path, help="rows to check on and to take ranges from (default: drawn)")
     export.add_argument("--name", help="prefix in C (default: the file's name)")
+    export.add_argument("--max-bytes", type=_at_least_one, help="most bytes of weights in C (default 1,000,000)")
     _add_common(export)
     export.set_defaults(run=_command("deploy", "export"))
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from kdlearn.backend import Array
 from kdlearn.nn.layers import Layer
-from kdlearn.nn.network import Network
+from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
 from kdlearn.objective import Objective, Sites
-from kdlearn.step import Networks, named, run_networks, train_step
+from kdlearn.step import Networks, named, run_networks, train_step, trained
 
 STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
 TOLERANCE = 1e-7
@@ -113,7 +113,7 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
     """
     x = np.array(x, dtype=np.float64)
     layer = copy.deepcopy(layer)
-    layer._create(**{name: np.array(getattr(layer, name), np.float64) for name in layer.parameters})
+    layer.hold(**{name: np.array(getattr(layer, name), np.float64) for name in layer.parameters})
 
     def run(x: np.ndarray) -> tuple[np.ndarray, Any]:
         return layer.forward(x, None if seed is None else np.random.default_rng(seed))
@@ -144,22 +144,22 @@ def check_objective(objective: Objective, live: Sites, fixed: Sites, tolerance: 
     stop-gradient is tested. Adaptors must be float64.
     """
     live = {name: np.array(a, dtype=np.float64) for name, a in live.items()}
-    lent: dict[int, Array] = {}
-    _, gradients = objective(live, fixed, lent=lent)
-    adaptor_gradients = [net.grad.copy() for net in objective.nets]
+    for net in objective.nets:
+        net.zero_grad()
+    first = objective(live, fixed)
+    held = {**fixed, **{site: a.copy() for site, a in first.made.items()}}
     errors = [0.0]
 
     def value(**changed: Array) -> Array:
-        return objective({**live, **changed}, fixed, lent=lent)[0]
+        return objective({**live, **changed}, held, backward=False).value
 
     for site, z in live.items():
         expected = numerical_gradient(lambda v, site=site: value(**{site: v}), z)  # type: ignore[misc]
-        got = gradients.get(site, np.zeros_like(z))
+        got = first.gradients.get(site, np.zeros_like(z))
         errors.append(compare_gradients(got, expected, f"gradient at {site} ", tolerance))
     for i, net in enumerate(objective.nets):
-        expected = _theta_gradient(net, value)
-        expected *= -1 if id(net) in objective.ascending else 1
-        errors.append(compare_gradients(adaptor_gradients[i], expected, f"gradient of adaptor {i} ", tolerance))
+        expected = _theta_gradient(net, value) * (-1 if objective.ascends(net) else 1)
+        errors.append(compare_gradients(net.grad, expected, f"gradient of adaptor {i} ", tolerance))
     return max(errors)
 
 
@@ -177,19 +177,18 @@ def check_step(
     Networks must be float64; they are left as they were. With `seed`, dropout is on.
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
-    distinct = list({id(n): n for n in (*students.values(), *objective.nets)}.values())
+    distinct = trained(students, objective)
     before = [net.theta.copy() for net in distinct]
     dice = (lambda: None) if seed is None else (lambda: np.random.default_rng(seed))
-    live, held, _ = run_networks(students, teachers, objective, batch, dice())
-    lent: dict[int, Array] = {}
-    objective(live, held, lent=lent)
+    live, fixed, _ = run_networks(students, teachers, objective, batch, dice())
+    made = objective(live, fixed, backward=False).made
+    held = {**fixed, **{site: a.copy() for site, a in made.items()}}
 
     def value() -> float:
         live, _, _ = run_networks(students, teachers, objective, batch, dice())
-        return objective(live, held, lent=lent)[0]
+        return objective(live, held, backward=False).value
 
-    signs = [-1 if id(net) in objective.ascending else 1 for net in distinct]
-    expected = [sign * _theta_gradient(net, value) for sign, net in zip(signs, distinct)]
+    expected = [_theta_gradient(net, value) * (-1 if objective.ascends(net) else 1) for net in distinct]
     train_step(students, teachers, objective, batch, optimizer=SGD(lr=1.0), rng=dice())
     errors = []
     for i, (net, theta) in enumerate(zip(distinct, before)):
@@ -199,7 +198,7 @@ def check_step(
     return max(errors)
 
 
-def _theta_gradient(net: Network, value: Callable[[], float]) -> np.ndarray:
+def _theta_gradient(net: Module, value: Callable[[], float]) -> np.ndarray:
     kept = net.theta.copy()
 
     def at(theta: np.ndarray) -> float:

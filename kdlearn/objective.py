@@ -15,13 +15,16 @@ which of the two mappings is read. A label is a teacher that does not learn.
 from __future__ import annotations
 
 import functools
+import inspect
 import numbers
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from kdlearn.backend import Array
-from kdlearn.nn.network import Network, UnknownSiteError
+from kdlearn.backend import Array, array_module
+from kdlearn.loss import average, joined, member_by_member, split_members
+from kdlearn.nn.module import Module
+from kdlearn.nn.network import UnknownSiteError
 
 Sites: TypeAlias = Mapping[str, Array]
 Loss: TypeAlias = Callable[..., tuple[Array, Any]]
@@ -29,49 +32,56 @@ Weight: TypeAlias = "float | str | Callable[[float], float]"
 
 
 @dataclass
-class Trace:
-    """What one evaluation leaves behind: gradients by site, values by term, adaptors seen, and what each
-    `Through` lent to `fixed`; given beforehand, that is held."""
+class Evaluation:
+    """What an objective answers.
 
+    value : the objective, a 0-d array; for a stack of R networks (R,), one value a member.
+    gradients : {live site: gradient of the value}; for a stack, of each member's own value.
+    terms : {name of a term: its value before its weight}; of equal names the second ends in ` #2`, and so on.
+    made : {target: array}, what the adaptors published on the way. Given as fixed sites to a second
+        evaluation, these are held: that is how the checks test a stop-gradient inside a `Through`.
+    """
+
+    value: Any = 0.0
     gradients: dict[str, Array] = field(default_factory=dict)
-    values: dict[str, Array] = field(default_factory=dict)
-    seen: set[int] = field(default_factory=set)
-    lent: dict[int, Array] | None = None
+    terms: dict[str, Array] = field(default_factory=dict)
+    made: dict[str, Array] = field(default_factory=dict)
+    members: int = 1
+    backward: bool = True
 
     def add(self, site: str, gradient: Array) -> None:
         """Several losses at one site: the gradient of a sum is the sum of the gradients."""
         known = self.gradients.get(site)
         self.gradients[site] = gradient if known is None else known + gradient
 
+    def report(self, term: str, value: Array) -> None:
+        """Enter a term's value, under a name of its own."""
+        name, number = term, 1
+        while name in self.terms:
+            number += 1
+            name = f"{term} #{number}"
+        self.terms[name] = value
+
 
 class Objective:
     """A function of sites. Subclasses say what they read and how they evaluate."""
 
-    def __call__(
-        self,
-        live: Sites,
-        fixed: Sites,
-        values: dict[str, Array] | None = None,
-        lent: dict[int, Array] | None = None,
-    ) -> tuple[Array, dict[str, Array]]:
-        """`(value, {site: gradient})`; writes the gradients of its adaptors.
+    def __call__(self, live: Sites, fixed: Sites, *, members: int = 1, backward: bool = True) -> Evaluation:
+        """Evaluate; the gradients of the adaptors go into the adaptors.
 
         Parameters
         ----------
         live : sites that gradients flow to.
         fixed : sites that are held: labels, teachers, detached copies of live sites.
-        values : if given, each term's own value (before its weight) is added to it by name.
-        lent : a dict to be filled with what adaptors lend to `fixed`; handed over again, that is held
-            whatever `live` has become. The checks of gradients need it, training does not.
+        members : R, where sites hold the rows of R networks of a stack, one member after the other.
+        backward : False for the values alone; adaptors are left as they are then.
         """
-        trace = Trace(lent=lent)
-        value = self.evaluate(live, fixed, trace)
-        if values is not None:
-            values.update(trace.values)
-        return value, trace.gradients
+        result = Evaluation(members=members, backward=backward)
+        result.value = self.evaluate(live, fixed, result)
+        return result
 
-    def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
-        """The value; gradients and the terms' values go into `trace`."""
+    def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
+        """The value; gradients and the terms' values go into `result`."""
         raise NotImplementedError
 
     def walk(self) -> Iterator[Objective]:
@@ -95,15 +105,30 @@ class Objective:
         return frozenset(live | fixed)
 
     @functools.cached_property
-    def nets(self) -> tuple[Network, ...]:
+    def nets(self) -> tuple[Module, ...]:
         """The adaptors it trains, each once."""
-        found = {id(o.net): o.net for o in self.walk() if isinstance(o, Through)}
-        return tuple(found.values())
+        return tuple(dict.fromkeys(o.net for o in self.walk() if isinstance(o, Through)))
 
-    @property
-    def ascending(self) -> frozenset[int]:
-        """Identities of the adaptors that ascend."""
-        return frozenset(id(o.net) for o in self.walk() if isinstance(o, Through) and o.ascend)
+    @functools.cached_property
+    def makes(self) -> frozenset[str]:
+        """The sites it computes itself. ValueError where two parts of it make one of the same name."""
+        targets = [o.target for o in self.walk() if isinstance(o, (Through, Given))]
+        twice = {t for t in targets if targets.count(t) > 1}
+        if twice:
+            raise ValueError(f"the site {min(twice)!r} is made twice; give each Through and Given a target of its own")
+        return frozenset(targets)
+
+    def with_nets(self, nets: Mapping[Module, Module]) -> Objective:
+        """This objective with other adaptors in the place of its own, {own: other}."""
+        if isinstance(self, Through):
+            return replace(self, net=nets[self.net], inner=self.inner.with_nets(nets))
+        if isinstance(self, Given):
+            return replace(self, inner=self.inner.with_nets(nets))
+        return Sum(tuple(part.with_nets(nets) for part in self.parts)) if isinstance(self, Sum) else self
+
+    def ascends(self, net: Module) -> bool:
+        """Whether this adaptor climbs the objective."""
+        return any(o.ascend for o in self.walk() if isinstance(o, Through) and o.net is net)
 
     def __add__(self, other: Objective) -> Objective:
         if not isinstance(other, Objective):
@@ -116,6 +141,7 @@ class Objective:
         return self.scaled(weight)
 
     __rmul__ = __mul__
+    __array_ufunc__ = None  # an array times an objective is no array of objectives but a TypeError
 
     def scaled(self, weight: Weight) -> Objective:
         """This objective times a weight, which is carried down to its leaves."""
@@ -140,13 +166,45 @@ class Term(Objective):
     fixed: tuple[str, ...] = ()
     weight: Weight | tuple[Weight, ...] = 1.0
 
-    @property
+    def __post_init__(self) -> None:
+        if not callable(self.loss):
+            raise TypeError(f"a term's loss must be a function, got {self.loss!r}")
+        if self.row_weights and not self.weighable:
+            raise TypeError(
+                f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch "
+                "with each other; only losses that are means over rows can be weighted by a column"
+            )
+
+    @functools.cached_property
     def function(self) -> Loss:
         """The loss without the arguments that are set beforehand."""
         loss: Any = self.loss
         while isinstance(loss, functools.partial):
             loss = loss.func
         return loss
+
+    @functools.cached_property
+    def by_rows(self) -> bool:
+        """Whether the loss says that it is a mean over rows (`kdlearn.loss.mean_over_rows`)."""
+        return hasattr(self.function, "rows")
+
+    @functools.cached_property
+    def averaged(self) -> tuple[Loss, dict[str, Any]] | None:
+        """`(loss, settings)` where it is a mean over rows and all its settings are given by name; else None."""
+        loss: Any = self.loss
+        settings: dict[str, Any] = {}
+        while isinstance(loss, functools.partial):
+            if loss.args:
+                return None
+            loss, settings = loss.func, {**loss.keywords, **settings}
+        names = getattr(loss, "arrays", ())
+        ready = hasattr(loss, "rows") and len(names) == len(self.live) + len(self.fixed)
+        return (loss, settings) if ready and not {"weight", "normalize", "members", *names} & set(settings) else None
+
+    @functools.cached_property
+    def weighable(self) -> bool:
+        """Whether the loss takes one weight a row."""
+        return self.by_rows or "weight" in inspect.signature(self.function).parameters
 
     @functools.cached_property
     def name(self) -> str:
@@ -184,22 +242,31 @@ class Term(Objective):
         known = self.weight if isinstance(self.weight, tuple) else (self.weight,)
         return replace(self, weight=(*known, weight))
 
-    def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
+    def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
+        arrays = [_site(name, live, "live") for name in self.live]
+        arrays += [_site(name, fixed, "fixed") for name in self.fixed]
         weight, rows = self.factor(fixed), self.row_weights
-        arrays = [*_sites(self.live, live, "live"), *_sites(self.fixed, fixed, "fixed")]
-        if rows:
-            per_row = _site(rows[0], fixed, "fixed")
-            for name in rows[1:]:
-                per_row = per_row * _site(name, fixed, "fixed")
-            value, gradients = self.loss(*arrays, weight=per_row)
+        per_row = _product([_site(name, fixed, "fixed") for name in rows]) if rows else None
+        if self.averaged is not None:
+            loss, settings = self.averaged
+            value, gradients = average(loss, arrays, settings, per_row, members=result.members, factor=weight)
         else:
-            value, gradients = self.loss(*arrays)
-        trace.values[self.name] = value
-        if len(self.live) == 1 and not isinstance(gradients, tuple):
-            gradients = (gradients,)
-        for site, gradient in zip(self.live, gradients, strict=True):
-            trace.add(site, gradient if weight == 1.0 else weight * gradient)
+            more = {} if per_row is None else {"weight": per_row}
+            if result.members == 1:
+                value, gradients = self.loss(*arrays, **more)
+            else:
+                value, gradients = member_by_member(self.loss, arrays, more, result.members)
+            gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+            if weight != 1.0:
+                gradients = tuple(weight * g for g in gradients)
+        result.report(self.name, value)
+        if weight == 0.0:  # switched off, even if infinite
+            zeros = array_module(arrays[0]).zeros_like
+            value, gradients = zeros(value), tuple(zeros(g) for g in gradients)
+        if result.backward:
+            for site, gradient in zip(self.live, gradients, strict=True):
+                result.add(site, gradient)
         return value if weight == 1.0 else weight * value
 
 
@@ -229,11 +296,11 @@ class Sum(Objective):
         """See `Objective.scaled`."""
         return Sum(tuple(part.scaled(weight) for part in self.parts))
 
-    def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
+    def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
-        total = self.parts[0].evaluate(live, fixed, trace)
+        total = self.parts[0].evaluate(live, fixed, result)
         for part in self.parts[1:]:
-            total = total + part.evaluate(live, fixed, trace)
+            total = total + part.evaluate(live, fixed, result)
         return total
 
 
@@ -256,7 +323,7 @@ class Through(Objective):
         back to the sources is not reversed.
     """
 
-    net: Network
+    net: Module
     sources: str | tuple[str, ...]
     target: str
     inner: Objective
@@ -280,24 +347,29 @@ class Through(Objective):
         """See `Objective.scaled`: the weight goes inside, or the adaptor's gradient would miss it."""
         return replace(self, inner=self.inner.scaled(weight))
 
-    def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
+    def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
-        arrays = [_site(name, live, "live") for name in self._names]
-        taps, caches = self.net.forward(*arrays, taps=("logits",))  # type: ignore[misc]
-        made = {self.target: taps["logits"]}
-        held = taps["logits"]
-        if trace.lent is not None:
-            held = trace.lent.setdefault(id(self), held.copy())
-        value = self.inner.evaluate({**live, **made}, {**fixed, self.target: held}, trace)
-        gradient = trace.gradients.pop(self.target, None)
+        if self.net.members != result.members:
+            raise ValueError(
+                f"the adaptor that makes {self.target!r} is one network, the students are stacks of {result.members}; "
+                "give it a kd.Stack with one adaptor a member"
+            )
+        sources = [_site(name, live, "live") for name in self._names]
+        dtype = self.net.theta.dtype
+        taps, caches = self.net.forward(*(a.astype(dtype, copy=False) for a in sources), taps=("logits",))
+        made = taps["logits"]
+        result.made[self.target] = made
+        held = {self.target: made, **fixed}  # a check that holds it puts it there
+        value = self.inner.evaluate({**live, self.target: made}, held, result)
+        if not result.backward:
+            return value
+        gradient = result.gradients.pop(self.target, None)
         if gradient is None:
             raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")
-        if self.ascend:
-            gradient = -gradient
-        dx = self.net.backward(caches, {"logits": gradient}, accumulate=id(self.net) in trace.seen, need_dx=True)
-        trace.seen.add(id(self.net))
-        for name, g in zip(self._names, dx if isinstance(dx, tuple) else (dx,), strict=True):
-            trace.add(name, -g if self.ascend else g)
+        sign = -1 if self.ascend else 1
+        dx = self.net.backward(caches, {"logits": sign * gradient if self.ascend else gradient}, need_dx=True)
+        for name, a, g in zip(self._names, sources, dx if isinstance(dx, tuple) else (dx,), strict=True):
+            result.add(name, (-g if self.ascend else g).astype(a.dtype, copy=False))
         return value
 
 
@@ -327,21 +399,18 @@ class Given(Objective):
         """See `Objective.scaled`."""
         return replace(self, inner=self.inner.scaled(weight))
 
-    def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
+    def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
-        made = self.function(*(_site(name, fixed, "fixed") for name in self.sources))
-        return self.inner.evaluate(live, {**fixed, self.target: made}, trace)
+        sources = [_site(name, fixed, "fixed") for name in self.sources]
+        if result.members == 1:
+            made = self.function(*sources)
+        else:  # it may compare rows, and only those of one member belong together
+            made = joined([self.function(*own) for own in split_members(sources, result.members)])
+        return self.inner.evaluate(live, {**fixed, self.target: made}, result)
 
 
 def _parts(objective: Objective) -> tuple[Objective, ...]:
     return objective.parts if isinstance(objective, Sum) else (objective,)
-
-
-def _sites(names: tuple[str, ...], sites: Sites, kind: str) -> list[Any]:
-    try:
-        return [sites[name] for name in names]
-    except KeyError:
-        return [_site(name, sites, kind) for name in names]
 
 
 def _site(name: str, sites: Sites, kind: str) -> Any:
@@ -350,3 +419,7 @@ def _site(name: str, sites: Sites, kind: str) -> Any:
     except KeyError:
         there = ", ".join(sorted(sites)) or "none"
         raise UnknownSiteError(f"no {kind} site {name!r}; there are: {there}") from None
+
+
+def _product(weights: Sequence[Array]) -> Array:
+    return functools.reduce(lambda a, b: a * b, weights)

@@ -8,18 +8,20 @@ optimiser move it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array
+from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
-from kdlearn.objective import Objective
+from kdlearn.objective import Evaluation, Objective, Sites
 
 Networks = Network | Mapping[str, Network]
-Dice = np.random.Generator | Mapping[str, np.random.Generator] | None
+Roll = np.random.Generator | Sequence[np.random.Generator]  # one Generator a member of a stack
+Dice = Roll | Mapping[str, Roll] | None
 
 
 def train_step(
@@ -30,6 +32,7 @@ def train_step(
     *,
     optimizer: Optimizer,
     rng: Dice = None,
+    micro_batch: int | None = None,
 ) -> dict[str, Array]:
     """One step of every student (and of the objective's adaptors) on one batch.
 
@@ -41,28 +44,38 @@ def train_step(
     batch : columns; `<name>.x` is the input of the network of that name, else `x`.
     optimizer : moves every student and adaptor.
     rng : the dice for dropout, one Generator or {student: Generator}; None for none.
+    micro_batch : rows that are run at a time. The gradients of the pieces are added up, so the step is that of
+        the whole batch (of losses that are means over rows) and the memory that of a piece.
 
     Returns
     -------
-    {term: value} as 0-d arrays on the batch's device; under "loss" the whole objective.
+    {term: value} as 0-d arrays on the batch's device; under "loss" the whole objective. For a stack of
+    R networks the values are (R,).
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
+    moved = trained(students, objective)
+    for net in moved:
+        net.written = False
+    if micro_batch is None:
+        values = _gradients(students, teachers, objective, batch, rng)
+    else:
+        values = {}
+        for share, piece in _pieces(batch, micro_batch):
+            part = _gradients(students, teachers, share * objective, piece, rng)
+            part = {"loss": part.pop("loss"), **{name: share * value for name, value in part.items()}}
+            values = {name: values[name] + value for name, value in part.items()} if values else part
+    for net in moved:
+        optimizer.step(net)
+    return values
+
+
+def _gradients(
+    students: Mapping[str, Network], teachers: Mapping[str, Network], objective: Objective, batch: Sites, rng: Dice
+) -> dict[str, Array]:
     live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
-    values: dict[str, Array] = {}
-    total, gradients = objective(live, fixed, values)
-    own: dict[str, dict[str, Array]] = {name: {} for name in students}
-    for site, gradient in gradients.items():
-        owner, _, tap = site.rpartition(".")
-        own[owner][tap] = gradient
-    moved: dict[int, tuple[Network, str]] = {}
-    for name, net in students.items():
-        net.backward(caches[name], own[name], accumulate=id(net) in moved)
-        moved.setdefault(id(net), (net, name))
-    for i, net in enumerate(objective.nets):
-        moved.setdefault(id(net), (net, f"adaptor {i}"))
-    for net, owner in moved.values():
-        optimizer.step(net, owner)
-    return {"loss": total, **values}
+    result = objective(live, fixed, members=members_of(students))
+    hand_back(students, caches, result)
+    return {"loss": result.value, **result.terms}
 
 
 def run_networks(
@@ -81,21 +94,53 @@ def run_networks(
     fixed, caches = dict(batch), {}
     for name, net in teachers.items():
         if wanted[name]:
-            sites, _ = net.forward(input_of(name, batch), taps=wanted[name])
+            sites, _ = net.forward(_input(name, net, batch), taps=wanted[name])
             fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
     for name, net in students.items():
-        dice = rng if rng is None or isinstance(rng, np.random.Generator) else rng.get(name)
-        sites, caches[name] = net.forward(input_of(name, batch), dice, taps=wanted[name])
+        dice = rng.get(name) if isinstance(rng, Mapping) else rng
+        sites, caches[name] = net.forward(_input(name, net, batch), dice, taps=wanted[name])
         live.update({f"{name}.{tap}": a for tap, a in sites.items()})
     fixed.update(live)
     return live, fixed, caches
 
 
+def hand_back(students: Mapping[str, Network], caches: Mapping[str, Any], result: Evaluation) -> None:
+    """Each gradient to the network that owns its site, and back through it."""
+    for name, net in students.items():
+        start = len(name) + 1
+        own = {site[start:]: g for site, g in result.gradients.items() if site[:start] == name + "."}
+        net.backward(caches[name], own)
+
+
+def trained(students: Mapping[str, Network], objective: Objective) -> list[Module]:
+    """What a step moves: the students and the objective's adaptors, each once, whatever names it goes by."""
+    return list(dict.fromkeys([*students.values(), *objective.nets]))
+
+
+def members_of(networks: Mapping[str, Network]) -> int:
+    """How many networks each of these is: 1, or the size of the stacks."""
+    return next(iter(networks.values())).members if networks else 1
+
+
 def named(networks: Networks | None, default: str) -> dict[str, Network]:
     """A network as {default: network}; a mapping as a dict."""
-    if isinstance(networks, Network):
+    if isinstance(networks, Module):
         return {default: networks}
     return {} if networks is None else dict(networks)
+
+
+def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[float, Mapping[str, Array]]]:
+    rows = len(batch["index"])
+    cuts = [slice(i, min(i + micro_batch, rows)) for i in range(0, rows, micro_batch)]
+    return [
+        ((c.stop - c.start) / rows, {n: a[c] if getattr(a, "ndim", 0) else a for n, a in batch.items()}) for c in cuts
+    ]
+
+
+def _input(name: str, net: Network, batch: Mapping[str, Array]) -> Array:
+    x = input_of(name, batch)
+    # networks of different precision may read one column
+    return x if x.dtype == net.theta.dtype or x.dtype.kind != "f" else x.astype(net.theta.dtype)
 
 
 @functools.lru_cache

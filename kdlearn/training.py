@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.backend import Array, array_module, collect, to_numpy
 from kdlearn.checkpoint import load_run, save_run
-from kdlearn.data import Data, check_data
-from kdlearn.history import DivergenceError, EarlyStopping, History, Run
-from kdlearn.nn.network import Network
+from kdlearn.data import Data
+from kdlearn.door import check_data, check_networks, check_settings
+from kdlearn.history import DivergenceError, History
 from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
+from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
-from kdlearn.step import Networks, input_of, named, run_networks, train_step
-
-__all__ = ["DivergenceError", "EarlyStopping", "History", "Run", "evaluate", "fit", "train_step"]
+from kdlearn.run import Run
+from kdlearn.side_by_side import DataFunction, one_data, one_each, one_objective
+from kdlearn.step import Networks, input_of, members_of, named, run_networks, train_step
 
 
 def fit(
     students: Networks,
-    objective: Objective,
-    data: Data | Callable[[int, np.random.Generator], Data],
+    objective: Objective | Sequence[Objective],
+    data: Data | DataFunction | Sequence[Data | DataFunction],
     *,
     teachers: Networks | None = None,
     optimizer: Optimizer | None = None,
     epochs: int,
     batch_size: int = 128,
+    micro_batch: int | None = None,
+    drop_last: bool = False,
     schedule: Schedule | None = None,
-    seed: int = 0,
-    validation: Data | None = None,
+    seed: int | Sequence[int] = 0,
+    validation: Data | Sequence[Data] | None = None,
     hooks: Sequence[Any] = (),
     progress: bool | None = None,
     step: Callable[..., dict[str, Array]] = train_step,
@@ -43,24 +48,31 @@ def fit(
 
     Parameters
     ----------
-    students : a network, called "student" in the objective, or {name: network}. Trained in place.
-    objective : an expression such as `0.3 * CrossEntropy() + 0.7 * SoftTargets(T=4)`.
-    data : columns, or a function `(epoch, rng) -> Data` for data that changes.
+    students : a network, called "student" in the objective, or {name: network}. Trained in place. A `kd.Stack`
+        trains its members side by side, each as it would be trained alone.
+    objective : an expression such as `0.3 * CrossEntropy() + 0.7 * SoftTargets(T=4)`; for a stack also one
+        a member, which differ in their adaptors alone.
+    data : columns, or a function `(epoch, rng) -> Data` for data that changes; for a stack one for all
+        members or one a member, of one length.
     teachers : a network, called "teacher", or {name: network}; not needed where the data holds
         a column `teacher.logits`.
-    optimizer : default `Adam(1e-3)`.
+    optimizer : default `Adam(1e-3)`. Its moments belong to the networks it moved: a second `fit` of the same
+        network goes on with them, that of another network begins anew.
     epochs, batch_size : passes over the data, and rows a step (the last step takes what is left).
+    micro_batch : rows run at a time, where a whole batch does not fit into memory (see `train_step`).
+    drop_last : leave out the rows of an epoch that do not fill a batch.
     schedule : factor of the learning rate as a function of progress in [0, 1]; default constant.
-    seed : of the shuffles and of dropout, one independent stream each.
+    seed : of the shuffles and of dropout, one independent stream each; for a stack one for all members, or
+        one a member.
     validation : columns on which every term, and each student's accuracy, is measured after
-        each epoch, without dropout.
-    hooks : functions `hook(run)` called after each epoch, or objects with any of `after_step`,
+        each epoch, without dropout, with the weights that the terms have by then.
+    hooks : functions `hook(run)` called after each epoch, or objects with any of `before_fit`, `after_step`,
         `after_epoch`, `after_fit`; see `Run`.
     progress : show a bar; by default only on a terminal.
     step : the training step; `train_step` unless an algorithm updates its networks otherwise.
     checkpoint : a file that is rewritten, atomically, after each epoch.
     resume : continue from `checkpoint` where it exists, bit for bit as if never stopped. Students,
-        objective, data and settings must be made as they were the first time.
+        objective, data and settings must be those of the first time.
 
     Returns
     -------
@@ -72,25 +84,44 @@ def fit(
         For data or settings that cannot be trained on; nothing has been changed then.
     DivergenceError
         If a value became NaN or infinite. Then, as after every other exception from within an
-        epoch (an interrupt, a hook's error), the weights are those of the last complete epoch,
-        and the exception's `history` ends there too.
+        epoch (an interrupt, a hook's error), weights and the optimiser's moments are those of the last
+        complete epoch, and the exception's `history` ends there too. In a stack a member that diverges is
+        named in `History.diverged`, its weights are held, and the others go on.
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
     optimizer = Adam() if optimizer is None else optimizer
     schedule = constant if schedule is None else schedule
-    _check_settings(students, teachers, epochs, batch_size)
-    streams = np.random.SeedSequence(seed).spawn(1 + len(students))
-    order = np.random.default_rng(streams[0])
-    dice = {name: np.random.default_rng(s) for name, s in zip(students, streams[1:])}
-    run = Run(students, teachers, objective, optimizer)
+    stack = any(isinstance(net, Stack) for net in students.values())
+    members = members_of(students)
+    seeds = one_each(seed, members, "seed") if stack else [seed]
+    goal: Any = one_objective(objective, members) if stack else objective
+    rows: Any = one_data(data, members) if stack else data
+    held_out: Any = one_data(validation, members, "validation data") if stack and validation is not None else validation
+    check_networks(students, teachers, goal, optimizer)
+    check_settings(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, checkpoint=checkpoint)
+    if micro_batch is not None and stack:
+        raise ValueError("micro_batch is for one network; a stack of fewer members needs less memory, too")
+    if micro_batch is not None:
+        step = functools.partial(step, micro_batch=micro_batch)
+    run = Run(students, teachers, goal, optimizer)
     run.hooks = hooks
-    if isinstance(data, Data):
-        run.data = run.given = _check_columns(data, run)
-    if validation is not None:
-        validation = _check_columns(validation, run)
+    run.check_hooks()
+    spawned = [np.random.SeedSequence(s).spawn(1 + len(students)) for s in seeds]
+    streams = [[np.random.default_rng(own[k]) for own in spawned] for k in range(1 + len(students))]
+    order: Any
+    order, *rolls = streams if stack else [own[0] for own in streams]
+    dice: dict[str, Any] = dict(zip(students, rolls))
+    if isinstance(rows, Data):
+        run.data = run.given = check_data(rows, run)
+    elif not callable(rows):
+        hint = "; make it kd.Data(…)" if isinstance(rows, dict) else ""
+        raise TypeError(f"data must be kd.Data or a function (epoch, rng) -> kd.Data, got {type(rows).__name__}{hint}")
+    if held_out is not None:
+        held_out = check_data(held_out, run, "validation data")
+    run.call("before_fit")
 
-    generators = {"order": order, **{f"dropout {name}": rng for name, rng in dice.items()}}
-    settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    generators = {f"{kind} {i}": rng for kind, own in zip(("order", *students), streams) for i, rng in enumerate(own)}
+    settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule, "drop_last": drop_last}
     if checkpoint is not None and resume and os.path.exists(checkpoint):
         load_run(checkpoint, run, generators, settings)
 
@@ -98,55 +129,126 @@ def fit(
         if run.stop:
             break
         run.epoch = epoch + 1
-        start = [net.theta.copy() for net in run.trained]
-        try:
-            if not isinstance(data, Data):
-                run.data = _check_columns(data(epoch, order), run)
-            record = _one_epoch(run, step, schedule, epochs, batch_size, order, dice, hooks)
-            if validation is not None:
-                record["validation"] = evaluate(students, objective, validation, teachers=teachers)
-        except BaseException as error:
-            for net, theta in zip(run.trained, start):
-                net.theta[...] = theta
-            error.history = run.history  # type: ignore[attr-defined]
-            if isinstance(error, MemoryError):  # CuPy's out-of-memory error is one, too
-                error.add_note(
-                    f"fit: try a batch_size below {batch_size}; the weights are those of the last whole epoch"
-                )
-            raise
-        run.history.records.append(record)
-        _call(hooks, "after_epoch", run)
-        if checkpoint is not None:
-            save_run(checkpoint, run, generators, settings)
-    _call(hooks, "after_fit", run)
+        with _undone(run, batch_size) as start:
+            if not isinstance(rows, Data):
+                run.data = check_data(rows(epoch, order), run, rehearse=epoch == 0)
+            start.rest(run.history.diverged)
+            record = _one_epoch(run, step, schedule, epochs, batch_size, drop_last, order, dice)
+            start.put_back(run.history.diverged)
+            if held_out is not None:
+                now = run.epoch / epochs
+                record["validation"] = _evaluate(students, teachers, goal, held_out, progress=now)
+            run.history.records.append(record)
+        with _with_history(run):
+            run.call("after_epoch")
+            if checkpoint is not None:
+                save_run(checkpoint, run, generators, settings)
+    with _with_history(run):
+        run.call("after_fit")
     return run.history
 
 
+class _Start:
+    """The weights and moments with which an epoch began."""
+
+    def __init__(self, run: Run) -> None:
+        self.optimizer = run.optimizer
+        self.weights = [(net, net.theta.copy()) for net in run.trained]
+        self.moments = run.optimizer.snapshot(run.trained)
+
+    def put_all_back(self) -> None:
+        for net, theta in self.weights:
+            net.theta[...] = theta
+        self.optimizer.restore(self.moments)
+
+    def rest(self, diverged: Iterable[int]) -> None:
+        """Members that have diverged run idle, on weights of 0, which cannot overflow."""
+        for net, _ in self.weights:
+            for part in net.by_member(net.theta) if diverged else ():
+                part[list(diverged)] = 0
+
+    def put_back(self, diverged: Iterable[int]) -> None:
+        """The members that have diverged, as the epoch began."""
+        for (net, theta), (_, memory) in zip(self.weights, self.moments):
+            now = self.optimizer.memory.get(net)
+            vectors = [(net.theta, theta)]
+            if now is not None:
+                kept = memory.moments if memory else [0 * m for m in now.moments]
+                vectors += zip(now.moments, kept)
+            for here, before in vectors if diverged else ():
+                for a, b in zip(net.by_member(here), net.by_member(before)):
+                    a[list(diverged)] = b[list(diverged)]
+
+
+@contextlib.contextmanager
+def _undone(run: Run, batch_size: int) -> Iterator[_Start]:
+    """Whatever ends an epoch early, an interrupt included: weights and moments are those it began with."""
+    start = _Start(run)
+    try:
+        with _with_history(run):
+            yield start
+    except BaseException as error:
+        start.put_all_back()
+        if isinstance(error, MemoryError):  # CuPy's out-of-memory error is one, too
+            error.add_note(f"fit: try a batch_size below {batch_size}; the weights are those of the last whole epoch")
+        raise
+
+
+@contextlib.contextmanager
+def _with_history(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(AttributeError, TypeError):  # not every exception takes attributes
+            error.history = run.history  # type: ignore[attr-defined]
+        raise
+
+
 def evaluate(
-    students: Networks, objective: Objective, data: Data, *, teachers: Networks | None = None, batch_size: int = 1024
-) -> dict[str, float]:
+    students: Networks,
+    objective: Objective,
+    data: Data,
+    *,
+    teachers: Networks | None = None,
+    batch_size: int = 1024,
+    progress: float = 1.0,
+) -> dict[str, Any]:
     """Each term's mean over the data, without dropout and without training, and the accuracies.
 
     Accuracies are there if the data has integer labels `y`: "accuracy" for one student,
-    "<name>.accuracy" for several.
+    "<name>.accuracy" for several. `progress` in [0, 1] is where in the training schedules are asked.
+    For a stack each value is a list, one number a member.
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
-    sums: dict[str, float] = {}
+    check_networks(students, teachers, objective)
+    data = check_data(data, Run(students, teachers, objective, Adam()))
+    return _evaluate(students, teachers, objective, data, batch_size, progress)
+
+
+def _evaluate(
+    students: dict[str, Any],
+    teachers: dict[str, Any],
+    objective: Objective,
+    data: Data,
+    batch_size: int = 1024,
+    progress: float = 1.0,
+) -> dict[str, Any]:
+    sums: dict[str, Any] = {}
+    members = members_of(students)
     for batch in data.batches(batch_size):
-        batch["progress"] = 1.0
+        batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
-        values: dict[str, Array] = {}
-        total, _ = objective(live, fixed, values)
-        share = len(batch["index"]) / len(data)
-        for term, value in {"loss": total, **values}.items():
-            sums[term] = sums.get(term, 0.0) + share * float(value)
+        result = objective(live, fixed, members=members, backward=False)
+        share = len(batch["index"]) / (len(data) * members)
+        for term, value in {"loss": result.value, **result.terms}.items():
+            sums[term] = sums.get(term, 0.0) + share * to_numpy(value).astype(float)
     if "y" in data and data.y.ndim == 1 and data.y.dtype.kind in "iu":
         for name, net in students.items():
             label = "accuracy" if len(students) == 1 else f"{name}.accuracy"
-            z = net.logits(input_of(name, data.columns))
-            if z.shape[1] > 1:
-                sums[label] = float((z.argmax(axis=1) == data.y).mean())
-    return sums
+            z = net.logits(data.for_logits(input_of(name, data.columns)))
+            if z.shape[-1] > 1:
+                sums[label] = to_numpy((z.argmax(axis=-1) == data.for_logits(data.y)).mean(axis=-1))
+    return {name: value.tolist() for name, value in sums.items()}
 
 
 def _one_epoch(
@@ -155,17 +257,19 @@ def _one_epoch(
     schedule: Schedule,
     epochs: int,
     batch_size: int,
-    order: np.random.Generator,
-    dice: dict[str, np.random.Generator],
-    hooks: Sequence[Any],
+    drop_last: bool,
+    order: Any,
+    dice: dict[str, Any],
 ) -> dict[str, Any]:
     assert run.data is not None
     began, data = time.perf_counter(), run.data
-    n_steps = -(-len(data) // batch_size)
-    after_step = [hook.after_step for hook in hooks if hasattr(hook, "after_step")]
+    n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
+    if not n_steps:
+        raise ValueError(f"drop_last leaves no batch of {batch_size} in {len(data)} rows")
+    after_step = [hook.after_step for hook in run.hooks if hasattr(hook, "after_step")]
     values: list[dict[str, Array]] = []
     weights = []
-    for i, batch in enumerate(data.batches(batch_size, order)):
+    for i, batch in zip(range(n_steps), data.batches(batch_size, order)):
         progress = (run.epoch - 1 + i / n_steps) / epochs
         batch["progress"] = progress
         run.optimizer.scale = schedule(progress)
@@ -182,75 +286,29 @@ def _one_epoch(
     }
 
 
-def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dict[str, float]:
+def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dict[str, Any]:
     # the one place in an epoch that waits for the device
     xp = array_module(run.trained[0].theta)
-    flat = xp.stack([xp.asarray(v) for row in values for v in row.values()])
-    table = to_numpy(flat).reshape(len(values), -1)
-    finite = np.isfinite(table).all(axis=1)
-    if not finite.all():
-        raise DivergenceError(
-            f"the loss became {table[~finite][0, 0]} in epoch {run.epoch}, batch {int(np.argmin(finite)) + 1}; the "
-            f"weights of the epoch's start are restored; try a learning rate below {run.optimizer.lr:g}"
+    flat = collect([v for row in values for v in row.values()])
+    table = flat.reshape(len(values), len(values[0]), *flat.shape[1:])
+    sound = np.ones(run.members, bool)
+    for net in run.trained:
+        for part in net.by_member(net.theta):
+            sound &= to_numpy(xp.isfinite(part).all(axis=1))
+    by_member = table.reshape(len(values), len(values[0]), run.members)
+    for i in range(run.members):
+        finite = np.isfinite(by_member[:, :, i]).all(axis=1)
+        if i in run.history.diverged or (finite.all() and sound[i]):
+            continue
+        batch = int(np.argmin(finite)) + 1 if not finite.all() else len(values)
+        what = f"the loss became {by_member[batch - 1, 0, i]}" if not finite.all() else "a weight stopped being finite"
+        run.history.diverged[i] = (
+            f"{what} in epoch {run.epoch}, batch {batch}; the weights of the epoch's start are restored; "
+            f"try a learning rate below {run.optimizer.lr:g}"
         )
-    if not all(bool(xp.isfinite(net.theta).all()) for net in run.trained):
-        raise DivergenceError(
-            f"a weight stopped being finite in epoch {run.epoch}, batch {len(values)}; the weights of the epoch's "
-            f"start are restored; try a learning rate below {run.optimizer.lr:g}"
-        )
-    return dict(zip(values[0], (weights @ table / weights.sum()).tolist()))
-
-
-def _check_settings(students: dict[str, Network], teachers: dict[str, Network], epochs: int, batch_size: int) -> None:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
-    if not students:
-        raise ValueError("there is no student to train")
-    both = set(students) & set(teachers)
-    if both:
-        raise ValueError(f"{', '.join(sorted(both))}: a network is either a student or a teacher")
-
-
-def _check_columns(data: Data, run: Run) -> Data:
-    for name in (*run.students, *run.teachers):
-        taken = [c for c in data.columns if c.startswith(name + ".") and c != name + ".x" and c in run.objective.sites]
-        if taken:
-            raise ValueError(
-                f"column {taken[0]!r} has the name of a site of the live network {name!r}; drop one of the two"
-            )
-    first = next(iter(run.students.values()))
-    widths = {name: len(net.layers[-1].b) for name, net in run.students.items() if hasattr(net.layers[-1], "b")}
-    checked = check_data(data, first.theta.dtype, widths, _token_columns(data, run))
-    for name, net in run.students.items():
-        net._check_input(input_of(name, checked.columns))
-        array_module(net.theta, input_of(name, checked.columns))  # one device, or a TypeError that says so
-    for name, net in run.teachers.items():
-        if net.takes_tokens:
-            net._check_input(input_of(name, checked.columns))
-    return checked
-
-
-def _token_columns(data: Data, run: Run) -> set[str]:
-    networks = {**run.students, **run.teachers}
-    column = {name: f"{name}.x" if f"{name}.x" in data else "x" for name in networks}
-    tokens = {column[name] for name, net in networks.items() if net.takes_tokens}
-    for name, net in networks.items():
-        if column[name] in tokens and not net.takes_tokens:
-            raise ValueError(
-                f"column {column[name]!r} holds tokens for one network, numbers for {name!r}; give it {name + '.x'!r}"
-            )
-    return tokens
-
-
-def _call(hooks: Sequence[Any], moment: str, run: Run) -> None:
-    for hook in hooks:
-        if hasattr(hook, moment):
-            getattr(hook, moment)(run)
-        elif moment == "after_epoch" and callable(hook):
-            hook(run)
+    if len(run.history.diverged) == run.members:
+        raise DivergenceError(next(iter(run.history.diverged.values())))
+    return dict(zip(values[0], (np.tensordot(weights, table, 1) / weights.sum()).tolist()))
 
 
 def _bar(start: int, epochs: int, progress: bool | None) -> Iterable[int]:

@@ -76,7 +76,7 @@ class ndarray:
             return (lambda: self._a.copy()) if name == "get" else getattr(self._a, name)
         attribute = getattr(self._a, name)
         if not callable(attribute):
-            return wrap(attribute) if name == "T" else attribute
+            return wrap(attribute) if name in ("T", "mT") else attribute
 
         def method(*args, **kwargs):
             return wrap(attribute(*unwrap(args), **{k: unwrap(v) for k, v in kwargs.items()}))

@@ -139,7 +139,7 @@ def one_adaptor_used_twice(device="cpu"):
     """One adaptor at several sites [network.1]."""
     head = net(7, K, seed=7).to(device)
     a = kd.Through(head, "student.h1", "student.e1", kd.CrossEntropy("student.e1"))
-    b = kd.Through(head, "student.a1", "student.e2", kd.SoftTargets(2, "student.e2", "student.e2"))
+    b = kd.Through(head, "student.a1", "student.e2", kd.SoftTargets(2, "student.e2", "student.logits"))
     c = kd.Through(head, "student.a1", "student.e3", kd.SoftTargets(2, "student.e3"))
     return Setup(student(), kd.CrossEntropy() + a + 0.5 * b + 2 * c, batch(), teacher())
 

@@ -58,14 +58,14 @@ def progressive_targets_in_the_first_epoch(device="cpu"):
 
 @recipe
 def mean_teacher(device="cpu"):
-    """A moving-average teacher that sees its own view, Tarvainen and Valpola 2017 [selfdistill.5]."""
+    """A moving-average teacher that sees its own view, Tarvainen and Valpola 2017 [hooks.1]."""
     views = batch(**{"teacher.x": lambda rng: rng.normal(size=(N, D))})
     return Setup(student(), kd.CrossEntropy() + (lambda t: 3 * t) * kd.SoftTargets(T=1), views, twin())
 
 
 @recipe
 def class_wise(device="cpu"):
-    """The student taught by its answer for another row of the class, CS-KD, Yun et al. 2020 [selfdistill.6]."""
+    """The student taught by its answer for another row of the class, CS-KD, Yun et al. 2020 [selfdistill.5]."""
     pairs = batch(**{"pair.x": lambda rng: rng.normal(size=(N, D))})
     made = student()
     objective = kd.CrossEntropy() + 0.7 * kd.SoftTargets(4, teacher="pair.logits")
@@ -74,7 +74,7 @@ def class_wise(device="cpu"):
 
 @recipe
 def agreeing_views(device="cpu"):
-    """Two distorted views that teach each other, DDGSD, Xu and Liu 2019 [selfdistill.7]."""
+    """Two distorted views that teach each other, DDGSD, Xu and Liu 2019 [selfdistill.6]."""
     shared = net(D, 7, K, seed=1)
     views = batch(**{f"{name}.x": lambda rng: rng.normal(size=(N, D)) for name in ("a", "b")})
     objective = selfdistill.agreeing_views(T=2, weight=0.5, hint=0.1)

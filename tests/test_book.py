@@ -8,9 +8,13 @@ from __future__ import annotations
 import html.parser
 import os
 import re
+import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
+import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,28 +26,36 @@ WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1400, "he
 
 
 def require_sphinx():
-    for name in ("sphinx", "myst_nb", "furo", "math_core", "ziamath"):
+    for name in ("sphinx", "myst_nb", "furo", "math_core", "ziamath", "fontTools", "brotli"):
+        pytest.importorskip(name)
+    for name in ("sphinxcontrib.bibtex", "sphinx_copybutton", "sphinx_design"):
         pytest.importorskip(name)
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    """`(folder, address)` of the book, built and served by the documented command."""
+    """`(folder, address, what serving said)` of the book, built and then served by the documented commands."""
     require_sphinx()
     out = tmp_path_factory.mktemp("book")
-    command = [sys.executable, "docs/build.py", "--serve", "--port", "0", "--out", str(out)]
+    command = [sys.executable, "docs/build.py", "--out", str(out)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if line.startswith("http://"):
-            break
-    else:
-        pytest.fail("".join(said))
-    yield out, line.split()[0]
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    with socket.socket() as taken:  # so that another port has to be found
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command += ["--serve", "--no-browser", "--port", str(taken.getsockname()[1])]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("http://"):
+                break
+        else:
+            pytest.fail("".join(said))
+    yield out, line.split()[0], "".join(said)
     process.terminate()  # where SIGINT is ignored, as in a shell's background, Ctrl+C would not arrive
     process.wait(60)
 
@@ -84,7 +96,7 @@ def test_every_link_leads_somewhere(book, pages):
     for name, page in pages.items():
         for link in page.links:
             path, anchor = target(name, link)
-            if re.match(r"\w+:", link) or not link.strip("#"):
+            if re.match(r"\w+:|/", link) or not link.strip("#"):
                 continue
             if not (book[0] / path).is_file() or (anchor and path in pages and anchor not in pages[path].ids):
                 broken.append(f"{name}: {link}")
@@ -175,7 +187,7 @@ def test_every_page_holds_in_a_browser(book, pages, browser):
     page.on("request", lambda asked: asked.url.startswith((book[1], "data:")) or events.append(f"asked {asked.url}"))
     total = 0
     for name in sorted(pages):
-        if name == "index.html" or (name.startswith("source/") and not name.endswith("response.py.html")):
+        if name in ("index.html", "404.html") or (name.startswith("source/") and not name.endswith("response.py.html")):
             continue  # the former only leads on; the latter are all alike
         page.set_viewport_size(WIDTHS["desktop"])
         page.emulate_media(color_scheme="light")
@@ -194,13 +206,233 @@ def test_every_page_holds_in_a_browser(book, pages, browser):
     assert total > 3000
 
 
-def test_the_front_page_leads_in_and_the_search_finds(book, browser):
+def test_the_front_page_leads_in(book, browser):
     page = browser.new_page()
     page.goto(book[1])
     page.wait_for_url("**/docs/index.html")
-    assert "Two commands" in page.inner_text("article")
-    page.goto(f"{book[1]}search.html?q=temperature")
+    assert "play the soft targets" in page.inner_text("article")
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("soft_targets", "docs/reference/answers.html#kdlearn.distill.response.soft_targets"),
+        ("install", "docs/install.html"),
+        ("temperature", "docs/glossary.html#term-temperature"),
+    ],
+)
+def test_the_search_finds_what_is_meant_first(book, browser, words, first):
+    page = browser.new_page()
+    page.goto(f"{book[1]}search.html?q={words}")
     page.wait_for_selector("#search-results li a")
+    page.wait_for_function(
+        "end => document.querySelector('#search-results li a').getAttribute('href').endsWith(end)", arg=first
+    )
+
+
+KINDS = [  # one page of each kind
+    "docs/index.html",
+    "docs/install.html",
+    "docs/gallery.html",
+    "docs/derivations/response.html",
+    "docs/reference/networks.html",
+    "docs/evidence/effects.html",
+    "docs/references.html",
+    "docs/glossary.html",
+    "docs/cheat_sheet.html",
+    "docs/explore/slopes.html",
+    "notebooks/03_kd_gradient.html",
+    "source/docs/_ext/font.py.html",
+    "genindex.html",
+    "search.html",
+]
+
+
+@pytest.mark.parametrize(("device", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def test_axe_finds_nothing_serious(book, browser, device, scheme):
+    axe = Path(pytest.importorskip("axe_core_python").__file__).parent / "axe.min.js"
+    page = browser.new_page(viewport=WIDTHS[device], color_scheme=scheme)
+    for name in KINDS:
+        page.goto(book[1] + name)
+        page.evaluate("document.fonts.ready")
+        page.wait_for_timeout(100)
+        page.add_script_tag(path=axe)
+        found = page.evaluate("axe.run().then(r => r.violations)")
+        serious = [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+        assert not serious, f"{name}: {serious}"
+
+
+def test_a_laptop_shows_contents_and_whole_lines(book, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{book[1]}docs/derivations/response.html")
+    box = page.locator(".toc-tree a", has_text="response.2").bounding_box()
+    assert box["x"] > 0 and box["x"] + box["width"] <= 1280 and box["y"] < 800
+    for name in ("docs/derivations/response.html", "notebooks/03_kd_gradient.html"):
+        page.goto(book[1] + name)
+        page.evaluate("document.querySelector('article .highlight pre').textContent = 'x'.repeat(88)")
+        room = page.evaluate("(p => p.clientWidth - p.scrollWidth)(document.querySelector('article .highlight pre'))")
+        assert room >= 0, f"{name}: 88 characters do not fit"
+
+
+def test_keys_move_code_and_not_the_page(book, browser):
+    page = browser.new_page(viewport=WIDTHS["phone"])
+    page.goto(f"{book[1]}docs/derivations/response.html")
+    code = page.locator("article .highlight pre[tabindex='0']").first
+    code.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.locator("h1").click()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("response.html")
+
+
+def test_copied_code_has_no_prompts(book, browser):
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"{book[1]}docs/derivations/response.html")
+    block = page.locator("div.highlight", has=page.locator("pre", has_text="import numpy")).first
+    block.hover()
+    block.locator("button.copybtn").click()
+    page.wait_for_timeout(200)
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("import numpy as np\nimport kdlearn as kd") and ">>>" not in copied
+
+
+def test_a_box_is_drawn_and_the_font_is_small(book, browser):
+    page = browser.new_page()
+    page.goto(f"{book[1]}notebooks/03_kd_gradient.html")
+    width = "getComputedStyle(document.querySelector('menclose[notation=box]')).borderTopWidth"
+    assert page.evaluate(width) == "1px"
+    fonts = [path for path in book[0].rglob("*") if path.suffix in (".ttf", ".otf", ".woff2")]
+    assert [path.name for path in fonts] == ["formulas.woff2"] and fonts[0].stat().st_size < 120_000
+
+
+def test_tables_are_cards_on_a_phone_and_sort_by_their_heads(book, browser):
+    page = browser.new_page(viewport=WIDTHS["phone"])
+    page.goto(f"{book[1]}docs/evidence/effects.html")
+    cell = page.locator("table.cards td").nth(1)
+    assert cell.evaluate("e => getComputedStyle(e).display") == "block" and cell.get_attribute("data-head")
+    page.set_viewport_size(WIDTHS["desktop"])
+    table = page.locator("table", has=page.locator("button.sort")).first
+    column = table.locator("th").all_text_contents().index("difference")
+    numbers = f"t => [...t.tBodies[0].rows].map(r => parseFloat(r.cells[{column}].textContent.replace('\\u2212', '-')))"
+    before = table.evaluate(numbers)
+    button = table.locator("th button", has_text="difference")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert table.evaluate(numbers) == sorted(before) != before
+    assert table.locator("th").nth(column).get_attribute("aria-sort") == "ascending"
+    button.click()
+    assert table.evaluate(numbers) == sorted(before, reverse=True)
+
+
+def test_plots_follow_the_choice_of_light_and_dark(book, browser):
+    page = browser.new_page(color_scheme="light")
+    page.goto(f"{book[1]}docs/hinton.html")
+    look = "getComputedStyle(document.querySelector('article img[src$=png]')).filter"
+    assert page.evaluate(look) == "none"
+    page.evaluate("document.body.dataset.theme = 'dark'")
+    assert "invert" in page.evaluate(look)
+    assert page.evaluate("getComputedStyle(document.querySelector('article img[src$=png]')).colorScheme") == "dark"
+
+
+def test_on_paper(book, browser):
+    page = browser.new_page()
+    page.goto(f"{book[1]}docs/cheat_sheet.html")
+    page.evaluate("document.fonts.ready")
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1
+    page.goto(f"{book[1]}docs/derivations/response.html")
+    page.emulate_media(media="print")
+    for what in (".skip-to-content", ".sidebar-drawer", ".toc-drawer", "button.copybtn", ".kdx-live"):
+        assert not page.locator(what).first.is_visible(), what
+    assert page.locator(".kdx-still img").first.is_visible()
+    clipped = "[...document.querySelectorAll('article pre')].filter(p => p.scrollWidth > p.clientWidth + 1).length"
+    assert page.evaluate(clipped) == 0
+
+
+def test_home_shows_what_it_is_and_where_to_click(book, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{book[1]}docs/index.html")
+    for words in ("Read", "Play", "Install"):
+        box = page.locator("article a.sd-btn", has_text=words).bounding_box()
+        assert box["y"] + box["height"] < 800
+    play = page.locator("button[data-play=soft]")
+    assert play.bounding_box()["y"] < 800
+    play.click()
+    assert play.get_attribute("aria-pressed") == "true"
+    gain = re.search(r"^soft targets, T = 20 +\S+ +\+(\S+ ± \S+) ", (ROOT / "README.md").read_text("utf-8"), re.M)[1]
+    assert f"{gain} points" in page.inner_text("article")
+
+
+def test_a_paper_is_two_clicks_away_and_shows_its_title(book, browser, pages):
+    page = browser.new_page()
+    page.goto(f"{book[1]}docs/methods.html")
+    link = page.locator("a.citation", has_text="Zhao et al. 2022").first
+    assert "Decoupled Knowledge Distillation" in link.get_attribute("title")
+    link.click()
+    page.wait_for_url("**/references.html#zhao2022")
+    entry = page.locator("#zhao2022 + ul")
+    assert entry.locator("a").get_attribute("href") == "https://arxiv.org/abs/2203.08679"
+    assert "logits.1" in page.locator("#zhao2022 + ul + p.homes").inner_text()
+    keys = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "docs" / "references.bib").read_text("utf-8"), re.M))
+    assert keys <= pages["docs/references.html"].ids
+
+
+def test_every_equation_on_the_page_of_equations_leads_to_its_function(book):
+    text = (book[0] / "docs" / "equations.html").read_text("utf-8")
+    named = re.findall(r"<p><strong>.*?</p>", text, re.S)
+    assert len(named) == len(equations()) and all('href="reference/' in line for line in named)
+
+
+def test_the_reference_says_names_as_users_type_them(book, browser):
+    page = browser.new_page()
+    page.goto(f"{book[1]}docs/reference/answers.html")
+    signature = page.locator("dt[id='kdlearn.distill.response.soft_targets']").inner_text()
+    assert signature.startswith("kd.soft_targets(") and "T: float = 4.0" in signature and "Array" in signature
+    assert "ForwardRef" not in page.inner_text("article")
+    table = page.locator("table.autosummary").first
+    assert "soft_targets" in table.inner_text()
+    helper, loss = (page.locator(f"dt[id='kdlearn.distill.response.{name}']").bounding_box()["y"]
+                    for name in ("weighted_mean", "logit_matching"))  # fmt: skip
+    assert helper > loss
+
+
+def test_what_the_site_offers_to_take_away(book, pages):
+    links = [link for link in pages["docs/install.html"].links if "downloads/" in link]
+    assert len(links) == 3
+    by_end = {
+        end: next(link for link in links if link.endswith(end)) for end in (".whl", "-notebooks.zip", "-source.zip")
+    }
+    inside = {
+        end: set(zipfile.ZipFile(book[0] / target("docs/install.html", link)[0]).namelist())
+        for end, link in by_end.items()
+    }
+    assert {"kdlearn/__init__.py", "kdlearn/py.typed", "kdlearn/fast/kernels.cu"} <= inside[".whl"]
+    assert not [name for name in inside[".whl"] if name.startswith(("tests", "docs"))]
+    for end, needed in (("-notebooks.zip", "notebooks/00_start_here.ipynb"), ("-source.zip", "tests/test_book.py")):
+        assert any(name.endswith(needed) for name in inside[end])
+        assert not [name for name in inside[end] if "__pycache__" in name]
+    assert not (ROOT / "build" / "lib").exists()
+
+
+def test_a_page_that_is_not_there_says_so(book):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"{book[1]}docs/absent.html")
+    assert error.value.code == 404 and "There is no page here" in error.value.read().decode()
+    assert "There is no page here" in (book[0] / "404.html").read_text("utf-8")
+
+
+def test_every_page_describes_itself(book):
+    for path in book[0].rglob("*.html"):
+        found = re.search(r'<meta name="description" content="([^"]+)">', path.read_text("utf-8"))
+        assert found and 10 < len(found[1]) < 400, path
+
+
+def test_serving_again_writes_only_what_changed_and_finds_a_free_port(book):
+    assert "0 added, 0 changed, 0 removed" in book[2]
+    assert "passed" not in book[2], "the examples are for the whole build"
 
 
 def test_mistakes_are_found(tmp_path):

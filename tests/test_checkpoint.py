@@ -138,7 +138,7 @@ def test_wrong_shapes_are_named(path):
     kd.save(path, network())
     arrays, config = checkpoint.read(path)
     checkpoint.write(path, {"theta": arrays["theta"][:-1]}, config)
-    with pytest.raises(kd.CheckpointError, match=r"theta has shape \(\d+,\), expected \(\d+,\)"):
+    with pytest.raises(kd.CheckpointError, match=r"its layers have \d+ parameters, it holds \(\d+,\)"):
         kd.load(path)
 
 
@@ -304,7 +304,7 @@ def test_resuming_a_finished_run_changes_nothing(path):
 
 def test_a_checkpoint_of_another_run_is_refused(path):
     train(path)
-    with pytest.raises(kd.CheckpointError, match=r"is of a run with .*'seed': 3.*, this one has .*'seed': 4"):
+    with pytest.raises(kd.CheckpointError, match="is of another run: its seed was 3, here it is 4"):
         train(path, resume=True, seed=4)
 
 

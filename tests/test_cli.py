@@ -103,7 +103,7 @@ def test_a_table_becomes_a_student(table, tmp_path, capsys):
     student = load_student(out)
     assert student.model.classes_.tolist() == ["no", "yes"]
     assert student.inputs == ["age", "income", "town=Bern", "town=Genève", "town=Zürich"]
-    bytes_shown = int(re.search(r"^bytes +\S+ +(\S+)", text, re.M)[1].replace(",", ""))
+    bytes_shown = int(re.search(r"^file on disk, bytes +\S+ +(\S+)", text, re.M)[1].replace(",", ""))
     assert bytes_shown == out.stat().st_size
 
 
@@ -113,7 +113,7 @@ def test_the_report_as_json_is_what_the_file_does(table, tmp_path, capsys):
     teach(table, out, "--teacher", "forest", "--json", "--seed", "7", *by_hand)
     found = json.loads(capsys.readouterr().out)
     assert found["rows"] == {"train": 151, "held_out": 49, "unlabeled": 0} and found["student"] == [5, 8, 2]
-    assert read(out)[1]["settings"] == found["settings"]
+    assert read(out)[1]["model"]["settings"] == {**found["settings"], "rules": found["columns"]}
     assert found["settings"] == {
         "teacher": "forest", "temperature": 3.0, "soft_weight": 0.5, "epochs": 15, "seed": 7, "target": "buys"
     }  # fmt: skip
@@ -344,11 +344,12 @@ def test_a_student_as_onnx(int8, student, table, tmp_path, capsys):
     more = ["--int8", "--calibration", str(table)] if int8 else []
     assert cli.main(["export", "--model", str(student), "--to", "onnx", "--out", str(out), *more]) == 0
     text = capsys.readouterr().out
-    assert "inputs, in this order: age, income, town=Bern" in text and ("int8" in text) == int8
+    assert "inputs, in this order: age, town, income" in text and ("int8" in text) == int8
     loaded = load_student(student)
     rows, _, _ = encoded(table)
-    x = loaded.encoded(rows)
-    label, p = runtime.InferenceSession(str(out)).run(["label", "probabilities"], {"x": x})
+    feed = {name: rows[name].to_numpy(np.float32)[:, None] for name in ("age", "income")}
+    feed["town"] = rows["town"].to_numpy(object)[:, None]
+    label, p = runtime.InferenceSession(str(out)).run(["label", "probabilities"], feed)
     assert (label == loaded.model.predict(rows)).mean() > (0.95 if int8 else 0.999)
     assert np.abs(p - loaded.model.predict_proba(rows)).max() < (0.2 if int8 else 1e-4)
 
@@ -363,15 +364,16 @@ def test_a_student_as_c(int8, student, table, tmp_path, capsys):
         pytest.skip("no C compiler `cc`")
     loaded = load_student(student)
     rows, _, _ = encoded(table)
-    x = loaded.encoded(rows)
     (tmp_path / "main.c").write_text(
         '#include <stdio.h>\n#include "8-bit student.h"\n'
-        "int main(void)\n{\n    float x[5];\n    while (fread(x, sizeof x, 1, stdin) == 1)\n"
+        "int main(void)\n{\n    float x[3];\n    while (fread(x, sizeof x, 1, stdin) == 1)\n"
         "        puts(net_8_bit_student_classes[net_8_bit_student_predict(x, NULL)]);\n    return 0;\n}\n"
     )
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-    subprocess.run([cc, *flags, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
-    answers = subprocess.run([str(tmp_path / "main")], input=x.tobytes(), capture_output=True, check=True).stdout
+    subprocess.run([cc, *flags, "main.c", "8-bit student.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
+    towns = rows["town"].map(["Bern", "Genève", "Zürich"].index)
+    raw = np.stack([rows["age"], towns, rows["income"]], axis=1).astype(np.float32)
+    answers = subprocess.run([str(tmp_path / "main")], input=raw.tobytes(), capture_output=True, check=True).stdout
     assert (np.array(answers.decode().split()) == loaded.model.predict(rows)).mean() > (0.95 if int8 else 0.999)
 
 
@@ -382,8 +384,8 @@ def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, t
     assert "int gelu_predict" in (tmp_path / "net.h").read_text()
     capsys.readouterr()
     assert "C identifier" in refused(capsys, *arguments, "--name", "no name")
-    assert "is for --to onnx --int8" in refused(
-        capsys, "export", "--model", student, *arguments[3:], "--calibration", table
+    assert "--integer is for --to c" in refused(
+        capsys, "export", "--model", student, "--to", "onnx", "--out", tmp_path / "s.onnx", "--integer"
     )
     assert "overwrite the model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
     write(tmp_path / "run.npz", {}, {})
@@ -393,23 +395,26 @@ def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, t
     assert "pip install 'kdlearn[export]'" in err
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"sizes": [5, 10**9, 10**9, 2]},
-        {"classes": ["a"]},
-        {"columns": []},
-        {"medians": []},
-        {"categories": []},
-        {"categories": [["x"]]},
-        {"sizes": None},
-    ],
-    ids=str,
-)
+RULE = {"name": "age", "kind": "number", "comma": False}
+CONTRADICTIONS = {
+    "classes": {"classes": ["U", ["a"]]},
+    "kind of classes": {"classes": 5},
+    "columns": {"encoding": {"columns": [["age", None]], "features": []}},
+    "a feature of no column": {"encoding": {"columns": [["age", None]], "features": [[1, -1, None, 0, 1, False]] * 5}},
+    "no scaler": {"scaler": [[0.0], [1.0]]},
+    "a scale of zero": {"scaler": [[0.0] * 5, [0.0] * 5]},
+    "target": {"target": [1]},
+    "no rules": {"settings": {"rules": 5}},
+    "a rule of no kind": {"settings": {"rules": [{"name": "age"}] * 3}},
+    "rules of other columns": {"settings": {"rules": [RULE, RULE, RULE]}},
+}
+
+
+@pytest.mark.parametrize("change", CONTRADICTIONS)
 def test_a_student_file_that_contradicts_itself_is_refused(change, student, tmp_path):
     arrays, config = read(student)
-    write(tmp_path / "s.npz", arrays, config | change)
-    with pytest.raises(CheckpointError, match="does not describe a student"):
+    write(tmp_path / "s.npz", arrays, {**config, "model": config["model"] | CONTRADICTIONS[change]})
+    with pytest.raises(CheckpointError, match="does not describe a fitted model"):
         load_student(tmp_path / "s.npz")
 
 
@@ -632,7 +637,7 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     teach(tmp_path / "d.csv", out, "--teacher", "boosting", target="target", epochs="40")
     text = capsys.readouterr().out
     assert "'target' has 214 different numbers in 442 rows: it is predicted as a number" in text
-    for part in ("R²", "mean absolute error", "95 % interval", "10-8-1"):
+    for part in ("R2", "mean absolute error", "95 % interval", "10-8-1"):
         assert part in text, part
     student, table = load_student(out), read_table(tmp_path / "d.csv")
     predicted, y = student.model.predict(student.rules(table)), table["target"].astype(float)
@@ -640,6 +645,15 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     assert cli.main(["predict", "--model", str(out), "--data", str(tmp_path / "d.csv")]) == 0
     lines = capsys.readouterr().out.splitlines()
     np.testing.assert_allclose([float(line) for line in lines[1:]], predicted, rtol=1e-7)
+    assert cli.main(["export", "--model", str(out), "--to", "c", "--out", str(tmp_path / "net.c")]) == 0
+    assert "call net_predict" in capsys.readouterr().out
+    runtime = pytest.importorskip("onnxruntime")
+    assert cli.main(["export", "--model", str(out), "--to", "onnx", "--out", str(tmp_path / "net.onnx")]) == 0
+    rows = student.rules(table)
+    feed = {name: rows[name].to_numpy(np.float32)[:, None] for name in rows}
+    (made,) = runtime.InferenceSession(str(tmp_path / "net.onnx")).run(["prediction"], feed)
+    np.testing.assert_allclose(made.ravel(), predicted, rtol=1e-3)
+    capsys.readouterr()
     assert "one class for" not in text and "holds 'x'" in refused_target(tmp_path, capsys)
 
 

@@ -13,18 +13,19 @@ from chromium import launched
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 sys.path.insert(0, str(DOCS / "diagrams"))
 import draw  # noqa: E402
+import measured  # noqa: E402
 import stills  # noqa: E402
 
-FILES = draw.files() | stills.files()
+FILES = draw.files() | stills.files() | measured.files()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_a_picture_is_as_drawn(path):
-    assert path.read_text("utf-8") == FILES[path], "run python docs/diagrams/draw.py and stills.py"
+    assert path.read_text("utf-8") == FILES[path], "run python docs/diagrams/draw.py, stills.py and measured.py"
 
 
 def test_there_are_no_other_pictures():
-    assert {p for folder in ("diagrams", "explore") for p in (DOCS / folder).glob("*.svg")} == set(FILES)
+    assert {p for folder in ("diagrams", "explore", "evidence") for p in (DOCS / folder).glob("*.svg")} == set(FILES)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -42,6 +43,12 @@ def test_the_page_shows_each_with_its_sentence_and_its_description():
     assert shown == {name: make().description for name, make in draw.PICTURES.items()}
     for make in draw.PICTURES.values():
         assert make.__doc__ in page
+
+
+@pytest.mark.parametrize(("page", "make"), [("performance", measured.performance), ("hinton", measured.paper)])
+def test_a_page_says_what_its_picture_of_measurements_shows(page, make):
+    text = (DOCS / f"{page}.md").read_text("utf-8")
+    assert f"![{make().description}](evidence/{make.__name__}.svg)" in text, "copy the description into the page"
 
 
 def test_no_words_leave_the_card_or_lie_on_others():

@@ -254,7 +254,8 @@ def test_a_weighted_sum_pulls_like_one_mixed_teacher():
     z, logits, T = teachers(1, seed=9)[0], teachers(3), 3.0
     fixed = {f"{n}.logits": z_t for n, z_t in zip("abc", logits)} | {"student.logits": z}
     objective = ensemble.weighted_teachers(tuple(fixed)[:3], ensemble.entropy_weights, T)
-    value, gradients = objective({"student.logits": z}, fixed)
+    result = objective({"student.logits": z}, fixed)
+    value, gradients = result.value, result.gradients
     w = ensemble.entropy_weights(*logits)
     p = np.einsum("nm,mnk->nk", w, probabilities(logits, T))
     mixed, gradient = kd.soft_targets(z, T * np.log(p), T)
@@ -290,9 +291,9 @@ def test_gradient_weights_are_constants_of_the_step():
     w = ensemble.gradient_weights(z, *logits, T=2, cap=1.0)[0]
     plain = ensemble.weighted_teachers(tuple(fixed)[:3], tuple(w.tolist()), T=2)
     elsewhere = {"student.logits": z + np.random.default_rng(1).normal(size=z.shape)}
-    assert objective(elsewhere, fixed)[0] == pytest.approx(plain(elsewhere, fixed)[0])
-    moved = objective(elsewhere, fixed | elsewhere)[0]
-    assert moved != pytest.approx(plain(elsewhere, fixed)[0], rel=1e-3)
+    assert objective(elsewhere, fixed).value == pytest.approx(plain(elsewhere, fixed).value)
+    moved = objective(elsewhere, fixed | elsewhere).value
+    assert moved != pytest.approx(plain(elsewhere, fixed).value, rel=1e-3)
 
 
 def test_a_forest_a_network_and_a_shard_teach_together():

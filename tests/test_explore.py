@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from chromium import launched
+from chromium import launched, visits
+from pages import figure
 
 import kdlearn as kd
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ("temperature", "gradient", "slopes")
-
-
-def figure(name):
-    """A page that holds nothing but the figure of docs/explore/<name>.md."""
-    text = (DOCS / "explore" / f"{name}.md").read_text("utf-8")
-    raw, still = re.findall(r"```\{raw\} html\n(.*?)```", text, re.S), re.search(r"!\[(.+?)\]\((.+?)\)", text)
-    assert len(raw) == 2
-    image = f'<img alt="{still[1]}" src="{(DOCS / "explore" / still[2]).as_uri()}">'
-    static = (DOCS / "_static").as_uri()
-    return (
-        '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<link rel="stylesheet" href="{static}/explore.css"><script defer src="{static}/explore.js"></script>'
-        f"<body>{raw[0]}{image}{raw[1]}"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +23,9 @@ def browser():
 
 @pytest.fixture
 def visit(browser, tmp_path):
-    """Opens a figure; at the end no page may have had an error or asked for anything but files."""
-    contexts, errors, asked = [], [], []
-
-    def visit(name, width=800, **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and errors.append(message.text))
-        page.on("request", lambda request: asked.append(request.url))
-        path = tmp_path / f"{name}.html"
-        path.write_text(figure(name), "utf-8")
-        page.goto(path.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert asked and all(url.startswith("file:") for url in asked), asked
+    """Opens a figure."""
+    with visits(browser, tmp_path) as open_page:
+        yield lambda name, **options: open_page(figure(name), **options)
 
 
 def shown(page):
@@ -261,7 +229,7 @@ def test_the_curve_can_be_taken_hold_of(visit, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_every_button_and_choice_does_something(visit, name):
     page = visit(name)
-    for control in page.locator("button, input[type=radio]:not(:checked)").all()[::-1]:
+    for control in page.locator("button:not([data-play]), input[type=radio]:not(:checked)").all()[::-1]:
         before = state(page)
         control.focus()
         page.keyboard.press("Space")
@@ -292,3 +260,30 @@ def test_it_fits_a_phone_and_can_be_read_in_the_dark(visit, name, scheme):
     light = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (ink, card)]
     assert (light[0] < light[1] - 400) if scheme == "light" else (light[0] > light[1] + 400)
     CHECK[name](page)
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_play_walks_the_student_to_the_teacher_and_can_be_stopped(visit, motion):
+    page = visit("gradient", reduced_motion=motion)
+    soft, hard = (page.locator(f"button[data-play={loss}]") for loss in ("soft", "hard"))
+    start = gradient(page)
+    soft.click()
+    if motion == "no-preference":
+        assert soft.get_attribute("aria-pressed") == "true"
+        page.wait_for_function(
+            f"document.querySelector('[data-v=KL]').textContent < {kd.soft_targets(start.s, start.t)[0] / 2}"
+        )
+        soft.click()
+        assert soft.get_attribute("aria-pressed") == "false"
+        paused = state(page).s
+        page.wait_for_timeout(200)
+        assert (state(page).s == paused).all() and not np.allclose(paused, start.t, atol=0.2)
+        soft.click()
+    page.wait_for_function("document.querySelector('button[data-play=soft]').ariaPressed === 'false'")
+    assert gradient(page).s == pytest.approx(start.t, abs=0.1)
+    hard.click()
+    page.wait_for_timeout(300)
+    page.locator("button", has_text="start again").click()
+    assert gradient(page).s == pytest.approx(start.s)
+    page.wait_for_timeout(200)
+    assert gradient(page).s == pytest.approx(start.s), "anything else that is pressed stops it"

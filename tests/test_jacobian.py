@@ -104,7 +104,7 @@ def test_gradients_are_added_when_asked_and_never_stale():
     student.grad[...] = 7
     student.backward(caches, g)
     once = student.grad.copy()
-    student.backward(caches, g, accumulate=True)
+    student.backward(caches, g)
     np.testing.assert_allclose(student.grad, 2 * once)
 
 

@@ -155,3 +155,38 @@ def test_the_slider_moves_the_temperature(page, lab):
         timeout=60_000,
     )
     check(page)
+
+
+def test_links_out_of_the_notebooks_open_as_the_install_page_starts_it(tmp_path, browser):
+    """The command of docs/install.md takes the project for its root, so a link to ../docs opens a tab."""
+    pytest.importorskip("jupyterlab")
+    command = re.search(r"-m jupyter lab (.+)", (ROOT / "docs" / "install.md").read_text("utf-8"))[1].split()
+    for name in ("notebooks", "docs/derivations", "kdlearn"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    options = ["--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1", "--IdentityProvider.token="]
+    home = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options, *quiet, *command], cwd=tmp_path, env={**os.environ, **home},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        page = browser.new_page()
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api").read()
+                break
+            except OSError:
+                time.sleep(0.5)
+        page.goto(f"http://127.0.0.1:{port}/lab/tree/{command[-1]}")
+        link = page.locator(".jp-RenderedMarkdown a[href*='/docs/derivations/']").first
+        link.wait_for(state="attached", timeout=90_000)
+        link.evaluate("a => a.click()")
+        page.locator(".lm-TabBar-tabLabel", has_text=re.compile(r"^\w+\.md$")).wait_for(timeout=60_000)
+        assert "/lab/tree/docs/derivations/" in page.url
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -108,7 +108,7 @@ def test_a_silent_float64_is_refused():
 def test_same_on_every_backend(name, backend, rng):
     x, dy = rng.normal(size=(5, 4)), rng.normal(size=(5, 3 if name == "Linear" else 4))
     here, there = made(name), made(name)
-    there._create(**{p: np.zeros(there.shapes[p]) for p in there.parameters})
+    there.hold(**{p: np.zeros(there.shapes[p]) for p in there.parameters})
     for p in there.parameters:
         setattr(there, p, backend.put(getattr(here, p)))
         setattr(there, "d" + p, backend.put(getattr(here, "d" + p)))

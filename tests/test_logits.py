@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kdlearn as kd
-from kdlearn.distill.logits import decoupled_kd, dist_kd, normalized_kd, standardized_kd
+from kdlearn.data.labelling import keep_top
+from kdlearn.distill.logits import decoupled_kd, dist_kd, normalized_kd, standardized_kd, top_targets
 
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(2, 5), st.integers(2, 7))
@@ -233,9 +234,9 @@ def test_rows_and_columns_without_deviation(dtype):
     z_s, z_t, _ = (a.astype(dtype) for a in example(5, (4, 7)))
     flat = np.full_like(z_s, 0.1)
     assert (flat.sum(axis=1) / 7 != flat[:, 0]).all()  # the mean is off by a rounding: that is no deviation
-    for s, t in ((flat, z_t), (z_s, flat), (flat, flat)):
+    for s, t, cost in ((flat, z_t, 5.0), (z_s, flat, 5.0), (flat, flat, 0.0)):  # two that have none are alike
         value, gradient = dist_kd(s, t, beta=2.0, gamma=3.0)
-        assert value == pytest.approx(5.0, rel=1e-6) and not gradient.any()
+        assert value == pytest.approx(cost, rel=1e-6) and not gradient.any()
         value, gradient = standardized_kd(s, t)
         if s is flat:
             assert not gradient.any()
@@ -392,3 +393,59 @@ def test_nothing_waits_for_the_device(loss, standin):
     standin.syncs = standin.host_copies = 0
     loss(z_s, z_t, y)
     assert standin.syncs == standin.host_copies == 0
+
+
+# ---------------------------------------------------------------- a teacher of whom the top is kept
+
+
+@given(seed=seeds, k=st.integers(1, 6), T=st.floats(0.3, 30))
+def test_top_targets_by_central_differences_and_by_definition(seed, k, T):
+    z_s, z_t, _ = example(seed, (4, 7))
+    top, kept = keep_top(z_t, k, T)
+    rows = np.arange(4)[:, None]
+    np.testing.assert_array_equal(np.sort(z_t[rows, top]), np.sort(z_t)[:, -k:])
+    w = np.random.default_rng(seed).uniform(0.5, 2, 4)
+    kd.gradcheck.check_loss(lambda z: top_targets(z, top, kept, T, weight=w), z_s, tolerance=1e-6)
+    p, q = scipy.special.softmax(z_t / T, axis=1), scipy.special.softmax(z_s / T, axis=1)
+    p, q = (np.c_[a[rows, top], 1 - a[rows, top].sum(axis=1)] for a in (p, q))
+    p, q = np.maximum(p, 0), np.maximum(q, 0)
+    expected = (w * T * T * scipy.special.rel_entr(p, q).sum(axis=1)).mean()
+    assert top_targets(z_s, top, kept, T, weight=w)[0] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_all_but_one_kept_is_all_kept():
+    z_s, z_t, _ = example(3, (5, 6))
+    value, gradient = top_targets(z_s, *keep_top(z_t, 5, 3.0), 3.0)
+    whole = kd.soft_targets(z_s, z_t, 3.0)
+    assert value == pytest.approx(whole[0])
+    np.testing.assert_allclose(gradient, whole[1], atol=1e-14)
+
+
+def test_top_answers_as_columns():
+    """All but one kept: the same training as with the whole answers."""
+    rng = np.random.default_rng(0)
+    rows = kd.Data({"x": rng.normal(size=(40, 5))})
+    teacher = kd.MLP(5, 9, 4, seed=0, dtype="float64")
+    kept = rows.with_soft_labels(teacher, top=3, T=2)
+    assert kept["teacher.top"].shape == (40, 3) and kept["teacher.top_logits"].shape == (40, 4)
+    students = [kd.MLP(5, 8, 4, seed=1, dtype="float64") for _ in range(2)]
+    settings = {"epochs": 3, "batch_size": 10, "progress": False}
+    kd.fit(students[0], kd.TopTargets(2), kept, **settings)
+    kd.fit(students[1], kd.SoftTargets(2), rows.with_soft_labels(teacher), **settings)
+    np.testing.assert_allclose(students[0].theta, students[1].theta, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("k", [0, 7, True])
+def test_a_top_that_keeps_nothing_or_everything_is_refused(k):
+    with pytest.raises(ValueError, match="at least 1 and less than the number of classes"):
+        keep_top(np.zeros((2, 7)), k)
+
+
+def test_a_masked_rest():
+    z_t = np.array([[0.0, 1.0, -np.inf, -np.inf]])
+    top, kept = keep_top(z_t, 2, 2.0)
+    assert kept[0, -1] == -np.inf
+    value, gradient = top_targets(np.zeros((1, 4)), top, kept, 2.0)
+    whole = kd.soft_targets(np.zeros((1, 4)), z_t, 2.0)
+    assert value == pytest.approx(whole[0])
+    np.testing.assert_allclose(gradient, whole[1], atol=1e-15)

@@ -27,11 +27,13 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "jacobian": "Jacobians",
     "relation": "Relations",
     "selfdistill": "Self-distillation",
+    "hooks": "Self-distillation",
     "ensemble": "Several teachers",
     "online": "Online distillation",
     "assistant": "Capacity and teacher quality",
     "sequence": "Generation",
     "transfer": "Transfer",
+    "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
 }

@@ -73,13 +73,44 @@ def test_gradients_are_injected_at_taps_and_unreached_layers_get_none(rng):
     together = net.grad.copy()
     apart = np.zeros_like(together)
     for tap in g:
+        net.zero_grad()
         net.backward(caches, {tap: g[tap]})
         apart += net.grad
     np.testing.assert_allclose(together, apart)
+    net.written = False  # what was there is stale, and is not cleared
     net.backward(caches, {"h1": g["h1"]})
     assert net.layers[0].dW.any() and not net.layers[2].dW.any() and not net.layers[4].dW.any()
+    net.written = False
     net.backward(caches, {})
     assert not net.grad.any()
+
+
+def test_backward_writes_first_and_then_adds_until_an_optimiser_has_moved(rng):
+    net, x = kd.MLP(4, 6, 3, dtype="float64"), rng.normal(size=(3, 4))
+    _, caches = net.forward(x)
+    g = {"logits": rng.normal(size=(3, 3))}
+    net.backward(caches, g)
+    once = net.grad.copy()
+    net.backward(caches, g)
+    np.testing.assert_allclose(net.grad, 2 * once)
+    kd.SGD(1e-12).step(net)
+    np.testing.assert_allclose(net.grad, 2 * once)  # still there to be looked at
+    net.backward(caches, g)
+    np.testing.assert_allclose(net.grad, once)
+    net.zero_grad()
+    assert not net.grad.any()
+
+
+def test_a_network_over_given_parameters(rng):
+    first = kd.MLP(4, 6, 3)
+    theta = rng.normal(size=first.theta.size).astype("float32")
+    first.lay_over(theta)
+    assert first.theta is theta and np.shares_memory(first.layers[0].W, theta)
+    assert np.shares_memory(first.layers[0].dW, first.grad)
+    with pytest.raises(ValueError, match="51 parameters, theta has shape"):
+        first.lay_over(theta[:-1])
+    with pytest.raises(ValueError, match="float32 or float64, not in float16"):
+        kd.MLP(4, 6, 3, dtype="float16")
 
 
 def test_dx_only_when_asked_for(rng):

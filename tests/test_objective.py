@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recipes import K, N, all_recipes, batch, net, student, teacher
+from recipes import D, K, N, all_recipes, batch, net, student, teacher
 
 import kdlearn as kd
 from kdlearn.step import run_networks
@@ -64,20 +64,70 @@ def test_weights_reach_the_leaves():
     a, b = kd.CrossEntropy(), kd.SoftTargets(2)
     live = {"student.logits": np.random.default_rng(0).normal(size=(N, K))}
     fixed = batch() | {"teacher.logits": np.random.default_rng(1).normal(size=(N, K))}
-    value, gradients = (2 * (0.5 * a + 3 * b))(live, fixed)
-    va, ga = a(live, fixed)
-    vb, gb = b(live, fixed)
-    assert value == pytest.approx(va + 6 * vb)
-    np.testing.assert_allclose(gradients["student.logits"], ga["student.logits"] + 6 * gb["student.logits"])
+    both, of_a, of_b = (objective(live, fixed) for objective in (2 * (0.5 * a + 3 * b), a, b))
+    assert both.value == pytest.approx(of_a.value + 6 * of_b.value)
+    both, of_a, of_b = (result.gradients["student.logits"] for result in (both, of_a, of_b))
+    np.testing.assert_allclose(both, of_a + 6 * of_b)
+
+
+def test_a_term_that_is_switched_off_costs_nothing_even_if_it_is_infinite():
+    live = {"student.logits": np.array([[0.0, -np.inf]])}
+    fixed = {"teacher.logits": np.zeros((1, 2)), "y": np.array([0])}
+    assert kd.SoftTargets(2)(live, fixed).value == np.inf
+    result = (kd.CrossEntropy() + 0 * kd.SoftTargets(2))(live, fixed)
+    assert result.value == 0 and not result.gradients["student.logits"].any()
+
+
+def test_terms_of_one_name_are_told_apart():
+    live = {"student.logits": np.random.default_rng(0).normal(size=(N, K))}
+    fixed = {"teacher.logits": np.random.default_rng(1).normal(size=(N, K))}
+    terms = (kd.SoftTargets(2) + kd.SoftTargets(8))(live, fixed).terms
+    first = "soft_targets(student.logits, teacher.logits)"
+    assert list(terms) == [first, first + " #2"]
+    z_s, z_t = live["student.logits"], fixed["teacher.logits"]
+    assert [float(v) for v in terms.values()] == [float(kd.soft_targets(z_s, z_t, T)[0]) for T in (2, 8)]
+
+
+def test_a_student_that_is_an_adaptor_too_gets_both_gradients():
+    """Its own loss on x, and through the other student, whose answer it reads: one owner, one sum."""
+    made = {"a": net(D, 6, D, seed=1), "b": net(D, 6, K, seed=2)}
+    seen = kd.Through(made["b"], "a.logits", "b of a", kd.CrossEntropy("b of a"))
+    assert kd.gradcheck.check_step(made, kd.CrossEntropy("b.logits") + seen, batch()) < 1e-7
+
+
+def test_values_alone_leave_the_adaptors_as_they_are():
+    setup = RECIPES["hint_through_a_regressor"]()
+    live, fixed, _ = run_networks(setup.students, setup.teachers, setup.objective, setup.batch)
+    (adaptor,) = setup.objective.nets
+    adaptor.grad[...] = 7
+    both = [setup.objective(live, fixed, backward=way) for way in (False, True)]
+    assert both[0].value == both[1].value and both[0].terms == both[1].terms and not both[0].gradients
+    setup.objective(live, fixed, backward=False)
+    kept = adaptor.grad.copy()
+    kd.evaluate(setup.students, setup.objective, kd.Data({k: setup.batch[k] for k in "xy"}), teachers=setup.teachers)
+    np.testing.assert_array_equal(adaptor.grad, kept)
+
+
+def test_a_site_is_made_once():
+    one, other = (kd.Through(net(7, K, seed=i), "student.h1", "e", kd.CrossEntropy("e")) for i in (7, 8))
+    with pytest.raises(ValueError, match="'e' is made twice"):
+        _ = (one + other).makes
+    with pytest.raises(ValueError, match="'e' is made twice"):
+        kd.fit(student(), one + other, kd.Data({k: batch()[k] for k in "xy"}), epochs=1)
+
+
+def test_a_loss_across_rows_takes_no_weight_a_row():
+    with pytest.raises(TypeError, match=r"info_nce\(student.h2, teacher.h2\) takes no weight a row \(here 'w'\)"):
+        kd.Match("student.h2", "teacher.h2", kd.info_nce) * "w"
 
 
 def test_values_are_reported_before_their_weights():
     setup = RECIPES["response"]()
     live, fixed, _ = run_networks(setup.students, setup.teachers, setup.objective, setup.batch)
-    values = {}
-    total, _ = setup.objective(live, fixed, values)
-    ce, soft = values["cross_entropy(student.logits, y)"], values["soft_targets(student.logits, teacher.logits)"]
-    assert total == pytest.approx(0.3 * ce + 0.7 * soft)
+    result = setup.objective(live, fixed)
+    ce, soft = result.terms.values()
+    assert list(result.terms) == ["cross_entropy(student.logits, y)", "soft_targets(student.logits, teacher.logits)"]
+    assert result.value == pytest.approx(0.3 * ce + 0.7 * soft)
 
 
 def test_what_an_objective_reads():

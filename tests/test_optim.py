@@ -95,8 +95,8 @@ def test_one_optimizer_keeps_apart_what_it_moves(gradients):
     for g in gradients:
         a.grad[:] = g
         b.grad[:] = -g
-        shared.step(a, "a")
-        shared.step(b, "b")
+        shared.step(a)
+        shared.step(b)
     np.testing.assert_array_equal(a.theta, follow(kd.Adam(0.1), gradients).theta)
     np.testing.assert_array_equal(b.theta, follow(kd.Adam(0.1), [-g for g in gradients]).theta)
 

@@ -64,7 +64,7 @@ def test_the_command_line_of_the_readme(tmp_path, monkeypatch, capsys):
     pytest.importorskip("pandas", reason="the command line reads tables by pandas")
     monkeypatch.chdir(tmp_path)
     exec(next(b for b in BLOCKS if "tumours.csv" in b), {})
-    commands = re.findall(r"-m kdlearn ((?:distill|predict|export) .*)", README)
+    commands = re.findall(r"-m kdlearn ((?:distill|predict|export) .*)", README.replace("\\\n", ""))
     assert len(commands) == 3
     for command in commands:
         assert cli.main(command.split()) == 0
@@ -77,3 +77,9 @@ def test_the_command_line_of_the_readme(tmp_path, monkeypatch, capsys):
     assert verdict in text
     assert len(Path("predictions.csv").read_text().splitlines()) == 570
     assert "student_predict" in Path("student.h").read_text()
+    exported = re.search(r"^student\.c: .*?multiply-adds a row$", README, re.S | re.M)[0].splitlines()
+    found = text.splitlines()
+    at = next(i for i, line in enumerate(found) if line.startswith("student.c: "))
+    assert [line.split()[0] for line in exported[:3]] == [line.split()[0] for line in found[at : at + 3]]
+    assert exported[3] == found[at + 3]  # sizes of text depend on the last digits, these do not
+    assert re.search(r"^call student_predict; .*", README, re.M)[0] in text

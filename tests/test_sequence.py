@@ -217,7 +217,9 @@ def exact(objective, data, student=STUDENT, teacher=TEACHER, weight="weight"):
     """`(value, gradient with respect to theta)` of an objective on columns."""
     objective = objective * weight if weight else objective
     live, fixed, caches = run_networks({"student": student}, {"teacher": teacher}, objective, data.columns)
-    value, gradients = objective(live, fixed)
+    result = objective(live, fixed)
+    value, gradients = result.value, result.gradients
+    student.zero_grad()
     student.backward(caches["student"], {"logits": gradients["student.logits"]})
     return float(value), student.grad.copy()
 

@@ -121,7 +121,7 @@ def test_schedule_and_progress():
     seen = []
     objective = kd.CrossEntropy() * (lambda progress: seen.append(progress) or 1.0)
     _, history = trained(objective=objective, teachers={}, schedule=kd.cosine, epochs=2, batch_size=25)
-    assert seen == [0, 0.25, 0.5, 0.75]
+    assert seen == [0, 0, 0.25, 0.5, 0.75]  # the first is asked before training, whether a step can be taken
     assert history.records[0]["rate"] == pytest.approx(1e-2 * kd.cosine(0.25))
 
 
@@ -222,7 +222,7 @@ def test_one_output_cannot_classify():
 
 
 def test_labels_out_of_range_are_found_on_a_device_too(standin):
-    with pytest.raises(ValueError, match="got 3"):
+    with pytest.raises(ValueError, match="y holds 3"):
         trained(student().to("cuda"), kd.CrossEntropy(), changed("y", put(3, 0)).to("cuda"), teachers={})
 
 
@@ -271,8 +271,8 @@ BAD_DATA = {
     "other width": ("x", lambda x: x[:, :3], ValueError, "x has 3 features, the network takes 5"),
     "complex": ("x", lambda x: x.astype(complex), ValueError, "real"),
     "text": ("x", lambda x: np.full(x.shape, "a", object), ValueError, "numeric"),
-    "label too large": ("y", put(3, 0), ValueError, "0 … 2, the network's 3 outputs; got 3"),
-    "label negative": ("y", put(-1, 0), ValueError, "got -1"),
+    "label too large": ("y", put(3, 0), ValueError, "0 … 2, the network's 3 outputs; y holds 3"),
+    "label negative": ("y", put(-1, 0), ValueError, "y holds -1"),
     "labels continuous": ("y", lambda y: y + 0.5, ValueError, "integer class labels, got float64"),
     "labels one-hot": ("y", lambda y: np.eye(3)[y], ValueError, "argmax"),
     "NaN logits": ("teacher.logits", put(np.nan, 0, 0), ValueError, "NaN"),

@@ -16,6 +16,7 @@ from kdlearn.distill.transfer import (
     BoundedRegression,
     Regression,
     bounded_regression,
+    match_classes,
     regression,
     regression_kd,
     select_classes,
@@ -78,11 +79,11 @@ def test_regression_kd_is_regression_on_the_mixed_target_and_a_sum_of_terms():
     mixed_value, mixed_gradient = regression(z_s, 0.7 * y + 0.3 * z_t[:, 0])
     np.testing.assert_allclose(gradient, mixed_gradient, atol=1e-15)
     assert value - mixed_value == pytest.approx(0.5 * 0.7 * 0.3 * ((y - z_t[:, 0]) ** 2).mean())
-    total, gradients = (0.7 * Regression() + 0.3 * Regression(target="teacher.logits"))(
+    result = (0.7 * Regression() + 0.3 * Regression(target="teacher.logits"))(
         {"student.logits": z_s}, {"y": y, "teacher.logits": z_t}
     )
-    assert total == pytest.approx(value)
-    np.testing.assert_allclose(gradients["student.logits"], gradient)
+    assert result.value == pytest.approx(value)
+    np.testing.assert_allclose(result.gradients["student.logits"], gradient)
 
 
 def test_bounded_regression_leaves_a_better_student_alone():
@@ -245,3 +246,19 @@ def test_paired_views_reach_their_own_networks():
     again = kd.MLP(2, 8, 3, seed=0)
     kd.fit(again, kd.SoftTargets(2), cached, epochs=20, progress=False)
     np.testing.assert_allclose(again.theta, student.theta, rtol=1e-3, atol=1e-5)
+
+
+def test_classes_are_matched_by_name():
+    z = np.random.default_rng(0).normal(size=(3, 4))
+    match = match_classes(["cat", "dog", "fox", "owl"], ["owl", "ant", "cat"])
+    np.testing.assert_array_equal(match(z), np.c_[z[:, 3], np.full(3, -np.inf), z[:, 0]])
+    np.testing.assert_array_equal(match_classes("abcd", "dcba")(z), z[:, ::-1])
+    term = kd.Given("named", match, ("teacher.logits",), kd.SoftTargets(2, teacher="named"))
+    student, data = kd.MLP(5, 3, seed=0), kd.Data({"x": np.ones((3, 5)), "teacher.logits": z})
+    kd.fit(student, term, data, epochs=2, progress=False)
+    for teacher, names, message in (
+        ("ab", "cd", "no class in common"),
+        ("aa", "ab", "teacher's classes must be different"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            match_classes(list(teacher), list(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
 import operator
@@ -10,18 +11,17 @@ import sys
 import textwrap
 
 from docutils import nodes
-from sources import EQUATIONS, SOURCES, link, to_label
+from sources import EQUATIONS, ROOT, SOURCES, link, named_in_tests, notebooks_that_name, to_label
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
-from test_equations import ROOT, named_in_tests, notebooks_that_name
 
 import kdlearn as kd
 
 log = logging.getLogger(__name__)
 BELOW = {  # pages that stay plain markdown, and those below them in the book
     "notebooks/README": ["[0-9]*"],
-    "docs/explore/index": ["temperature", "gradient", "slopes"],
+    "docs/explore/index": ["playground", "temperature", "gradient", "slopes"],
     "docs/evidence": ["evidence/*", "hinton", "performance"],
     "docs/guides/index": ["new_method", "scikit_learn", "pytorch", "deploying", "gpu"],
 }
@@ -31,9 +31,21 @@ def find(name: str, module: str | None = None):
     """The object of the package that a name in code means, or None."""
     for base in filter(None, (sys.modules.get(module or ""), kd)):
         try:
-            return operator.attrgetter(name.removeprefix("kd.").removesuffix("()"))(base)
+            return operator.attrgetter(re.sub(r"^kd(learn)?\.|\(\)$", "", name))(base)
         except AttributeError:
             pass
+
+
+def spoken(found) -> str:
+    """An object's name as its users type it: the shortest that leads to it."""
+    rooms = found.__module__.split(".")[1:]
+    paths = [".".join(["kd", *rooms[:depth], found.__qualname__]) for depth in range(len(rooms) + 1)]
+    return next((path for path in paths if find(path) is found), f"{found.__module__}.{found.__qualname__}")
+
+
+def module_of(e) -> str:
+    """The module of an equation's function, imported."""
+    return importlib.import_module(e.module.removesuffix(".py").replace("/", ".")).__name__
 
 
 def code(text: str, here: str, module: str | None = None) -> nodes.Node:
@@ -63,10 +75,17 @@ class Links(SphinxTransform):
             path = self.env.relfn2path(node["reftarget"], here)[0] if node["reftype"] == "myst" else ""
             if path and (ROOT / path).is_dir():
                 node.replace_self(link(node.astext(), here, f"{path}/index"))
+        for node in list(self.document.findall(nodes.paragraph)) if here == "docs/equations" else ():
+            said = re.match(r"([a-z]+\.\d+) (\S+):", node.astext())
+            e = EQUATIONS.get(said[1]) if said else None
+            literal = next(node.findall(nodes.literal), None)
+            if e and literal is not None and literal.astext() == e.name:
+                literal.replace_self(code(e.name, here, module_of(e)))
+        own = next((module_of(e) for e in EQUATIONS.values() if here == f"docs/derivations/{e.stem}"), None)
         for node in list(self.document.findall(nodes.literal)):
             name = re.search(r"kd\.|_|^[A-Z]", node.astext())  # not the plain words that are names as well
             if name and isinstance(node.parent, nodes.paragraph | nodes.entry):
-                node.replace_self(code(node.astext(), here))
+                node.replace_self(code(node.astext(), here, own))
         for node in self.document.findall(nodes.literal_block):  # a doctest ends with an empty line
             node.rawsource = node.astext().rstrip()
             node[:] = [nodes.Text(node.rawsource)]
@@ -84,9 +103,7 @@ class Links(SphinxTransform):
 
 def homes(e, here):
     """The line below an equation's label: where it lives in code, in a test, in notebooks."""
-    module = e.module.removesuffix(".py").replace("/", ".")
-    importlib.import_module(module)
-    line = nodes.paragraph("", "Function ", code(e.name, here, module), nodes.Text(" · test "), classes=["homes"])
+    line = nodes.paragraph("", "Function ", code(e.name, here, module_of(e)), nodes.Text(" · test "), classes=["homes"])
     test, number = named_in_tests(e)
     line += link(test.removeprefix("tests/"), here, f"source/{test}", f"L-{number}")
     names = notebooks_that_name(e)
@@ -104,6 +121,32 @@ def formula(e, here):
     return nodes.container("", nodes.paragraph("", "", to_label(here, e.label)), math, classes=["formula"])
 
 
+def figures(cells, name):
+    """`(png, words, cell)` of each figure of a notebook: what the text before it says of it, and where it stands."""
+    heading, caption, number = "", "", 0
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            heading = (re.findall(r"^#+ (.+)$", text, re.M) or [heading])[-1]
+            last = text.strip().split("\n\n")[-1]  # it mostly says what the next figure shows
+            plain = not re.match(r"[#<|-]", last) and "\\" not in last
+            caption = f"{textwrap.shorten(last, 160, placeholder=' …')} " if plain else ""
+            continue
+        pngs = [output["data"]["image/png"] for output in cell["outputs"] if "image/png" in output.get("data", {})]
+        if pngs:
+            number += 1
+            words = f"{caption}({heading}, figure {number} of notebook {name[:2]})"
+            yield pngs[0], re.sub(r"\[([^\]]*)\]\([^)]*\)|[$`*\\]", r"\1", words), cell
+
+
+def describe(app, pagename, templatename, context, doctree):
+    """The first sentences of a page, for those who find it elsewhere."""
+    paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
+    text = next((p.astext() for p in paragraphs if isinstance(p.parent, nodes.section) and len(p.astext()) > 30), "")
+    text = textwrap.shorten(re.sub(r"[\\$]", "", text) or f"{pagename} of the book of kdlearn", 160, placeholder=" …")
+    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(text)}">'
+
+
 def read(app, docname, source):
     """A plain page gets what lies below it; a notebook its number, alternative texts, and its equations at the end."""
     folder, name = (ROOT / docname).parent, docname.partition("/")[2]
@@ -111,21 +154,11 @@ def read(app, docname, source):
     source[0] += "\n".join(["\n```{toctree}", ":hidden:", ":glob:", *below, "```"]) if below else ""
     if not re.match(r"notebooks/\d", docname):
         return
-    notebook, heading, caption, figure = json.loads(source[0]), "", "", 0
+    notebook = json.loads(source[0])
     cells = notebook["cells"]
+    for _, words, cell in figures(cells, name):
+        cell["metadata"].setdefault("mystnb", {}).setdefault("image", {}).setdefault("alt", words)
     cells[0]["source"] = "".join(cells[0]["source"]).replace("# ", f"# {name[:2]} ", 1)
-    for cell in cells:
-        if cell["cell_type"] == "markdown":
-            text = "".join(cell["source"])
-            heading = (re.findall(r"^#+ (.+)$", text, re.M) or [heading])[-1]
-            last = text.strip().split("\n\n")[-1]  # it mostly says what the next figure shows
-            plain = not re.match(r"[#<|-]", last) and "\\" not in last
-            caption = f": {textwrap.shorten(last, 160, placeholder=' …')}" if plain else ""
-        elif any("image/png" in output.get("data", {}) for output in cell["outputs"]):
-            figure += 1
-            image = cell["metadata"].setdefault("mystnb", {}).setdefault("image", {})
-            words = f"Figure {figure} of notebook {name[:2]}, {heading}{caption}"
-            image.setdefault("alt", re.sub(r"[$`*\\]", "", words))
     used = [e for e in EQUATIONS.values() if name in notebooks_that_name(e)]
     links = [f"[{e.label}](../docs/derivations/{e.stem}.md#{e.anchor}) `{e.name}`" for e in used]
     end = f"---\n**Equations in this notebook:** {', '.join(links)}.\n\n" if links else "---\n"
@@ -137,3 +170,4 @@ def read(app, docname, source):
 def setup(app):
     app.add_transform(Links)
     app.connect("source-read", read)
+    app.connect("html-page-context", describe)

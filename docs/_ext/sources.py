@@ -7,7 +7,15 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import guess_lexer_for_filename
 from sphinx.util.osutil import relative_uri
-from test_equations import LABEL, ROOT, equations
+from test_equations import (  # noqa: F401  all that the book takes from the list of equations enters here
+    LABEL,
+    ROOT,
+    equations,
+    named_in_tests,
+    notebooks,
+    notebooks_that_name,
+    sections,
+)
 
 EQUATIONS = {e.label: e for e in equations()}
 PATTERNS = ("kdlearn/**/*.py", "tests/*.py", "docs/**/*.py", "*.md", "*.toml", "*.yml")

@@ -106,7 +106,7 @@
       const to = { Home: X.lo, End: X.hi }[e.key] ?? get() + steps * X.step;
       if (Number.isNaN(to)) return;
       e.preventDefault();
-      e.stopPropagation(); // or the theme would turn the page
+      e.stopPropagation(); // a page may have arrow keys of its own
       move(to);
     });
     return (y) => {
@@ -213,6 +213,32 @@
     });
   }
 
+  /** Buttons that take step after step until nothing moves, they are pressed again, or anything else is. */
+  function play(f, step) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    const buttons = [...f.root.querySelectorAll("button[data-play]")];
+    let timer = 0;
+    const stop = () => {
+      clearInterval(timer);
+      timer = 0;
+      buttons.forEach((b) => b.setAttribute("aria-pressed", "false"));
+    };
+    const go = (loss) => {
+      if (still.matches) for (let i = 0; i < 2000 && step(loss); i += 1);
+      else timer = setInterval(() => (step(loss) || stop(), f.update()), 50);
+      f.update();
+    };
+    f.root.addEventListener("click", (e) => {
+      const b = e.target.closest("button");
+      const again = b?.getAttribute("aria-pressed") === "true";
+      if (b) stop();
+      if (!b?.dataset.play || again) return;
+      b.setAttribute("aria-pressed", String(!still.matches));
+      go(b.dataset.play);
+    });
+    stop();
+  }
+
   // ---- the three figures -----------------------------------------------------------------------------------------
 
   const FIGURES = {
@@ -265,11 +291,15 @@
         r.addEventListener("change", () => ((f.y = k), f.update()));
       });
       const pushes = () => ({ soft: softTargetsGradient(f.s, f.t, f.T).map((g) => -g), hard: crossEntropyGradient(f.s, f.y).map((g) => -g) });
-      f.root.querySelectorAll("button[data-step]").forEach((b) => b.addEventListener("click", () => {
-        const push = pushes()[b.dataset.step];
+      /** One step on a loss; false if it moves nothing that can be seen. */
+      const step = (loss) => {
+        const push = pushes()[loss];
+        const before = f.s;
         f.s = f.s.map((v, k) => clamp(v + push[k], X.lo, X.hi));
-        f.update();
-      }));
+        return f.s.some((v, k) => Math.abs(v - before[k]) > 0.002);
+      };
+      f.root.querySelectorAll("button[data-step]").forEach((b) => b.addEventListener("click", () => (step(b.dataset.step), f.update())));
+      play(f, step);
       f.painters.push(() => {
         const { soft, hard } = pushes();
         bars.forEach((pair, k) => pair.forEach(({ bar, note }, i) => {

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
-import tempfile
 from argparse import Namespace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from kdlearn.checkpoint import load, read
 from kdlearn.commands.frames import TableError, read_table
-from kdlearn.commands.student import Student, load_student
+from kdlearn.commands.student import Student, load_any, load_student
 from kdlearn.export.c_header import to_c
-from kdlearn.export.onnx_file import quantize_onnx, to_onnx
+from kdlearn.export.onnx_file import to_onnx
+from kdlearn.export.toolchain import measure_c
 
 
 def predict(args: Namespace) -> int:
@@ -31,13 +28,15 @@ def predict(args: Namespace) -> int:
         if name not in table:
             raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
     model = student.model
-    if hasattr(model, "classes_"):
+    if model.classes_ is not None:
         p = model.predict_proba(rows)
         header = ["prediction", *(f"p({label})" for label in model.classes_.tolist())]
         answers = model.classes_[p.argmax(axis=1)].tolist()
         lines = [[answer, *(f"{value:.6g}" for value in row)] for answer, row in zip(answers, p.tolist())]
     else:
-        header, lines = ["prediction"], [[f"{value:.9g}"] for value in model.predict(rows)]
+        answers = model.predict(rows).reshape(len(rows), -1)
+        header = ["prediction"] if answers.shape[1] == 1 else [f"prediction {j}" for j in range(answers.shape[1])]
+        lines = [[f"{value:.9g}" for value in row] for row in answers.tolist()]
     ids = [["" if cell is np.nan else cell for cell in row] for row in table[list(args.id)].to_numpy().tolist()]
     made = [[*args.id, *header], *([*i, *line] for i, line in zip(ids, lines))]
     if args.out is None:
@@ -52,53 +51,64 @@ def predict(args: Namespace) -> int:
 
 
 def export(args: Namespace) -> int:
-    """Write a student as ONNX or as a C header; the exit status."""
-    model, student = _exported(args.model)
-    inputs = None if student is None else student.inputs
+    """Write a student as ONNX or as C; the exit status."""
+    student = load_any(args.model)
+    model: Any = student.model if isinstance(student, Student) else student
     rows = None
     if args.calibration is not None:
-        if not (args.to == "onnx" and args.int8):
-            raise TableError("--calibration is for --to onnx --int8")
-        if student is None:
-            raise TableError("the model is a bare network, without the columns of a table")
-        rows = student.encoded(student.rules(read_table(args.calibration, args.delimiter)))
+        if not isinstance(student, Student):
+            raise TableError("the model is a bare network, without the columns of a table: use it through kdlearn.load")
+        rows = student.rules(read_table(args.calibration, args.delimiter))
+    if args.integer and args.to != "c":
+        raise TableError("--integer is for --to c")
     if args.out.exists() and args.out.samefile(args.model):
         raise TableError(f"--out {args.out} would overwrite the model")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    note = ""
     if args.to == "c":
-        name = args.name or _identifier(args.out)
-        to_c(model, args.out, name, int8=args.int8, inputs=inputs)
-        note = f"; call {name}_predict"
-    elif not args.int8:
-        to_onnx(model, args.out, inputs=inputs)
+        more = {} if args.max_bytes is None else {"max_bytes": args.max_bytes}
+        made = to_c(model, args.out, args.name, int8=args.int8, integer=args.integer, rows=rows, **more)
+        told = _told_c(made)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            to_onnx(model, Path(folder, "float.onnx"), fold=False, inputs=inputs)
-            found = quantize_onnx(Path(folder, "float.onnx"), args.out, rows)
-        agreement = found.get("agreement", {}).get(found["method"])
-        agrees = "" if agreement is None else f", {100 * agreement:.1f} % of the calibration rows answered alike"
-        note = f"; {found['method']} int8, {found['bytes_before']:,} bytes before{agrees}"
-        if found["method"] == "dynamic":
-            note += "; one row's answer then depends a little on the others of its batch"
+        made = to_onnx(model, args.out, int8=args.int8, rows=rows)
+        told = _told_onnx(args.out, made)
     if not args.quiet:
-        print(f"{args.out}: {args.out.stat().st_size:,} bytes{note}")
-        if inputs is not None:
-            print("inputs, in this order: " + ", ".join(inputs[:20]) + (", …" if len(inputs) > 20 else ""))
+        print(told)
+        if isinstance(student, Student):
+            names = model.feature_names_in_.tolist()
+            print("inputs, in this order: " + ", ".join(names[:20]) + (", …" if len(names) > 20 else ""))
     return 0
 
 
-def _exported(path: Path) -> tuple[Any, Student | None]:
-    """What is written out, from the encoded row on; and the student of a table, None for a bare network."""
-    if "network" in read(path)[1]:
-        return load(path), None
-    student = load_student(path)
-    model = student.model
-    if not hasattr(model, "classes_"):
-        raise TableError(f"{path} answers with numbers; what is exported are classes")
-    return SimpleNamespace(student_=model.student_, scaler_=model.scaler_, classes_=model.classes_), student
+def _told_c(made: dict[str, Any]) -> str:
+    source = Path(made["files"][0])
+    sizes = [f"{file}: {Path(file).stat().st_size:,} bytes" for file in made["files"]]
+    lines = [
+        *sizes,
+        f"constants {made['constants']:,} bytes, scratch {made['scratch']:,} bytes on the stack, "
+        f"static RAM {made['static_ram']} bytes, {made['multiply_adds']:,} multiply-adds a row",
+    ]
+    if "agreement" in made:
+        lines.append(
+            f"in integers {100 * made['agreement']:.1f} % of the rows that it was tried on are answered as before"
+        )
+    found = measure_c(source)
+    if found is not None:
+        lines.append(
+            f"compiled by {found['compiler']}: flash {found['flash']:,}, RAM {found['ram']:,}, stack at most "
+            f"{found['stack']:,} bytes, without the C library's own"
+        )
+    lines.append(
+        f"call {made['name']}_predict; float32 was held to float64, and {made['name']}_selftest() checks "
+        f"{made['selftest_rows']} rows on the device"
+    )
+    return "\n".join(lines)
 
 
-def _identifier(path: Path) -> str:
-    name = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
-    return name if name[:1].isascii() and name[:1].isalpha() else "net_" + name
+def _told_onnx(out: Path, made: dict[str, Any]) -> str:
+    if made["method"] == "float32":
+        return f"{out}: {made['bytes']:,} bytes; float32 was held to float64"
+    same = made["agreement"]["static"]
+    agrees = "" if same is None else f", {100 * same:.1f} % of the rows that it was calibrated on answered alike"
+    larger = " (it grew: in a small network names and nodes outweigh weights)"
+    grew = larger if made["bytes_after"] > made["bytes_before"] else ""
+    return f"{out}: {made['bytes_after']:,} bytes; static int8, {made['bytes_before']:,} bytes before{grew}{agrees}"

@@ -19,13 +19,14 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+KINDS = ("number", "date", "text")  # of columns
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
 SIGNS = r"[\s\u00a0'\u2019$€£¥%]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"  # around or inside a number, without a meaning for it
 POINT = r"[+-]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 COMMA = r"[+-]?(?:(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
 DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 NUMERIC = 0.95  # share of the cells that are numbers from which on the others count as missing
-LARGE = 1e4  # a mean so many deviations from zero loses digits in float32
+LARGE = 4096.0  # a mean so many deviations from zero loses digits in float32, and is exported otherwise
 DAY_ZERO = "2000-01-01"
 
 
@@ -294,8 +295,8 @@ def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:
     spread = float(values.std())
     if spread > 0 and abs(float(values.mean())) > LARGE * spread:
         said.append(
-            f"column {name!r}: {values.mean():.6g} ± {spread:.3g} is a large offset; what is exported computes in "
-            "float32 and loses digits there: subtract a constant."
+            f"column {name!r}: {values.mean():.6g} ± {spread:.3g} is a large offset: float32 has not its digits, "
+            "and what is exported takes the column in float64."
         )
     return False
 

@@ -17,9 +17,9 @@ from sklearn.ensemble import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
-from kdlearn.checkpoint import CheckpointError, load, read
+from kdlearn.checkpoint import CheckpointError
 from kdlearn.commands.frames import Rules
-from kdlearn.commands.student import load_student
+from kdlearn.commands.student import load_any
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.rows import default_preprocessor
 from kdlearn.nn.network import Network
@@ -80,13 +80,13 @@ def _from_file(path: Path, trust_pickle: bool, X: pd.DataFrame, y: np.ndarray, r
         is_zip = file.read(2) == b"PK"
     encode = default_preprocessor(X)[0].fit(X)
     width, classes = encode.transform(X[:1]).shape[1], None
-    if is_zip and "network" in read(path)[1]:
-        model: Any = load(path)
+    student = load_any(path) if is_zip else None
+    if isinstance(student, Network):
+        model: Any = student
         classes = np.unique(y)
         _check_network(path, model, width, len(classes))
         return Encoded(encode, model, classes)
-    if is_zip:
-        student = load_student(path)
+    if student is not None:
         if student.rules.names != rules.names:
             raise CheckpointError(
                 f"{path} was taught other columns than this table has: {', '.join(student.rules.names[:12])}"

@@ -5,7 +5,8 @@ its row number, `teacher.logits` what a teacher answered. Soft labels are keyed 
 other column, so shuffling can never misalign them.
 """
 
-from kdlearn.data.columns import Data, check_data, log_probabilities, soft_labels
+from kdlearn.data.columns import Data
+from kdlearn.data.labelling import log_probabilities, soft_labels
 from kdlearn.data.sets import (
     DataUnavailable,
     Splits,
@@ -24,7 +25,6 @@ __all__ = [
     "DataUnavailable",
     "Splits",
     "blobs",
-    "check_data",
     "digits",
     "fashion_mnist",
     "log_probabilities",

@@ -1,14 +1,14 @@
-"""Columns of equal length, and the checks at the door of training."""
+"""Columns of equal length."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module, device_of, to_device, to_numpy
+from kdlearn.backend import Array, device_of, to_device, to_numpy
+from kdlearn.data.labelling import soft_labels
 
 # Rows are gathered for a shuffled epoch in pieces of this many bytes: one gather for all of a
 # small set, and never a second copy of a large one.
@@ -75,11 +75,35 @@ class Data:
 
     def with_columns(self, columns: Mapping[str, Array]) -> Data:
         """The same rows with these columns added or replaced."""
-        return Data({**self.columns, **columns})
+        return self.like({**self.columns, **columns})
 
-    def with_soft_labels(self, teacher: Any, name: str = "teacher") -> Data:
-        """The same rows with the column `<name>.logits` of `soft_labels(teacher, x)`."""
-        return self.with_columns({f"{name}.logits": soft_labels(teacher, self.x)})
+    def like(self, columns: Mapping[str, Array]) -> Data:
+        """Data of the same kind with these columns."""
+        return Data(columns)
+
+    def for_logits(self, column: Array) -> Array:
+        """A column as `net.logits` takes it, one row an example."""
+        return column
+
+    def with_soft_labels(self, teacher: Any, name: str = "teacher", top: int | None = None, T: float = 4.0) -> Data:
+        """The same rows with the column `<name>.logits` of `soft_labels(teacher, x)`.
+
+        With `top` only the k largest answers are kept, and one for the rest, in the columns `<name>.top` and
+        `<name>.top_logits`, which `TopTargets(T)` reads.
+        """
+        answers = soft_labels(teacher, self.x, top=top, T=T)
+        if top is None:
+            return self.with_columns({f"{name}.logits": answers})
+        return self.with_columns({f"{name}.top": answers[0], f"{name}.top_logits": answers[1]})
+
+    def with_class_weights(self, labels: str = "y", name: str = "class_weight") -> Data:
+        """The same rows with one weight a row, N / (K n_k) for a row whose class has n_k of the N rows.
+
+        For `CrossEntropy() * "class_weight"`: each of the K classes then counts alike, and the mean weight is 1.
+        """
+        found, number, counts = np.unique(to_numpy(self[labels]), return_inverse=True, return_counts=True)
+        weights = self.n_rows / (len(found) * counts)
+        return self.with_columns({name: to_device(weights[number].astype("float32"), device_of(self[labels]))})
 
     def take(self, rows: Any) -> Data:
         """The chosen rows (integers, a slice or a mask), in that order, with their `index` kept."""
@@ -87,7 +111,7 @@ class Data:
 
     def to(self, device: str) -> Data:
         """The same columns on `"cpu"` or `"cuda"`."""
-        return Data({name: to_device(a, device) for name, a in self.columns.items()})
+        return self.like({name: to_device(a, device) for name, a in self.columns.items()})
 
     def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[dict[str, Array]]:
         """Dictionaries of columns, `batch_size` rows at a time; shuffled if `rng` is given.
@@ -108,137 +132,3 @@ class Data:
             piece = {name: a.take(rows, axis=0) for name, a in self.columns.items()}
             for i in range(0, len(rows), batch_size):
                 yield {name: a[i : i + batch_size] for name, a in piece.items()}
-
-
-def check_data(data: Data, dtype: Any, n_classes: Mapping[str, int], tokens: Collection[str] = ()) -> Data:
-    """`data` with its features as `dtype`, or a ValueError that names the column, value and rule.
-
-    Parameters
-    ----------
-    data : the columns to be trained on.
-    dtype : of the networks.
-    n_classes : {network: width of its logits}, to hold labels against; labels of width-1
-        (regression) networks are not restricted.
-    tokens : names of the `x` columns that hold integer tokens and stay integers.
-    """
-    if len(data) == 0:
-        raise ValueError("data has zero rows; at least one is needed")
-    columns = dict(data.columns)
-    for name, a in columns.items():
-        last = name.rpartition(".")[2]
-        if last == "x":
-            columns[name] = _check_features(name, a, None if name in tokens else dtype)
-        elif last in ("logits", "proba"):
-            _check_logits(name, a)
-            columns[name] = a if a.dtype.kind == "f" else a.astype(dtype)
-        elif name == "y" and n_classes and max(n_classes.values()) > 1:
-            _check_labels(a, min(k for k in n_classes.values() if k > 1))
-        elif a.dtype.kind == "f" and not _all_finite(a):
-            raise ValueError(f"column {name!r} has values that are not finite")
-    return Data(columns)
-
-
-def _check_features(name: str, x: Array, dtype: Any) -> Array:
-    if x.ndim != 2:
-        hint = (
-            "; reshape one feature with x.reshape(-1, 1)"
-            if x.ndim == 1
-            else "; flatten each row with x.reshape(len(x), -1)"
-        )
-        raise ValueError(f"column {name!r} must be 2-D (rows, features), got shape {x.shape}{hint}")
-    if x.shape[1] == 0:
-        raise ValueError(f"column {name!r} has zero features")
-    if dtype is None:
-        if x.dtype.kind not in "iu":
-            raise ValueError(f"column {name!r} must hold integer tokens, for a network's Embedding, got {x.dtype}")
-        return x
-    if x.dtype.kind == "c":
-        raise ValueError(f"column {name!r} must be real, got {x.dtype}")
-    try:
-        x = x.astype(dtype, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"column {name!r} must be numeric, got {x.dtype}: {error}") from None
-    if not _all_finite(x):
-        raise ValueError(f"column {name!r} has values that are not finite (NaN or infinity)")
-    return x
-
-
-def _all_finite(a: Array) -> bool:
-    # in pieces: a column may be memory-mapped and larger than memory
-    xp, rows = array_module(a), max(1, GATHER_BYTES // max(1, a.nbytes // max(1, len(a))))
-    return all(bool(xp.isfinite(a[i : i + rows]).all()) for i in range(0, len(a), rows))
-
-
-def _check_logits(name: str, z: Array) -> None:
-    xp = array_module(z)
-    if z.ndim != 2:
-        raise ValueError(f"column {name!r} must be 2-D (rows, classes), got shape {z.shape}")
-    if z.dtype.kind == "f":
-        if bool(xp.isnan(z).any()):
-            raise ValueError(f"column {name!r} has NaN")
-        if bool((z == xp.inf).any()):
-            raise ValueError(f"column {name!r} has +inf; -inf would mask a class, +inf means nothing")
-        if bool((z.max(axis=1) == -xp.inf).any()):
-            raise ValueError(f"column {name!r} has a row of only -inf: no class is left")
-
-
-def _check_labels(y: Array, n_classes: int) -> None:
-    y = to_numpy(y)  # on the host: a GPU would wrap an index that is out of range
-    if y.ndim != 1:
-        hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.ndim == 2 else ""
-        raise ValueError(f"y must hold one label a row, got shape {y.shape}{hint}")
-    if y.dtype.kind not in "iu":
-        raise ValueError(f"y must hold integer class labels, got {y.dtype}")
-    if y.min() < 0 or y.max() >= n_classes:
-        bad = y.min() if y.min() < 0 else y.max()
-        raise ValueError(f"labels must lie in 0 … {n_classes - 1}, the network's {n_classes} outputs; got {bad}")
-
-
-def soft_labels(
-    teacher: Any, x: Array, out: str | os.PathLike | None = None, dtype: str = "float32", batch_size: int = 4096
-) -> Array:
-    """A teacher's logits (N, K) for x (N, D).
-
-    Parameters
-    ----------
-    teacher : a network, or any classifier with `predict_proba` (its classes must be 0 … K-1);
-        the logarithm of its probabilities is a valid set of logits, -inf where it says 0.
-    x : features; may be memory-mapped and larger than memory if `out` is given.
-    out : a `.npy` file that is written batch by batch and returned memory-mapped, so that neither
-        inputs nor answers need fit into memory. Row n of it answers row n of x.
-    dtype : of that file, "float32" or "float16" (half the bytes, three significant digits).
-    batch_size : rows a batch where `out` is given.
-    """
-    if out is None:
-        return _answers(teacher, x)
-    if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
-    column = None
-    for i in range(0, len(x), batch_size):
-        z = to_numpy(_answers(teacher, x[i : i + batch_size]))
-        if column is None:
-            column = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=(len(x), z.shape[1]))
-        column[i : i + len(z)] = z
-    if column is None:
-        raise ValueError("x has zero rows; there is nothing to label")
-    column.flush()
-    return column
-
-
-def _answers(teacher: Any, x: Array) -> Array:
-    if hasattr(teacher, "logits"):
-        return teacher.logits(x)
-    if not hasattr(teacher, "predict_proba"):
-        raise TypeError(f"a teacher needs `logits` or `predict_proba`, {type(teacher).__name__} has neither")
-    p = np.asarray(teacher.predict_proba(to_numpy(x)))
-    classes = getattr(teacher, "classes_", np.arange(p.shape[1]))
-    if not np.array_equal(classes, np.arange(p.shape[1])):
-        raise ValueError(f"the teacher's classes must be 0 … {p.shape[1] - 1}, one column each; got {list(classes)}")
-    return to_device(log_probabilities(p).astype(np.float32), device_of(x))
-
-
-def log_probabilities(p: np.ndarray) -> np.ndarray:
-    """Logits (N, K) whose softmax is p (N, K): log p, with -inf where p is 0."""
-    z = np.full(p.shape, -np.inf, dtype=p.dtype)
-    np.log(p, out=z, where=p > 0)
-    return z

@@ -14,6 +14,7 @@ MODULES = (
     "feature",
     "jacobian",
     "logits",
+    "multilabel",
     "online",
     "relation",
     "response",

@@ -10,17 +10,15 @@ and weights in the algebra. Derivation: docs/derivations/assistant.md.
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array
 from kdlearn.data import Data
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.history import History, Run
+from kdlearn.history import History
 from kdlearn.nn.network import Network
 from kdlearn.objective import Objective
 from kdlearn.step import Networks
@@ -124,47 +122,6 @@ def attendance(drop: float, seed: int | Sequence[int] = 0) -> Callable[[float], 
     return weight
 
 
-class Route:
-    """A hook that keeps copies of a network as it is after the given epochs.
-
-    Parameters
-    ----------
-    *epochs : counted from 1, e.g. `Route(8, 60)`.
-    student : the network's name.
-
-    After the training `networks` holds the copies, the youngest first. The first alone is an
-    early-stopped teacher (Cho and Hariharan 2019); all of them are a route for `follow`.
-    """
-
-    def __init__(self, *epochs: int, student: str = "student") -> None:
-        if not epochs or min(epochs) < 1:
-            raise ValueError(f"a route needs at least one epoch, counted from 1, got {epochs}")
-        self.epochs, self.student = frozenset(epochs), student
-        self.weights: list[Array] = []
-        self.networks: list[Network] = []
-
-    def after_epoch(self, run: Run) -> None:
-        """Keep the weights, if this is one of the epochs."""
-        if run.epoch == 1:
-            self.weights = []
-        if run.epoch in self.epochs:
-            self.weights.append(run.students[self.student].theta.copy())
-
-    def after_fit(self, run: Run) -> None:
-        """Make networks of them."""
-        self.networks = [run.students[self.student].copy() for _ in self.weights]
-        for net, theta in zip(self.networks, self.weights):
-            net.theta[...] = theta
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """What a checkpoint must hold."""
-        return {}, {str(i): theta for i, theta in enumerate(self.weights)}
-
-    def restore(self, values: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back what `state` gave."""
-        self.weights = [arrays[str(i)] for i in range(len(arrays))]
-
-
 def follow(
     student: Network, route: Sequence[Network], objective: Objective, data: Rows, **settings: Any
 ) -> list[History]:
@@ -201,8 +158,7 @@ def lesson(
     """`fit` with these settings, its own checkpoint, and a copy of the optimiser that remembers nothing."""
     own = dict(settings)
     if own.get("optimizer") is not None:
-        own["optimizer"] = copy.copy(own["optimizer"])
-        own["optimizer"].state = {}
+        own["optimizer"] = own["optimizer"].fresh()
     if own.get("checkpoint") is not None:
         own["checkpoint"] = f"{os.fspath(own['checkpoint'])}.{number}"
     return fit(student, objective, data, teachers=teachers, **own)

@@ -8,12 +8,13 @@ gradient with respect to its first argument. Derivation: docs/derivations/diverg
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import check_logits, kl_rows, weighted_mean
-from kdlearn.nn.functional import check_temperature, expm1_residual, loss_in_float32
+from kdlearn.distill.response import kl_rows
+from kdlearn.loss import check_logits, mean_over_rows
+from kdlearn.nn.functional import check_temperature, expm1_residual
 
 
-@loss_in_float32
-def reverse_kl(z_s: Array, z_t: Array, T: float = 1.0, weight: Array | None = None) -> tuple[Array, Array]:
+@mean_over_rows
+def reverse_kl(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Array]:
     r"""Divergence of the softened teacher from the softened student, the roles exchanged `[divergence.1]`.
 
     .. math:: L = \frac{T^2}{N}\sum_n w_n\,\mathrm{KL}(q_n\,\|\,p_n), \qquad
@@ -25,23 +26,19 @@ def reverse_kl(z_s: Array, z_t: Array, T: float = 1.0, weight: Array | None = No
     z_s, z_t : (N, K) logits of student and teacher. A class masked by -inf in z_t does not exist
         for the student either: otherwise the value would be infinite for every student.
     T : temperature, > 0.
-    weight : (N,) multiplies each row's term before the mean; not renormalised.
 
     Source: Gu et al. 2024 (MiniLLM) for the choice of this direction.
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t)
-    z_s = xp.where(z_t > -xp.inf, z_s, -xp.inf)
+    z_s = xp.where(z_t != -xp.inf, z_s, -xp.inf)
     rows, q, _, r = kl_rows(z_s, z_t, T)  # r = log(p/q): what is live comes first here
-    gradient = -q * (r + rows[:, None])
-    return weighted_mean(T * T * rows, gradient, T, weight)
+    return T * T * rows, -T * q * (r + rows[:, None])
 
 
-@loss_in_float32
-def jensen_shannon(
-    z_s: Array, z_t: Array, T: float = 1.0, beta: float = 0.5, weight: Array | None = None
-) -> tuple[Array, Array]:
+@mean_over_rows
+def jensen_shannon(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 0.5) -> tuple[Array, Array]:
     r"""Divergence of both from their mixture; bounded, and defined where one of them is zero `[divergence.2]`.
 
     .. math:: L = \frac{T^2}{N}\sum_n w_n\,\big[\beta\,\mathrm{KL}(p_n\|m_n) + (1-\beta)\,\mathrm{KL}(q_n\|m_n)\big],
@@ -54,7 +51,6 @@ def jensen_shannon(
     z_s, z_t : (N, K) logits of student and teacher; -inf in z_t masks a class.
     T : temperature, > 0.
     beta : the teacher's share of the mixture, in (0, 1).
-    weight : (N,) multiplies each row's term before the mean; not renormalised.
 
     Source: Lin 1991; Agarwal et al. 2024 (GKD) for distillation.
     """
@@ -64,20 +60,20 @@ def jensen_shannon(
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t)
     _, p, q, r = kl_rows(z_t, z_s, T)
-    close = (p > 0) & (xp.abs(r) < 1)
+    close = xp.abs(r) < 1
     r = xp.where(close, r, 0)
     m = beta * p + (1 - beta) * q
     log_m, log_p, log_q = (xp.log(xp.where(a > 0, a, 1)) for a in (m, p, q))
-    a = xp.where(close, xp.log1p((1 - beta) * xp.expm1(r)), xp.where(p > 0, log_m - log_p, 0))
+    a = xp.where(close, xp.log1p((1 - beta) * xp.expm1(r)), log_m - log_p)
     b = xp.where(close, xp.log1p(beta * xp.expm1(-r)), xp.where(q > 0, log_m - log_q, 0))
     # class by class, p expm1(a) and q expm1(b) cancel in the mixture: both forms are the same number
     residual_a, residual_b = (expm1_residual(xp.where(close, c, 0)) for c in (a, b))
     rows = beta * p * xp.where(close, residual_a, -a) + (1 - beta) * q * xp.where(close, residual_b, -b)
     gradient = q * ((q * b).sum(axis=1, keepdims=True) - b)
-    return weighted_mean(T * T * rows.sum(axis=1), gradient, T * (1 - beta), weight)
+    return T * T * rows.sum(axis=1), T * (1 - beta) * gradient
 
 
-@loss_in_float32
+@mean_over_rows
 def total_variation(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Array]:
     r"""Half the sum of the differences of the probabilities `[divergence.3]`.
 
@@ -101,4 +97,4 @@ def total_variation(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Arra
     difference = q - p
     sign = xp.sign(difference)
     gradient = q * (sign - (q * sign).sum(axis=1, keepdims=True))
-    return weighted_mean(0.5 * T * xp.abs(difference).sum(axis=1), gradient, 0.5, None)
+    return 0.5 * T * xp.abs(difference).sum(axis=1), 0.5 * gradient

@@ -20,7 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import SoftTargets, check_logits
+from kdlearn.distill.response import SoftTargets
+from kdlearn.loss import check_logits
 from kdlearn.nn.functional import check_temperature, log_softmax, one_hot, softmax
 from kdlearn.objective import Given, Objective
 
@@ -70,8 +71,10 @@ def median_of_probabilities(*logits: Array, T: float = 1.0) -> Array:
     """
     T = check_temperature(T)
     xp, M = array_module(*logits), len(logits)
-    ordered = xp.sort(_log_probabilities(logits, T), axis=0)
-    return T * _log_mean(ordered[(M - 1) // 2 : M // 2 + 1])
+    log_p = _log_probabilities(logits, T)
+    ordered = xp.sort(log_p, axis=0)
+    middle = T * _log_mean(ordered[(M - 1) // 2 : M // 2 + 1])
+    return xp.where(xp.isnan(log_p).any(axis=0), xp.nan, middle).astype(log_p.dtype, copy=False)
 
 
 # ------------------------------------------------------------------ how much each one counts
@@ -309,6 +312,6 @@ def _log_mean(log_p: Array) -> Array:
     """Logarithm of the mean over the first axis; -inf where all are."""
     xp = array_module(log_p)
     top = log_p.max(axis=0)
-    top = xp.where(top > -xp.inf, top, 0)
+    top = xp.where(top != -xp.inf, top, 0)
     total = xp.exp(log_p - top).mean(axis=0)
-    return xp.where(total > 0, xp.log(xp.where(total > 0, total, 1)) + top, -xp.inf)
+    return xp.where(total == 0, -xp.inf, xp.log(xp.where(total == 0, 1, total)) + top)

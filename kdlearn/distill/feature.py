@@ -9,29 +9,13 @@ docs/derivations/feature.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of
-from kdlearn.nn.functional import loss_in_float32, softmax_parts
-from kdlearn.nn.layers import Layer
+from kdlearn.loss import across_rows, check_features, mean_over_rows
+from kdlearn.nn.functional import softmax_parts
+from kdlearn.nn.module import FreeVector
 from kdlearn.nn.network import Network
 from kdlearn.objective import Match, Term, Through
-
-
-def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
-    """ValueError unless both are 2-D with the same N >= 1 rows and, if asked for, the same width."""
-    if h_s.ndim != 2 or 0 in h_s.shape:
-        raise ValueError(f"features must be 2-D (rows, units) with at least one of each, got shape {h_s.shape}")
-    if h_t.ndim != 2 or 0 in h_t.shape or h_t.shape[0] != h_s.shape[0]:
-        raise ValueError(f"student and teacher features must have the same rows, got {h_s.shape} and {h_t.shape}")
-    if same_width and h_t.shape != h_s.shape:
-        raise ValueError(
-            f"student and teacher features must have one shape, got {h_s.shape} and {h_t.shape}; "
-            "a regressor between them is `fitnets`"
-        )
 
 
 def unit_rows(x: Array) -> tuple[Array, Array]:
@@ -53,7 +37,7 @@ def unit_rows(x: Array) -> tuple[Array, Array]:
     xp = array_module(x)
     largest = xp.abs(x).max(axis=-1, keepdims=True)
     # the gradient is of the order of 1/|x|: a row for which that would leave the format counts as zero
-    alive = largest > 2.0**20 * float(xp.finfo(x.dtype).tiny)
+    alive = ~(largest <= 2.0**20 * float(xp.finfo(x.dtype).tiny))  # NaN is not zero
     shrink = xp.where(alive, 1 / xp.where(alive, largest, 1), 0)
     x = x * shrink
     length = xp.sqrt(xp.where(alive, (x * x).sum(axis=-1, keepdims=True), 1))
@@ -76,7 +60,7 @@ def unit_rows_backward(unit: Array, inverse: Array, dunit: Array) -> Array:
     return (dunit - unit * (unit * dunit).sum(axis=-1, keepdims=True)) * inverse
 
 
-@loss_in_float32
+@mean_over_rows
 def squared_error(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""Half the squared distance of the features `[feature.3]`.
 
@@ -88,11 +72,10 @@ def squared_error(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     """
     check_features(h_s, h_t)
     d = h_s - h_t
-    N = d.shape[0]
-    return 0.5 * (d * d).sum() / N, d / N
+    return 0.5 * (d * d).sum(axis=1), d
 
 
-@loss_in_float32
+@mean_over_rows
 def cosine_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""One minus the cosine of the angle between the rows `[feature.4]`.
 
@@ -100,7 +83,7 @@ def cosine_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
               \frac{\partial L}{\partial h_s} = \frac{(\hat h_s\cdot\hat h_t)\,\hat h_s - \hat h_t}{N\,\|h_s\|}
 
     Computed as half the squared distance of the unit rows, which keeps its digits where they
-    nearly agree and is never negative. The cosine with a zero row is zero.
+    nearly agree and is never negative. The cosine of a zero row with another row is zero; two zero rows agree.
 
     Shapes: both (N, D). Source: Sanh et al. 2019, section 2, for the hidden states of DistilBERT.
     """
@@ -108,13 +91,12 @@ def cosine_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     u_s, inverse_s = unit_rows(h_s)
     u_t, inverse_t = unit_rows(h_t)
     d = u_s - u_t
-    N = d.shape[0]
-    # half |d|² counts a half for each row of unit length; a zero row still owes its half
-    twice = (d * d).sum() + (inverse_s == 0).sum() + (inverse_t == 0).sum()
-    return (0.5 / N * twice).astype(d.dtype), unit_rows_backward(u_s, inverse_s, d / N)
+    # half |d|² counts a half for each row of unit length; a zero row beside one owes its half
+    alone = (inverse_s == 0) != (inverse_t == 0)
+    return 0.5 * ((d * d).sum(axis=1) + alone[:, 0]), unit_rows_backward(u_s, inverse_s, d)
 
 
-@loss_in_float32
+@mean_over_rows
 def attention_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""Squared distance of the normalised energies of the units `[feature.5]`.
 
@@ -130,11 +112,10 @@ def attention_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     u_s, inverse = unit_rows(h_s * h_s)
     u_t, _ = unit_rows(h_t * h_t)
     d = u_s - u_t
-    N = d.shape[0]
-    return (d * d).sum() / N, 2 * h_s * unit_rows_backward(u_s, inverse, 2 / N * d)
+    return (d * d).sum(axis=1), 2 * h_s * unit_rows_backward(u_s, inverse, 2 * d)
 
 
-@loss_in_float32
+@mean_over_rows
 def activation_boundary(s: Array, t: Array, margin: float = 1.0) -> tuple[Array, Array]:
     r"""Each unit pushed to the teacher's side of zero, with a margin `[feature.6]`.
 
@@ -153,12 +134,14 @@ def activation_boundary(s: Array, t: Array, margin: float = 1.0) -> tuple[Array,
     """
     check_features(s, t)
     xp = array_module(s, t)
+    if not margin >= 0 or isinstance(margin, bool):
+        raise ValueError(f"margin must be at least 0, got {margin!r}")
     r = xp.where(t > 0, xp.minimum(s - margin, 0), xp.maximum(s + margin, 0))
-    N = r.shape[0]
-    return (r * r).sum() / N, 2 / N * r
+    r = xp.where(xp.isnan(t), t, r)  # what is no number is on neither side
+    return (r * r).sum(axis=1), 2 * r
 
 
-@loss_in_float32
+@across_rows
 def neuron_selectivity(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""Squared maximum mean discrepancy between the two sets of neurons `[feature.7]`.
 
@@ -180,7 +163,7 @@ def neuron_selectivity(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     return (M * M).sum(), unit_rows_backward(columns_s, inverse, 4 / D * (columns_s @ M)).T
 
 
-@loss_in_float32
+@across_rows
 def info_nce(h_s: Array, h_t: Array, tau: float = 0.1) -> tuple[Array, Array]:
     r"""Each row of the student must find its own row among the teacher's `[feature.8]`.
 
@@ -210,7 +193,7 @@ def info_nce(h_s: Array, h_t: Array, tau: float = 0.1) -> tuple[Array, Array]:
     return (c.sum() - z.trace()) / N, unit_rows_backward(u_s, inverse, P @ u_t / (N * tau))
 
 
-@loss_in_float32
+@across_rows
 def fsp(h1_s: Array, h2_s: Array, h1_t: Array, h2_t: Array) -> tuple[Array, tuple[Array, Array]]:
     r"""The flow between two layers: the Gram matrix of their units over the batch `[feature.9]`.
 
@@ -239,7 +222,7 @@ def fsp(h1_s: Array, h2_s: Array, h1_t: Array, h2_t: Array) -> tuple[Array, tupl
     return (d * d).mean(), (h2_s @ dG.T, h1_s @ dG)
 
 
-@loss_in_float32
+@across_rows
 def variational_information(
     mu: Array, rho: Array, h_t: Array, floor: float = 1e-5
 ) -> tuple[Array, tuple[Array, Array]]:
@@ -275,38 +258,6 @@ def variational_information(
     square = (d * d).mean(axis=0) / v
     drho = 0.5 * (1 - square) / v * xp.exp(rho - softplus)
     return 0.5 * (square + xp.log(v)).sum(), (d / (N * v), drho)
-
-
-class FreeVector(Network):
-    """A network without input, whose output is a trainable vector: `Through(FreeVector(5), (), …)`.
-
-    Parameters
-    ----------
-    width : number of entries; `theta` is the output.
-    start : their initial value.
-    dtype : `"float32"`, or `"float64"` for gradient checks.
-    """
-
-    def __init__(self, width: int, start: float = 0.0, dtype: str = "float32") -> None:
-        layer = Layer()
-        layer.biases = ("b",)  # a bias, so that weight decay leaves it alone
-        layer._create(b=np.full(width, start, dtype))
-        super().__init__([layer], {"logits": 0})
-
-    def forward(  # type: ignore[override]
-        self, rng: np.random.Generator | None = None, taps: Iterable[str] | None = None
-    ) -> tuple[dict[str, Array], list[Any]]:
-        """`({"logits": (width,)}, [])`."""
-        return {"logits": self.theta}, []
-
-    def backward(
-        self, caches: list[Any], gradients: Mapping[str, Array], accumulate: bool = False, need_dx: bool = False
-    ) -> tuple[()]:
-        """Write (or add) the gradient; there is no input to pass one on to."""
-        if not accumulate:
-            self.grad[...] = 0
-        self.grad += gradients["logits"]
-        return ()
 
 
 def fitnets(net: Network, student_site: str, teacher_site: str) -> Through:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from kdlearn.backend import Array, array_module
 from kdlearn.nn.layers import Dropout, Layer, Linear, ReLU
 from kdlearn.nn.network import Network
@@ -41,11 +39,11 @@ class WithJacobian(Network):
         for layer in net.layers:
             if not isinstance(layer, (Linear, ReLU, Dropout)):
                 raise TypeError(f"the Jacobian is there for Linear, ReLU and Dropout layers, not for {layer!r}")
-        self.__dict__.update(net.__dict__)
-        self.taps = {**net.taps, "jacobian": len(net.layers)}
+        super().__init__(net.layers, {**net.taps, "jacobian": len(net.layers)}, net.theta, net.grad)
+        self.frozen = net.frozen
 
     def forward(
-        self, x: Array, rng: np.random.Generator | None = None, taps: Iterable[str] | None = None
+        self, x: Array, rng: Any = None, taps: Iterable[str] | None = None
     ) -> tuple[dict[str, Array], list[Any]]:
         """See `Network.forward`; with `jacobian` asked for, what it remembers is one more cache."""
         names = list(self.taps if taps is None else taps)
@@ -61,12 +59,10 @@ class WithJacobian(Network):
             caches = [*caches, slopes[::-1]]
         return sites, caches
 
-    def backward(
-        self, caches: list[Any], gradients: Mapping[str, Array], accumulate: bool = False, need_dx: bool = False
-    ) -> Array | None:
+    def backward(self, caches: list[Any], gradients: Mapping[str, Array], need_dx: bool = False) -> Array | None:
         """See `Network.backward`. The second-order part runs upwards, from the data to the logits."""
         others = {tap: g for tap, g in gradients.items() if tap != "jacobian"}
-        dx = super().backward(caches, others, accumulate, need_dx)
+        dx = super().backward(caches, others, need_dx)
         if "jacobian" in gradients:
             R = gradients["jacobian"]
             K = self.layers[-1].shapes["b"][0]

@@ -8,22 +8,25 @@ its first argument. Derivation: docs/derivations/logits.md.
 
 from __future__ import annotations
 
+import functools
 import math
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import check_logits, cross_entropy, kl_rows, weighted_mean
+from kdlearn.distill.response import cross_entropy, kl_rows
+from kdlearn.loss import across_rows, check_labels, check_logits, mean_over_rows
 from kdlearn.nn.functional import (
+    at_label,
     check_temperature,
     log_softmax,
     log_softmax_backward,
-    loss_in_float32,
     one_hot,
     softmax,
     softmax_parts,
 )
+from kdlearn.objective import Term
 
 
-@loss_in_float32
+@mean_over_rows
 def decoupled_kd(
     z_s: Array, z_t: Array, y: Array, T: float = 4.0, alpha: float = 1.0, beta: float = 8.0
 ) -> tuple[Array, Array]:
@@ -49,15 +52,16 @@ def decoupled_kd(
     hat_s, hat_t, label, _ = without_label(z_s, z_t, y)
     kl, p, q, _ = kl_rows(z_t, z_s, T)
     kl_hat, p_hat, q_hat, _ = kl_rows(hat_t, hat_s, T)
-    others = xp.where(label, 0, p).sum(axis=1)
     # KL(p||q) = KL(b||b) + (1 - p_y) KL(hat||hat), solved for its first part
-    binary = xp.maximum(kl - others * kl_hat, 0)
-    of_label = xp.where(label, q - p, 0).sum(axis=1, keepdims=True)
-    gradient = alpha * of_label * (label - q_hat) + beta * (q_hat - p_hat)
-    return weighted_mean(T * T * (alpha * binary + beta * kl_hat), gradient, T, None)
+    others_p, others_q = (xp.where(label, 0, a).sum(axis=1) for a in (p, q))
+    finite = kl_hat < xp.inf
+    binary = xp.maximum(xp.where(finite, kl, 0) - others_p * xp.where(finite, kl_hat, 0), 0)
+    binary = xp.where(finite, binary, _binary_kl(at_label(p, y), at_label(q, y)) + _binary_kl(others_p, others_q))
+    gradient = alpha * at_label(q - p, y)[:, None] * (label - q_hat) + beta * (q_hat - p_hat)
+    return T * T * (alpha * binary + (beta * kl_hat if beta else 0)), T * gradient
 
 
-@loss_in_float32
+@mean_over_rows
 def normalized_kd(z_s: Array, z_t: Array, y: Array, T: float = 1.0, gamma: float = 1.5) -> tuple[Array, Array]:
     r"""Cross-entropy as strong as the teacher's belief in the label, and the others renormalised `[logits.2]`.
 
@@ -78,16 +82,16 @@ def normalized_kd(z_s: Array, z_t: Array, y: Array, T: float = 1.0, gamma: float
     T = check_temperature(T)
     check_logits(z_s, z_t)
     xp = array_module(z_s, z_t, y)
-    hat_s, hat_t, label, exists = without_label(z_s, z_t, y)
-    p_y = xp.where(label, softmax(z_t), 0).sum(axis=1)
-    value, gradient = cross_entropy(z_s, y, weight=p_y)
+    hat_s, hat_t, _, exists = without_label(z_s, z_t, y)
+    p_y = at_label(softmax(z_t), y)
+    rows, gradient = cross_entropy.rows(z_s, y)  # type: ignore[attr-defined]
     _, p_hat, q_hat, _ = kl_rows(hat_t, hat_s, T)
-    rows = -(p_hat * xp.where(p_hat > 0, log_softmax(hat_s, T), 0)).sum(axis=1)
-    value_hat, gradient_hat = weighted_mean(T * T * rows, q_hat - p_hat, T, exists)
-    return value + gamma * value_hat, gradient + gamma * gradient_hat
+    rows_hat = -(p_hat * xp.where(hat_t != -xp.inf, log_softmax(hat_s, T), 0)).sum(axis=1)
+    gradient_hat = exists[:, None] * (q_hat - p_hat)
+    return p_y * rows + gamma * T * T * exists * rows_hat, p_y[:, None] * gradient + gamma * T * gradient_hat
 
 
-@loss_in_float32
+@across_rows
 def dist_kd(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 1.0, gamma: float = 1.0) -> tuple[Array, Array]:
     r"""One less the correlation of the probabilities, along rows and along columns `[logits.3]`.
 
@@ -96,9 +100,9 @@ def dist_kd(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 1.0, gamma: fl
               \frac{\partial(1 - \rho)}{\partial u} = -\frac{\hat w - \rho\,\hat u}{\|u\|}
 
     u and w are a row (a column) of q and of p less its mean, hats make them unit vectors; the
-    gradient goes on through the softmax. A vector without deviation has correlation 0 and no
-    gradient. One row alone has no columns to compare, and that part is 0. No power of T: a
-    correlation does not see sizes.
+    gradient goes on through the softmax. A vector without deviation has no gradient, and correlation 0
+    with every other, but 1 with another such vector: the two are alike. One row alone has no columns to
+    compare, and that part is 0. No power of T: a correlation does not see sizes.
 
     Parameters
     ----------
@@ -121,7 +125,7 @@ def dist_kd(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 1.0, gamma: fl
     return value, log_softmax_backward(q, d, T)
 
 
-@loss_in_float32
+@mean_over_rows
 def standardized_kd(z_s: Array, z_t: Array, T: float = 2.0) -> tuple[Array, Array]:
     r"""Soft targets from logits that are z-scores of their row `[logits.4]`.
 
@@ -149,8 +153,54 @@ def standardized_kd(z_s: Array, z_t: Array, T: float = 2.0) -> tuple[Array, Arra
     G = q - p
     Z, n = xp.where(alive, Z_s, 0), alive.sum(axis=1, keepdims=True).astype(Z_s.dtype)
     gradient = G - G.sum(axis=1, keepdims=True) / n - Z * ((G * Z).sum(axis=1, keepdims=True) / n)
-    gradient = xp.where(alive, scale * gradient, 0)
-    return weighted_mean(T * T * rows, gradient, T, None)
+    return T * T * rows, T * xp.where(alive, scale * gradient, 0)
+
+
+@mean_over_rows
+def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Array, Array]:
+    r"""`soft_targets` from a teacher of whom only the k largest answers were kept, the rest as one `[logits.5]`.
+
+    .. math:: L = \frac{T^2}{N}\sum_n\Big[\sum_{i \in \mathrm{top}} p_i\log\frac{p_i}{q_i}
+              + \bar p\,\log\frac{\bar p}{\bar q}\Big],\quad \bar p = 1 - \sum_{\mathrm{top}} p_i, \qquad
+              \frac{\partial L}{\partial z_i} = \frac TN (q_i - p_i),\quad
+              \frac{\partial L}{\partial z_j} = \frac TN \frac{q_j}{\bar q}\,(\bar q - \bar p)
+              \ \text{ for } j \notin \mathrm{top}
+
+    Within the rest the student is free: what the teacher thought there is no longer known.
+
+    Parameters
+    ----------
+    z_s : (N, K) logits of the student.
+    top : (N, k) the classes kept, each once a row, k < K.
+    z_t : (N, k + 1) their logits, then that of the rest, :math:`T \log\sum_{j \notin \mathrm{top}} e^{z_j/T}`:
+        what `soft_labels(…, top=k, T=T)` returns.
+    T : temperature, > 0: the one that the rest was summed up at.
+
+    Source: keeping the largest answers is common practice for large vocabularies; no one paper.
+    """
+    T = check_temperature(T)
+    check_logits(z_s)
+    xp, (N, K), k = array_module(z_s, z_t), z_s.shape, top.shape[-1]
+    if top.shape != (N, k) or z_t.shape != (N, k + 1) or not 0 < k < K:
+        raise ValueError(f"top must be (N, k) with k < {K} and z_t (N, k + 1), got {top.shape} and {z_t.shape}")
+    rows, top = xp.arange(N)[:, None], top.astype("int64")
+    rest = z_s.astype("float64")
+    coarse = xp.concatenate([rest[rows, top], xp.zeros((N, 1))], axis=1)
+    rest[rows, top] = -xp.inf
+    _, within, c = softmax_parts(rest, T)
+    coarse[:, -1] = rest.max(axis=1) + T * c[:, 0]
+    kl, p, q, _ = kl_rows(z_t, coarse, T)
+    r = q - p
+    gradient = r[:, -1:] * within
+    gradient[rows, top] = r[:, :-1]
+    return T * T * kl, T * gradient
+
+
+def TopTargets(T: float = 4.0, student: str = "student.logits", teacher: str = "teacher") -> Term:
+    """The term `top_targets(student, teacher.top, teacher.top_logits, T)`, of the columns that
+    `data.with_soft_labels(teacher, top=k, T=T)` adds."""
+    loss = functools.partial(top_targets, T=check_temperature(T))
+    return Term(loss, (student,), (f"{teacher}.top", f"{teacher}.top_logits"))
 
 
 def without_label(z_s: Array, z_t: Array, y: Array) -> tuple[Array, Array, Array, Array]:
@@ -160,15 +210,18 @@ def without_label(z_s: Array, z_t: Array, y: Array) -> tuple[Array, Array, Array
     and 0 where it has none; there the student stands in for it, so that nothing is compared.
     """
     xp = array_module(z_s, z_t, y)
-    N, K = z_s.shape
-    if K < 2:
-        raise ValueError("the label and the others need at least two classes, got one")
-    if y.shape != (N,):
-        raise ValueError(f"y must hold one label a row, shape {(N,)}, got {y.shape}")
-    label = one_hot(y, K, "bool")
+    check_labels(z_s, y)
+    label = one_hot(y, z_s.shape[1], "bool")
     hat_s, hat_t = (xp.where(label, -xp.inf, z) for z in (z_s, z_t))
-    exists = hat_t.max(axis=1, keepdims=True) > -xp.inf
+    exists = hat_t.max(axis=1, keepdims=True) != -xp.inf
     return hat_s, xp.where(exists, hat_t, hat_s), label, exists[:, 0].astype(z_s.dtype)
+
+
+def _binary_kl(p: Array, q: Array) -> Array:
+    """p log(p/q) + q - p, which is 0 where p = q and infinite where q alone is 0."""
+    xp = array_module(p, q)
+    log_q = xp.where(q > 0, xp.log(xp.where(q > 0, q, 1)), -xp.inf)
+    return p * xp.where(p > 0, xp.log(xp.where(p > 0, p, 1)) - log_q, 0) + q - p
 
 
 def log_share(z: Array, T: float) -> tuple[Array, Array]:
@@ -189,7 +242,7 @@ def correlation_gap(l_s: Array, l_t: Array, axis: int) -> tuple[Array, Array]:
     a, scale_a, share = _unit_deviation(l_s, axis)
     b, scale_b, _ = _unit_deviation(l_t, axis)
     d = a - b  # of two unit vectors: 1 - a·b is half the square of their distance
-    missing = ((scale_a == 0).astype(d.dtype) + (scale_b == 0)) / 2
+    missing = ((scale_a == 0) != (scale_b == 0)) / 2  # one of the two has no deviation
     gap = 0.5 * (d * d).sum(axis=axis, keepdims=True) + missing
     return gap, share * scale_a * (scale_b > 0) * (d - gap * a)
 
@@ -197,7 +250,7 @@ def correlation_gap(l_s: Array, l_t: Array, axis: int) -> tuple[Array, Array]:
 def _unit_deviation(log_x: Array, axis: int) -> tuple[Array, Array, Array]:
     xp = array_module(log_x)
     top = log_x.max(axis=axis, keepdims=True)
-    log_x = log_x - xp.where(top > -xp.inf, top, 0)
+    log_x = log_x - xp.where(top != -xp.inf, top, 0)
     x = xp.expm1(log_x)
     x = x - x.mean(axis=axis, keepdims=True)
     norm = xp.sqrt((x * x).sum(axis=axis, keepdims=True))
@@ -208,7 +261,7 @@ def _unit_deviation(log_x: Array, axis: int) -> tuple[Array, Array, Array]:
 def standardize(z: Array) -> tuple[Array, Array, Array]:
     """`(Z, 1/sigma, alive)`: each row of logits as z-scores of its unmasked classes."""
     xp = array_module(z)
-    alive = z > -xp.inf
+    alive = z != -xp.inf
     n = alive.sum(axis=1, keepdims=True).astype(z.dtype)
     d = xp.where(alive, z - z.max(axis=1, keepdims=True), 0)
     d = xp.where(alive, d - d.sum(axis=1, keepdims=True) / n, 0)

@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.data import Data
 from kdlearn.distill.divergence import reverse_kl
 from kdlearn.distill.ensemble import descend_on_simplex, mean_of_logits, mean_of_probabilities
-from kdlearn.distill.response import CrossEntropy, SoftTargets, check_logits, soft_targets
-from kdlearn.history import Run
+from kdlearn.distill.response import CrossEntropy, SoftTargets, soft_targets
+from kdlearn.hooks import check_names
+from kdlearn.loss import check_logits, mean_over_rows
 from kdlearn.nn.functional import log_softmax, one_hot, softmax, softmax_backward
 from kdlearn.nn.layers import Layer, Linear
+from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Given, Objective, Term, Through, Weight
-from kdlearn.step import Dice, Networks, input_of, named, run_networks
+from kdlearn.step import Dice, Networks, hand_back, members_of, named, run_networks, trained
 
 # ------------------------------------------------------------------ every peer is a teacher
 
@@ -50,7 +51,7 @@ def mutual(*names: str, T: float = 1.0, weight: Weight = 1.0) -> Objective:
 
     Source: Zhang et al. 2018, equations 5 to 8 and, for more than two, 9.
     """
-    _check_names(names)
+    check_names(names)
     share = 1 / max(len(names) - 1, 1)
     peers = [
         (share * SoftTargets(T, f"{i}.logits", f"{j}.logits")).scaled(weight) for i in names for j in names if i != j
@@ -82,26 +83,24 @@ def alternating_step(
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
     live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
-    turns: dict[int, list[str]] = {}
-    for name, net in students.items():
-        turns.setdefault(id(net), []).append(name)
+    moved = trained(students, objective)
     report: dict[str, Array] = {}
-    for turn, names in enumerate(turns.values()):
-        values: dict[str, Array] = {}
-        total, gradients = objective(live, fixed, values)
-        report = report or {"loss": total, **values}
-        net = students[names[0]]
-        for i, name in enumerate(names):
-            own = {site[len(name) + 1 :]: g for site, g in gradients.items() if site.startswith(name + ".")}
-            net.backward(caches[name], own, accumulate=i > 0)
-        optimizer.step(net, names[0])
-        if turn + 1 < len(turns):
-            again, _, _ = run_networks(dict.fromkeys(names, net), {}, objective, batch, rng)
+    turns = list(dict.fromkeys(students.values()))
+    for net in turns:
+        for other in moved:
+            other.written = False
+        result = objective(live, fixed, members=members_of(students))
+        report = report or {"loss": result.value, **result.terms}
+        own = {name: student for name, student in students.items() if student is net}
+        hand_back(own, caches, result)
+        optimizer.step(net)
+        if net is not turns[-1]:
+            again, _, _ = run_networks(own, {}, objective, batch, rng)
             live.update(again)
             fixed.update(again)
-    for i, net in enumerate(objective.nets):
-        if id(net) not in turns:
-            optimizer.step(net, f"adaptor {i}")
+    for adaptor in objective.nets:
+        if adaptor not in turns:
+            optimizer.step(adaptor)
     return report
 
 
@@ -189,7 +188,7 @@ def kdcl(
     Source: Guo et al. 2020, equation 2; there each peer also sees an augmentation of its own, which
     is a column `<name>.x`.
     """
-    _check_names(names)
+    check_names(names)
     answers = [f"{name}.logits" for name in names]
     taught = _sum([SoftTargets(T, answer, "team") for answer in answers]).scaled(weight)
     return _sum([*_labels(names, labels), Given("team", target, (labels, *answers), taught)])
@@ -198,7 +197,7 @@ def kdcl(
 # ------------------------------------------------------------------ branches of one trunk
 
 
-class Gate(Network):
+class Gate(Module):
     r"""A trainable mixture of M answers, chosen by what the trunk sees `[online.6]`.
 
     .. math:: z_e = \sum_m g_m z_m,\quad g = \mathrm{softmax}(hW + b), \qquad
@@ -217,7 +216,7 @@ class Gate(Network):
     """
 
     def __init__(self, width: int, members: int, seed: Any = 0, dtype: str = "float32") -> None:
-        super().__init__([Linear(width, members, rng=np.random.default_rng(seed), dtype=dtype)], {"logits": 0})
+        super().__init__([Linear(width, members, rng=np.random.default_rng(seed), dtype=dtype)])
 
     def forward(self, h: Array, *z: Array, taps: Iterable[str] | None = None) -> tuple[dict[str, Array], Any]:
         """`({"logits": z_e (N, K)}, cache)`."""
@@ -227,13 +226,13 @@ class Gate(Network):
         g, Z = softmax(a), _stacked(z)
         return {"logits": mixture(g, Z)}, (cache, g, Z)
 
-    def backward(
-        self, caches: Any, gradients: Mapping[str, Array], accumulate: bool = False, need_dx: bool = False
-    ) -> tuple[Array | None, ...]:
+    def backward(self, caches: Any, gradients: Mapping[str, Array], need_dx: bool = False) -> tuple[Array | None, ...]:
         """The gradients of h and of each answer."""
         cache, g, Z = caches
         da, dz = _mixture_backward(g, Z, gradients["logits"])
-        return self.layers[0].backward(da, cache, accumulate, need_dx), *dz
+        dh = self.layers[0].backward(da, cache, self.written, need_dx)
+        self.written = True
+        return dh, *dz
 
 
 def one(
@@ -302,7 +301,7 @@ def cl_ilr(
 # ------------------------------------------------------------------ whom to listen to, learned
 
 
-class Attention(Network):
+class Attention(Module):
     r"""A trainable mixture of the peers' answers for one of them, by how their features match `[online.8]`.
 
     .. math:: t = \sum_m g_m z_m,\quad g = \mathrm{softmax}_m\big((h L)\cdot(h_m E)\big), \qquad
@@ -325,8 +324,8 @@ class Attention(Network):
         rng, layer = np.random.default_rng(seed), Layer()
         layer.weights = ("L", "E")
         draw = rng.standard_normal((2, width, size)) / width**0.5
-        layer._create(L=draw[0].astype(dtype), E=draw[1].astype(dtype))
-        super().__init__([layer], {"logits": 0})
+        layer.hold(L=draw[0].astype(dtype), E=draw[1].astype(dtype))
+        super().__init__([layer])
 
     def forward(self, h: Array, *peers: Array, taps: Iterable[str] | None = None) -> tuple[dict[str, Array], Any]:
         """`({"logits": t (N, K)}, cache)`; `peers` are M features, then M answers."""
@@ -339,25 +338,23 @@ class Attention(Network):
         g = softmax((u * V).sum(axis=2).T)
         return {"logits": mixture(g, Z)}, (h, H, Z, u, V, g)
 
-    def backward(
-        self, caches: Any, gradients: Mapping[str, Array], accumulate: bool = False, need_dx: bool = False
-    ) -> tuple[Array, ...]:
+    def backward(self, caches: Any, gradients: Mapping[str, Array], need_dx: bool = False) -> tuple[Array, ...]:
         """The gradients of h, of the peers' features and of their answers."""
         h, H, Z, u, V, g = caches
         layer: Any = self.layers[0]
         e, dz = _mixture_backward(g, Z, gradients["logits"])
         scores = e.T[:, :, None]
         du, dV = (scores * V).sum(axis=0), scores * u
-        if not accumulate:
+        if not self.written:
             self.grad[...] = 0
+        self.written = True
         layer.dL += h.T @ du
         layer.dE += (H.swapaxes(1, 2) @ dV).sum(axis=0)
         return du @ layer.L.T, *(d @ layer.E.T for d in dV), *dz
 
 
-def moving_target(
-    z: Array, z_t: Array, T: float = 3.0, weight: Array | None = None
-) -> tuple[Array, tuple[Array, Array]]:
+@mean_over_rows
+def moving_target(z: Array, z_t: Array, T: float = 3.0) -> tuple[Array, tuple[Array, Array]]:
     r"""`soft_targets` from a teacher who moves as well: a gradient for each `[online.9]`.
 
     .. math:: L = \frac{T^2}{N}\sum_n w_n\,\mathrm{KL}(p_n\,\|\,q_n), \qquad
@@ -367,8 +364,8 @@ def moving_target(
 
     A term with two live sites: `Term(moving_target, ("a.logits", "target"))`. Shapes (N, K).
     """
-    value, dz = soft_targets(z, z_t, T, weight=weight)
-    return value, (dz, reverse_kl(z_t, z, T, weight=weight)[1])
+    rows, dz = soft_targets.rows(z, z_t, T)  # type: ignore[attr-defined]
+    return rows, (dz, reverse_kl.rows(z_t, z, T)[1])  # type: ignore[attr-defined]
 
 
 def okddip(
@@ -390,7 +387,7 @@ def okddip(
     Source: Chen et al. 2020, equations 4 to 8. As in their code the gradient goes through the
     mixture; there it also goes from the leader's loss into the peers (read from source, not executed).
     """
-    _check_names((leader, *peers))
+    check_names((leader, *peers))
     if not peers:
         raise ValueError("a leader needs at least one peer")
     features, answers = [f"{p}.{tap}" for p in peers], [f"{p}.logits" for p in peers]
@@ -429,7 +426,7 @@ def codistillation(*names: str, T: float = 1.0, burn_in: float = 0.25, weight: f
 
     Source: Anil et al. 2018, algorithm 1.
     """
-    _check_names(names)
+    check_names(names)
     if not 0 <= burn_in <= 1:
         raise ValueError(f"burn_in is a share of the training in [0, 1], got {burn_in!r}")
     parts = _labels(names)
@@ -439,41 +436,6 @@ def codistillation(*names: str, T: float = 1.0, burn_in: float = 0.25, weight: f
             taught = SoftTargets(T, f"{i}.logits", f"others of {i}").scaled(functools.partial(_from, burn_in, weight))
             parts.append(Given(f"others of {i}", functools.partial(mean_of_probabilities, T=T), others, taught))
     return _sum(parts)
-
-
-class StalePeers:
-    """A hook that writes anew, every so many epochs, what each peer answers: the columns of `codistillation`.
-
-    The columns must be there when training starts; `refresh` makes them.
-
-        stale = StalePeers("a", "b", every=2)
-        fit(peers, codistillation("a", "b"), stale.refresh(train, peers), epochs=20, hooks=[stale])
-
-    Where the data are a function of the epoch, that function calls `refresh` itself. Validation data
-    need the columns too, if they are to be evaluated; the hook does not reach them.
-
-    Parameters
-    ----------
-    names : of the students.
-    every : epochs between two refreshments.
-    """
-
-    def __init__(self, *names: str, every: int = 1) -> None:
-        _check_names(names)
-        if every < 1:
-            raise ValueError(f"every must be at least 1 epoch, got {every!r}")
-        self.names, self.every = names, every
-
-    def refresh(self, data: Data, students: Mapping[str, Network]) -> Data:
-        """The same rows with the columns `stale.<name>.logits` of the students as they are."""
-        return data.with_columns(
-            {f"stale.{name}.logits": students[name].logits(input_of(name, data.columns)) for name in self.names}
-        )
-
-    def after_epoch(self, run: Run) -> None:
-        """Refresh, when it is time."""
-        if run.epoch % self.every == 0 and run.data is not None:
-            run.data = self.refresh(run.data, run.students)
 
 
 # ------------------------------------------------------------------ what they are made of
@@ -504,11 +466,6 @@ def _losses(y: Array, Z: Array) -> Array:
 def _check_labels(y: Array, logits: Sequence[Array]) -> None:
     if y.shape != logits[0].shape[:1]:
         raise ValueError(f"y must hold one label a row, shape {logits[0].shape[:1]}, got {y.shape}")
-
-
-def _check_names(names: Sequence[str]) -> None:
-    if not names or len(set(names)) != len(names):
-        raise ValueError(f"peers need names, at least one and all different, got {', '.join(names) or 'none'}")
 
 
 def _labels(names: Sequence[str], labels: str = "y") -> list[Objective]:

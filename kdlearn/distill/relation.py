@@ -15,12 +15,14 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.feature import cosine_distance, unit_rows, unit_rows_backward
-from kdlearn.nn.functional import expm1_residual, loss_in_float32
+from kdlearn.loss import across_rows, huber
+from kdlearn.nn.functional import expm1_residual
 
 
 def _between_rows(loss: Callable) -> Callable:
-    """Checks the shapes of a relation's loss, and answers zero where there are fewer than two rows."""
+    """`across_rows` for a relation: checks the shapes, and answers zero where there are fewer than two rows."""
 
+    @across_rows
     @functools.wraps(loss)
     def checked(h_s: Array, h_t: Array, **settings: float) -> tuple[Array, Array]:
         if h_s.ndim != 2 or h_t.ndim != 2 or h_s.shape[0] != h_t.shape[0] or 0 in (h_s.shape[1], h_t.shape[1]):
@@ -33,7 +35,6 @@ def _between_rows(loss: Callable) -> Callable:
     return checked
 
 
-@loss_in_float32
 @_between_rows
 def similarity_preserving(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""Which rows excite the same units, compared between student and teacher `[relation.1]`.
@@ -53,7 +54,6 @@ def similarity_preserving(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     return (d * d).sum() / N**2, (dS + dS.T) @ h_s
 
 
-@loss_in_float32
 @_between_rows
 def probabilistic_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""Whom each row would pick, if it picked a neighbour by similarity `[relation.2]`.
@@ -83,7 +83,6 @@ def probabilistic_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     return value, unit_rows_backward(u, inverse, (dC + dC.T) @ u)
 
 
-@loss_in_float32
 @_between_rows
 def relational_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""How far apart two rows are, measured by the mean distance `[relation.3]`.
@@ -115,7 +114,6 @@ def relational_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     return (rows.sum() / N**2).astype(h_s.dtype), gradient.astype(h_s.dtype)
 
 
-@loss_in_float32
 @_between_rows
 def relational_angle(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""The angle that two rows make, seen from a third `[relation.4]`.
@@ -141,7 +139,6 @@ def relational_angle(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     return rows.sum() / N**3, edges.sum(axis=0) - edges.sum(axis=1)
 
 
-@loss_in_float32
 @_between_rows
 def correlation_congruence(h_s: Array, h_t: Array, gamma: float = 0.4) -> tuple[Array, Array]:
     r"""How alike two rows are, on a scale that forgets what is far `[relation.5]`.
@@ -169,7 +166,6 @@ def correlation_congruence(h_s: Array, h_t: Array, gamma: float = 0.4) -> tuple[
     return (d * d).sum() / N**2, unit_rows_backward(u, inverse, (dC + dC.T) @ u)
 
 
-@loss_in_float32
 @_between_rows
 def linear_cka(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     r"""One minus the centred kernel alignment of the two layers `[relation.6]`.
@@ -192,13 +188,6 @@ def linear_cka(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     return value, 2 * dK.reshape(N, N) @ H_s
 
 
-def huber(x: Array) -> tuple[Array, Array]:
-    """Huber's function with threshold 1, entry by entry, and its derivative: x²/2, then |x| - 1/2."""
-    xp = array_module(x)
-    slope = xp.clip(x, -1, 1)
-    return slope * (x - 0.5 * slope), slope
-
-
 def _centred(h: Array) -> Array:
     # the first row goes first: then a constant column becomes exactly zero, not the rounding of its mean
     h = h - h[:1]
@@ -217,15 +206,15 @@ def _distances(h: Array) -> tuple[Array, Array, Array]:
     squares = gram.diagonal()
     total = squares[:, None] + squares
     d2 = total - 2 * gram
-    apart = d2 > 100 * float(xp.finfo(d2.dtype).eps) * total
-    return h, xp.sqrt(xp.where(apart, d2, 0)), apart
+    together = d2 <= 100 * float(xp.finfo(d2.dtype).eps) * total  # False for NaN, which stays what it is
+    return h, xp.sqrt(xp.where(together, 0, d2)), ~together
 
 
 def _by_the_mean(d: Array, pairs: int) -> tuple[Array, Array]:
     """`(d / mean, 1 / mean)`; both zero where the mean over `pairs` is."""
     xp = array_module(d)
     mean = d.sum() / pairs
-    per_mean = xp.where(mean > 0, 1 / xp.where(mean > 0, mean, 1), 0)
+    per_mean = xp.where(mean == 0, 0, 1 / xp.where(mean == 0, 1, mean))
     return d * per_mean, per_mean
 
 

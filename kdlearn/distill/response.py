@@ -10,35 +10,17 @@ from __future__ import annotations
 import functools
 
 from kdlearn.backend import Array, array_module
-from kdlearn.nn.functional import check_temperature, loss_in_float32, softmax_parts
+from kdlearn.loss import check_labels, check_logits, check_share, mean_over_rows
+from kdlearn.nn.functional import at_label, check_temperature, less_at_label, softmax_parts
 from kdlearn.objective import Term
 
-NONE = 1e-290  # a probability that counts as zero: the exponential of its log ratio could overflow
+# Least log ratio to a row's largest probability: what is masked counts as e^-690 of it. Nothing that small can be
+# seen in a value, and its logarithm, and the exponential of that, are numbers.
+LEAST = -690.0
 
 
-def check_logits(z: Array, *others: Array, least: int = 2) -> None:
-    """ValueError unless all are (N, K) of one shape, with N >= 1 and K >= least."""
-    if z.ndim != 2 or z.shape[0] == 0:
-        raise ValueError(f"logits must be 2-D (rows, classes) with at least one row, got shape {z.shape}")
-    if z.shape[1] < least:
-        raise ValueError(
-            f"a classifier needs at least two classes, got logits of shape {z.shape}; a network with one output "
-            "learns with kd.regression"
-        )
-    for other in others:
-        if other.shape != z.shape:
-            raise ValueError(f"student and teacher logits must have one shape, got {z.shape} and {other.shape}")
-
-
-def check_labels(z: Array, y: Array) -> None:
-    """ValueError unless `y` has one label for each row of logits."""
-    if y.shape != z.shape[:1]:
-        hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
-        raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
-
-
-@loss_in_float32
-def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | None = None) -> tuple[Array, Array]:
+@mean_over_rows
+def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None = None) -> tuple[Array, ...]:
     r"""Cross-entropy with hard labels, optionally smoothed `[response.1]`.
 
     .. math:: L = -\frac1N \sum_n w_n \sum_k t_{nk} \log p_{nk},\quad
@@ -50,29 +32,30 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | No
     z : (N, K) logits.
     y : (N,) integer labels in 0 … K-1 (checked where data enters, not here).
     smoothing : epsilon in [0, 1] (Szegedy et al. 2016, section 7).
-    weight : (N,) multiplies each row's term before the mean; not renormalised.
+    ignore : a label that says "none is known"; such rows cost nothing, and the mean is over the others.
 
     Source: Bridle 1990 for the gradient. Assumes finite logits but for -inf at masked classes.
     """
     check_logits(z)
     check_labels(z, y)
-    xp = array_module(z, y)
-    K = z.shape[1]
+    K, counts = z.shape[1], None
+    if ignore is not None:
+        xp = array_module(z, y)
+        counts = (y != ignore).astype(z.dtype)
+        y = xp.where(y != ignore, y, 0)
     u, p, c = softmax_parts(z)
-    hot = y[:, None] == xp.arange(K)
-    rows = c[:, 0] - (1 - smoothing) * xp.where(hot, u, 0).sum(axis=1)
+    rows = at_label(u, y)
     if smoothing:
-        rows -= smoothing / K * u.sum(axis=1)
-    # sum_k t_k = 1, so the normaliser c enters once
-    if smoothing:
-        p -= smoothing / K + (1 - smoothing) * hot
-    else:
-        p -= hot
-    return weighted_mean(rows, p, 1.0, weight)
+        check_share("smoothing", smoothing)
+        rows = (1 - smoothing) * rows + smoothing / K * u.sum(axis=1)
+        p -= smoothing / K
+    rows = c[:, 0] - rows  # sum_k t_k = 1, so the normaliser c enters once
+    p = less_at_label(p, y, 1 - smoothing)
+    return (rows, p) if counts is None else (counts * rows, counts[:, None] * p, counts)
 
 
-@loss_in_float32
-def soft_targets(z_s: Array, z_t: Array, T: float = 4.0, weight: Array | None = None) -> tuple[Array, Array]:
+@mean_over_rows
+def soft_targets(z_s: Array, z_t: Array, T: float = 4.0) -> tuple[Array, Array]:
     r"""Divergence of the softened student from the softened teacher `[response.2]`.
 
     .. math:: L = \frac{T^2}{N}\sum_n w_n\,\mathrm{KL}(p_n\,\|\,q_n),\quad
@@ -86,17 +69,16 @@ def soft_targets(z_s: Array, z_t: Array, T: float = 4.0, weight: Array | None = 
     ----------
     z_s, z_t : (N, K) logits of student and teacher; -inf in z_t masks a class.
     T : temperature, > 0.
-    weight : (N,) multiplies each row's term before the mean; not renormalised.
 
     Source: Hinton, Vinyals and Dean 2015, section 2.
     """
     T = check_temperature(T)
     check_logits(z_s, z_t)
-    rows, p, q, _ = kl_rows(z_t, z_s, T)
-    return weighted_mean(T * T * rows, q - p, T, weight)
+    kl, p, q, _ = kl_rows(z_t, z_s, T)
+    return T * T * kl, T * (q - p)
 
 
-@loss_in_float32
+@mean_over_rows
 def logit_matching(z_s: Array, z_t: Array) -> tuple[Array, Array]:
     r"""Half the squared distance of the logits `[response.3]`.
 
@@ -109,54 +91,41 @@ def logit_matching(z_s: Array, z_t: Array) -> tuple[Array, Array]:
     """
     check_logits(z_s, z_t, least=1)
     d = z_s - z_t
-    return weighted_mean(0.5 * (d * d).sum(axis=1), d, 1.0, None)
+    return 0.5 * (d * d).sum(axis=1), d
 
 
 def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array, Array]:
     r"""`(KL(p||q) of each row (N,), p, q, r)` for softened logits, r = log(q/p), all in float64 `[response.4]`.
 
-    .. math:: \mathrm{KL}(p\|q) = \sum_k p_k\,(e^{r_k} - 1 - r_k) + \sum_{p_k = 0} q_k, \qquad
-              r_k = \log\frac{q_k}{p_k}
+    .. math:: \mathrm{KL}(p\|q) = \sum_k p_k\,(e^{r_k} - 1 - r_k), \qquad r_k = \log\frac{q_k}{p_k}
 
-    where the first sum runs over the classes with p > 0 (r is 0 at the others). The textbook form, the
-    difference of two logarithms, loses all digits where the distributions are close, as they are at
-    high temperature; here no summand is negative. Double precision whatever the logits are: what
-    two float32 answers differ in begins where float32 ends.
+    The textbook form, the difference of two logarithms, loses all digits where the distributions are close,
+    as they are at high temperature; here no summand is negative. A class that p masks counts as e^-690 of the
+    largest: its summand is then q_k, as it must be, and where both mask it, 0. Double precision
+    whatever the logits are: what two float32 answers differ in begins where float32 ends.
     """
     xp = array_module(z_p, z_q)
-    u_p, p, c_p = softmax_parts(z_p.astype("float64", copy=False), T)
+    u_p, p, c_p = softmax_parts(z_p.astype("float64", copy=False), T, LEAST)
     u_q, q, c_q = softmax_parts(z_q.astype("float64", copy=False), T)
-    alive = p > NONE
-    r = u_q - xp.where(alive, u_p, 0)
+    alive = u_p > LEAST
+    r = xp.where(alive, u_q, xp.maximum(u_q, LEAST))
+    r -= u_p
     r -= c_q - c_p
-    r = xp.where(alive, r, 0)
-    return xp.where(alive, p * (xp.expm1(r) - r), q).sum(axis=1), p, q, r
+    terms = xp.expm1(r)
+    terms -= r
+    terms *= p
+    p *= alive
+    return terms.sum(axis=1), p, q, r
 
 
-def weighted_mean(rows: Array, gradient: Array, factor: float, weight: Array | None) -> tuple[Array, Array]:
-    """`(mean of weight * rows, factor / N * weight * gradient)`; overwrites `gradient`."""
-    N = rows.shape[0]
-    rows = weighted(rows, gradient, weight)
-    gradient *= factor / N
-    return rows.sum() / N, gradient
-
-
-def weighted(rows: Array, gradient: Array, weight: Array | None) -> Array:
-    """`weight * rows`, and `gradient` (N, K) multiplied in place by its row's weight; None leaves both as they are."""
-    if weight is None:
-        return rows
-    if weight.shape != rows.shape:
-        raise ValueError(f"weight must hold one number a row, shape {rows.shape}, got {weight.shape}")
-    gradient *= weight[:, None]
-    return rows * weight
-
-
-def CrossEntropy(student: str = "student.logits", labels: str = "y", smoothing: float = 0.0) -> Term:
-    """The term `cross_entropy(student, labels)`."""
-    if not 0 <= smoothing <= 1:
-        raise ValueError(f"smoothing lies in [0, 1], got {smoothing!r}")
-    loss = functools.partial(cross_entropy, smoothing=smoothing) if smoothing else cross_entropy
-    return Term(loss, (student,), (labels,))
+def CrossEntropy(
+    student: str = "student.logits", labels: str = "y", smoothing: float = 0.0, ignore: int | None = None
+) -> Term:
+    """The term `cross_entropy(student, labels)`; rows whose label is `ignore` are left out of it."""
+    settings: dict[str, float] = {"smoothing": smoothing} if check_share("smoothing", smoothing) else {}
+    if ignore is not None:
+        settings["ignore"] = ignore
+    return Term(functools.partial(cross_entropy, **settings) if settings else cross_entropy, (student,), (labels,))
 
 
 def SoftTargets(T: float = 4.0, student: str = "student.logits", teacher: str = "teacher.logits") -> Term:

@@ -19,12 +19,11 @@ from kdlearn.data import Data
 from kdlearn.distill.assistant import Rows, assistants, lesson
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.history import Run
 from kdlearn.nn.functional import one_hot, softmax
 from kdlearn.nn.layers import Linear, ReLU
+from kdlearn.nn.module import Module
 from kdlearn.nn.network import MLP, Network
 from kdlearn.objective import Match, Objective, Sum, Through
-from kdlearn.step import input_of
 
 DataFunction = Callable[[int, np.random.Generator], Data]
 
@@ -164,7 +163,7 @@ class EarlyExit:
         return softmax(self.logits(x), T)
 
     def _answer(self, x: Array) -> tuple[Array, Array]:
-        h = self.student._check_input(x)
+        h = self.student.check_input(x)
         xp = array_module(h)
         rows, taken = xp.arange(len(h)), xp.full(len(h), len(self.branches))
         answers, start = [], 0
@@ -192,15 +191,15 @@ def _run(layers: Sequence[Any], h: Array) -> Array:
     return h
 
 
-def _branches(student: Network, exits: Objective) -> list[tuple[int, list[Network]]]:
+def _branches(student: Network, exits: Objective) -> list[tuple[int, list[Module]]]:
     # follow each chain of adaptors from a layer of the student to the site at its end
-    chains: dict[str, tuple[int, list[Network]]] = {}
+    chains: dict[str, tuple[int, list[Module]]] = {}
     passed = set()
     for part in exits.walk():
         if isinstance(part, Through):
             if not isinstance(part.sources, str):
                 raise ValueError(f"an exit reads one layer, {part.target!r} reads {part.sources}")
-            position, nets = chains.get(part.sources) or (student._position(part.sources.rpartition(".")[2]), [])
+            position, nets = chains.get(part.sources) or (student.position(part.sources.rpartition(".")[2]), [])
             chains[part.target] = (position, [*nets, part.net])
             passed.add(part.sources)
     ends = [chain for target, chain in chains.items() if target not in passed]
@@ -243,79 +242,11 @@ def label_logits(y: Array, K: int, dtype: str = "float32") -> Array:
     return xp.where(one_hot(y, K, dtype) > 0, 0, -xp.inf).astype(dtype)
 
 
-class LastEpoch:
-    """A hook: after each epoch, what the student now says becomes what it said before.
-
-    It rewrites the column `<past>.logits` of the data, keyed by row. Where the data is a function of
-    the epoch there is no such column; then let a copy of the student be the teacher of that name,
-    `teachers={"past": student.copy()}`, and the hook brings it up to date instead.
-    """
-
-    def __init__(self, past: str = "past", student: str = "student") -> None:
-        self.past, self.student = past, student
-        self.moves = (past,)
-
-    def after_epoch(self, run: Run) -> None:
-        """Rewrite the column, or the teacher."""
-        student, data = run.students[self.student], run.data
-        if self.past in run.teachers:
-            run.teachers[self.past].theta[...] = student.theta
-            return
-        if data is None or run.given is None:
-            raise ValueError(
-                f"data that is made anew each epoch cannot keep a column; give fit "
-                f"teachers={{{self.past!r}: student.copy()}} instead of {self.past + '.logits'!r}"
-            )
-        answers = student.logits(input_of(self.student, data.columns))
-        run.data = data.with_columns({f"{self.past}.logits": answers})
-
-
-class MovingAverage:
-    r"""A hook: after each step the teacher's weights follow the student's `[selfdistill.5]`.
-
-    .. math:: \theta_t \leftarrow m_s\,\theta_t + (1 - m_s)\,\theta_s, \qquad
-              m_s = \min\Big(m,\ 1 - \frac1s\Big),\quad s = 1, 2, \dots
-
-    Until :math:`s = 1/(1-m)` it is the plain mean of the student so far, so that the initial
-    weights, which know nothing, leave no trace. In place, on the device, without waiting for it.
-
-    Parameters
-    ----------
-    m : in [0, 1); the average looks back over about 1 / (1 - m) steps.
-    teacher, student : names; begin with `teachers=student.copy()`.
-
-    Source: Tarvainen and Valpola 2017, with the ramp that their published code has.
-    """
-
-    def __init__(self, m: float = 0.99, teacher: str = "teacher", student: str = "student") -> None:
-        if not 0 <= m < 1:
-            raise ValueError(f"m lies in [0, 1), got {m!r}")
-        self.m, self.teacher, self.student = m, teacher, student
-        self.moves = (teacher,)
-        self.steps = 0
-
-    def after_step(self, run: Run) -> None:
-        """Move the teacher."""
-        self.steps += 1
-        m = min(self.m, 1 - 1 / self.steps)
-        theta = run.teachers[self.teacher].theta
-        theta *= m
-        theta += (1 - m) * run.students[self.student].theta
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """What a checkpoint must hold beside the teacher's weights."""
-        return {"steps": self.steps}, {}
-
-    def restore(self, values: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back what `state` gave."""
-        self.steps = values["steps"]
-
-
 # ---------------------------------------------------------------------- its other views
 
 
 def same_class(data: Data, name: str = "pair") -> DataFunction:
-    r"""Data in which each row is paired with another of its class `[selfdistill.6]`.
+    r"""Data in which each row is paired with another of its class `[selfdistill.5]`.
 
     .. math:: L = \mathrm{CE}(y, q(x)) + \lambda\,T^2\,\mathrm{KL}\big(q(x')\,\|\,q(x)\big), \qquad y(x') = y(x)
 
@@ -363,7 +294,7 @@ def two_views(data: Data, distort: Callable[[Array, np.random.Generator], Array]
 
 
 def agreeing_views(T: float = 1.0, weight: float = 1.0, hint: float = 0.0, feature: str = "h1") -> Objective:
-    r"""One network, two views of each row, each the other's teacher `[selfdistill.7]`.
+    r"""One network, two views of each row, each the other's teacher `[selfdistill.6]`.
 
     .. math:: L = \sum_{v \in \{a, b\}} \mathrm{CE}(y, q_v) + \lambda\,T^2\,\mathrm{KL}(q_{\bar v}\|q_v)
               + \mu\,\tfrac12\|h_v - h_{\bar v}\|^2

@@ -106,7 +106,7 @@ def sample(net: Network, prompts: Array, length: int, rng: np.random.Generator, 
     (n, C + length) tokens, the prompts included.
     """
     T = check_temperature(T)
-    net._check_input(prompts)
+    net.check_input(prompts)
     xp, (n, context) = array_module(prompts, net.theta), prompts.shape
     u = to_device(rng.random((length, n, 1)), device_of(prompts))
     sequences = xp.zeros((n, context + length), prompts.dtype)

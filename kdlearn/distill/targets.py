@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
-from kdlearn.distill.response import check_logits
+from kdlearn.loss import check_logits
 from kdlearn.nn.functional import one_hot, softmax_parts
 
 
@@ -100,7 +100,7 @@ def noisy_teacher(z_t: Array, rng: np.random.Generator, deviation: float = 0.3, 
         raise ValueError(f"deviation is at least 0 and share lies in [0, 1], got {deviation!r} and {share!r}")
     xp = array_module(z_t)
     noise = deviation * rng.standard_normal(z_t.shape) * (rng.random((z_t.shape[0], 1)) < share)
-    alive = z_t > -xp.inf
+    alive = z_t != -xp.inf
     noisy = xp.where(alive, z_t, 0) * to_device(1 + noise, device_of(z_t), z_t.dtype)
     return xp.where(alive, noisy, -xp.inf)
 

@@ -11,13 +11,14 @@ import math
 from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.feature import FreeVector
-from kdlearn.distill.response import check_logits, kl_rows, soft_targets
-from kdlearn.nn.functional import loss_in_float32
+from kdlearn.distill.response import kl_rows, soft_targets
+from kdlearn.loss import across_rows, check_logits, mean_over_rows
+from kdlearn.nn.module import FreeVector
+from kdlearn.nn.optim import constant
 from kdlearn.objective import Term, Through
 
 
-@loss_in_float32
+@across_rows
 def learned_temperature(
     z_s: Array, raw: Array, z_t: Array, low: float = 1.0, high: float = 21.0
 ) -> tuple[Array, tuple[Array, Array]]:
@@ -53,12 +54,12 @@ def learned_temperature(
     # T is an array on the device, so it divides the logits: nothing here may wait to read it
     rows, p, q, _ = kl_rows(z_t / T, z_s / T, 1.0)
     value = (T * T * rows).sum() / N
-    known = p > 0
+    known = z_t != -xp.inf
     teacher = xp.where(known, z_t, 0)
-    student = xp.where(known, z_s, 0)
+    student = xp.where(known | (z_s != -xp.inf), z_s, 0)
     centred = teacher - (p * teacher).sum(axis=1, keepdims=True)
-    shared = (p * centred * (teacher - student)).sum()
-    dT = 2 * value / T + (((p - q) * z_s).sum() - shared / T) / N
+    shared = (p * centred * (teacher - xp.where(known, student, 0))).sum()
+    dT = 2 * value / T + (((p - q) * student).sum() - shared / T) / N
     draw = dT * (high - low) * slope * (1 - slope)
     return value, (T / N * (q - p), draw)
 
@@ -95,8 +96,9 @@ def ScheduledTemperature(
     return Term(functools.partial(soft_targets_on_schedule, schedule=schedule), (student,), (teacher, "progress"))
 
 
+@mean_over_rows
 def soft_targets_on_schedule(
-    z_s: Array, z_t: Array, progress: float, schedule: Callable[[float], float]
+    z_s: Array, z_t: Array, progress: float, schedule: Callable[[float], float] = constant
 ) -> tuple[Array, Array]:
     r"""`soft_targets` at a temperature that depends on the training's progress `[temperature.2]`.
 
@@ -105,4 +107,4 @@ def soft_targets_on_schedule(
     Shapes as in `soft_targets`; `progress` is s, a number. T is no parameter here, so the gradient is
     that of `soft_targets`; annealing T is its use. Source: Jafari et al. 2021 for an annealed T.
     """
-    return soft_targets(z_s, z_t, T=schedule(progress))
+    return soft_targets.rows(z_s, z_t, T=schedule(progress))  # type: ignore[attr-defined]

@@ -11,11 +11,11 @@ Derivation: docs/derivations/transfer.md.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import weighted_mean
-from kdlearn.nn.functional import loss_in_float32
+from kdlearn.loss import check_share, mean_over_rows
 from kdlearn.objective import Term
 
 
@@ -34,14 +34,39 @@ def select_classes(classes: Iterable[int]) -> Callable[[Array], Array]:
     return functools.partial(_columns, chosen=chosen)
 
 
+def match_classes(teacher: Sequence[Any], student: Sequence[Any]) -> Callable[[Array], Array]:
+    r"""A function for `Given`: a teacher's logits (N, K_t) as those of the student's classes, by name `[transfer.5]`.
+
+    .. math:: z'_i = \begin{cases} z_{j} & \text{where teacher}_j = \text{student}_i\\
+              -\infty & \text{where the teacher has no such class}\end{cases}
+
+    Classes that the student lacks are cut, those that the teacher lacks are masked, others are put in order:
+    what remains is `select_classes`, the teacher's belief given that it is one of the classes that both know.
+
+    Parameters
+    ----------
+    teacher, student : the names of their classes, in the order of their logits.
+    """
+    for who, names in (("teacher", teacher), ("student", student)):
+        if len(set(names)) < len(names) or not len(names):
+            raise ValueError(f"the {who}'s classes must be different names, at least one, got {list(names)}")
+    at = {name: i for i, name in enumerate(teacher)}
+    chosen = tuple(at.get(name, -1) for name in student)
+    if max(chosen) < 0:
+        raise ValueError(f"teacher and student have no class in common: {list(teacher)} and {list(student)}")
+    return functools.partial(_columns, chosen=chosen)
+
+
 def _columns(z: Array, chosen: tuple[int, ...]) -> Array:
     if max(chosen) >= z.shape[1]:
         raise ValueError(f"there is no class {max(chosen)}: the logits have {z.shape[1]} columns")
-    return array_module(z).stack([z[:, k] for k in chosen], axis=1)
+    xp = array_module(z)
+    missing = xp.full(len(z), -xp.inf, z.dtype)
+    return xp.stack([missing if k < 0 else z[:, k] for k in chosen], axis=1)
 
 
-@loss_in_float32
-def regression(z: Array, y: Array, weight: Array | None = None) -> tuple[Array, Array]:
+@mean_over_rows
+def regression(z: Array, target: Array) -> tuple[Array, Array]:
     r"""Half the squared error of a number `[transfer.2]`.
 
     .. math:: L = \frac1N \sum_n w_n\,\tfrac12 (z_n - y_n)^2, \qquad
@@ -50,17 +75,16 @@ def regression(z: Array, y: Array, weight: Array | None = None) -> tuple[Array, 
     Parameters
     ----------
     z : (N, 1) outputs of a network.
-    y : (N,) or (N, 1) numbers: labels, or a teacher's outputs.
-    weight : (N,) multiplies each row's term before the mean; not renormalised.
+    target : (N,) or (N, 1) numbers: labels, or a teacher's outputs.
 
     Source: Gauss 1809.
     """
-    d = z - like(z, y)
-    return weighted_mean(0.5 * (d * d)[:, 0], d, 1.0, weight)
+    d = z - like(z, target)
+    return 0.5 * (d * d)[:, 0], d
 
 
-@loss_in_float32
-def regression_kd(z_s: Array, y: Array, z_t: Array, alpha: float = 0.5) -> tuple[Array, Array]:
+@mean_over_rows
+def regression_kd(z_s: Array, target: Array, z_t: Array, alpha: float = 0.5) -> tuple[Array, Array]:
     r"""Squared errors from label and teacher, mixed `[transfer.3]`.
 
     .. math:: L = \frac1N \sum_n \tfrac12\big[(1-\alpha)(z_s - y)^2 + \alpha\,(z_s - z_t)^2\big], \qquad
@@ -72,20 +96,19 @@ def regression_kd(z_s: Array, y: Array, z_t: Array, alpha: float = 0.5) -> tuple
     Parameters
     ----------
     z_s, z_t : (N, 1) outputs of student and teacher.
-    y : (N,) or (N, 1) labels.
+    target : (N,) or (N, 1) labels.
     alpha : the teacher's share, in [0, 1].
 
     Source: Saputra et al. 2019, where a confidence then weights the teacher's part.
     """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha lies in [0, 1], got {alpha!r}")
-    to_label, to_teacher = z_s - like(z_s, y), z_s - like(z_s, z_t)
+    check_share("alpha", alpha)
+    to_label, to_teacher = z_s - like(z_s, target), z_s - like(z_s, z_t)
     rows = 0.5 * ((1 - alpha) * to_label * to_label + alpha * to_teacher * to_teacher)
-    return weighted_mean(rows[:, 0], (1 - alpha) * to_label + alpha * to_teacher, 1.0, None)
+    return rows[:, 0], (1 - alpha) * to_label + alpha * to_teacher
 
 
-@loss_in_float32
-def bounded_regression(z_s: Array, y: Array, z_t: Array, margin: float = 0.0) -> tuple[Array, Array]:
+@mean_over_rows
+def bounded_regression(z_s: Array, target: Array, z_t: Array, margin: float = 0.0) -> tuple[Array, Array]:
     r"""The error from the label, but only where the student is not better than its teacher `[transfer.4]`.
 
     .. math:: L = \frac1N \sum_n a_n\,\tfrac12 (z_s - y)^2, \quad
@@ -98,17 +121,19 @@ def bounded_regression(z_s: Array, y: Array, z_t: Array, margin: float = 0.0) ->
     Parameters
     ----------
     z_s, z_t : (N, 1) outputs of student and teacher.
-    y : (N,) or (N, 1) labels.
+    target : (N,) or (N, 1) labels.
     margin : m >= 0, in squares of the label's unit.
 
     Source: Chen et al. 2017, section 3.3; there it is added to the loss of the labels.
     """
     if not margin >= 0:
         raise ValueError(f"margin must be at least 0, got {margin!r}")
-    y = like(z_s, y)
+    y = like(z_s, target)
     d, of_teacher = z_s - y, like(z_s, z_t) - y
-    d = d * (d * d + margin > of_teacher * of_teacher)
-    return weighted_mean(0.5 * (d * d)[:, 0], d, 1.0, None)
+    xp, bound = array_module(d), of_teacher * of_teacher
+    d = xp.where(d * d + margin <= bound, 0, d)
+    d = xp.where(xp.isnan(bound), bound, d)  # a teacher that says nothing is no bound that was met
+    return 0.5 * (d * d)[:, 0], d
 
 
 def like(z: Array, y: Array) -> Array:

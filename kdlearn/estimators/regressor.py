@@ -11,11 +11,11 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from kdlearn.backend import Array
-from kdlearn.distill.response import weighted_mean
 from kdlearn.estimators.base import Distilled
 from kdlearn.estimators.classifier import _learns_by_parts
 from kdlearn.estimators.contest import Choice
 from kdlearn.estimators.settings import made_rows
+from kdlearn.loss import mean_over_rows
 from kdlearn.objective import Objective, Term
 
 SOFT_WEIGHTS = (0.5, 1.0)  # that compete with labels alone
@@ -141,10 +141,11 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
         return tags
 
 
-def squared_error(z: Array, y: Array, weight: Array | None = None) -> tuple[Array, Array]:
+@mean_over_rows
+def squared_error(z: Array, target: Array) -> tuple[Array, Array]:
     """`kd.regression` for several numbers a row: half the squared error, averaged over the outputs.
 
-    z, y (N, outputs), weight (N,); for one output it is `kdlearn.distill.transfer.regression` itself.
+    z, target (N, outputs); for one output it is `kdlearn.distill.transfer.regression` itself.
     """
-    d = z - y
-    return weighted_mean(0.5 * (d * d).mean(axis=1), d / d.shape[1], 1.0, weight)
+    d = z - target
+    return 0.5 * (d * d).mean(axis=1), d / d.shape[1]

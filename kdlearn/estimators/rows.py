@@ -161,7 +161,7 @@ def mixed(X: Any, x: np.ndarray, m: int, rng: np.random.Generator) -> Any:
     X are n >= 2 raw rows, x (n, d) the same ones encoded, in which neighbours are near. Every made cell was
     seen, so that texts, counts and missing cells stay what they are.
 
-    Source: after MUNGE (Bucila, Caruana and Niculescu-Mizil 2006, section 3), without its noise.
+    Source: after MUNGE (Bucilă, Caruana and Niculescu-Mizil 2006), without its noise.
     """
     near = NearestNeighbors(n_neighbors=min(NEIGHBOURS + 1, len(x))).fit(x)
     first = rng.integers(len(x), size=m)

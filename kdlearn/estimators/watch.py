@@ -8,7 +8,7 @@ from typing import Any
 
 from kdlearn.backend import Array
 from kdlearn.data import Data
-from kdlearn.history import Run
+from kdlearn.run import Run
 from kdlearn.step import train_step
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import pickle
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdlearn.export.plan import network_of, plan
+from kdlearn.export.parts import network_of, output_width
+from kdlearn.export.saved import save
+from kdlearn.export.transformers import NotPlain
 from kdlearn.nn.layers import Linear
+from kdlearn.nn.network import Network
 
 REPEATS, SECONDS = 1000, 1.0  # of timing one row: as many as this, or as long as that
+BATCH = 1000  # rows of one call, for the throughput
+RESAMPLES = 1000  # of the bootstrap
 
 
 def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -> dict[str, Any]:
@@ -20,80 +27,134 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
 
     Parameters
     ----------
-    student, teacher : networks, fitted `DistilledClassifier`s, or any scikit-learn classifiers.
-    x_test : (N, D) rows that both take as they are; also the rows that are timed.
-    y_test : (N,) labels, as the models' `predict` gives them.
+    student, teacher : networks, fitted distilled estimators, or any scikit-learn classifiers or regressors.
+    x_test : (N, D) rows, an array or a frame, that both take as they are; also the rows that are timed.
+    y_test : (N,) labels or targets, as the models' `predict` gives them.
 
     Returns
     -------
-    {"rows": N or None, "agreement": share of equal answers or None,
-    "student": entry, "teacher": entry}. An entry holds
+    {"rows": N or None, "task": "classes" or "numbers", "agreement": share of equal answers, or for regressors the
+    mean absolute difference of the answers, or None, "student": entry, "teacher": entry}. An entry holds
 
     - parameters, multiply_adds: numbers in the network, and products in its linear layers for one
       row; None for other models.
     - bytes: of the parameters in float32; of the pickle for other models. bytes_int8: weights in
       int8 with a float32 scale for each output unit, and float32 biases; None for other models.
+    - file_bytes: what lies on the disk: the file of `kd.save`, the pickle of other models.
+    - door: "estimator" (scikit-learn's checks of the input included) or "network" (none).
     - latency_us: {"p50", "p95", "p99", "repeats"} of one row, in microseconds, through
-      `predict_proba` (`predict` where there is none), checks of the input included.
-    - accuracy, and its 95 % Wilson interval, or None.
+      `predict_proba` (`predict` where there is none).
+    - rows_per_s: through the same door, 1000 rows a call.
+    - accuracy, and its 95 % Wilson interval; of regressors r2 and mae, with 95 % intervals by
+      bootstrap over rows (Efron 1979, percentiles of 1000 resamples); or None.
     """
     if y_test is not None and x_test is None:
         raise ValueError("y_test needs x_test")
+    models = {"student": student, "teacher": teacher}
+    tasks = {name: "numbers" if _is_regressor(model) else "classes" for name, model in models.items()}
+    if len(set(tasks.values())) > 1:
+        raise TypeError("one of the two models is a regressor, the other a classifier")
+    task = tasks["student"]
     answers = {}
-    result: dict[str, Any] = {"rows": None, "agreement": None}
+    result: dict[str, Any] = {"rows": None, "task": task, "agreement": None}
     if x_test is not None:
-        x_test = np.asarray(x_test)
+        x_test = x_test if hasattr(x_test, "iloc") else np.asarray(x_test)
         if y_test is not None and len(y_test) != len(x_test):
             raise ValueError(f"x_test has {len(x_test)} rows, y_test {len(y_test)}")
         result["rows"] = len(x_test)
-    for name, model in (("student", student), ("teacher", teacher)):
+    for name, model in models.items():
         entry = _sizes(model)
-        entry["latency_us"] = _latency(model, _one_row(model) if x_test is None else x_test)
-        entry["accuracy"] = entry["accuracy_interval"] = None
+        entry["door"] = "network" if isinstance(model, Network) else "estimator"
+        rows = _one_row(model) if x_test is None else x_test
+        entry["latency_us"], entry["rows_per_s"] = _latency(model, rows), _throughput(model, rows)
+        entry |= dict.fromkeys(("accuracy", "accuracy_interval", "r2", "r2_interval", "mae", "mae_interval"))
         if x_test is not None:
             answers[name] = np.asarray(model.predict(x_test))
             if y_test is not None:
-                right = int((answers[name] == np.asarray(y_test)).sum())
-                entry["accuracy"] = right / len(x_test)
-                entry["accuracy_interval"] = wilson(right, len(x_test))
+                entry |= achieved(task, answers[name], np.asarray(y_test))
         result[name] = entry
     if answers:
-        result["agreement"] = float((answers["student"] == answers["teacher"]).mean())
+        a, b = answers["student"], answers["teacher"]
+        result["agreement"] = float((a == b).mean()) if task == "classes" else float(np.abs(a - b).mean())
     return result
 
 
 def format_report(data: dict[str, Any]) -> str:
-    """The report as a table."""
+    """The report as a table. A ratio of times stands only where both models answer through the same door."""
     teacher, student = data["teacher"], data["student"]
     rows = [("", "teacher", "student", "ratio")]
+    same_door = teacher["door"] == student["door"]
 
     def compare(label: str, t: Any, s: Any, show: Any, ratio: bool = False) -> None:
         known = ratio and None not in (t, s)
-        rows.append((label, show(t), show(s), f"{t / s:,.1f}" if known else ""))
+        rows.append((label, show(t), show(s), f"{max(t, s) / max(min(t, s), 1e-30):,.1f}" if known else ""))
 
-    for label, key in (
-        ("parameters", "parameters"),
-        ("multiply-adds a row", "multiply_adds"),
-        ("bytes", "bytes"),
-        ("bytes in int8", "bytes_int8"),
-    ):
-        compare(label, teacher[key], student[key], lambda n: "-" if n is None else f"{n:,}", ratio=True)
+    def count(n: Any) -> str:
+        return "-" if n is None else f"{n:,}"
+
+    compare("parameters", teacher["parameters"], student["parameters"], count, ratio=True)
+    compare("multiply-adds a row", teacher["multiply_adds"], student["multiply_adds"], count, ratio=True)
+    compare("file on disk, bytes", teacher["file_bytes"], student["file_bytes"], count, ratio=True)
+    in_float = [None if model["parameters"] is None else model["bytes"] for model in (teacher, student)]
+    compare("weights in float32", in_float[0], in_float[1], count)
+    compare("weights in int8", teacher["bytes_int8"], student["bytes_int8"], count)
     for q in ("p50", "p95", "p99"):
         t, s = teacher["latency_us"][q], student["latency_us"][q]
-        compare(f"latency of one row, {q}", t, s, lambda us: f"{us:,.0f} us", ratio=q == "p50")
+        compare(f"latency of one row, {q}", t, s, lambda us: f"{us:,.0f} us", ratio=same_door and q == "p50")
+    compare(
+        f"rows a second, by {BATCH}", teacher["rows_per_s"], student["rows_per_s"], lambda n: f"{n:,.0f}", same_door
+    )
     if student["accuracy"] is not None:
         compare("accuracy", teacher["accuracy"], student["accuracy"], lambda a: f"{100 * a:.1f} %")
         intervals = teacher["accuracy_interval"], student["accuracy_interval"]
         compare("  95 % interval", *intervals, lambda ends: f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %")
-    if data["agreement"] is not None:
+    for key, label in (("r2", "R2"), ("mae", "mean absolute error")):
+        if student[key] is not None:
+            compare(label, teacher[key], student[key], lambda v: f"{v:.4g}")
+            intervals = teacher[key + "_interval"], student[key + "_interval"]
+            compare("  95 % interval", *intervals, lambda ends: f"{ends[0]:.4g} to {ends[1]:.4g}")
+    if data["agreement"] is not None and data["task"] == "classes":
         rows.append(("agreement", "", f"{100 * data['agreement']:.1f} %", ""))
-    return "\n".join(f"{a:<24}{b:>16}{c:>16}{d:>10}".rstrip() for a, b, c, d in rows)
+    elif data["agreement"] is not None:
+        rows.append(("mean difference", "", f"{data['agreement']:.4g}", ""))
+    table = "\n".join(f"{a:<24}{b:>16}{c:>16}{d:>10}".rstrip() for a, b, c, d in rows)
+    return table if same_door else table + "\nOne is timed as a bare network, the other behind an estimator's checks."
+
+
+def _is_regressor(model: Any) -> bool:
+    if hasattr(model, "__sklearn_tags__"):
+        from sklearn.base import is_regressor
+
+        return is_regressor(model)
+    net = network_of(model)
+    return net is not None and (output_width(net) == 1 or hasattr(model, "target_mean_"))
+
+
+def achieved(task: str, answer: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Accuracy, or R2 and the mean absolute error, with their 95 % intervals, of a model's answers."""
+    if task == "classes":
+        right = int((answer == y).sum())
+        return {"accuracy": right / len(y), "accuracy_interval": wilson(right, len(y))}
+    answer, y = answer.reshape(len(y), -1).astype(np.float64), y.reshape(len(y), -1).astype(np.float64)
+
+    def both(rows: Any) -> tuple[float, float]:
+        off, spread = answer[rows] - y[rows], y[rows] - y[rows].mean(axis=0)
+        total = float((spread**2).sum())
+        return 1 - float((off**2).sum()) / total if total > 0 else math.nan, float(np.abs(off).mean())
+
+    rng = np.random.default_rng(0)
+    again = np.array([both(rng.integers(0, len(y), len(y))) for _ in range(RESAMPLES)])
+    low, high = np.nanpercentile(again, (2.5, 97.5), axis=0)
+    r2, mae = both(slice(None))
+    ends = [[float(a), float(b)] for a, b in zip(low, high)]
+    return {"r2": r2, "r2_interval": ends[0], "mae": mae, "mae_interval": ends[1]}
 
 
 def _sizes(model: Any) -> dict[str, Any]:
     net = network_of(model)
     if net is None:
-        return {"parameters": None, "multiply_adds": None, "bytes": _pickle_bytes(model), "bytes_int8": None}
+        size = _pickle_bytes(model)
+        return {"parameters": None, "multiply_adds": None, "bytes": size, "bytes_int8": None, "file_bytes": size}
     products = sum(math.prod(layer.shapes["W"]) for layer in net.layers if isinstance(layer, Linear))
     weights = [layer.shapes[name] for layer in net.layers for name in layer.weights]
     n_weights, n_units = sum(map(math.prod, weights)), sum(shape[-1] for shape in weights)
@@ -102,7 +163,18 @@ def _sizes(model: Any) -> dict[str, Any]:
         "multiply_adds": products,
         "bytes": 4 * net.theta.size,
         "bytes_int8": n_weights + 4 * n_units + 4 * (net.theta.size - n_weights),
+        "file_bytes": _file_bytes(model),
     }
+
+
+def _file_bytes(model: Any) -> int:
+    """Of what `kd.save` writes; of the pickle, where the model cannot be saved."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            save(Path(folder, "model.npz"), model)
+        except (NotPlain, TypeError):
+            return _pickle_bytes(model)
+        return Path(folder, "model.npz").stat().st_size
 
 
 class _Counter:
@@ -125,27 +197,50 @@ def _pickle_bytes(model: Any) -> int:
 
 def _one_row(model: Any) -> np.ndarray:
     net = network_of(model)
-    if net is None:
-        if not hasattr(model, "n_features_in_"):
-            raise ValueError(f"{type(model).__name__} does not say how many features it takes: give x_test")
+    if not isinstance(model, Network) and not hasattr(model, "n_features_in_"):
+        raise ValueError(f"{type(model).__name__} does not say how many features it takes: give x_test")
+    if net is None or not isinstance(model, Network):
         return np.zeros((1, model.n_features_in_), np.float32)
+    from kdlearn.export.plan import plan
+
     steps = plan(net)
     return np.zeros((1, steps.n_in), np.int64 if steps.takes_tokens else np.float32)
 
 
-def _latency(model: Any, x: np.ndarray) -> dict[str, Any]:
-    answer = getattr(model, "predict_proba", model.predict)
-    for row in range(5):
-        answer(x[row % len(x)][None])
+def _take(x: Any, rows: Any) -> Any:
+    return x.iloc[rows] if hasattr(x, "iloc") else x[rows]
+
+
+def _answer(model: Any) -> Any:
+    return getattr(model, "predict_proba", model.predict)
+
+
+def _latency(model: Any, x: Any) -> dict[str, Any]:
+    answer, rows = _answer(model), [_take(x, [i]) for i in range(min(len(x), REPEATS))]
+    for row in rows[:5]:
+        answer(row)
     times: list[float] = []
     until = time.perf_counter() + SECONDS
     while len(times) < 20 or (len(times) < REPEATS and time.perf_counter() < until):
-        row = x[len(times) % len(x)][None]
+        row = rows[len(times) % len(rows)]
         began = time.perf_counter()
         answer(row)
         times.append(time.perf_counter() - began)
     p50, p95, p99 = (1e6 * np.percentile(times, (50, 95, 99))).tolist()
     return {"p50": p50, "p95": p95, "p99": p99, "repeats": len(times)}
+
+
+def _throughput(model: Any, x: Any) -> float:
+    """Rows a second of the quickest of three calls or more with 1000 rows."""
+    answer, rows = _answer(model), _take(x, np.arange(BATCH) % len(x))
+    best, until = math.inf, time.perf_counter() + SECONDS / 4
+    for repeat in range(100):
+        if repeat >= 3 and time.perf_counter() > until:
+            break
+        began = time.perf_counter()
+        answer(rows)
+        best = min(best, time.perf_counter() - began)
+    return BATCH / best
 
 
 def wilson(right: int, n: int, z: float = 1.959964) -> list[float]:

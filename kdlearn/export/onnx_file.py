@@ -1,4 +1,4 @@
-"""Networks as ONNX files, in float32 and in int8."""
+"""Fitted models as ONNX files, in float32 and in int8, with imputer, encoder and scaler inside."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from kdlearn.export.check import check, unscaled
+from kdlearn.export.columns import Encoding
+from kdlearn.export.onnx_int8 import extra, quantize_onnx
 from kdlearn.export.plan import Plan, Step, plan
+from kdlearn.export.transformers import rest_of
 
-OPSET, IR_VERSION = 17, 8  # the first with LayerNormalization, and the format that came with it
+OPSET, ML_OPSET, IR_VERSION = 17, 3, 8  # the first with LayerNormalization, and the format that came with it
+LARGEST = np.array(np.finfo(np.float32).max, np.float32)
 
 
 def to_onnx(
@@ -26,170 +31,266 @@ def to_onnx(
     classes: Any = None,
     *,
     fold: bool = True,
+    int8: bool = False,
     inputs: Sequence[str] | None = None,
-) -> None:
-    """Write a network, or a fitted `DistilledClassifier`, as an ONNX file (opset 17, any batch size).
+    rows: Any = None,
+) -> dict[str, Any]:
+    """Write a network, a fitted distilled estimator, pipeline or search as ONNX (opset 17, any batch size).
 
-    Input `x`: (N, D) float32, or (N, C) int64 tokens. Outputs: `logits` and `probabilities`
-    (N, K), `label` (N,). Dropout is left out.
+    Inputs. A model of numbers alone has one, `x`: (N, D) float32; one with encoders or imputers has one for
+    each raw column that it reads, under its name, (N, 1): float32 where NaN is a missing value, string where "" is one,
+    int64 for categories that are whole numbers. A column whose values are so large beside their spread that
+    float32 would lose them is float64, and so is the whole of x then. Tokens are (N, C) int64.
+
+    Outputs. `logits` and `probabilities` (N, K) and `label` (N,); of a regressor `prediction` (N, M). A row
+    that is refused (NaN where no imputer is, infinity, an answer that overflows) has NaN for all of them and
+    the label NaN, "", or one less than all classes and than 0: the file's metadata say which, under `refused`.
+    A text that a strict encoder does not know is an error of the runtime. Preprocessing is written by skl2onnx.
 
     Parameters
     ----------
-    scaler : (mean, scale) of the inputs, or a fitted StandardScaler; by default the estimator's.
-    classes : the labels, integers, floats or texts; by default the estimator's, or 0 … K-1.
-    fold : write the scaler into the first linear layer, where no input has |mean| > 1000 scale.
-        A file that is to be quantised must keep it apart (`fold=False`): folded, one grid of 256
-        values has to span inputs of all units.
-    inputs : names of the D inputs, kept in the file's metadata.
+    scaler, classes, inputs, rows : as in `to_c`; names of a plain model's columns are kept in the metadata.
+    fold : write the scaler into the first linear layer, where no input has |mean| > 100 scale.
+    int8 : quantise with `quantize_onnx`, on `rows`, or on drawn ones.
     """
-    onnx = _extra("onnx")
-    steps = plan(net, scaler, classes, fold)
-    if inputs is not None and len(inputs) != steps.n_in:
-        raise ValueError(f"inputs must name the network's {steps.n_in} inputs, got {len(inputs)} names")
+    onnx = extra("onnx")
+    steps = plan(net, scaler, classes, fold and not int8, inputs)
+    codes = None if steps.encoding is None and not steps.takes_tokens else check(steps, rows)
     model = onnx.helper.make_model(
         _graph(onnx, steps),
         producer_name="kdlearn",
         ir_version=IR_VERSION,
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        opset_imports=[onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
     )
-    if inputs is not None:
-        onnx.helper.set_model_props(model, {"inputs": json.dumps(list(inputs))})
+    known = {"inputs": json.dumps(list(steps.parts.chain[1] if steps.encoding is None else steps.encoding.names))}
+    if steps.classes is not None:
+        known["refused"] = json.dumps(_refused(steps.classes))
+    onnx.helper.set_model_props(model, known)
     onnx.checker.check_model(model, full_check=True)
-    Path(path).write_bytes(model.SerializeToString())
+    if not int8:
+        Path(path).write_bytes(model.SerializeToString())
+        return {"method": "float32", "bytes": os.path.getsize(path)}
+    if codes is None:
+        raise TypeError(f"int8 needs rows to calibrate on, and these cannot be drawn: {steps.parts.reason}")
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder, "float.onnx")
+        whole.write_bytes(model.SerializeToString())
+        return quantize_onnx(whole, path, feeds(steps, codes))
+
+
+def feeds(steps: Plan, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows, as `Encoding.codes` reads them, as the inputs of the file."""
+    if steps.encoding is None:
+        return {"x": codes}
+    kinds = [_kind(steps, i) for i in range(codes.shape[1])]
+    if steps.encoding.is_plain:
+        return {"x": codes.astype(kinds[0])}
+    found = {}
+    for i in steps.encoding.used:
+        column = steps.encoding.columns[i]
+        if kinds[i] == "str":
+            known = ["" if v is None else v for v in column.categories or ()] + ["?"] * column.other
+            cells: Any = np.array(
+                ["" if np.isnan(v) else known[int(v)] if v >= 0 else "?" for v in codes[:, i]], object
+            )
+        elif column.categories is not None:
+            cells = np.array([column.categories[int(v)] for v in codes[:, i]], np.int64)
+        else:
+            cells = codes[:, i].astype(kinds[i])
+        found[column.name] = cells[:, None]
+    return found
+
+
+def network_nodes(onnx: ModuleType, steps: Plan, x: str, prefix: str = "") -> tuple[list[Any], dict[str, np.ndarray]]:
+    """Nodes and constants from the features (N, D), named x, to the outputs, with `prefix` before every name."""
+    helper = onnx.helper
+    nodes: list[Any] = []
+    constants: dict[str, np.ndarray] = {}
+    name = x
+    outputs = "prediction" if steps.classes is None else "logits"
+    for i, step in enumerate(steps.steps):
+        constants |= {f"{prefix}{a}{i}": value for a, value in step.arrays.items()}
+        name = _add(helper, nodes, constants, step, prefix, str(i), name, f"{prefix}y{i}")
+    poisoned = f"{prefix}y"
+    if steps.takes_tokens:
+        poisoned = name
+    else:
+        _poison(helper, nodes, constants, prefix + "in.", x, name, poisoned)
+    _poison(helper, nodes, constants, prefix + "end.", poisoned, poisoned, prefix + outputs)
+    if steps.classes is None:
+        return nodes, constants
+    nodes.append(helper.make_node("Softmax", [prefix + "logits"], [prefix + "probabilities"], axis=1))
+    nodes.append(helper.make_node("ArgMax", [poisoned], [prefix + "position"], axis=1, keepdims=0))
+    constants[prefix + "K"] = np.array(len(steps.classes), np.int64)
+    nodes.append(helper.make_node("Squeeze", [prefix + "end.bad", prefix + "end.axis"], [prefix + "bad"]))
+    nodes.append(helper.make_node("Where", [prefix + "bad", prefix + "K", prefix + "position"], [prefix + "chosen"]))
+    table = [*label_values(steps.classes), _refused(steps.classes)]
+    constants[prefix + "classes"] = np.array(table, dtype=object if isinstance(table[0], str) else None)
+    nodes.append(helper.make_node("Gather", [prefix + "classes", prefix + "chosen"], [prefix + "label"], axis=0))
+    return nodes, constants
+
+
+def _poison(helper: Any, nodes: list[Any], constants: dict[str, np.ndarray], p: str, x: str, y: str, out: str) -> None:
+    """`out` is y, with NaN in the rows where x is not finite; ReLU and quantisers would lose the NaN on their way."""
+    constants |= {p + "largest": LARGEST, p + "nan": np.array(np.nan, np.float32), p + "axis": np.array([1], np.int64)}
+    for op, inputs, output, more in (
+        ("Abs", [x], "abs", {}),
+        ("LessOrEqual", [p + "abs", p + "largest"], "finite", {}),
+        ("Not", [p + "finite"], "odd", {}),
+        ("Cast", [p + "odd"], "ones", {"to": 6}),  # 6: int32
+        ("ReduceSum", [p + "ones", p + "axis"], "sum", {"keepdims": 1}),
+        ("Cast", [p + "sum"], "bad", {"to": 9}),  # 9: bool
+    ):
+        nodes.append(helper.make_node(op, inputs, [p + output], **more))
+    nodes.append(helper.make_node("Where", [p + "bad", p + "nan", y], [out]))
 
 
 def _graph(onnx: ModuleType, steps: Plan) -> Any:
     helper, kind = onnx.helper, onnx.TensorProto
-    nodes: list[Any] = []
-    constants: dict[str, np.ndarray] = {}
-    name = "x"
-    for i, step in enumerate(steps.steps):
-        last = i + 1 == len(steps.steps)
-        constants |= {f"{a}{i}": value for a, value in step.arrays.items()}
-        name = _add(helper, nodes, constants, step, str(i), name, "logits" if last else f"y{i}")
-    nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
-    nodes.append(helper.make_node("ArgMax", ["logits"], ["position"], axis=1, keepdims=0))
-    text = steps.classes.dtype.kind == "U"
-    constants["classes"] = steps.classes.astype(object) if text else steps.classes
-    nodes.append(helper.make_node("Gather", ["classes", "position"], ["label"], axis=0))
-    K = len(steps.classes)
-    label = {"U": kind.STRING, "f": kind.DOUBLE}.get(steps.classes.dtype.kind, kind.INT64)
-    x = helper.make_tensor_value_info("x", kind.INT64 if steps.takes_tokens else kind.FLOAT, ["N", steps.n_in])
-    outputs = [
-        helper.make_tensor_value_info("logits", kind.FLOAT, ["N", K]),
-        helper.make_tensor_value_info("probabilities", kind.FLOAT, ["N", K]),
-        helper.make_tensor_value_info("label", label, ["N"]),
-    ]
-    tensors = [onnx.numpy_helper.from_array(a, n) for n, a in constants.items()]
-    return helper.make_graph(nodes, "kdlearn", [x], outputs, tensors)
+    door, tensors, inputs, x = _door(onnx, steps)
+    nodes, constants = network_nodes(onnx, steps, x)
+    K = steps.n_out
+    if steps.classes is None:
+        outputs = [helper.make_tensor_value_info("prediction", kind.FLOAT, ["N", K])]
+    else:
+        label = {str: kind.STRING, float: kind.DOUBLE, int: kind.INT64}[type(label_values(steps.classes)[0])]
+        outputs = [
+            helper.make_tensor_value_info("logits", kind.FLOAT, ["N", K]),
+            helper.make_tensor_value_info("probabilities", kind.FLOAT, ["N", K]),
+            helper.make_tensor_value_info("label", label, ["N"]),
+        ]
+    taken = {value.name for value in outputs} & {value.name for value in inputs}
+    if taken:
+        raise ValueError(f"a column is called {taken.pop()!r}, which is an output of the file: rename the column")
+    tensors = [*tensors, *(onnx.numpy_helper.from_array(a, n) for n, a in constants.items())]
+    nodes = [*door, *nodes]
+    used = {name for node in nodes for name in node.input}
+    # types that shape inference cannot see through an encoder, and a quantiser needs
+    inner = [helper.make_tensor_value_info(f"y{i}", kind.FLOAT, ["N", s.n_out]) for i, s in enumerate(steps.steps)]
+    if door:
+        inner.append(helper.make_tensor_value_info(x, kind.FLOAT, ["N", steps.steps[0].n_in]))
+    return helper.make_graph(
+        nodes, "kdlearn", inputs, outputs, [t for t in tensors if t.name in used], value_info=inner
+    )
 
 
-def _add(helper: Any, nodes: list[Any], constants: dict[str, np.ndarray], step: Step, i: str, x: str, out: str) -> str:
+def _kind(steps: Plan, i: int) -> str:
+    """What column i is in the file: "float32", "float64", "int64" or "str"."""
+    assert steps.encoding is not None
+    known = steps.encoding.columns[i].categories
+    if known is not None:
+        if all(isinstance(v, (str, type(None))) for v in known):
+            return "str"
+        if all(isinstance(v, int) and not isinstance(v, bool) for v in known):
+            return "int64"
+        raise TypeError(f"column {steps.encoding.columns[i].name!r}: categories in ONNX are texts or whole numbers")
+    wide = steps.centre is not None and (steps.encoding.is_plain or bool(steps.centre[i]))
+    return "float64" if wide else "float32"
+
+
+def _door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any], list[Any], str]:
+    """`(nodes, constants, inputs, name of the features)` of what stands before the network."""
+    helper, kind = onnx.helper, onnx.TensorProto
+    types = {"float32": kind.FLOAT, "float64": kind.DOUBLE, "int64": kind.INT64, "str": kind.STRING}
+    if steps.encoding is None and not steps.takes_tokens:
+        return _skl2onnx_door(onnx, steps)
+    if steps.encoding is None or steps.encoding.is_plain:
+        of_x = "int64" if steps.encoding is None else _kind(steps, 0)
+        inputs = [helper.make_tensor_value_info("x", types[of_x], ["N", steps.n_in])]
+        if of_x != "float64":
+            return [], [], inputs, "x"
+        nodes = [
+            helper.make_node("Sub", ["x", "centre"], ["x-centre"]),
+            helper.make_node("Cast", ["x-centre"], ["features"], to=1),  # 1: float32
+        ]
+        return nodes, [onnx.numpy_helper.from_array(steps.centre, "centre")], inputs, "features"
+    nodes, tensors, inputs = [], [], []
+    for i in steps.encoding.used:
+        column = steps.encoding.columns[i]
+        of_x = _kind(steps, i)
+        inputs.append(helper.make_tensor_value_info(column.name, types[of_x], ["N", 1]))
+        if of_x == "float64":
+            assert steps.centre is not None
+            tensors.append(onnx.numpy_helper.from_array(steps.centre[i : i + 1], f"centre{i}"))
+            nodes.append(helper.make_node("Sub", [column.name, f"centre{i}"], [f"centred{i}"]))
+            nodes.append(helper.make_node("Cast", [f"centred{i}"], [f"encode.c{i}"], to=1))
+        else:
+            nodes.append(helper.make_node("Identity", [column.name], [f"encode.c{i}"]))
+    encoder = _converted(steps.encoding, [_kind(steps, i) for i in range(len(steps.encoding.columns))])
+    graph = onnx.compose.add_prefix_graph(encoder, "encode.")
+    nodes, tensors, x = [*nodes, *graph.node], [*tensors, *graph.initializer], graph.output[0].name
+    rest = rest_of(steps.encoding)
+    if rest is not None:
+        tensors += [onnx.numpy_helper.from_array(a, name) for a, name in zip(rest, ("rest.A", "rest.c"))]
+        nodes.append(helper.make_node("Gemm", [x, "rest.A", "rest.c"], ["features"]))
+        x = "features"
+    return nodes, tensors, inputs, x
+
+
+def _converted(encoding: Encoding, kinds: Sequence[str]) -> Any:
+    """The graph of the encoding's unscaled features, by skl2onnx."""
+    from kdlearn.export.transformers import transformer_of
+
+    return _skl2onnx(transformer_of(unscaled(encoding)), [(f"c{i}", kind, 1) for i, kind in enumerate(kinds)])
+
+
+def _skl2onnx_door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any], list[Any], str]:
+    """A preprocessing that is not plain (PCA, splines, …): as skl2onnx writes it, of numbers x (N, C)."""
+    from sklearn.pipeline import make_pipeline
+
+    chain, names = steps.parts.chain
+    graph = onnx.compose.add_prefix_graph(_skl2onnx(make_pipeline(*chain), [("x", "float32", len(names))]), "encode.")
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", len(names)])
+    door = onnx.helper.make_node("Identity", ["x"], ["encode.x"])
+    return [door, *graph.node], list(graph.initializer), [x], graph.output[0].name
+
+
+def _skl2onnx(transformer: Any, inputs: Sequence[tuple[str, str, int]]) -> Any:
+    convert = extra("skl2onnx").convert_sklearn
+    data = importlib.import_module("skl2onnx.common.data_types")
+    types = {"float32": "Float", "float64": "Float", "int64": "Int64", "str": "String"}  # float64 is centred by then
+    initial = [(name, getattr(data, types[kind] + "TensorType")([None, n])) for name, kind, n in inputs]
+    return convert(transformer, initial_types=initial, target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET}).graph
+
+
+def label_values(classes: np.ndarray) -> list[Any]:
+    """Classes as ONNX holds them: texts, whole numbers or floats."""
+    kind = classes.dtype.kind
+    return [str(c) if kind in "UO" else float(c) if kind == "f" else int(c) for c in classes.tolist()]
+
+
+def _refused(classes: np.ndarray) -> Any:
+    """The label of a row that is refused."""
+    labels = label_values(classes)
+    return "" if isinstance(labels[0], str) else math.nan if isinstance(labels[0], float) else min(0, *labels) - 1
+
+
+def _add(
+    helper: Any, nodes: list[Any], constants: dict[str, np.ndarray], step: Step, p: str, i: str, x: str, out: str
+) -> str:
     """Append the nodes of one step, from the value named x to the value named `out`."""
 
     def node(op: str, inputs: list[str], output: str, **attributes: Any) -> None:
         nodes.append(helper.make_node(op, inputs, [output], **attributes))
 
     if step.kind == "Linear":
-        node("Gemm", [x, "W" + i, "b" + i], out)
+        node("Gemm", [x, f"{p}W{i}", f"{p}b{i}"], out)
     elif step.kind == "LayerNorm":
-        node("LayerNormalization", [x, "g" + i, "b" + i], out, axis=-1, epsilon=step.eps)
+        node("LayerNormalization", [x, f"{p}g{i}", f"{p}b{i}"], out, axis=-1, epsilon=step.eps)
     elif step.kind == "Standardize":
-        node("Sub", [x, "mean" + i], "centred" + i)
-        node("Mul", ["centred" + i, "factor" + i], out)
+        node("Sub", [x, f"{p}mean{i}"], f"{p}centred{i}")
+        node("Mul", [f"{p}centred{i}", f"{p}factor{i}"], out)
     elif step.kind == "Embedding":
-        node("Gather", ["W" + i, x], "rows" + i, axis=0)
-        node("Flatten", ["rows" + i], out, axis=1)
+        node("Gather", [f"{p}W{i}", x], f"{p}rows{i}", axis=0)
+        node("Flatten", [f"{p}rows{i}"], out, axis=1)
     elif step.kind == "GELU":
         for name, value in (("root", math.sqrt(0.5)), ("half", 0.5), ("one", 1.0)):
-            constants[name] = np.array(value, np.float32)
-        node("Mul", [x, "root"], "scaled" + i)
-        node("Erf", ["scaled" + i], "erf" + i)
-        node("Add", ["erf" + i, "one"], "sum" + i)
-        node("Mul", ["sum" + i, "half"], "Phi" + i)
-        node("Mul", [x, "Phi" + i], out)
+            constants[p + name] = np.array(value, np.float32)
+        node("Mul", [x, p + "root"], f"{p}scaled{i}")
+        node("Erf", [f"{p}scaled{i}"], f"{p}erf{i}")
+        node("Add", [f"{p}erf{i}", p + "one"], f"{p}sum{i}")
+        node("Mul", [f"{p}sum{i}", p + "half"], f"{p}Phi{i}")
+        node("Mul", [x, f"{p}Phi{i}"], out)
     else:
         node({"ReLU": "Relu", "Tanh": "Tanh"}[step.kind], [x], out)
     return out
-
-
-def quantize_onnx(
-    path_in: str | os.PathLike, path_out: str | os.PathLike, calibration_x: np.ndarray | None = None
-) -> dict[str, Any]:
-    """Rewrite a file of `to_onnx` with int8 weights, through onnxruntime's quantiser.
-
-    Dynamic: activations are quantised as they come, over the whole batch, so an answer may depend
-    on the rows beside it. Static: ranges are fixed beforehand, from `calibration_x` (N, D). With
-    calibration rows both are made, and the one whose labels agree with the float file's on more of
-    those rows is kept (ties: the one with the closer probabilities). Without, dynamic.
-
-    Returns `{"method", "bytes_before", "bytes_after"}`, and with calibration rows `"agreement"`, the
-    share of equal labels, and `"error"`, the mean absolute difference of probabilities, of both methods.
-    """
-    _extra("onnx")
-    runtime, tools = _extra("onnxruntime"), _extra("onnxruntime.quantization")
-    prepare = importlib.import_module("onnxruntime.quantization.shape_inference").quant_pre_process
-    common = {
-        "weight_type": tools.QuantType.QInt8,
-        "per_channel": True,
-        "op_types_to_quantize": ["MatMul", "Gemm"],
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        prepared, files = f"{folder}/in.onnx", {"dynamic": f"{folder}/dynamic.onnx"}
-        prepare(os.fspath(path_in), prepared, skip_optimization=True, skip_symbolic_shape=True)
-        tools.quantize_dynamic(prepared, files["dynamic"], **common)
-        found: dict[str, Any] = {}
-        chosen = "dynamic"
-        if calibration_x is not None:
-            x = _rows(runtime, prepared, calibration_x)
-            files["static"] = f"{folder}/static.onnx"
-            tools.quantize_static(prepared, files["static"], _reader(tools, x), **common)
-            found = _compare(runtime, prepared, files, x)
-            chosen = max(files, key=lambda m: (found["agreement"][m], -found["error"][m]))
-        data = Path(files[chosen]).read_bytes()
-    before = os.path.getsize(path_in)
-    Path(path_out).write_bytes(data)
-    return {"method": chosen, "bytes_before": before, "bytes_after": len(data), **found}
-
-
-def _rows(runtime: ModuleType, path: str, x: Any) -> np.ndarray:
-    wanted = runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()[0]
-    x = np.asarray(x, dtype=np.int64 if "int64" in wanted.type else np.float32)
-    if x.ndim != 2 or x.shape[1] != wanted.shape[1] or len(x) == 0:
-        raise ValueError(f"calibration_x must hold rows of {wanted.shape[1]} inputs, got shape {x.shape}")
-    return x
-
-
-def _reader(tools: ModuleType, x: np.ndarray) -> Any:
-    class Rows(tools.CalibrationDataReader):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            self.batches: Iterator[np.ndarray] = iter(np.array_split(x, -(-len(x) // 256)))
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            batch = next(self.batches, None)
-            return None if batch is None else {"x": batch}
-
-    return Rows()
-
-
-def _compare(runtime: ModuleType, reference: str, files: dict[str, str], x: np.ndarray) -> dict[str, Any]:
-    def answers(path: str) -> tuple[np.ndarray, np.ndarray]:
-        session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return session.run(["probabilities", "label"], {"x": x})
-
-    p, label = answers(reference)
-    found: dict[str, Any] = {"agreement": {}, "error": {}}
-    for method, path in files.items():
-        q, other = answers(path)
-        found["agreement"][method] = float((label == other).mean())
-        found["error"][method] = float(np.abs(p - q).mean())
-    return found
-
-
-def _extra(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"{name.partition('.')[0]} is needed to write ONNX files: pip install 'kdlearn[export]'"
-        ) from error

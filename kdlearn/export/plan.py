@@ -1,18 +1,24 @@
-"""What is exported: the arithmetic between a row of inputs and its logits, in float32 on the host."""
+"""What is exported: the arithmetic between a raw row and its answer, in float32 on the host."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import to_numpy
+from kdlearn.export.columns import VALUE, Encoding
+from kdlearn.export.parts import Parts, parts_of
 from kdlearn.nn.layers import GELU, Dropout, Embedding, LayerNorm, Linear, ReLU, Tanh
 from kdlearn.nn.network import Network
 
 KINDS = (Linear, ReLU, Tanh, GELU, LayerNorm, Embedding)
-FOLD_LIMIT = 1000.0  # |mean| / scale beyond which a folded float32 product loses more than three of its seven digits
+FOLD_LIMIT = 100.0  # |mean| / scale beyond which a folded float32 product loses more than two of its seven digits
+CENTRE_LIMIT = 4096.0  # |mean| / scale beyond which float32 tells less than 2^12 steps of a standard deviation apart
+LEVELS = 127  # int8 from -127 to 127: symmetric, so that zero is zero
 
 
 @dataclass(frozen=True)
@@ -28,67 +34,123 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a classifier, and the classes that its logits stand for."""
+    """A raw row's way to its answer.
+
+    1. `centre` (C,) is subtracted from the columns in float64; None where float32 holds them as they come.
+    2. `encoding` makes D features; None for a network of tokens.
+    3. `steps`, the first of which standardises unless it is folded into a linear layer, make the outputs:
+       logits of `classes`, or, where `classes` is None, a regressor's M answers, `target_scale` apart.
+    """
 
     steps: list[Step]
-    classes: np.ndarray
+    classes: np.ndarray | None
+    encoding: Encoding | None
+    centre: np.ndarray | None
+    target_scale: float
+    parts: Parts
 
     @property
     def n_in(self) -> int:
-        """Numbers, or tokens, in one row of inputs."""
-        return self.steps[0].n_in
+        """Raw columns, or tokens, in one row."""
+        return self.steps[0].n_in if self.encoding is None else len(self.encoding.columns)
+
+    @property
+    def n_out(self) -> int:
+        """Outputs of one row."""
+        return self.steps[-1].n_out
 
     @property
     def takes_tokens(self) -> bool:
         """Whether a row holds integers."""
         return self.steps[0].kind == "Embedding"
 
+    def answer(self, codes: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+        """Outputs (N, K) of rows (N, C) as `Encoding.codes` reads them, computed in `dtype`; NaN for refused rows."""
+        if self.encoding is None:
+            y = codes
+        else:
+            codes = codes if self.centre is None else codes - self.centre
+            y = self.encoding.features(codes.astype(dtype))
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                y = _apply(step, y, dtype)
+        y[~np.isfinite(y).all(axis=1)] = np.nan
+        return y
 
-def network_of(model: Any) -> Network | None:
-    """The network inside a fitted estimator, the network itself, or None."""
-    inner = getattr(model, "student_", model)
-    return inner if isinstance(inner, Network) else None
+    def rounded(self) -> Plan:
+        """The same with the weights as int8 holds them."""
+        return replace(self, steps=[_dequantised(step) for step in self.steps])
 
 
-def plan(model: Any, scaler: Any = None, classes: Any = None, fold: bool = True) -> Plan:
-    """The steps of a network, or of a fitted `DistilledClassifier` with its scaler and classes.
+def plan(
+    model: Any,
+    scaler: Any = None,
+    classes: Any = None,
+    fold: bool = True,
+    inputs: Sequence[str] | None = None,
+    dtype: Any = np.float32,
+) -> Plan:
+    """The steps of a network, of a fitted distilled estimator, or of a pipeline or search that ends in one.
 
     Parameters
     ----------
-    scaler : (mean, scale), each (D,), or an object with `mean_` and `scale_`; None for none.
-    classes : what the K logits stand for; by default 0 … K-1, or the estimator's `classes_`.
+    scaler, classes, inputs : as in `parts_of`.
     fold : write the standardisation into the first linear layer, where float32 keeps its digits.
+    dtype : of the steps' arrays; float64 is the yardstick.
     """
-    net = network_of(model)
-    if net is None:
-        raise TypeError(f"a network or a fitted DistilledClassifier can be exported, not {type(model).__name__}")
-    scaler = getattr(model, "scaler_", None) if scaler is None else scaler
-    classes = getattr(model, "classes_", None) if classes is None else classes
-    steps = _steps(net)
-    if scaler is not None:
-        steps = _with_scaler(steps, *_mean_and_scale(scaler, steps[0]), fold)
+    parts = parts_of(model, scaler, classes, inputs)
+    steps = _steps(parts.net)
+    centre, encoding = None, parts.encoding
+    if encoding is not None or parts.mean is not None:
+        n = steps[0].n_in
+        shift, factor = (encoding.shift, encoding.factor) if encoding is not None else (np.zeros(n), np.ones(n))
+        if parts.mean is not None and parts.scale is not None:
+            shift, factor = shift + parts.mean / factor, factor / parts.scale
+        if encoding is not None:
+            encoding = Encoding(
+                encoding.columns,
+                [replace(f, shift=float(s), factor=float(g)) for f, s, g in zip(encoding.table, shift, factor)],
+            )
+            centre = _centre(encoding)
+            encoding = encoding if centre is None else encoding.moved(centre)
+            shift = encoding.shift
+        steps = _standardised(steps, shift, factor, fold)
+    if parts.classes is None:
+        steps = _in_units(steps, *parts.target)
+    steps = [replace(s, arrays={name: a.astype(dtype) for name, a in s.arrays.items()}) for s in steps]
     for step in steps:
         for name, a in step.arrays.items():
             if not np.isfinite(a).all():
                 raise ValueError(f"{name} of {step.kind} {step.n_in} -> {step.n_out} has values that are not finite")
-    return Plan(steps, _check_classes(classes, steps[-1].n_out))
+    return Plan(steps, parts.classes, encoding, centre, float(np.min(parts.target[1])), parts)
+
+
+def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`(integers, scale)` with W ≈ integers · scale, one scale for each output unit (column)."""
+    scale = np.abs(W).max(axis=0) / LEVELS
+    scale = np.where(scale > 0, scale, 1).astype(np.float32)
+    return np.rint(W / scale).clip(-LEVELS, LEVELS).astype(np.int8), scale
+
+
+def softmax_rows(z: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, in their precision."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
 
 
 def _steps(net: Network) -> list[Step]:
     layers = [layer for layer in net.layers[: net.taps["logits"] + 1] if type(layer) is not Dropout]
-    widths = []  # of each layer's output; None until a layer that knows
+    widths = []  # of each layer's input; None where it takes any
     for layer in layers:
         if type(layer) not in KINDS:
             known = ", ".join(kind.__name__ for kind in KINDS)
             raise TypeError(f"{type(layer).__name__} cannot be exported; these can: {known}, Dropout")
-        widths.append(_width_of_input(layer))
-    if all(width is None for width in widths):
-        raise ValueError("a network without parameters has no input width to export")
+        widths.append(layer.shapes["W" if "W" in layer.shapes else "g"][0] if layer.shapes else None)
     following = next((w for w in widths[1:] if w is not None), None)
     steps: list[Step] = []
     width = next(w for w in widths if w is not None)
     for layer in layers:
-        arrays = {name: to_numpy(getattr(layer, name)).astype(np.float32) for name in layer.parameters}
+        arrays = {name: to_numpy(getattr(layer, name)).astype(np.float64) for name in layer.parameters}
         n_in, n_out = width, width
         if isinstance(layer, Linear):
             n_out = layer.shapes["W"][1]
@@ -101,47 +163,58 @@ def _steps(net: Network) -> list[Step]:
     return steps
 
 
-def _width_of_input(layer: Any) -> int | None:
-    return layer.shapes["W" if "W" in layer.shapes else "g"][0] if layer.shapes else None
+def _centre(encoding: Encoding) -> np.ndarray | None:
+    """What to subtract from each column in float64; None where no column needs it."""
+    centre = np.zeros(len(encoding.columns))
+    for f in encoding.table:
+        is_number = f.code == VALUE and encoding.columns[f.column].categories is None
+        if is_number and abs(f.shift * f.factor) > CENTRE_LIMIT:
+            centre[f.column] = f.shift
+    return centre if centre.any() else None
 
 
-def _mean_and_scale(scaler: Any, first: Step) -> tuple[np.ndarray, np.ndarray]:
-    if first.kind == "Embedding":
-        raise ValueError("tokens are not standardised: a network with an Embedding takes no scaler")
-    pair = (scaler.mean_, scaler.scale_) if hasattr(scaler, "mean_") else scaler
-    mean, scale = (np.asarray(a, dtype=np.float64) for a in pair)
-    if mean.shape != (first.n_in,) or scale.shape != (first.n_in,):
-        raise ValueError(
-            f"the scaler's mean and scale must have shape ({first.n_in},), got {mean.shape} and {scale.shape}"
-        )
-    if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
-        raise ValueError("the scaler's mean must be finite and its scale positive")
-    return mean, scale
-
-
-def _with_scaler(steps: list[Step], mean: np.ndarray, scale: np.ndarray, fold: bool) -> list[Step]:
+def _standardised(steps: list[Step], shift: np.ndarray, factor: np.ndarray, fold: bool) -> list[Step]:
     first = steps[0]
-    if fold and first.kind == "Linear" and np.abs(mean / scale).max() <= FOLD_LIMIT:
-        W = first.arrays["W"] / scale[:, None]  # float64: ((x - m) / s) W + b = x (W/s) + (b - m (W/s))
-        b = first.arrays["b"] - mean @ W
-        folded = {"W": W.astype(np.float32), "b": b.astype(np.float32)}
-        return [Step("Linear", folded, first.n_in, first.n_out), *steps[1:]]
-    arrays = {"mean": mean.astype(np.float32), "factor": (1 / scale).astype(np.float32)}
-    return [Step("Standardize", arrays, first.n_in, first.n_in), *steps]
+    if not shift.any() and (factor == 1).all():
+        return steps
+    if fold and first.kind == "Linear" and np.abs(shift * factor).max() <= FOLD_LIMIT:
+        W = first.arrays["W"] * factor[:, None]  # float64: ((x - m) f) W + b = x (f W) + (b - m (f W))
+        return [replace(first, arrays={"W": W, "b": first.arrays["b"] - shift @ W}), *steps[1:]]
+    return [Step("Standardize", {"mean": shift, "factor": factor}, first.n_in, first.n_in), *steps]
 
 
-def _check_classes(classes: Any, K: int) -> np.ndarray:
-    if K < 2:
-        raise ValueError("a network with one output predicts a number; classifiers can be exported")
-    if classes is None:
-        return np.arange(K)
-    classes = np.asarray(classes)
-    if classes.shape != (K,):
-        raise ValueError(f"classes must name the network's {K} outputs, got shape {classes.shape}")
-    if classes.dtype.kind in "iub":
-        return classes.astype(np.int64)
-    if classes.dtype.kind == "U" or (classes.dtype.kind == "O" and all(isinstance(c, str) for c in classes)):
-        return classes.astype(str)
-    if classes.dtype.kind == "f":
-        return classes.astype(np.float64)
-    raise TypeError(f"classes must be numbers or texts, got {classes.dtype}")
+def _in_units(steps: list[Step], mean: Any, scale: Any) -> list[Step]:
+    """A regressor's last layer in units of the target."""
+    last = steps[-1]
+    if np.all(np.asarray(mean) == 0) and np.all(np.asarray(scale) == 1):
+        return steps
+    if last.kind != "Linear":
+        raise TypeError(
+            f"a regressor's last layer must be Linear to carry its target's mean and scale, not {last.kind}"
+        )
+    arrays = {"W": last.arrays["W"] * scale, "b": last.arrays["b"] * scale + mean}
+    return [*steps[:-1], replace(last, arrays=arrays)]
+
+
+def _dequantised(step: Step) -> Step:
+    if "W" not in step.arrays:
+        return step
+    integers, scale = quantize(step.arrays["W"])
+    return replace(step, arrays={**step.arrays, "W": (integers * scale).astype(step.arrays["W"].dtype)})
+
+
+def _apply(step: Step, x: np.ndarray, dtype: Any) -> np.ndarray:
+    a = {name: value.astype(dtype) for name, value in step.arrays.items()}
+    if step.kind == "Standardize":
+        return (x - a["mean"]) * a["factor"]
+    if step.kind == "Linear":
+        return x @ a["W"] + a["b"]
+    if step.kind == "Embedding":
+        return a["W"][x.astype(np.int64)].reshape(len(x), -1)
+    if step.kind == "LayerNorm":
+        centred = x - x.mean(axis=1, keepdims=True)
+        return a["g"] * centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + dtype(step.eps)) + a["b"]
+    if step.kind == "GELU":
+        erf = np.vectorize(math.erf, otypes=[dtype])
+        return x * dtype(0.5) * (1 + erf(x * math.sqrt(0.5)))
+    return np.maximum(x, 0) if step.kind == "ReLU" else np.tanh(x)

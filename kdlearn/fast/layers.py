@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from kdlearn.backend import Array, array_module
 from kdlearn.fast.launch import each
-from kdlearn.nn.layers import Linear
+from kdlearn.nn.layers import Dice, Linear
 
 
 class LinearReLU(Linear):
@@ -17,13 +15,13 @@ class LinearReLU(Linear):
     What lies between the two is not kept, so a network of these has no taps a1, a2, …
     """
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Any]:
         """See `Layer.forward`."""
         h = x @ self.W
         each("bias_relu", h.size, h, h, self.b, h.size, h.shape[1])
         return h, (x, h)
 
-    def backward(self, dy: Array, cache: Any, accumulate: bool = False, need_dx: bool = True) -> Array | None:
+    def backward(self, dy: Array, cache: Any, accumulate: bool | None = False, need_dx: bool = True) -> Array | None:
         """See `Layer.backward`."""
         xp, (x, h) = array_module(dy), cache
         d, dy = xp.empty_like(h), xp.ascontiguousarray(dy)

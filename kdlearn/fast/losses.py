@@ -6,27 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kdlearn.backend import Array, array_module
-from kdlearn.distill.response import check_labels, check_logits, weighted
 from kdlearn.fast.launch import launch
-from kdlearn.nn.functional import check_temperature, loss_in_float32
-from kdlearn.objective import Objective, Sites, Sum, Term, Trace, Weight
+from kdlearn.loss import check_labels, check_logits, mean_over_rows
+from kdlearn.nn.functional import check_temperature
+from kdlearn.objective import Evaluation, Objective, Sites, Sum, Term, Weight
 
 
-@loss_in_float32
-def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, weight: Array | None = None) -> tuple[Array, Array]:
+@mean_over_rows
+def cross_entropy(z: Array, y: Array, smoothing: float = 0.0) -> tuple[Array, Array]:
     """`kdlearn.distill.response.cross_entropy` in one launch and a sum. Gain: not measured."""
     check_logits(z)
     check_labels(z, y)
-    rows, dz = hard_and_soft(z, y, None, smoothing=smoothing)
-    return weighted(rows[1], dz, weight).sum(), dz
+    N = z.shape[0]  # the kernel divides by N, for the caller of both; here that is done outside
+    rows, dz = hard_and_soft(z, y, None, smoothing=smoothing, hard=N)
+    return N * rows[1], dz
 
 
-@loss_in_float32
-def soft_targets(z_s: Array, z_t: Array, T: float = 4.0, weight: Array | None = None) -> tuple[Array, Array]:
+@mean_over_rows
+def soft_targets(z_s: Array, z_t: Array, T: float = 4.0) -> tuple[Array, Array]:
     """`kdlearn.distill.response.soft_targets` in one launch and a sum. Gain: not measured."""
     check_logits(z_s, z_t)
-    rows, dz = hard_and_soft(z_s, None, z_t, check_temperature(T))
-    return weighted(rows[2], dz, weight).sum(), dz
+    N = z_s.shape[0]
+    rows, dz = hard_and_soft(z_s, None, z_t, check_temperature(T), soft=N)
+    return N * rows[2], dz
 
 
 def hard_and_soft(
@@ -84,7 +86,7 @@ class HardAndSoft(Objective):
         parts = self.hard.scaled(weight), self.soft.scaled(weight)
         return Sum(parts) if isinstance(weight, str) else replace(self, hard=parts[0], soft=parts[1])
 
-    def evaluate(self, live: Sites, fixed: Sites, trace: Trace) -> Array:
+    def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
         smoothing, T = _argument(self.hard, "smoothing", 0.0), _argument(self.soft, "T", 4.0)
         z, y, z_t = live[self.hard.live[0]], fixed[self.hard.fixed[0]], fixed[self.soft.fixed[0]]
@@ -92,8 +94,10 @@ class HardAndSoft(Objective):
         check_labels(z, y)
         rows, dz = hard_and_soft(z, y, z_t, T, smoothing, self.hard.factor(fixed), self.soft.factor(fixed))
         value, hard, soft = rows.sum(axis=1)
-        trace.values[self.hard.name], trace.values[self.soft.name] = hard, soft
-        trace.add(self.hard.live[0], dz)
+        result.report(self.hard.name, hard)
+        result.report(self.soft.name, soft)
+        if result.backward:
+            result.add(self.hard.live[0], dz)
         return value
 
 

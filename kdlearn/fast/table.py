@@ -42,6 +42,7 @@ def swap(thing: Swapped) -> Swapped:
     if isinstance(thing, Optimizer):
         other = copy.copy(thing)
         other.__class__ = EQUIVALENT.get(type(thing), type(thing))
+        other.memory = thing.memory
         return other
     raise TypeError(f"swap takes a network, an objective or an optimiser, got {type(thing).__name__}")
 
@@ -91,7 +92,6 @@ def _network(net: Network) -> Any:
     other.__dict__.update(net.__dict__)
     other.layers = made
     other.taps = {name: position[at] for name, at in net.taps.items() if at in position}
-    other._frozen = frozenset(position.get(at, position.get(at + 1, -1)) for at in net._frozen)
-    other._bind(net.theta)
-    other._find_trainable()
+    other.lay_over(net.theta)
+    other.frozen = frozenset(position.get(at, position.get(at + 1, -1)) for at in net.frozen)
     return other

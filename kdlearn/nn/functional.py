@@ -7,12 +7,10 @@ dL/dz and has the shape of `z`.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import numbers
-from collections.abc import Callable
-from typing import Any
+
+import numpy as np
 
 from kdlearn.backend import Array, array_module
 
@@ -22,24 +20,29 @@ FEW = 64  # classes; and rows beside which a block of many classes would be all 
 
 def check_temperature(T: float) -> float:
     """`T` as a float. ValueError unless it is one positive finite number (a 0-d array will do)."""
-    if isinstance(T, numbers.Real) or (getattr(T, "ndim", None) == 0):
+    if type(T) is float and 0.0 < T < math.inf:
+        return T
+    if (isinstance(T, numbers.Real) or getattr(T, "ndim", None) == 0) and not isinstance(T, (bool, np.bool_)):
         value = float(T)
         if value > 0 and math.isfinite(value):
             return value
     raise ValueError(f"T must be one positive finite number, got {T!r}")
 
 
-def softmax_parts(z: Array, T: float = 1.0) -> tuple[Array, Array, Array]:
+def softmax_parts(z: Array, T: float = 1.0, least: float | None = None) -> tuple[Array, Array, Array]:
     """`(u, p, c)` of a row-wise softmax: shifted logits, probabilities, log normaliser.
 
     With `u = (z - max z) / T` and `c = log sum exp u`, both `p = exp(u - c)` and `log p = u - c`
-    come without overflow. Shapes: u and p (N, K), c (N, 1).
+    come without overflow. Shapes: u and p (N, K), c (N, 1). No u is below `least`, where it is given:
+    a masked class then has a logarithm.
     """
     xp = array_module(z)
     z = class_major(z)
     u = z - z.max(axis=-1, keepdims=True)
     if T != 1.0:
         u /= T
+    if least is not None:
+        xp.maximum(u, least, out=u)
     p = xp.exp(u)
     total = p.sum(axis=-1, keepdims=True)
     p /= total
@@ -130,14 +133,40 @@ def log_softmax_backward(p: Array, dlogp: Array, T: float = 1.0) -> Array:
     return (dlogp - p * dlogp.sum(axis=-1, keepdims=True)) / T
 
 
+def at_label(z: Array, y: Array) -> Array:
+    """`z[n, y[n]]` of each row of z (N, K): (N,). ValueError for a label outside 0 … K-1.
+
+    On a GPU, where an error would have to wait for the device, such a row is NaN.
+    """
+    xp, N = array_module(z, y), z.shape[0]
+    if xp is not np:
+        inside = (y >= 0) & (y < z.shape[1])
+        return xp.where(inside, z[xp.arange(N), xp.where(inside, y, 0)], xp.nan)
+    try:
+        return z[np.arange(N), y.astype(np.uintp)]  # without a sign, -1 is no label either
+    except IndexError:
+        bad = y[(y < 0) | (y >= z.shape[1])][0]
+        raise ValueError(f"labels must lie in 0 … {z.shape[1] - 1}, got {bad}") from None
+
+
+def less_at_label(p: Array, y: Array, amount: float) -> Array:
+    """`p[n, y[n]] -= amount` in each row of p (N, K), in place; a label outside 0 … K-1 must have been refused."""
+    xp = array_module(p, y)
+    if xp is np:
+        p[np.arange(len(y)), y] -= amount
+    else:  # by comparison: an index that is out of range would wrap around
+        p -= amount * one_hot(y, p.shape[1], p.dtype)
+    return p
+
+
 def one_hot(y: Array, K: int, dtype: str = "float32") -> Array:
-    """Labels (N,) as rows of the identity (N, K).
+    """Labels (N,) as rows of the identity (N, K); of any other shape, with one more axis.
 
     Built by comparison: on a GPU an indexed assignment would wrap a label that is out of range
     instead of raising. Such a label gives a row of zeros here; `fit` rejects it before.
     """
     xp = array_module(y)
-    return (y[:, None] == xp.arange(K)).astype(dtype)
+    return (y[..., None] == xp.arange(K)).astype(dtype)
 
 
 def expm1_residual(d: Array) -> Array:
@@ -151,31 +180,3 @@ def expm1_residual(d: Array) -> Array:
     small = xp.abs(d) < (120 * float(xp.finfo(d.dtype).eps)) ** 0.25
     s = xp.where(small, d, 0)
     return xp.where(small, s * s * (0.5 + s * (1 / 6 + s / 24)), xp.expm1(d) - d)
-
-
-def loss_in_float32(loss: Callable) -> Callable:
-    """A loss that computes half-precision input in float32 and returns each gradient in the dtype it is for.
-
-    The value has the student's precision, but not less than float32: a sum over a batch easily
-    passes 65504, the largest float16. A cached teacher may have another precision than the
-    student, and a loss may compute in a wider one; the gradient is the student's.
-    """
-    names = tuple(inspect.signature(loss).parameters)
-
-    @functools.wraps(loss)
-    def wrapped(*args: object, **kwargs: object) -> tuple[Array, Array]:
-        value, gradient = loss(*map(_widened, args), **{name: _widened(a) for name, a in kwargs.items()})
-        first: Any = args[0] if args else kwargs[names[0]]
-        if value.dtype != first.dtype:
-            value = value.astype(first.dtype if first.dtype.itemsize >= 4 else "float32")
-        if isinstance(gradient, tuple):  # several live sites, which are the first arguments
-            given: Any = [*args, *(kwargs[name] for name in names[len(args) :] if name in kwargs)]
-            return value, tuple(g.astype(a.dtype, copy=False) for g, a in zip(gradient, given))
-        return value, gradient if gradient.dtype == first.dtype else gradient.astype(first.dtype)
-
-    return wrapped
-
-
-def _widened(a: Any) -> Any:
-    dtype = getattr(a, "dtype", None)
-    return a.astype("float32") if dtype is not None and dtype.kind == "f" and dtype.itemsize < 4 else a

@@ -8,7 +8,7 @@ flag, a caller who wants dropout hands over the dice. Letters: N batch, D input,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +16,9 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
 from kdlearn.nn.functional import one_hot
+
+Writes = bool | None  # False: write the gradients, True: add to them, None: leave them alone
+Dice = np.random.Generator | Sequence[np.random.Generator] | None  # one Generator a member of a stack
 
 
 class Layer:
@@ -35,18 +38,24 @@ class Layer:
         """Names of all parameters, weights first."""
         return self.weights + self.biases
 
-    def _create(self, **arrays: np.ndarray) -> None:
+    def hold(self, **arrays: Array) -> None:
+        """Take these arrays for the parameters, with gradients of zero beside them."""
         self.shapes = {name: array.shape for name, array in arrays.items()}
         for name, array in arrays.items():
             setattr(self, name, array)
-            setattr(self, "d" + name, np.zeros_like(array))
+            setattr(self, "d" + name, array_module(array).zeros_like(array))
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Any]:
+    @staticmethod
+    def shapes_of(**settings: Any) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters of a layer with these `settings`, before one is built."""
+        return {}
+
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Any]:
         """`(y, cache)` for an input of N rows."""
         raise NotImplementedError
 
-    def backward(self, dy: Array, cache: Any, accumulate: bool = False, need_dx: bool = True) -> Array | None:
-        """dL/dx from dL/dy; writes (or with `accumulate` adds to) the parameters' gradients.
+    def backward(self, dy: Array, cache: Any, accumulate: Writes = False, need_dx: bool = True) -> Array | None:
+        """dL/dx from dL/dy; writes (or with `accumulate` adds to) the parameters' gradients; None: leaves them alone.
 
         Neither `dy` nor the cache is modified. Without `need_dx` a layer may return None and
         save that work: nobody asks for the gradient of the data.
@@ -59,6 +68,11 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(str(v) for v in self.settings().values())})"
+
+
+def over_rows(d: Array, like: Array) -> Array:
+    """The sum of d (N, H) over its rows, (H,); in a stack of (R, N, H), where `like` is (R, 1, H), that."""
+    return d.sum(axis=-2, keepdims=like.ndim > 1)
 
 
 class Linear(Layer):
@@ -94,9 +108,9 @@ class Linear(Layer):
         if n_in < 1 or n_out < 1:
             raise ValueError(f"a Linear layer needs widths of at least 1, got {n_in} -> {n_out}")
         draw = np.random.default_rng(rng).standard_normal((n_in, n_out))
-        self._create(W=(gain / math.sqrt(n_in) * draw).astype(dtype), b=np.zeros(n_out, dtype))
+        self.hold(W=(gain / math.sqrt(n_in) * draw).astype(dtype), b=np.zeros(n_out, dtype))
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array]:
         if x.dtype != self.W.dtype:
             raise TypeError(
                 f"the input is {x.dtype}, the weights are {self.W.dtype}: cast the data once, before training"
@@ -105,18 +119,22 @@ class Linear(Layer):
         y += self.b
         return y, x
 
-    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> Array | None:
+    def backward(self, dy: Array, cache: Array, accumulate: Writes = False, need_dx: bool = True) -> Array | None:
         xp, x = array_module(dy), cache
         if accumulate:
-            self.dW += x.T @ dy
-            self.db += dy.sum(axis=0)
-        else:
-            xp.matmul(x.T, dy, out=self.dW)
-            dy.sum(axis=0, out=self.db)
-        return dy @ self.W.T if need_dx else None
+            self.dW += x.mT @ dy
+            self.db += over_rows(dy, self.db)
+        elif accumulate is not None:
+            xp.matmul(x.mT, dy, out=self.dW)
+            dy.sum(axis=-2, keepdims=self.db.ndim > 1, out=self.db)
+        return dy @ self.W.mT if need_dx else None
+
+    @staticmethod
+    def shapes_of(n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:  # type: ignore[override]
+        return {"W": (n_in, n_out), "b": (n_out,)}
 
     def settings(self) -> dict[str, Any]:
-        return {"n_in": self.shapes["W"][0], "n_out": self.shapes["W"][1]}
+        return dict(zip(("n_in", "n_out"), self.shapes["W"][-2:]))
 
 
 class ReLU(Layer):
@@ -129,11 +147,11 @@ class ReLU(Layer):
 
     gain = math.sqrt(2.0)
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array]:
         y = array_module(x).maximum(x, 0)
         return y, y
 
-    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> Array:
+    def backward(self, dy: Array, cache: Array, accumulate: Writes = False, need_dx: bool = True) -> Array:
         return dy * (cache > 0)
 
 
@@ -145,11 +163,11 @@ class Tanh(Layer):
 
     gain = 1.0
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array]:
         y = array_module(x).tanh(x)
         return y, y
 
-    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> Array:
+    def backward(self, dy: Array, cache: Array, accumulate: Writes = False, need_dx: bool = True) -> Array:
         return dy * (1 - cache * cache)
 
 
@@ -165,11 +183,13 @@ class GELU(Layer):
 
     gain = math.sqrt(2.0)
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, tuple[Array, Array]]:
         Phi = 0.5 * (1 + special_functions(x).erf(x * math.sqrt(0.5)))
         return x * Phi, (x, Phi)
 
-    def backward(self, dy: Array, cache: tuple[Array, Array], accumulate: bool = False, need_dx: bool = True) -> Array:
+    def backward(
+        self, dy: Array, cache: tuple[Array, Array], accumulate: Writes = False, need_dx: bool = True
+    ) -> Array:
         x, Phi = cache
         phi = array_module(x).exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         return dy * (Phi + x * phi)
@@ -194,31 +214,36 @@ class LayerNorm(Layer):
 
     def __init__(self, width: int, eps: float = 1e-5, dtype: str = "float32") -> None:
         self.eps = eps
-        self._create(g=np.ones(width, dtype), b=np.zeros(width, dtype))
+        self.hold(g=np.ones(width, dtype), b=np.zeros(width, dtype))
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, tuple[Array, Array]]:
         xp = array_module(x)
-        centred = x - x.mean(axis=1, keepdims=True)
-        scale = 1 / xp.sqrt((centred * centred).mean(axis=1, keepdims=True) + self.eps)
+        centred = x - x.mean(axis=-1, keepdims=True)
+        scale = 1 / xp.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self.eps)
         x_hat = centred * scale
         return self.g * x_hat + self.b, (x_hat, scale)
 
     def backward(
-        self, dy: Array, cache: tuple[Array, Array], accumulate: bool = False, need_dx: bool = True
+        self, dy: Array, cache: tuple[Array, Array], accumulate: Writes = False, need_dx: bool = True
     ) -> Array | None:
         x_hat, scale = cache
-        if not accumulate:
-            self.dg[...] = 0
-            self.db[...] = 0
-        self.dg += (dy * x_hat).sum(axis=0)
-        self.db += dy.sum(axis=0)
+        if accumulate is not None:
+            if not accumulate:
+                self.dg[...] = 0
+                self.db[...] = 0
+            self.dg += over_rows(dy * x_hat, self.dg)
+            self.db += over_rows(dy, self.db)
         if not need_dx:
             return None
         d = self.g * dy
-        return scale * (d - d.mean(axis=1, keepdims=True) - x_hat * (d * x_hat).mean(axis=1, keepdims=True))
+        return scale * (d - d.mean(axis=-1, keepdims=True) - x_hat * (d * x_hat).mean(axis=-1, keepdims=True))
+
+    @staticmethod
+    def shapes_of(width: int, eps: float = 1e-5) -> dict[str, tuple[int, ...]]:  # type: ignore[override]
+        return {"g": (width,), "b": (width,)}
 
     def settings(self) -> dict[str, Any]:
-        return {"width": self.shapes["g"][0], "eps": self.eps}
+        return {"width": self.shapes["g"][-1], "eps": self.eps}
 
 
 class Dropout(Layer):
@@ -238,15 +263,22 @@ class Dropout(Layer):
             raise ValueError(f"a dropout rate lies in [0, 1), got {rate!r}")
         self.rate = rate
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array | None]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array | None]:
         if rng is None or self.rate == 0:
             return x, None
-        words = rng.bit_generator.random_raw(-(-x.size // 4))
-        keep = words.view(np.uint16)[: x.size].reshape(x.shape) >= round(self.rate * 65536)
+        if isinstance(rng, np.random.Generator):
+            keep = self._keep(rng, x.shape)
+        else:  # a stack: each member rolls its own dice, as if it were alone
+            keep = np.stack([self._keep(own, x.shape[1:]) for own in rng])
         mask = to_device(keep, device_of(x)) * x.dtype.type(1 / (1 - self.rate))
         return x * mask, mask
 
-    def backward(self, dy: Array, cache: Array | None, accumulate: bool = False, need_dx: bool = True) -> Array:
+    def _keep(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        size = math.prod(shape)
+        words = rng.bit_generator.random_raw(-(-size // 4))
+        return words.view(np.uint16)[:size].reshape(shape) >= round(self.rate * 65536)
+
+    def backward(self, dy: Array, cache: Array | None, accumulate: Writes = False, need_dx: bool = True) -> Array:
         return dy if cache is None else dy * cache
 
     def settings(self) -> dict[str, Any]:
@@ -278,29 +310,38 @@ class Embedding(Layer):
     ) -> None:
         if V < 1 or width < 1:
             raise ValueError(f"an Embedding needs at least 1 token and a width of at least 1, got {V} and {width}")
-        self._create(W=np.random.default_rng(rng).standard_normal((V, width)).astype(dtype))
+        self.hold(W=np.random.default_rng(rng).standard_normal((V, width)).astype(dtype))
 
     def check(self, x: Array) -> None:
         """ValueError unless x holds integers in 0 … V-1; a GPU would wrap others, silently."""
         if x.dtype.kind not in "iu":
             raise ValueError(f"tokens must be integers, got {x.dtype}")
         lowest, highest = (int(x.min()), int(x.max())) if x.size else (0, 0)
-        if lowest < 0 or highest >= self.W.shape[0]:
+        V = self.W.shape[-2]
+        if lowest < 0 or highest >= V:
             bad = lowest if lowest < 0 else highest
-            raise ValueError(f"tokens must lie in 0 … {self.W.shape[0] - 1}, the rows of the table; got {bad}")
+            raise ValueError(f"tokens must lie in 0 … {V - 1}, the rows of the table; got {bad}")
 
-    def forward(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array]:
         if x.dtype.kind not in "iu":
             raise TypeError(f"tokens must be integers, got {x.dtype}")
-        return self.W.take(x, axis=0).reshape(x.shape[0], x.shape[1] * self.W.shape[1]), x
-
-    def backward(self, dy: Array, cache: Array, accumulate: bool = False, need_dx: bool = True) -> None:
-        V, E = self.W.shape
-        chosen, dy = one_hot(cache.reshape(-1), V, dy.dtype), dy.reshape(-1, E)
-        if accumulate:
-            self.dW += chosen.T @ dy
+        if self.W.ndim == 2:
+            y = self.W.take(x, axis=0)
         else:
-            array_module(dy).matmul(chosen.T, dy, out=self.dW)
+            y = self.W[array_module(x).arange(len(self.W))[:, None, None], x]
+        return y.reshape(*x.shape[:-1], x.shape[-1] * self.W.shape[-1]), x
+
+    def backward(self, dy: Array, cache: Array, accumulate: Writes = False, need_dx: bool = True) -> None:
+        *stack, V, E = self.W.shape
+        chosen, dy = one_hot(cache.reshape(*stack, -1), V, dy.dtype), dy.reshape(*stack, -1, E)
+        if accumulate:
+            self.dW += chosen.mT @ dy
+        elif accumulate is not None:
+            array_module(dy).matmul(chosen.mT, dy, out=self.dW)
+
+    @staticmethod
+    def shapes_of(V: int, width: int) -> dict[str, tuple[int, ...]]:  # type: ignore[override]
+        return {"W": (V, width)}
 
     def settings(self) -> dict[str, Any]:
-        return dict(zip(("V", "width"), self.shapes["W"]))
+        return dict(zip(("V", "width"), self.shapes["W"][-2:]))

@@ -1,17 +1,16 @@
-"""A network: layers in a row, one flat vector of parameters, named taps, injected gradients."""
+"""A network: layers in a row, named taps, injected gradients."""
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module, to_device
+from kdlearn.backend import Array, array_module
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear, ReLU
+from kdlearn.nn.module import Module
 
 
 class UnknownSiteError(KeyError):
@@ -21,32 +20,26 @@ class UnknownSiteError(KeyError):
         return str(self.args[0])
 
 
-class Network:
-    """Layers applied one after the other.
-
-    `theta` holds every parameter and `grad` every gradient, each as one flat vector: all weights
-    first, then all biases. `layer.W` and `layer.dW` are views of them and are never rebound, so
-    an optimiser step, a norm, a copy or a moving average is one line over a vector.
+class Network(Module):
+    """Layers applied one after the other, over one flat vector of parameters (see `Module`).
 
     Parameters
     ----------
     layers : the layers, first to last.
     taps : name -> position of the layer whose output carries that name; `"logits"` is the output.
+    theta, grad : as in `Module`.
     """
 
-    theta: Array
-    grad: Array
-
-    def __init__(self, layers: Iterable[Layer], taps: Mapping[str, int]) -> None:
-        self.layers = list(layers)
+    def __init__(
+        self, layers: Iterable[Layer], taps: Mapping[str, int], theta: Array | None = None, grad: Array | None = None
+    ) -> None:
         self.taps = dict(taps)
-        self._frozen: frozenset[int] = frozenset()
-        self._gather()
+        super().__init__(layers, theta, grad)
 
     # ------------------------------------------------------------------ forward and backward
 
     def forward(
-        self, x: Array, rng: np.random.Generator | None = None, taps: Iterable[str] | None = None
+        self, x: Array, rng: Any = None, taps: Iterable[str] | None = None
     ) -> tuple[dict[str, Array], list[Any]]:
         """Run the layers on x (N, D) and keep the taps asked for (all of them by default).
 
@@ -55,7 +48,7 @@ class Network:
         sites : {tap: array (N, H)}
         caches : what `backward` must remember, one entry a layer.
         """
-        wanted = self.taps if taps is None else {name: self._position(name) for name in taps}
+        wanted = self.taps if taps is None else {name: self.position(name) for name in taps}
         names = {position: name for name, position in wanted.items()}
         sites, caches = {}, []
         for i, layer in enumerate(self.layers):
@@ -65,9 +58,7 @@ class Network:
                 sites[names[i]] = x
         return sites, caches
 
-    def backward(
-        self, caches: list[Any], gradients: Mapping[str, Array], accumulate: bool = False, need_dx: bool = False
-    ) -> Array | None:
+    def backward(self, caches: list[Any], gradients: Mapping[str, Array], need_dx: bool = False) -> Array | None:
         r"""Take gradients given at taps back through the layers `[network.1]`.
 
         .. math:: \frac{\partial L}{\partial h} = \underbrace{\frac{\partial L}{\partial h'}
@@ -75,12 +66,19 @@ class Network:
                   + \underbrace{g_h}_{\text{given at this tap}}
 
         The gradient of a sum of paths is the sum of their gradients. The parameters' gradients
-        are written into `grad` (with `accumulate`: added); what no path reaches is zero. The
-        arrays in `gradients` are not modified. Returns dL/dx if `need_dx`, else None.
+        are written into `grad`, or added where this step has `written` it already; what no path
+        reaches is zero. The arrays in `gradients` are not modified. Returns dL/dx if `need_dx`, else None.
         """
-        given = {self._position(name): g for name, g in gradients.items()}
+        d = self._down(caches, gradients, need_dx)
+        self.written = True
+        return d
+
+    def _down(
+        self, caches: list[Any], gradients: Mapping[str, Array], need_dx: bool, write: bool = True
+    ) -> Array | None:
+        given = {self.position(name): g for name, g in gradients.items()}
         top = max(given, default=-1)
-        if not accumulate:
+        if write and not self.written:
             for layer in self.layers[top + 1 :]:
                 for name in layer.parameters:
                     getattr(layer, "d" + name)[...] = 0
@@ -89,8 +87,33 @@ class Network:
         for i in range(top, lowest - 1, -1):
             if i in given:
                 d = given[i] if d is None else d + given[i]
-            d = self.layers[i].backward(d, caches[i], accumulate, need_dx or i > lowest)
+            adds = self.written if write and i not in self._frozen else None
+            d = self.layers[i].backward(d, caches[i], adds, need_dx or i > lowest)
         return d if need_dx else None
+
+    def input_gradient(self, x: Array, loss: Callable[[Array], tuple[Array, Array]]) -> tuple[Array, Array]:
+        r"""`(value, dL/dx)` of a loss of the logits with respect to the input: one more layer of the chain rule.
+
+        .. math:: \frac{\partial L}{\partial x} = \frac{\partial L}{\partial a_1} W_1^\top
+
+        What an attack, a saliency map or an inversion asks for. Neither `grad` nor the weights are touched.
+
+        Parameters
+        ----------
+        x : (N, D) input.
+        loss : logits (N, K) -> (value, gradient (N, K)), e.g. `lambda z: kd.cross_entropy(z, y)`.
+
+        Example
+        -------
+        >>> net, x = MLP(4, 3, seed=0, dtype="float64"), np.ones((1, 4))
+        >>> value, dx = net.input_gradient(x, lambda z: (z[0, 2], np.array([[0.0, 0.0, 1.0]])))
+        >>> bool(np.allclose(dx[0], net.layers[0].W[:, 2]))
+        True
+        """
+        x = self.check_input(x)
+        sites, caches = self.forward(x, taps=("logits",))
+        value, gradient = loss(sites["logits"])
+        return value, self._down(caches, {"logits": gradient}, need_dx=True, write=False)
 
     # ------------------------------------------------------------------ using it
 
@@ -99,13 +122,13 @@ class Network:
 
         In batches: what a thousand rows leave behind in a layer stays in the cache, what all leave does not.
         """
-        x = self._check_input(x)
-        xp = array_module(x, self.theta)
+        if hasattr(x, "dtype"):
+            array_module(x, self.theta)  # one device, or a TypeError that says so
         parts = [
-            self.forward(x[i : i + batch_size], taps=("logits",))[0]["logits"]
+            self.forward(self.check_input(x[i : i + batch_size]), taps=("logits",))[0]["logits"]
             for i in range(0, max(len(x), 1), batch_size)
         ]
-        return parts[0] if len(parts) == 1 else xp.concatenate(parts)
+        return parts[0] if len(parts) == 1 else array_module(self.theta).concatenate(parts)
 
     @property
     def takes_tokens(self) -> bool:
@@ -113,9 +136,14 @@ class Network:
         return bool(self.layers) and isinstance(self.layers[0], Embedding)
 
     def predict(self, x: Array) -> Array:
-        """Most probable class of each row, (N,); for a network with one output, that output."""
+        """Most probable class of each row, (N,); for a network with one output, that output.
+
+        ValueError where a row's logits are NaN: such a row has no most probable class.
+        """
         z = self.logits(x)
-        return z[:, 0] if z.shape[1] == 1 else z.argmax(axis=1)
+        if bool(array_module(z).isnan(z).any()):
+            raise ValueError("some logits are NaN: x, or the network's weights, hold NaN or infinity")
+        return z[..., 0] if z.shape[-1] == 1 else z.argmax(axis=-1)
 
     def predict_proba(self, x: Array, T: float = 1.0) -> Array:
         """Class probabilities (N, K) at temperature T."""
@@ -132,103 +160,15 @@ class Network:
         rows.append(f"{'total':<30}{self.theta.size:>12,}")
         return "\n".join(rows)
 
-    def freeze(self, *numbers: int) -> None:
-        """Hold the numbered layers fixed, counting layers with weights from 1; none: free all.
-
-        A frozen layer's parameters are left alone by every optimiser, decay included.
-        """
-        count, chosen = 0, set()
-        for i, layer in enumerate(self.layers):
-            count += bool(layer.weights)
-            if layer.parameters and count in numbers:
-                chosen.add(i)
-        unknown = [n for n in numbers if not 1 <= n <= count]
-        if unknown:
-            raise ValueError(f"layers are numbered 1 to {count}, got {unknown[0]!r}")
-        self._frozen = frozenset(chosen)
-        self._find_trainable()
-
-    # ------------------------------------------------------------------ copies and devices
-
-    def copy(self) -> Self:
-        """An independent network with the same parameters."""
-        return copy.deepcopy(self)
-
-    def to(self, device: str) -> Self:
-        """This network on `"cpu"` or `"cuda"`: a copy, or itself where it is there already."""
-        theta = to_device(self.theta, device)
-        if theta is self.theta:
-            return self
-        moved = self.copy()
-        moved._bind(theta)
-        return moved
-
-    def __copy__(self) -> Self:  # a shallow copy would fight over the layers' views
-        return self.copy()
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        del state["grad"]
-        state["layers"] = [copy.copy(layer) for layer in self.layers]
-        for layer in state["layers"]:
-            for name in layer.parameters:  # the values travel once, in theta
-                delattr(layer, name)
-                delattr(layer, "d" + name)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._bind(self.theta)
-
-    # ------------------------------------------------------------------ the flat vectors
-
-    def _gather(self) -> None:
-        parts = [getattr(layer, name).ravel() for layer, name in self._parameters()]
-        self._bind(np.concatenate(parts) if parts else np.zeros(0, np.float32))
-        self._find_trainable()
-
-    def _bind(self, theta: Array) -> None:
-        self.theta, self.grad = theta, array_module(theta).zeros_like(theta)
-        start = 0
-        for layer, name in self._parameters():
-            shape = layer.shapes[name]
-            stop = start + math.prod(shape)
-            setattr(layer, name, theta[start:stop].reshape(shape))
-            setattr(layer, "d" + name, self.grad[start:stop].reshape(shape))
-            start = stop
-
-    def _parameters(self) -> list[tuple[Layer, str]]:
-        weights = [(layer, name) for layer in self.layers for name in layer.weights]
-        return weights + [(layer, name) for layer in self.layers for name in layer.biases]
-
-    def _find_trainable(self) -> None:
-        # slices: (start, stop, may be decayed) of theta's trainable runs, as few as there can be;
-        # runs: fewer still, for a rule without decay
-        self._first_trainable, start = len(self.layers), 0
-        runs: list[tuple[int, int, bool]] = []
-        for layer, name in self._parameters():
-            i, stop = self.layers.index(layer), start + getattr(layer, name).size
-            if i not in self._frozen:
-                self._first_trainable = min(self._first_trainable, i)
-                decays = name in layer.weights
-                if runs and runs[-1][1:] == (start, decays):
-                    start = runs.pop()[0]
-                runs.append((start, stop, decays))
-            start = stop
-        self.slices = tuple(runs)
-        merged: list[tuple[int, int, bool]] = []
-        for start, stop, _ in runs:
-            begin = merged.pop()[0] if merged and merged[-1][1] == start else start
-            merged.append((begin, stop, False))
-        self.runs = tuple(merged)
-
-    def _position(self, tap: str) -> int:
+    def position(self, tap: str) -> int:
+        """Position of the layer whose output is this tap; UnknownSiteError lists those that there are."""
         try:
             return self.taps[tap]
         except KeyError:
             raise UnknownSiteError(f"no tap {tap!r}; this network has {', '.join(self.taps)}") from None
 
-    def _check_input(self, x: Array) -> Array:
+    def check_input(self, x: Array) -> Array:
+        """x (N, D) in the network's dtype, tokens as they are; ValueError where this network cannot read it."""
         if not hasattr(x, "dtype"):
             x = np.asarray(x)
         if x.ndim != 2:
@@ -237,7 +177,7 @@ class Network:
         table = self.layers[0] if self.layers else None
         first = next((layer for layer in self.layers if isinstance(layer, Linear)), None)
         if first is not None:
-            n_in = first.W.shape[0] // (table.W.shape[1] if isinstance(table, Embedding) else 1)
+            n_in = first.shapes["W"][-2] // (table.shapes["W"][-1] if isinstance(table, Embedding) else 1)
             if x.shape[1] != n_in:
                 raise ValueError(f"x has {x.shape[1]} features, the network takes {n_in}")
         if isinstance(table, Embedding):
@@ -315,6 +255,16 @@ class MLP(Network):
         taps["logits"] = len(layers) - 1
         self.sizes = sizes
         super().__init__(layers, taps)
+
+    @classmethod
+    def from_layers(
+        cls, sizes: Sequence[int], layers: Iterable[Layer], taps: Mapping[str, int], theta: Array | None = None
+    ) -> Self:
+        """An MLP of these widths made of layers that are there, e.g. read from a file."""
+        made = cls.__new__(cls)
+        Network.__init__(made, layers, taps, theta)
+        made.sizes = tuple(sizes)
+        return made
 
     def __repr__(self) -> str:
         return f"MLP({', '.join(map(str, self.sizes))})"

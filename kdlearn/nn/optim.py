@@ -1,24 +1,37 @@
 """Optimisers and schedules: each rule is one expression over a flat vector.
 
-An optimiser sees a network only as `theta`, `grad` and the trainable `slices` of both. Its
-moments are kept by the owner's name, so that one optimiser serves several networks.
+An optimiser sees a network only as `theta`, `grad` and the trainable `slices` of both. Its moments belong
+to the network that they were made from, so that one optimiser serves several networks: on one that it
+has moved before it goes on, on any other it begins anew.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
-from collections.abc import Callable
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Self
 
 from kdlearn.backend import Array, array_module
 from kdlearn.nn.layers import Linear
-from kdlearn.nn.network import Network
+from kdlearn.nn.module import Module
 
 Schedule = Callable[[float], float]  # progress in [0, 1] -> factor of the learning rate
 
 # Elements updated at a time: ten passes over a block that stays in the cache are faster than
 # ten passes over the whole vector.
 BLOCK = 1 << 16
+
+
+@dataclass
+class Memory:
+    """What a rule remembers of one network: how often it moved it, and the moments of its gradient."""
+
+    t: int
+    moments: list[Array]
 
 
 class Optimizer:
@@ -50,27 +63,64 @@ class Optimizer:
         self.lr, self.weight_decay = lr, weight_decay
         self.clip_norm, self.max_norm = clip_norm, max_norm
         self.scale = 1.0
-        self.state: dict[str, dict[str, Any]] = {}
+        self.memory: weakref.WeakKeyDictionary[Module, Memory] = weakref.WeakKeyDictionary()
 
-    def step(self, net: Network, owner: str = "student") -> None:
-        """Move `net.theta` along `net.grad`, with the moments kept for `owner`."""
-        xp = array_module(net.theta)
-        state = self.state.get(owner)
-        if state is None:
-            moments = [xp.zeros_like(net.theta) for _ in range(self.n_moments)]
-            state = self.state[owner] = {"t": 0, "moments": moments}
-        state["t"] += 1
+    def step(self, net: Module) -> None:
+        """Move `net.theta` along `net.grad`, which has done its work then: the next backward begins anew."""
+        memory = self.memory_of(net)
+        memory.t += 1
         if self.clip_norm is not None:
             self._clip(net)
-        scratch = xp.empty(min(self.block, net.theta.size), net.theta.dtype)
-        for start, stop, decays in net.slices if self.weight_decay else net.runs:
+        theta, grad, moments = net.theta, net.grad, memory.moments
+        scratch = array_module(theta).empty(min(self.block, theta.size), theta.dtype)
+        for start, stop, decays in net.slices if self.weight_decay else _merged(net.slices):
             decay = self.weight_decay if decays else 0.0
             for i in range(start, stop, self.block):
                 block = slice(i, min(i + self.block, stop))
-                moments = [m[block] for m in state["moments"]]
-                self.update(net.theta[block], net.grad[block], moments, state["t"], decay, scratch[: block.stop - i])
+                self.update(
+                    theta[block], grad[block], [m[block] for m in moments], memory.t, decay, scratch[: block.stop - i]
+                )
         if self.max_norm is not None:
             self._constrain(net)
+        net.written = False
+
+    def memory_of(self, net: Module) -> Memory:
+        """What is remembered of this network; made, with moments of zero, where there is none yet."""
+        memory = self.memory.get(net)
+        if memory is None:
+            zeros = array_module(net.theta).zeros_like
+            memory = self.memory[net] = Memory(0, [zeros(net.theta) for _ in range(self.n_moments)])
+        return memory
+
+    def snapshot(self, nets: Iterable[Module]) -> list[tuple[Module, Memory | None]]:
+        """A copy of what is remembered of these networks, for `restore`."""
+        found = [(net, self.memory.get(net)) for net in nets]
+        return [(net, m and Memory(m.t, [a.copy() for a in m.moments])) for net, m in found]
+
+    def restore(self, snapshot: Iterable[tuple[Module, Memory | None]]) -> None:
+        """Remember what `snapshot` copied, and nothing since."""
+        for net, memory in snapshot:
+            if memory is None:
+                self.memory.pop(net, None)
+            else:
+                self.memory[net] = memory
+
+    def fresh(self) -> Self:
+        """The same rule and settings, with no memory."""
+        other = copy.copy(self)
+        other.memory, other.scale = weakref.WeakKeyDictionary(), 1.0
+        return other
+
+    def settings(self) -> dict[str, Any]:
+        """The rule's name and its settings: what makes another one of the same kind."""
+        own = {k: v for k, v in vars(self).items() if k not in ("memory", "scale", "n_moments")}
+        return {"rule": type(self).__name__, **own}
+
+    def __getstate__(self) -> dict[str, Any]:  # moments belong to networks of this process
+        return {**vars(self), "memory": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, memory=weakref.WeakKeyDictionary())
 
     def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
         """One step of the rule on one block, in place: the t-th for this owner, t = 1, 2, …
@@ -79,18 +129,33 @@ class Optimizer:
         """
         raise NotImplementedError
 
-    def _clip(self, net: Network) -> None:
+    def _clip(self, net: Module) -> None:
         xp = array_module(net.theta)
-        total = sum((net.grad[a:b] * net.grad[a:b]).sum() for a, b, _ in net.slices)
-        # a device scalar throughout: deciding on the host would wait for the GPU
-        net.grad *= xp.minimum(self.clip_norm / (xp.sqrt(total) + 1e-12), 1)
+        parts = list(net.by_member(net.grad))
+        if not parts:
+            return
+        total = functools.reduce(lambda a, b: a + b, ((g * g).sum(axis=1) for g in parts))
+        # on the device throughout: deciding on the host would wait for the GPU
+        factor = xp.minimum(self.clip_norm / (xp.sqrt(total) + 1e-12), 1)[:, None]
+        for g in parts:
+            g *= factor
 
-    def _constrain(self, net: Network) -> None:
+    def _constrain(self, net: Module) -> None:
         xp = array_module(net.theta)
         for i, layer in enumerate(net.layers):
-            if isinstance(layer, Linear) and i not in net._frozen:
-                norm = xp.sqrt((layer.W * layer.W).sum(axis=0))
+            if isinstance(layer, Linear) and i not in net.frozen:
+                norm = xp.sqrt((layer.W * layer.W).sum(axis=-2, keepdims=True))
                 layer.W *= xp.minimum(self.max_norm / (norm + 1e-12), 1)
+
+
+@functools.lru_cache
+def _merged(slices: tuple[tuple[int, int, bool], ...]) -> tuple[tuple[int, int, bool], ...]:
+    """The runs without the question of decay: fewer, so fewer calls."""
+    merged: list[tuple[int, int, bool]] = []
+    for start, stop, _ in slices:
+        begin = merged.pop()[0] if merged and merged[-1][1] == start else start
+        merged.append((begin, stop, False))
+    return tuple(merged)
 
 
 class SGD(Optimizer):
@@ -136,7 +201,13 @@ class Adam(Optimizer):
     .. math:: m \leftarrow \beta_1 m + (1-\beta_1) g,\quad v \leftarrow \beta_2 v + (1-\beta_2) g^2,\quad
        \theta \leftarrow \theta - \eta\,\frac{m/(1-\beta_1^t)}{\sqrt{v/(1-\beta_2^t)} + \epsilon}
 
-    The moments are stored divided by :math:`1-\beta`, which turns both bias corrections and the
+    As the paper has it, for the t-th step:
+
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        theta -= lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+
+    Here the moments are stored divided by :math:`1-\beta`, which turns both bias corrections and the
     rate into two scalars and saves two passes over the vector. `weight_decay` is an L2 penalty
     inside g. Source: Kingma and Ba 2015, algorithm 1.
     """

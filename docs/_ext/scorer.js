@@ -1,0 +1,17 @@
+/* The search finds what users call before what the benchmark, the command line and the source say by the way. */
+var Scorer = {
+  score: ([docname, , , , score]) => {
+    if (/^docs\/reference\/more/.test(docname)) return score / 4;
+    if (/^source\//.test(docname)) return score / 8;
+    if (/^docs\/(install|reference\/)/.test(docname)) return score + 6;
+    return score;
+  },
+  objNameMatch: 11,
+  objPartialMatch: 6,
+  objPrio: { 0: 15, 1: 5, 2: -5 },
+  objPrioDefault: 0,
+  title: 15,
+  partialTitle: 7,
+  term: 5,
+  partialTerm: 2,
+};

@@ -1,0 +1,90 @@
+"""Rows for a stack: every batch holds the rows of each member, one member after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array, array_module, device_of, to_device
+from kdlearn.data.columns import GATHER_BYTES, Data
+
+
+class StackedData(Data):
+    """The data of R members: n rows each.
+
+    A column holds either the n rows that all members share, or R·n rows, one member after the other.
+
+    Parameters
+    ----------
+    columns : {name: array}, of one of these two lengths.
+    members : R.
+    """
+
+    def __init__(self, columns: Mapping[str, Array], members: int) -> None:
+        self.columns, self.members = dict(columns), members
+        self.n_rows = min(len(a) for a in self.columns.values())
+        wrong = {name: len(a) for name, a in columns.items() if len(a) not in (self.n_rows, members * self.n_rows)}
+        if wrong:
+            raise ValueError(f"columns must have {self.n_rows} rows, or as many for each of {members} members: {wrong}")
+
+    def like(self, columns: Mapping[str, Array]) -> StackedData:
+        """See `Data.like`."""
+        return StackedData(columns, self.members)
+
+    def for_logits(self, column: Array) -> Array:
+        """(n, …) where all members share it, else (R, n, …)."""
+        return column if len(column) == self.n_rows else column.reshape(self.members, self.n_rows, *column.shape[1:])
+
+    def take(self, rows: Any) -> StackedData:
+        """See `Data.take`; the same rows of every member."""
+        index = to_device(np.arange(self.n_rows)[rows], device_of(self.columns["index"]))
+        xp = array_module(index)
+        flat = xp.tile(index, self.members)
+        shift = xp.repeat(xp.arange(self.members) * self.n_rows, len(index))
+        taken = {
+            n: a.take(index, axis=0) if len(a) == self.n_rows else self._rows(a, flat, shift)
+            for n, a in self.columns.items()
+        }
+        return self.like(taken)
+
+    def batches(self, batch_size: int, rng: Sequence[np.random.Generator] | None = None) -> Iterator[dict[str, Array]]:  # type: ignore[override]
+        """As `Data.batches`: `batch_size` rows of each member, each in the order of its own generator."""
+        n, R = self.n_rows, self.members
+        orders = np.stack([np.arange(n) if rng is None else rng[i].permutation(n) for i in range(R)])
+        device = device_of(self.columns["index"])
+        row_bytes = R * (sum(a.nbytes // len(a) for a in self.columns.values()) + 1)
+        gather = max(1, GATHER_BYTES // row_bytes // batch_size) * batch_size
+        for start in range(0, n, gather):
+            stop = min(start + gather, n)
+            cuts = [orders[:, i : min(i + batch_size, stop)] for i in range(start, stop, batch_size)]
+            index = to_device(np.concatenate([cut.reshape(-1) for cut in cuts]), device)
+            shift = to_device(np.concatenate([np.repeat(np.arange(R) * n, cut.shape[1]) for cut in cuts]), device)
+            piece = {name: self._rows(a, index, shift) for name, a in self.columns.items()}
+            at = 0
+            for cut in cuts:
+                yield {name: a[at : at + cut.size] for name, a in piece.items()}
+                at += cut.size
+
+    def _rows(self, a: Array, index: Array, shift: Array) -> Array:
+        return a.take(index if len(a) == self.n_rows else index + shift, axis=0)
+
+
+def stack_data(data: Sequence[Data]) -> StackedData:
+    """The data of R members as one; what all of them hold, the same array, is kept once.
+
+    ValueError where they differ in their columns or in their number of rows.
+    """
+    first = data[0]
+    for i, other in enumerate(data):
+        if len(other) != len(first) or set(other.columns) != set(first.columns):
+            raise ValueError(
+                f"the members' data must have the same columns and rows; member 0 has {first!r}, member {i} {other!r}"
+            )
+    columns = {}
+    for name, a in first.columns.items():
+        own = [d.columns[name] for d in data]
+        same = name == "index" or all(b is a for b in own)
+        columns[name] = a if same or len(data) == 1 else array_module(*own).concatenate(own)
+    return StackedData(columns, len(data))

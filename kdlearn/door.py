@@ -1,0 +1,230 @@
+"""The checks at the door of training: what can be found before the first step is found here.
+
+Each message says what was given, what is wrong with it and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.data.columns import GATHER_BYTES, Data
+from kdlearn.nn.module import Module
+from kdlearn.nn.network import Network, UnknownSiteError
+from kdlearn.nn.optim import Optimizer
+from kdlearn.objective import Objective
+from kdlearn.run import Run
+from kdlearn.step import input_of, members_of, run_networks
+
+
+def check_settings(
+    *, epochs: int, batch_size: int, micro_batch: int | None, checkpoint: str | os.PathLike | None
+) -> None:
+    """TypeError or ValueError for settings that no training can have."""
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("micro_batch", micro_batch)):
+        if value is None and name == "micro_batch":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value!r}")
+    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+        raise ValueError(
+            f"checkpoint={os.fspath(checkpoint)!r}: the folder {str(Path(checkpoint).parent)!r} is not there"
+        )
+
+
+def check_networks(
+    students: dict[str, Network], teachers: dict[str, Network], objective: Objective, optimizer: Optimizer | None = None
+) -> None:
+    """TypeError or ValueError unless these can be trained together."""
+    if not isinstance(objective, Objective):
+        hint = "; a loss becomes one with kd.Match or kd.Term" if callable(objective) else ""
+        raise TypeError(f"the objective must be a kd.Objective such as kd.CrossEntropy(), got {objective!r}{hint}")
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        hint = f"; write {optimizer.__name__}(…)" if isinstance(optimizer, type) else ""
+        raise TypeError(f"the optimizer must be one of kdlearn's, such as kd.Adam(1e-3), got {optimizer!r}{hint}")
+    if not students:
+        raise ValueError("there is no student to train")
+    both = set(students) & set(teachers)
+    if both:
+        raise ValueError(f"{', '.join(sorted(both))}: a network is either a student or a teacher")
+    for kind, nets in (("student", students), ("teacher", teachers)):
+        for name, net in nets.items():
+            if not isinstance(net, Network):
+                hint = "; its answers become a column with data.with_soft_labels(teacher)" * hasattr(
+                    net, "predict_proba"
+                )
+                raise TypeError(f"{kind} {name!r} must be a kd.Network, got {type(net).__name__}{hint}")
+            if net.members not in (1, members_of(students)):
+                raise ValueError(
+                    f"{kind} {name!r} is a stack of {net.members}, the students are {members_of(students)}"
+                )
+    adaptors: dict[str, Module] = {f"adaptor {i}": net for i, net in enumerate(objective.nets)}
+    for name, module in {**students, **teachers, **adaptors}.items():
+        if not bool(array_module(module.theta).isfinite(module.theta).all()):
+            raise ValueError(f"the network {name!r} has weights that are not finite")
+    for site in objective.reads()[0]:
+        owner = site.rpartition(".")[0]
+        if owner not in students:
+            raise UnknownSiteError(f"no student {owner!r} for the live site {site!r}; there are: {', '.join(students)}")
+    for term in objective.terms:
+        if len(term.live) == 1 and term.fixed == term.live:
+            raise ValueError(f"{term.name} compares {term.live[0]!r} with itself: it is 0 whatever the student does")
+
+
+def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True) -> Data:
+    """`data` with its features in the networks' precision, or an error that names the column, value and rule.
+
+    Beside the values of every column it checks that a step can be taken: two rows are run through the
+    networks and the objective.
+    """
+    if not isinstance(data, Data):
+        hint = "; make it kd.Data(…)" if isinstance(data, Mapping) else ""
+        raise TypeError(f"{what} must be kd.Data, got {type(data).__name__}{hint}")
+    if len(data) == 0:
+        raise ValueError(f"{what} has zero rows; at least one is needed")
+    _check_names(data, run)
+    networks: dict[str, Network] = {**run.students, **run.teachers}
+    readers: dict[str, list[str]] = {}
+    for name in networks:
+        column = f"{name}.x" if f"{name}.x" in data else "x"
+        if column not in data:
+            raise ValueError(f"{what} has no column 'x' for the network {name!r}; there are: {', '.join(data.columns)}")
+        readers.setdefault(column, []).append(name)
+    for name, net in run.teachers.items() if what == "data" else ():
+        own = [s for s, student in run.students.items() if student is net]
+        column = next(c for c, names in readers.items() if name in names)
+        if own and own[0] in readers[column] and not any(name in getattr(h, "moves", ()) for h in run.hooks):
+            raise ValueError(
+                f"the teacher {name!r} is the student {own[0]!r} itself and reads the same column {column!r}: it has "
+                "nothing to teach; give it a copy or a view of its own"
+            )
+    first = next(iter(run.students.values())).theta.dtype
+    columns = dict(data.columns)
+    for name, a in columns.items():
+        last = name.rpartition(".")[2]
+        if last == "x":
+            columns[name] = _check_features(name, a, {n: networks[n] for n in readers.get(name, run.students)})
+        elif last in ("logits", "top_logits", "proba"):
+            _check_logits(name, a)
+            columns[name] = a if a.dtype.kind == "f" else a.astype(first)
+        elif a.dtype.kind == "f" and not _all_finite(a):
+            raise ValueError(f"column {name!r} has values that are not finite")
+    checked = data.like(columns)
+    for name, net in networks.items():
+        x = input_of(name, checked.columns)
+        array_module(net.theta, x)  # one device, or a TypeError that says so
+        if net.takes_tokens or len(x) <= 2:
+            net.check_input(x)
+    if rehearse:
+        _rehearse(checked, run, what)
+    return checked
+
+
+def _check_names(data: Data, run: Run) -> None:
+    taken = [c for c in data.columns if c == "progress" or c in run.objective.makes]
+    if taken:
+        raise ValueError(f"column {taken[0]!r} has the name of a site that is computed at each step; rename it")
+    for name in (*run.students, *run.teachers):
+        taken = [c for c in data.columns if c.startswith(name + ".") and c != name + ".x" and c in run.objective.sites]
+        if taken:
+            raise ValueError(
+                f"column {taken[0]!r} has the name of a site of the live network {name!r}; drop one of the two"
+            )
+
+
+def _rehearse(data: Data, run: Run, what: str) -> None:
+    """Two rows a member go the way that a step goes; labels are checked against the logits beside them."""
+    batch = next(data.batches(2))
+    batch["progress"] = 0.0
+    for name, net in {**run.students, **run.teachers}.items():
+        try:
+            net.check_input(input_of(name, batch))
+        except ValueError as error:
+            raise ValueError(f"{what}, network {name!r}: {error}") from None
+    try:
+        live, fixed, _ = run_networks(run.students, run.teachers, run.objective, batch)
+        _check_labels_of(data, run, live)
+        result = run.objective(live, fixed, members=run.members, backward=False)
+        _check_labels_of(data, run, result.made)
+    except UnknownSiteError as error:
+        raise UnknownSiteError(f"{what}: {error}") from None
+
+
+def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
+    """Every column that some term reads as labels, against the width of the logits beside it."""
+    for term in run.objective.terms:
+        for name, site in zip(getattr(term.function, "arrays", ()), (*term.live, *term.fixed)):
+            if name == "y" and site in data and term.live[0] in sites:
+                none = getattr(term.loss, "keywords", {}).get("ignore")
+                _check_labels(site, data[site], sites[term.live[0]].shape[1], none)
+
+
+def _check_features(name: str, x: Array, networks: Mapping[str, Network]) -> Array:
+    if x.ndim != 2:
+        hint = (
+            "; reshape one feature with x.reshape(-1, 1)"
+            if x.ndim == 1
+            else "; flatten each row with x.reshape(len(x), -1)"
+        )
+        raise ValueError(f"column {name!r} must be 2-D (rows, features), got shape {x.shape}{hint}")
+    if x.shape[1] == 0:
+        raise ValueError(f"column {name!r} has zero features")
+    tokens = [n for n, net in networks.items() if net.takes_tokens]
+    if tokens:
+        if len(tokens) < len(networks):
+            other = next(n for n in networks if n not in tokens)
+            raise ValueError(
+                f"column {name!r} holds tokens for one network, numbers for {other!r}; give it {other + '.x'!r}"
+            )
+        if x.dtype.kind not in "iu":
+            raise ValueError(f"column {name!r} must hold integer tokens, for a network's Embedding, got {x.dtype}")
+        return x
+    if x.dtype.kind == "c":
+        raise ValueError(f"column {name!r} must be real, got {x.dtype}")
+    try:
+        x = x.astype(np.result_type(*(net.theta.dtype for net in networks.values())), copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {name!r} must be numeric, got {x.dtype}: {error}") from None
+    if not _all_finite(x):
+        raise ValueError(f"column {name!r} has values that are not finite (NaN or infinity)")
+    return x
+
+
+def _all_finite(a: Array) -> bool:
+    # in pieces: a column may be memory-mapped and larger than memory
+    xp, rows = array_module(a), max(1, GATHER_BYTES // max(1, a.nbytes // max(1, len(a))))
+    return all(bool(xp.isfinite(a[i : i + rows]).all()) for i in range(0, len(a), rows))
+
+
+def _check_logits(name: str, z: Array) -> None:
+    xp = array_module(z)
+    if z.ndim != 2:
+        raise ValueError(f"column {name!r} must be 2-D (rows, classes), got shape {z.shape}")
+    if z.dtype.kind == "f":
+        if bool(xp.isnan(z).any()):
+            raise ValueError(f"column {name!r} has NaN")
+        if bool((z == xp.inf).any()):
+            raise ValueError(f"column {name!r} has +inf; -inf would mask a class, +inf means nothing")
+        if bool((z.max(axis=1) == -xp.inf).any()):
+            raise ValueError(f"column {name!r} has a row of only -inf: no class is left")
+
+
+def _check_labels(name: str, y: Array, n_classes: int, none: int | None) -> None:
+    y = to_numpy(y)  # on the host: a GPU would wrap an index that is out of range
+    if y.ndim != 1:
+        hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.ndim == 2 else ""
+        raise ValueError(f"{name} must hold one label a row, got shape {y.shape}{hint}")
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"{name} must hold integer class labels, got {y.dtype}")
+    y = y[y != none] if none is not None else y
+    if len(y) and (y.min() < 0 or y.max() >= n_classes):
+        bad = y.min() if y.min() < 0 else y.max()
+        raise ValueError(
+            f"labels must lie in 0 … {n_classes - 1}, the network's {n_classes} outputs; {name} holds {bad}"
+        )

@@ -1,0 +1,194 @@
+"""Integer-only C: no float, no math.h. The scheme is that of `kdlearn.export.integers`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from kdlearn.export.c_selftest import SELFTEST_ROWS, integer_selftest
+from kdlearn.export.c_text import READ, Constants, describe_columns, header, host_texts, indent, join, read
+from kdlearn.export.check import ExportError
+from kdlearn.export.columns import MISSING
+from kdlearn.export.integers import GAP, SCORE, TOP, IntegerPlan, as_answers, integers_of
+from kdlearn.export.plan import Plan
+
+LEAST_AGREEMENT = 0.9  # of the rows that it is tried on; below, integers are no version of the model
+
+RESCALE = f"""\
+/* a * m / 2^s, half away from zero rounded up */
+static int32_t rescale(int32_t a, int32_t m, int8_t s)
+{{
+    const int64_t p = (int64_t)a * m, half = (int64_t)1 << (s - 1);
+    const int64_t y = p < 0 ? -((half - p) >> s) : (p + half) >> s;
+    return y > {TOP} ? {TOP} : y < -{TOP} ? -{TOP} : (int32_t)y;
+}}""".splitlines()
+
+
+def write(
+    steps: Plan, name: str, stem: str, codes: np.ndarray, decimals: dict[str, int], given: bool
+) -> tuple[list[str], dict[str, Any]]:
+    """`(texts of .c, .h and self-test, figures)`.
+
+    `int NAME_predict(const int32_t *x, int32_t *scores)`: x[i] is a value in the unit that the header
+    states, or a category's code; NAME_MISSING where a value may be missing. Scores are logits in
+    1/NAME_SCORE, of a regressor the answer in the unit that the header states. -1 for a row that is refused.
+    """
+    found = integers_of(steps, codes, decimals, given)
+    x = found.inputs(codes)
+    scores = found.answer(x)
+    agreement = _agreement(steps, found, scores, codes)
+    if agreement < LEAST_AGREEMENT:
+        raise ExportError(
+            f"in integers {100 * agreement:.0f} % of {len(codes)} rows are answered as before, fewer than "
+            f"{100 * LEAST_AGREEMENT:.0f} %: give rows of yours (rows=, --calibration), or take int8"
+        )
+    constants = Constants()
+    feature = _feature(found, constants)
+    body, scratch = _layers(found, constants)
+    units = [_unit(c.categories, d) for c, d in zip(steps.parts.plain().columns, found.digits.tolist())]
+    upper = name.upper()
+    answer = f"in 10^{-found.out_digits}" if steps.classes is None else f"logits in 1/{SCORE}"
+    about = [
+        *describe_columns(steps, f"{upper}_MISSING", units),
+        f"   scores: {answer}. Integers alone: int8 weights, int16 activations, int32 sums (Jacob et al. 2018).",
+        "   A row is refused, -1: MISSING where no line above says missing, a code that is not listed.",
+        f"   {constants.bytes} bytes of constants; {2 * scratch} bytes of scratch on the stack; no static RAM.",
+    ]
+    signature = f"int {name}_predict(const int32_t *x, int32_t *scores)"
+    defines = [f"#define {upper}_MISSING ({-TOP} - 1)"]
+    defines += [f"#define {upper}_SCORE {SCORE}"] if steps.classes is not None else []
+    source = join(
+        f'#include "{stem}.h"',
+        "#include <stddef.h>",
+        "#include <string.h>",
+        *READ,
+        *constants.lines,
+        *host_texts(name, steps),
+        *RESCALE,
+        *feature,
+        signature,
+        "{",
+        f"    int16_t scratch[{max(scratch, 1)}];",
+        *indent(body),
+        "}",
+    )
+    test = integer_selftest(found, name, stem, x, scores)
+    figures = {
+        "constants": constants.bytes,
+        "scratch": 2 * scratch,
+        "selftest_rows": min(SELFTEST_ROWS, len(x)),
+        "agreement": agreement,
+        "digits": dict(zip(steps.parts.plain().names, found.digits.tolist())),
+    }
+    return [source, header(name, steps, about, defines, [signature + ";"]), test], figures
+
+
+def _agreement(steps: Plan, found: IntegerPlan, scores: np.ndarray, codes: np.ndarray) -> float:
+    want, got = steps.answer(codes, np.float64), as_answers(found, scores)
+    if steps.classes is not None:
+        return float((want.argmax(axis=1) == got.argmax(axis=1)).mean())
+    return float((np.abs(want - got).max(axis=1) < 0.1 * steps.target_scale).mean())
+
+
+def _unit(categories: Any, digits: int) -> str:
+    if categories is not None:
+        return ""
+    return " as it is" if digits == 0 else f" in 10^{-digits}"
+
+
+def _feature(found: IntegerPlan, constants: Constants) -> list[str]:
+    """The function that makes feature i of a row an int16; GAP, which no feature is, where the row is refused."""
+    encoding = found.steps.parts.plain()
+    code, kinds = [], encoding.code
+    from_i, plain = "i", encoding.is_plain
+    values: dict[str, np.ndarray] = {
+        "mean": found.mean.astype(np.int32),
+        "factor": found.M0.astype(np.int32),
+        "by": found.shift.astype(np.int8),
+    }
+    if not plain:
+        constants.add("feature_from", encoding.column.astype(np.int16))
+        constants.add("feature_code", kinds.astype(np.int16))
+        from_i = read("feature_from", "i", "int16_t")
+        values |= {"low": found.low.astype(np.int16), "high": found.high.astype(np.int16)}
+    for key, a in values.items():
+        constants.add(key, a)
+    code.append(f"int32_t v = x[{from_i}];")
+    if not plain:
+        code.append("const int16_t code = READ_int16_t(&feature_code[i]);")
+        if (kinds == MISSING).any():
+            code.append(f"if (code == {MISSING}) return {read('high', 'i', 'int16_t')} * (v == MISSING) + "
+                        f"{read('low', 'i', 'int16_t')} * (v != MISSING);")  # fmt: skip
+        filled = np.array([f.fill is not None for f in encoding.table])
+        if filled.any():
+            constants.add("fill", np.where(filled, found.fill, GAP).astype(np.int32))
+            code.append(f"if (v == MISSING) v = {read('fill', 'i', 'int32_t')};")
+    code.append("if (v == MISSING) return MISSING;")
+    if not plain:
+        known = np.array([-1 if c.categories is None else c.n_codes for c in encoding.columns], np.int16)
+        constants.add("known", known)
+        constants.add("strict", encoding.strict.astype(np.int8))
+        code += [
+            f"const int16_t n = {read('known', from_i, 'int16_t')};",
+            f"if (n >= 0 && (v >= n || v < {read('strict', 'i', 'int8_t')} - 1)) return MISSING;",
+            f"if (code >= 0) return v == code ? {read('high', 'i', 'int16_t')} : {read('low', 'i', 'int16_t')};",
+        ]
+    code += [
+        "const int32_t m = READ_int32_t(&mean[i]);",
+        f"if (m > 0 && v < -{TOP} + m) v = -{TOP};",
+        f"else if (m < 0 && v > {TOP} + m) v = {TOP};",
+        "else v -= m;",
+        f"v = rescale(v, {read('factor', 'i', 'int32_t')}, {read('by', 'i', 'int8_t')});",
+        f"return v > {found.top} ? {found.top} : v < -{found.top} ? -{found.top} : v;",
+    ]
+    return [f"#define MISSING ({-TOP} - 1)", "static int32_t feature(const int32_t *x, int i)", "{", *indent(code), "}"]
+
+
+def _layers(found: IntegerPlan, constants: Constants) -> tuple[list[str], int]:
+    """`(code, int16s of scratch)`. Sums are made unit by unit, so only activations are kept."""
+    encoding, layers = found.steps.parts.plain(), found.layers
+    widths = [len(encoding.table), *(layer.W.shape[1] for layer in layers[:-1]), 0]
+    scratch = max(a + b for a, b in pairwise(widths))
+    lines = ["int label = 0;", "int32_t best = 0;"] if found.steps.classes is not None else []
+    lines += [
+        f"for (int i = 0; i < {widths[0]}; i++) {{",
+        "    const int32_t v = feature(x, i);",
+        "    if (v == MISSING) return -1;",
+        "    scratch[i] = (int16_t)v;",
+        "}",
+        "const int16_t *y0 = scratch;",
+    ]
+    for i, layer in enumerate(layers):
+        n, m = layer.W.shape
+        for key, a in (("W", layer.W.T), ("b", layer.b.astype(np.int32)), ("M", layer.M0.astype(np.int32)),
+                       ("s", layer.shift.astype(np.int8))):  # fmt: skip
+            constants.add(f"{key}{i}", a)
+        last = i + 1 == len(layers)
+        lines.append(f"/* Linear {n} -> {m}{'' if last else ', ReLU'} */")
+        if not last:
+            offset = 0 if i % 2 else scratch - m
+            lines.append(f"int16_t *const y{i + 1} = scratch{f' + {offset}' if offset else ''};")
+        lines += [
+            f"for (int j = 0, k = 0; j < {m}; j++) {{",
+            f"    int32_t sum = {read(f'b{i}', 'j', 'int32_t')};",
+            f"    for (int i = 0; i < {n}; i++, k++) sum += (int32_t)y{i}[i] * {read(f'W{i}', 'k', 'int8_t')};",
+            f"    sum = rescale(sum, {read(f'M{i}', 'j', 'int32_t')}, {read(f's{i}', 'j', 'int8_t')});",
+        ]
+        if not last:
+            lines += [f"    y{i + 1}[j] = (int16_t)(sum < 0 ? 0 : sum > {layer.top} ? {layer.top} : sum);", "}"]
+    constants.add("offset", found.offset.clip(-TOP, TOP).astype(np.int32))
+    lines += [
+        f"    const int64_t z = (int64_t)sum + {read('offset', 'j', 'int32_t')};",
+        f"    sum = z > {TOP} ? {TOP} : z < -{TOP} ? -{TOP} : (int32_t)z;",
+        "    if (scores != NULL) scores[j] = sum;",
+        *(
+            ["    if (j == 0 || sum > best) {", "        best = sum;", "        label = j;", "    }"]
+            if found.steps.classes is not None
+            else []
+        ),
+        "}",
+        "return label;" if found.steps.classes is not None else "return 0;",
+    ]
+    return lines, scratch

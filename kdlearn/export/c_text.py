@@ -1,0 +1,173 @@
+"""Pieces of C that every export is made of: constants, texts, the header, the table of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.export.plan import Plan
+
+TYPES = {"float32": "float", "float64": "double", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
+READ = """\
+#ifdef __AVR__ /* constants stay in flash */
+#include <avr/pgmspace.h>
+#define ROM PROGMEM
+#define READ_float(p) pgm_read_float(p)
+#define READ_int8_t(p) ((int8_t)pgm_read_byte(p))
+#define READ_int16_t(p) ((int16_t)pgm_read_word(p))
+#define READ_int32_t(p) ((int32_t)pgm_read_dword(p))
+#else
+#define ROM
+#define READ_float(p) (*(p))
+#define READ_double(p) (*(p))
+#define READ_int8_t(p) (*(p))
+#define READ_int16_t(p) (*(p))
+#define READ_int32_t(p) (*(p))
+#endif""".splitlines()
+
+
+class Constants:
+    """Arrays of a C file, each written once; `bytes` is what they take in flash."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.bytes = 0
+
+    def add(self, name: str, a: np.ndarray) -> None:
+        """`static const TYPE name[]`."""
+        a = np.ascontiguousarray(a)
+        kind = TYPES[a.dtype.name]
+        numbers = [number(v) if a.dtype.kind == "f" else _integer(v) for v in a.ravel().tolist()]
+        if kind == "double":
+            numbers = [repr(v) for v in a.ravel().tolist()]
+        rows = [", ".join(numbers[i : i + 8]) for i in range(0, len(numbers), 8)]
+        self.lines += [f"static const {kind} {name}[{a.size}] ROM = {{", *(f"    {row}," for row in rows), "};"]
+        self.bytes += a.nbytes
+
+
+def read(name: str, index: str, kind: str = "float") -> str:
+    """An element of a constant array."""
+    return f"READ_{kind}(&{name}[{index}])"
+
+
+def number(value: float) -> str:
+    """A float32 as a literal that names it exactly."""
+    text = f"{value:.9g}"
+    return text + ("f" if set(text) & set(".e") else ".0f")
+
+
+def _integer(value: int) -> str:
+    return "(-2147483647 - 1)" if value == -(2**31) else str(value)
+
+
+def string(text: str) -> str:
+    """A C string literal: bytes that are not plain letters, digits or spaces as three octal digits."""
+    plain = (chr(c) if c == 32 or (c < 128 and chr(c).isalnum()) else f"\\{c:03o}" for c in text.encode())
+    return '"' + "".join(plain) + '"'
+
+
+def comment(text: str) -> str:
+    """A text that cannot end the comment it stands in."""
+    safe = ascii(text)[1:-1]
+    return safe.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").rstrip("\\")
+
+
+def describe_columns(steps: Plan, missing: str, units: Sequence[str] | None = None) -> list[str]:
+    """A line for each raw column: its place in x, its name, what it holds, what a missing value does."""
+    if steps.encoding is None:
+        return [f"   x: {steps.n_in} tokens, 0 to {len(steps.steps[0].arrays['W']) - 1}"]
+    lines = []
+    for i, column in enumerate(steps.encoding.columns):
+        used = [f for f in steps.encoding.table if f.column == i]
+        text = f"   x[{i}]: {comment(column.name)}" + ("" if units is None else units[i])
+        if column.categories is not None:
+            known = [f"{k} = {comment(str(v))}" for k, v in enumerate(column.categories) if v is not None]
+            strict = any(f.strict for f in used)
+            rest = f"{len(column.categories)}" if column.other else "-1"
+            refused = " (refused)" if strict and not column.other else ""
+            text += f": a code, {', '.join(known)}, {rest} = any other{refused}"
+        if not used:
+            text += "; not used"
+        elif all(f.fill is not None or f.code < -1 for f in used):
+            text += f"; {missing} = missing"
+        lines.append(text)
+    return lines
+
+
+def header(name: str, steps: Plan, about: Sequence[str], defines: Sequence[str], declarations: Sequence[str]) -> str:
+    """The `.h`: what goes in, what comes out, nothing that takes room."""
+    upper = name.upper()
+    texts = has_texts(steps)
+    names = [f"extern const char *const {name}_classes[{steps.n_out}];"] if steps.classes is not None else []
+    code = [
+        f"int {name}_code(int column, const char *text); /* a text's code for x[column]; -1 for one that has none */"
+    ]
+    host = [*names, *(code if texts else [])]
+    return join(
+        f"/* {name}: written by kdlearn. Compile {name}.c with your program.",
+        *about,
+        "*/",
+        f"#ifndef {upper}_H",
+        f"#define {upper}_H",
+        "#include <stdint.h>",
+        "",
+        f"#define {upper}_INPUTS {steps.n_in}",
+        f"#define {upper}_{'OUTPUTS' if steps.classes is None else 'CLASSES'} {steps.n_out}",
+        *defines,
+        "",
+        "#ifdef __cplusplus",
+        'extern "C" {',
+        "#endif",
+        *declarations,
+        f"int {name}_selftest(void); /* in {name}_selftest.c: how many of its rows are answered wrongly */",
+        *(["#ifndef __AVR__ /* texts would lie in RAM there */", *host, "#endif"] if host else []),
+        "#ifdef __cplusplus",
+        "}",
+        "#endif",
+        "#endif",
+    )
+
+
+def has_texts(steps: Plan) -> bool:
+    """Whether a column's categories are texts."""
+    columns = [] if steps.encoding is None else steps.encoding.columns
+    return any(isinstance(v, str) for c in columns for v in c.categories or ())
+
+
+def host_texts(name: str, steps: Plan) -> list[str]:
+    """Names of the classes, and the codes of categories; left out on AVR."""
+    lines: list[str] = []
+    if steps.classes is not None:
+        texts = [str(int(c)) if isinstance(c, bool) else str(c) for c in steps.classes.tolist()]
+        lines += [f"const char *const {name}_classes[{len(texts)}] = {{", *(f"    {string(t)}," for t in texts), "};"]
+    if has_texts(steps):
+        columns = [] if steps.encoding is None else steps.encoding.columns
+        every = [(i, k, v) for i, c in enumerate(columns) for k, v in enumerate(c.categories or ())]
+        known = [(i, k, v or "") for i, k, v in every if isinstance(v, (str, type(None)))]
+        rest = [f"    if (column == {i}) return {len(c.categories or ())};" for i, c in enumerate(columns) if c.other]
+        lines += [
+            f"static const struct {{ int column, code; const char *text; }} categories[{len(known)}] = {{",
+            *(f"    {{{i}, {k}, {string(v)}}}," for i, k, v in known),
+            "};",
+            f"int {name}_code(int column, const char *text)",
+            "{",
+            f"    for (int i = 0; i < {len(known)}; i++)",
+            "        if (categories[i].column == column && strcmp(categories[i].text, text) == 0)",
+            "            return categories[i].code;",
+            *rest,
+            "    return -1;",
+            "}",
+        ]
+    return ["#ifndef __AVR__", *lines, "#endif"] if lines else []
+
+
+def indent(code: Sequence[str], by: int = 1) -> list[str]:
+    """Lines moved to the right."""
+    return [" " * 4 * by + line if line and not line.startswith("#") else line for line in code]
+
+
+def join(*lines: Any) -> str:
+    """Lines as a file of ASCII."""
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,75 @@
+"""A fitted model read back from a file: it predicts, and is exported, as the one that was saved."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.preprocessing import StandardScaler
+
+from kdlearn.export.parts import Parts
+from kdlearn.nn.functional import softmax
+
+
+class _Fitted(BaseEstimator):
+    """What classifier and regressor share. There is nothing to fit: `fit` returns the model as it is."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        encoding = parts.plain()
+        self.parts_, self.student_, self.classes_ = parts, parts.net, parts.classes
+        self.n_features_in_ = len(encoding.columns)
+        self.feature_names_in_ = np.array(encoding.names, dtype=object)
+        self.scaler_ = None if parts.mean is None else StandardScaler()
+        if self.scaler_ is not None:
+            self.scaler_.mean_, self.scaler_.scale_ = parts.mean, parts.scale
+
+    def fit(self, X: Any = None, y: Any = None, sample_weight: Any = None) -> Self:
+        """Nothing to do: it is fitted."""
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _logits(self, X: Any) -> np.ndarray:
+        encoding, mean, scale = self.parts_.plain(), self.parts_.mean, self.parts_.scale
+        codes = encoding.codes(X)
+        encoding.check(codes)
+        x = (encoding.features(codes) - encoding.shift) * encoding.factor
+        z = self.parts_.net.logits(x if mean is None else (x - mean) / scale)
+        if not np.isfinite(z).all():
+            raise ValueError(f"row {int(np.argmin(np.isfinite(z).all(axis=1)))} is so large that the answer overflows")
+        return z
+
+
+class FittedClassifier(ClassifierMixin, _Fitted):
+    """A saved classifier. Raw rows, a frame by its columns' names; NaN is refused unless an imputer is inside."""
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (n, K) in the order of `classes_`."""
+        return softmax(self._logits(X).astype(np.float64))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row, (n,)."""
+        classes = self.classes_
+        assert classes is not None
+        return classes[self._logits(X).argmax(axis=1)]
+
+
+class FittedRegressor(RegressorMixin, _Fitted):
+    """A saved regressor. Rows as in `FittedClassifier`."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted targets, (n,) or (n, M)."""
+        mean, scale = self.parts_.target
+        y = self._logits(X) * np.asarray(scale) + np.asarray(mean)
+        return y[:, 0] if y.shape[1] == 1 else y
+
+
+def fitted(parts: Parts) -> FittedClassifier | FittedRegressor:
+    """The model that these parts are."""
+    return FittedRegressor(parts) if parts.classes is None else FittedClassifier(parts)

@@ -1,0 +1,238 @@
+r"""A network in integers alone: int8 weights, int16 activations, int32 sums, fixed-point multipliers.
+
+A real number r stands as `r = S q` with an integer q. With S_x, S_w and S_y the scales of a layer's inputs,
+of a unit's weights and of its outputs,
+
+.. math:: q_y = M \Big(\sum_i q_{x,i}\, q_{w,i} + q_b\Big), \qquad M = \frac{S_x S_w}{S_y} \approx M_0\, 2^{-n},
+
+with M_0 an integer below 2^31, the product in 64 bits, and half away from zero rounded up.
+
+Source: Jacob et al. 2018, section 2 (real numbers from integers, the multiplier M, biases in
+int32 of scale S_x S_w). What differs: zero points are 0 throughout, each unit
+has its own S_w, and activations have 16 bits, so that an outlier costs its neighbours nothing.
+
+Every sum is bounded when the file is written: the activations' range is made smaller where
+`sum |q_w| q_max + |q_b|` could reach 2^31. So no sum overflows, whatever the row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdlearn.export.check import ExportError
+from kdlearn.export.columns import MISSING, VALUE
+from kdlearn.export.plan import LEVELS, Plan
+
+GAP = -(2**31)  # a missing value, where one is allowed
+REACH = 16.0  # standard deviations that a number may lie from its mean; beyond, it saturates
+HEADROOM = 2.0  # of a hidden layer beyond what the rows reach; beyond, it saturates
+STEPS = 200  # an input's unit is the power of ten that tells at least this many steps of a deviation apart
+SCORE = 1024  # logits are given in 1/1024
+TOP = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Integers of one linear layer: W (n, m) int8, b (m,) int32, multipliers M0 / 2**shift (m,); `relu` cuts at 0."""
+
+    W: np.ndarray
+    b: np.ndarray
+    M0: np.ndarray
+    shift: np.ndarray
+    relu: bool
+    top: int  # the largest activation that it puts out; outputs of the last layer have 32 bits
+
+
+@dataclass(frozen=True)
+class IntegerPlan:
+    """All integers of a plan.
+
+    Features: a value is `(x - mean) M0 / 2**shift`, cut at ±`top`; a category, or a gap, is `low` or `high`.
+    `digits` (C,) is how many digits after the point x keeps: x = value · 10**digits.
+    """
+
+    steps: Plan
+    digits: np.ndarray
+    fill: np.ndarray
+    mean: np.ndarray
+    M0: np.ndarray
+    shift: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    top: int
+    layers: list[Layer]
+    offset: np.ndarray
+    out_digits: int
+
+    def inputs(self, codes: np.ndarray) -> np.ndarray:
+        """Rows (N, C) as the integers that the C function takes."""
+        scaled = np.rint(np.where(np.isnan(codes), 0, codes) * 10.0**self.digits)
+        return np.where(np.isnan(codes), GAP, scaled.clip(-TOP, TOP)).astype(np.int64)
+
+    def answer(self, x: np.ndarray) -> np.ndarray:
+        """Scores (N, K) of integer rows: exactly what the C code computes. Rows that it refuses are not tried."""
+        encoding = self.steps.parts.plain()
+        v = x[:, encoding.column]
+        missing = v == GAP
+        v = np.where(missing, self.fill, v)
+        scaled = rescale(np.clip(v - self.mean, -TOP, TOP), self.M0, self.shift).clip(-self.top, self.top)
+        chosen = np.where(encoding.code == MISSING, missing, v == encoding.code)
+        q = np.where(encoding.code == VALUE, scaled, np.where(chosen, self.high, self.low))
+        for layer in self.layers:
+            total = q @ layer.W.astype(np.int64) + layer.b
+            assert np.abs(total).max(initial=0) <= TOP
+            q = rescale(total, layer.M0, layer.shift)
+            if layer is self.layers[-1]:
+                return (q + self.offset).clip(-TOP, TOP)
+            q = q.clip(0 if layer.relu else -layer.top, layer.top)
+        raise AssertionError  # there is a last layer
+
+
+def rescale(a: np.ndarray, M0: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """`a M0 / 2**shift`, half away from zero rounded up, in 64 bits."""
+    product = a.astype(np.int64) * M0.astype(np.int64)
+    half = np.int64(1) << (shift.astype(np.int64) - 1)
+    return np.sign(product) * ((np.abs(product) + half) >> shift.astype(np.int64))
+
+
+def multiplier(M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`(M0, shift)` with M ≈ M0 / 2**shift, 2**30 <= |M0| < 2**31, 1 <= shift <= 62."""
+    exponent = np.frexp(M)[1]
+    shift = np.clip(31 - exponent, 1, 62)
+    M0 = np.rint(M * 2.0**shift)
+    over = np.abs(M0) > TOP
+    shift = np.where(over & (shift > 1), shift - 1, shift)
+    M0 = np.rint(M * 2.0**shift)
+    if (np.abs(M0) > TOP).any():
+        raise ExportError("a factor of the network is too large for integers: scale the inputs")
+    return M0.astype(np.int64), shift.astype(np.int64)
+
+
+def integers_of(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given: bool) -> IntegerPlan:
+    """The integers of a plan whose scaler is not folded. `codes` are rows that say how far hidden layers reach."""
+    linear = [s for s in steps.steps if s.kind == "Linear"]
+    kinds = [s.kind for s in steps.steps if s.kind != "Standardize"]
+    wanted = ["Linear", *["ReLU", "Linear"] * (len(linear) - 1)]
+    if steps.encoding is None or kinds != wanted:
+        odd = next((k for k, w in zip(kinds, wanted) if k != w), "this order of layers")
+        raise ExportError(
+            f"integers are written for linear layers with ReLU between them, not {odd}: take int8 instead"
+        )
+    encoding = steps.parts.plain()
+    mean, factor = _scaling(steps)
+    digits = _digits(steps, mean, factor, codes, decimals, given)
+    unit = 10.0 ** -digits[encoding.column]
+    value = encoding.code == VALUE
+    on = np.where(value, 0, np.maximum(np.abs((0 - mean) * factor), np.abs((1 - mean) * factor)))
+    reach = max(REACH, float(on.max(initial=0)))
+    W, b = linear[0].arrays["W"].astype(np.float64), linear[0].arrays["b"].astype(np.float64)
+    top, scale = _top(W, b, reach)
+    M0, shift = multiplier(np.where(value, unit * factor / scale, 0.5))
+    whole = np.rint(mean / unit)
+    fill = np.array([0 if f.fill is None else f.fill for f in encoding.table], np.float64)
+    fill = np.rint(
+        fill * np.where([encoding.columns[f.column].categories is None for f in encoding.table], 1 / unit, 1)
+    )
+    layers, hidden = [], _features(steps, codes)
+    target = float(np.max(np.abs(steps.target_scale))) if steps.classes is None else 1.0
+    out_digits = math.ceil(math.log10(STEPS / target)) if steps.classes is None else 0
+    last_scale = 10.0**-out_digits if steps.classes is None else 1 / SCORE
+    first_top, first_scale = top, scale
+    offset = np.zeros(linear[-1].n_out, np.int64)
+    for i, step in enumerate(linear):
+        W, b = step.arrays["W"].astype(np.float64), step.arrays["b"].astype(np.float64)
+        hidden = hidden @ W + b
+        is_last = i + 1 == len(linear)
+        if is_last:
+            offset, b = np.rint(b / last_scale).astype(np.int64), np.zeros_like(b)
+            next_top, next_scale = TOP, last_scale
+        else:
+            hidden = np.maximum(hidden, 0)
+            following = linear[i + 1].arrays
+            most = max(HEADROOM * float(np.nanmax(hidden, initial=0)), 1e-6)
+            next_top, next_scale = _top(following["W"].astype(np.float64), following["b"].astype(np.float64), most)
+        q, s = _weights(W, b, scale)
+        M, n = multiplier(scale * s / next_scale)
+        layers.append(Layer(q, np.rint(b / (scale * s)).astype(np.int64), M, n, not is_last, next_top))
+        scale = next_scale
+    low, high = (
+        np.rint((v - mean) * factor / first_scale).clip(-first_top, first_top).astype(np.int64) for v in (0, 1)
+    )
+    return IntegerPlan(
+        steps,
+        digits,
+        fill.astype(np.int64),
+        whole.astype(np.int64),
+        M0,
+        shift,
+        low,
+        high,
+        first_top,
+        layers,
+        offset,
+        out_digits,
+    )
+
+
+def _scaling(steps: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and factor of each feature of the raw, uncentred columns."""
+    encoding = steps.parts.plain()
+    shift, factor = encoding.shift, encoding.factor
+    if steps.parts.mean is not None and steps.parts.scale is not None:
+        shift, factor = shift + steps.parts.mean / factor, factor / steps.parts.scale
+    return shift, factor
+
+
+def _features(steps: Plan, codes: np.ndarray) -> np.ndarray:
+    mean, factor = _scaling(steps)
+    return (steps.parts.plain().features(codes) - mean) * factor
+
+
+def _digits(
+    steps: Plan, mean: np.ndarray, factor: np.ndarray, codes: np.ndarray, decimals: dict[str, int], given: bool
+) -> np.ndarray:
+    encoding = steps.parts.plain()
+    unknown = set(decimals) - set(encoding.names)
+    if unknown:
+        raise ExportError(f"decimals names {', '.join(map(repr, sorted(unknown)))}, which are no columns")
+    digits = np.zeros(len(encoding.columns), np.int64)
+    for j, f in enumerate(encoding.table):
+        column = encoding.columns[f.column]
+        if f.code != VALUE or column.categories is not None:
+            continue
+        v = codes[:, f.column]
+        whole = given and bool(np.all(np.isnan(v) | (v == np.rint(v))))
+        need = 0 if whole else math.ceil(math.log10(STEPS * abs(factor[j])))
+        largest = abs(mean[j]) + 8 / abs(factor[j])
+        if largest * 10.0**need > TOP and 10.0 ** (need - 1) / abs(factor[j]) >= STEPS / 4:
+            need -= 1  # a coarser unit still tells fifty steps of a deviation apart
+        digits[f.column] = decimals.get(column.name, need)
+        if largest * 10.0 ** digits[f.column] > TOP:
+            raise ExportError(
+                f"column {column.name!r} does not fit 32 bits with the digits that it needs (10^-{digits[f.column]}): "
+                "subtract a constant from it before training, or give decimals for it"
+            )
+    return digits
+
+
+def _top(W: np.ndarray, b: np.ndarray, reach: float) -> tuple[int, float]:
+    """`(largest integer, scale)` of a layer's inputs in ±reach: 16 bits, fewer where its sums could overflow."""
+    most = np.abs(W).sum(axis=0) / np.maximum(np.abs(W).max(axis=0), 1e-30) * LEVELS
+    top = int(min(2**15 - 1, (TOP // 2) / max(float(most.max()), 1.0)))
+    return top, reach / top
+
+
+def _weights(W: np.ndarray, b: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """int8 weights and their scales; a scale is larger where the bias would not fit 30 bits beside the weights."""
+    s = np.maximum(np.abs(W).max(axis=0) / LEVELS, np.abs(b) / (scale * (TOP // 2 - 1)))
+    s = np.where(s > 0, s, 1.0)
+    return np.rint(W / s).clip(-LEVELS, LEVELS).astype(np.int8), s
+
+
+def as_answers(found: IntegerPlan, scores: np.ndarray) -> Any:
+    """Scores as logits, or as answers in units of the target."""
+    return scores / SCORE if found.steps.classes is not None else scores * 10.0**-found.out_digits

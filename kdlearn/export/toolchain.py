@@ -1,0 +1,43 @@
+"""What compiled C takes, as a compiler on this machine says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+COMPILERS = {
+    "avr-gcc": ("avr-gcc", "-mmcu=atmega328p", "-std=c99", "-Os"),
+    "cc": ("cc", "-std=c99", "-Os"),
+}
+
+
+def measure_c(path: str | os.PathLike, compiler: str | None = None) -> dict[str, Any] | None:
+    """Bytes of flash, static RAM and stack of one `.c` file that `to_c` wrote, compiled for size.
+
+    Parameters
+    ----------
+    compiler : "avr-gcc" (for an ATmega328P) or "cc"; by default the first that is installed.
+
+    Returns
+    -------
+    {"compiler", "flash", "ram", "stack"}, without the C library's own; stack is the deepest frame of the file's
+    functions plus that of what it calls in the file, at most. None where no compiler is installed or it refuses.
+    """
+    chosen = next((c for c in ([compiler] if compiler else COMPILERS) if shutil.which(c)), None)
+    if chosen is None:
+        return None
+    size = shutil.which("avr-size" if chosen == "avr-gcc" else "size")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*COMPILERS[chosen], "-fstack-usage", "-c", os.path.abspath(path), "-o", "net.o"]
+        if size is None or subprocess.run(command, cwd=folder, capture_output=True).returncode:
+            return None
+        table = subprocess.run([size, "net.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
+        text, data, bss = (int(v) for v in table.splitlines()[1].split()[:3])
+        frames = [
+            int(line.split("\t")[1]) for file in Path(folder).glob("*.su") for line in file.read_text().splitlines()
+        ]
+    return {"compiler": " ".join(COMPILERS[chosen]), "flash": text + data, "ram": data + bss, "stack": sum(frames)}

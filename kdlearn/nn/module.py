@@ -1,0 +1,206 @@
+"""Layers over one flat vector of parameters: what networks, and adaptors of other forms, have in common."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from kdlearn.backend import Array, array_module, to_device
+from kdlearn.nn.layers import Layer
+
+
+class Module:
+    """Trainable layers. What an optimiser, an objective's `Through` and a checkpoint know of a network.
+
+    `theta` holds every parameter and `grad` every gradient, each as one flat vector: all weights
+    first, then all biases. `layer.W` and `layer.dW` are views of them and are never rebound, so
+    an optimiser step, a norm, a copy or a moving average is one line over a vector.
+
+    `written` says whether `grad` belongs to the step that is under way. The first `backward` of a step
+    writes `grad`, each further one adds to it; an optimiser's step ends the matter.
+
+    Parameters
+    ----------
+    layers : the layers.
+    theta, grad : the flat vectors to lay the layers over; by default theirs are gathered into new ones.
+    """
+
+    members = 1  # how many networks of one shape these are; more than one in a `Stack`
+    theta: Array
+    grad: Array
+    written: bool
+    slices: tuple[tuple[int, int, bool], ...]
+
+    def __init__(self, layers: Iterable[Layer], theta: Array | None = None, grad: Array | None = None) -> None:
+        self.layers = list(layers)
+        self._frozen: frozenset[int] = frozenset()
+        if theta is None:
+            parts = [getattr(layer, name).ravel() for _, layer, name in self._parameters()]
+            theta = array_module(*parts).concatenate(parts) if parts else np.zeros(0, np.float32)
+        self.lay_over(theta, grad)
+
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Array], Any]:
+        """`forward(*arrays, taps=None) -> ({tap: array}, caches)`; the output is the tap `"logits"`."""
+        raise NotImplementedError
+
+    def backward(self, caches: Any, gradients: Mapping[str, Array], need_dx: bool = False) -> Any:
+        """Write the gradients of the parameters, or add them (see `written`); with `need_dx` return
+        the gradient of each array that `forward` took (a tuple, if it took other than one)."""
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Forget the gradient: the next `backward` starts from zero."""
+        self.grad[...] = 0
+        self.written = False
+
+    # ------------------------------------------------------------------ the flat vectors
+
+    def lay_over(self, theta: Array, grad: Array | None = None) -> None:
+        """Make `theta` the parameters: every layer's arrays become views of it, and of `grad`.
+
+        Raises
+        ------
+        ValueError
+            Where it has another size than the layers' shapes ask for, or is neither float32 nor float64.
+        """
+        if theta.shape != (self.n_parameters,):
+            raise ValueError(f"these layers have {self.n_parameters} parameters, theta has shape {theta.shape}")
+        if theta.dtype not in (np.float32, np.float64):
+            raise ValueError(f"a network computes in float32 or float64, not in {theta.dtype}; store it smaller")
+        self.theta = theta
+        self.grad = array_module(theta).zeros_like(theta) if grad is None else grad
+        self.written = False
+        start = 0
+        for _, layer, name in self._parameters():
+            shape = layer.shapes[name]
+            stop = start + math.prod(shape)
+            setattr(layer, name, self.theta[start:stop].reshape(shape))
+            setattr(layer, "d" + name, self.grad[start:stop].reshape(shape))
+            start = stop
+        self._find_trainable()
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the layers hold."""
+        return sum(math.prod(layer.shapes[name]) for _, layer, name in self._parameters())
+
+    def _parameters(self) -> list[tuple[int, Layer, str]]:
+        weights = [(i, layer, name) for i, layer in enumerate(self.layers) for name in layer.weights]
+        return weights + [(i, layer, name) for i, layer in enumerate(self.layers) for name in layer.biases]
+
+    def by_member(self, vector: Array) -> Iterator[Array]:
+        """The trainable parts of a flat vector, one parameter after the other, each as a view (members, n)."""
+        start = 0
+        for i, layer, name in self._parameters():
+            stop = start + math.prod(layer.shapes[name])
+            if i not in self._frozen:
+                yield vector[start:stop].reshape(self.members, -1)
+            start = stop
+
+    # ------------------------------------------------------------------ what is trained
+
+    @property
+    def frozen(self) -> frozenset[int]:
+        """Positions of the layers that no optimiser touches."""
+        return self._frozen
+
+    @frozen.setter
+    def frozen(self, positions: Iterable[int]) -> None:
+        self._frozen = frozenset(positions)
+        self.zero_grad()
+        self._find_trainable()
+
+    def freeze(self, *numbers: int) -> None:
+        """Hold the numbered layers fixed, counting layers with weights from 1; none: free all.
+
+        A frozen layer's parameters are left alone by every optimiser, decay included.
+        """
+        count, chosen = 0, set()
+        for i, layer in enumerate(self.layers):
+            count += bool(layer.weights)
+            if layer.parameters and count in numbers:
+                chosen.add(i)
+        unknown = [n for n in numbers if not 1 <= n <= count]
+        if unknown:
+            raise ValueError(f"layers are numbered 1 to {count}, got {unknown[0]!r}")
+        self.frozen = frozenset(chosen)
+
+    def _find_trainable(self) -> None:
+        # slices: (start, stop, may be decayed) of theta's trainable runs, as few as there can be
+        self._first_trainable, start = len(self.layers), 0
+        runs: list[tuple[int, int, bool]] = []
+        for i, layer, name in self._parameters():
+            stop = start + math.prod(layer.shapes[name])
+            if i not in self._frozen:
+                self._first_trainable = min(self._first_trainable, i)
+                decays = name in layer.weights
+                if runs and runs[-1][1:] == (start, decays):
+                    start = runs.pop()[0]
+                runs.append((start, stop, decays))
+            start = stop
+        self.slices = tuple(runs)
+
+    # ------------------------------------------------------------------ copies and devices
+
+    def copy(self) -> Self:
+        """An independent copy with the same parameters."""
+        return copy.deepcopy(self)
+
+    def to(self, device: str) -> Self:
+        """This on `"cpu"` or `"cuda"`: a copy, or itself where it is there already."""
+        theta = to_device(self.theta, device)
+        if theta is self.theta:
+            return self
+        moved = self.copy()
+        moved.lay_over(theta)
+        return moved
+
+    def __copy__(self) -> Self:  # a shallow copy would fight over the layers' views
+        return self.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["grad"]
+        state["layers"] = [copy.copy(layer) for layer in self.layers]
+        for layer in state["layers"]:
+            for name in layer.parameters:  # the values travel once, in theta
+                delattr(layer, name)
+                delattr(layer, "d" + name)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.lay_over(self.theta)
+
+
+class FreeVector(Module):
+    """A trainable vector without an input: `Through(FreeVector(5), (), …)`.
+
+    Parameters
+    ----------
+    width : number of entries; `theta` is the output.
+    start : their initial value.
+    dtype : `"float32"`, or `"float64"` for gradient checks.
+    """
+
+    def __init__(self, width: int, start: float = 0.0, dtype: str = "float32") -> None:
+        layer = Layer()
+        layer.biases = ("b",)  # a bias, so that weight decay leaves it alone
+        layer.hold(b=np.full(width, start, dtype))
+        super().__init__([layer])
+
+    def forward(self, *arrays: Array, taps: Iterable[str] | None = None) -> tuple[dict[str, Array], Any]:
+        """`({"logits": (width,)}, None)`; it takes no array."""
+        return {"logits": self.theta}, None
+
+    def backward(self, caches: Any, gradients: Mapping[str, Array], need_dx: bool = False) -> tuple[()]:
+        """Write (or add) the gradient; there is no input to pass one on to."""
+        if not self.written:
+            self.grad[...] = 0
+        self.grad += gradients["logits"]
+        self.written = True
+        return ()

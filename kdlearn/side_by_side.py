@@ -1,0 +1,54 @@
+"""`fit` for a stack: what is given once or once a member becomes one objective, one data set, one stream a member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.data import Data
+from kdlearn.data.stacked import stack_data
+from kdlearn.nn.stack import stacked
+from kdlearn.objective import Objective
+
+DataFunction = Callable[[int, np.random.Generator], Data]
+
+
+def one_each(thing: Any, members: int, what: str) -> list[Any]:
+    """`thing` once a member: a sequence of that length as it is, anything else repeated."""
+    if not isinstance(thing, (list, tuple, np.ndarray)):
+        return [thing] * members
+    if len(thing) != members:
+        raise ValueError(f"{what}: there are {members} members, got {len(thing)}")
+    return list(thing)
+
+
+def one_objective(objectives: Objective | Sequence[Objective], members: int) -> Objective:
+    """One objective for a stack, of one objective a member: the same terms, their adaptors as stacks."""
+    if isinstance(objectives, Objective):
+        return objectives
+    given = one_each(objectives, members, "objective")
+    first = given[0]
+    for i, other in enumerate(given):
+        if [t.name for t in other.terms] != [t.name for t in first.terms] or len(other.nets) != len(first.nets):
+            raise ValueError(
+                f"the objectives of a stack may differ in their adaptors alone; that of member {i} has other terms"
+            )
+    return first.with_nets({first.nets[k]: stacked([o.nets[k] for o in given]) for k in range(len(first.nets))})
+
+
+def one_data(data: Any, members: int, what: str = "data") -> Any:
+    """One `StackedData` of the members' data, or one data function of theirs."""
+    given = one_each(data, members, what)
+    if all(isinstance(d, Data) for d in given):
+        return stack_data(given)
+    if not all(callable(d) for d in given):
+        raise TypeError(
+            f"{what} must be kd.Data or a function (epoch, rng) -> kd.Data, one for all members or one a member"
+        )
+
+    def columns(epoch: int, order: Sequence[np.random.Generator]) -> Data:
+        return stack_data([own(epoch, rng) for own, rng in zip(given, order)])
+
+    return columns

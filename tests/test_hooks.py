@@ -1,0 +1,150 @@
+"""Hooks: when they stop, what they restore, what they refuse. Their ideas are tested with the ideas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kdlearn as kd
+
+
+def data(seed=0, n=40):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 4)).astype("float32")
+    return kd.Data({"x": x, "y": (x @ rng.normal(size=(4, 3))).argmax(axis=1)})
+
+
+def settings(**changes):
+    return {"epochs": 6, "batch_size": 10, "optimizer": kd.Adam(1e-2), "progress": False} | changes
+
+
+class Weights:
+    """What the student's weights were after each epoch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def after_epoch(self, run):
+        self.seen.append(run.students["student"].theta.copy())
+
+
+def script(values, name="accuracy"):
+    """A hook that writes these validation values over what was measured."""
+
+    def write(run):
+        run.history.records[-1]["validation"][name] = values[run.epoch - 1]
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "monitor, mode, values, best",
+    [
+        ("accuracy", None, [0.5, 0.9, 0.7, 0.6, 0.6, 0.6], 2),  # higher is better: it used to restore the worst
+        ("accuracy", "min", [0.5, 0.9, 0.4, 0.6, 0.6, 0.6], 3),
+        ("loss", None, [0.5, 0.9, 0.4, 0.6, 0.6, 0.6], 3),
+        ("loss", "max", [0.5, 0.9, 0.4, 0.6, 0.6, 0.6], 2),
+    ],
+)
+def test_early_stopping_knows_which_way_is_better(monitor, mode, values, best):
+    net, weights = kd.MLP(4, 6, 3, seed=0), Weights()
+    hooks = [script(values, monitor), weights, kd.EarlyStopping(monitor, 3, mode)]
+    history = kd.fit(net, kd.CrossEntropy(), data(), validation=data(1), hooks=hooks, **settings())
+    np.testing.assert_array_equal(net.theta, weights.seen[best - 1])
+    assert len(history) == best + 3
+
+
+def test_early_stopping_refuses_nan_and_an_unknown_mode():
+    with pytest.raises(ValueError, match="'min' or 'max', got 'up'"):
+        kd.EarlyStopping(mode="up")
+    hooks = [script([0.5, np.nan]), kd.EarlyStopping("accuracy", 3)]
+    with pytest.raises(ValueError, match="'accuracy' is NaN in epoch 2") as error:
+        kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), data(), validation=data(1), hooks=hooks, **settings())
+    assert len(error.value.history) == 2
+
+
+def test_the_monitored_loss_is_what_training_minimises():
+    """A term that is faded out by the end of training counts, while it counts."""
+    objective = (lambda t: 1 - t) * kd.CrossEntropy()
+    history = kd.fit(kd.MLP(4, 3), objective, data(), validation=data(1), **settings(epochs=4))
+    terms = np.array(history["cross_entropy", "validation"])
+    np.testing.assert_allclose(history["loss", "validation"], terms * [0.75, 0.5, 0.25, 0], rtol=1e-6)
+
+
+def test_a_moving_average_starts_anew_and_refuses_what_it_cannot_move():
+    net, hook = kd.MLP(4, 6, 3, seed=0), kd.MovingAverage(0.9)
+    objective = kd.CrossEntropy() + kd.SoftTargets(1)
+
+    def train():
+        student, teacher = net.copy(), net.copy()
+        kd.fit(student, objective, data(), teachers=teacher, hooks=[hook], **settings(optimizer=kd.Adam(1e-2)))
+        return teacher.theta
+
+    np.testing.assert_array_equal(train(), train())
+    with pytest.raises(ValueError, match=r"moves the teacher 'teacher', which is the student 'student' itself"):
+        kd.fit(net, objective, data(), teachers=net, hooks=[hook], **settings())
+    with pytest.raises(ValueError, match="no teacher 'teacher' to move"):
+        kd.fit(net, kd.CrossEntropy(), data(), hooks=[hook], **settings())
+
+
+class Misspelt:
+    def after_epcoh(self, run):
+        pass
+
+
+class Both:
+    """Has a moment of its own and can be called: it is called at that moment alone."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def after_fit(self, run):
+        pass
+
+    def __call__(self, run):
+        self.calls += 1
+
+
+@pytest.mark.parametrize(
+    "hook, message",
+    [
+        (5, "a hook is a function, or has one of before_fit, after_step, after_epoch, after_fit; got 5"),
+        (Misspelt(), "Misspelt has 'after_epcoh'"),
+        (Weights, r"got the class Weights; write Weights\(…\)"),
+    ],
+)
+def test_what_is_no_hook_is_refused_before_training(hook, message):
+    net = kd.MLP(4, 3)
+    before = net.theta.copy()
+    with pytest.raises(TypeError, match=message):
+        kd.fit(net, kd.CrossEntropy(), data(), hooks=[hook], **settings())
+    np.testing.assert_array_equal(net.theta, before)
+
+
+def test_a_hook_with_a_moment_of_its_own_is_not_called_after_epochs():
+    both = Both()
+    kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), data(), hooks=[both], **settings(epochs=2))
+    assert both.calls == 0
+
+
+class Stubborn(Exception):
+    __slots__ = ()
+
+    def __setattr__(self, name, value):
+        if name == "history":
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+def test_an_error_of_a_hook_carries_the_history_if_it_can():
+    for moment, length in (("after_step", 0), ("after_epoch", 1), ("after_fit", 2)):
+        for kind in (ValueError, Stubborn):
+
+            def fail(run, kind=kind):
+                raise kind("as it was raised")
+
+            hook = type("Fail", (), {moment: lambda self, run: fail(run)})()
+            with pytest.raises(kind, match="as it was raised") as error:
+                kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), data(), hooks=[hook], **settings(epochs=2))
+            if kind is ValueError:
+                assert len(error.value.history) == length
