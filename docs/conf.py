@@ -37,7 +37,10 @@ autosummary_generate = False
 napoleon_google_docstring = False
 python_maximum_signature_line_length = 100
 nitpick_ignore_regex = [("py:class", r"(?!kdlearn).*|.*\.Swapped")]  # types of others
-autodoc_default_options = {"members": True, "exclude-members": "set_fit_request, set_score_request"}
+autodoc_default_options = {
+    "members": True,
+    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+}
 add_module_names = False
 default_role = "book"
 nitpicky = True

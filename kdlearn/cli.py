@@ -65,18 +65,30 @@ def _add_distill(commands: Any) -> None:
     distill.add_argument(
         "--teacher", default="forest", metavar="forest|boosting|mlp|FILE",
         help="a kind, fitted on the table, or a file: a student or network saved by kdlearn, which takes the table's "
-        "columns, encoded, as they are (default forest)",
+        "columns as they are, or encoded (default forest)",
     )  # fmt: skip
     distill.add_argument("--trust-pickle", action="store_true", help="read a teacher that is a pickle; it can run code")
     distill.add_argument("--student", type=_widths, default=(32,), help="hidden widths, such as 64,32 (default 32)")
     distill.add_argument("--out", type=Path, default=Path("student.npz"), help="the file (default student.npz)")
     distill.add_argument("--unlabeled", type=Path, help="more rows, on which the teacher alone teaches")
-    distill.add_argument("--temperature", type=_positive, default=2.0, help="of the soft targets (default 2)")
-    distill.add_argument("--soft-weight", type=_share, default=0.7, help="of the soft targets, 0 to 1 (default 0.7)")
+    distill.add_argument("--test", type=Path, help="rows to measure on (default: a quarter of the table is held out)")
+    distill.add_argument("--task", choices=("auto", "classes", "numbers"), default="auto", help="what the target is")
+    distill.add_argument(
+        "--soft-weight", type=_auto(_share), default="auto",
+        help="of the soft targets, 0 to 1 (default auto: some compete with labels alone, the best is kept)",
+    )  # fmt: skip
+    distill.add_argument(
+        "--temperature", type=_auto(_positive), default="auto", help="of the soft targets (default auto)"
+    )
+    distill.add_argument("--max-time", type=_positive, metavar="SECONDS", help="for each student, the contest included")
     distill.add_argument("--epochs", type=_at_least_one, default=200, help="passes over the rows (default 200)")
     distill.add_argument("--seed", type=_seed, default=0, help="of the split and all else drawn (default 0)")
     distill.add_argument("--ignore", type=_names, default=(), metavar="COLUMNS", help="columns to leave out: a,b")
     distill.add_argument("--categorical", type=_names, default=(), metavar="COLUMNS", help="numbers that are names")
+    distill.add_argument(
+        "--keep", type=_names, default=(), metavar="COLUMNS", help="columns that look like an ID and are none"
+    )
+    distill.add_argument("--id", type=_names, default=(), metavar="COLUMNS", help="columns that name rows, no inputs")
     distill.add_argument("--json", action="store_true", help="print the report as JSON")
     _add_common(distill)
     distill.set_defaults(run=_command("distill", "run"))
@@ -87,6 +99,7 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--model", type=Path, required=True, help="what distill wrote")
     predict.add_argument("--data", type=Path, required=True, help="a table with the same columns; others are not read")
     predict.add_argument("--out", type=Path, help="a CSV file (default: print)")
+    predict.add_argument("--id", type=_names, default=(), metavar="COLUMNS", help="columns to pass through")
     _add_common(predict)
     predict.set_defaults(run=_command("deploy", "predict"))
 
@@ -131,7 +144,7 @@ def _add_hinton(commands: Any) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--delimiter", type=_delimiter, default=",", help="of the CSV files (default a comma)")
+    parser.add_argument("--delimiter", type=_delimiter, help="of the CSV files (default: found in the header)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, only the result")
 
 
@@ -173,6 +186,10 @@ def _positive(text: str) -> float:
 
 def _share(text: str) -> float:
     return _number(text, "a number from 0 to 1", lambda v: 0 <= v <= 1)
+
+
+def _auto(of: Callable[[str], float]) -> Callable[[str], float | str]:
+    return lambda text: text if text == "auto" else of(text)
 
 
 def _at_least_one(text: str) -> int:

@@ -10,12 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from kdlearn.distill.exits import EarlyExit
 
 import kdlearn as kd
 from kdlearn import cli, demo, estimators, study
-from kdlearn.commands import distill
-from kdlearn.commands.tables import Encoder, read_table
+from kdlearn.distill.exits import EarlyExit
+from kdlearn.estimators.training import row_weights
 from kdlearn.export import costs, onnx_file, plan
 from kdlearn.objective import Given, Match, Through
 from kdlearn.step import train_step
@@ -85,52 +84,7 @@ def test_the_report_names_its_percentiles(monkeypatch):
     assert [found[p] for p in ("p50", "p95", "p99")] == pytest.approx([500, 950, 990], abs=1.5)
 
 
-# ------------------------------------------------------------------ what is held out
-
-
-@pytest.fixture
-def taught(monkeypatch):
-    """What each training of the command line is given: {name of the bar: estimator and its rows}."""
-    seen, teach = {}, distill._Taught.taught
-
-    def recorded(self, what, args, encoder, X, y, more=None):
-        seen[what] = SimpleNamespace(of=self, X=X, y=y, more=more)
-        return teach(self, what, args, encoder, X, y, more)
-
-    monkeypatch.setattr(distill._Taught, "taught", recorded)
-    return seen
-
-
-def table(path, n=60, seed=0):
-    rng = np.random.default_rng(seed)
-    lines = [f"{i},{v:.4f},{'yes' if v > 0 else 'no'}" for i, v in enumerate(rng.normal(size=n))]
-    path.write_text("\n".join(["number,value,label", *lines]))
-    return path
-
-
-@pytest.mark.parametrize("unlabeled", [False, True])
-@pytest.mark.parametrize("seed", [0, 5])
-def test_nothing_is_taught_on_the_rows_held_out(tmp_path, taught, unlabeled, seed, capsys):
-    path, more = table(tmp_path / "rows.csv"), table(tmp_path / "more.csv", seed=1)
-    arguments = ["distill", "--data", str(path), "--target", "label", "--teacher", "mlp", "--epochs", "2", "--json"]
-    arguments += ["--seed", str(seed), "--out", str(tmp_path / "s.npz"), *(["--unlabeled", str(more)] * unlabeled)]
-    assert cli.main(arguments) == 0
-    x = Encoder.fit(read_table(path), {"label"})(read_table(path))
-    y = np.array([line.rpartition(",")[2] for line in path.read_text().splitlines()[1:]])
-    train, test = distill._split(y, seed)
-    assert not set(train) & set(test) and len(train) + len(test) == 60 and len(test) >= 14
-    assert set(taught) == {"teacher", "student", "labels alone"}
-    for given in taught.values():
-        np.testing.assert_array_equal(given.X, x[train])
-        np.testing.assert_array_equal(given.y, y[train])
-        assert given.of.random_state == seed
-    assert taught["teacher"].more is None and taught["labels alone"].more is None
-    if unlabeled:
-        np.testing.assert_array_equal(
-            taught["student"].more, Encoder.fit(read_table(path), {"label"})(read_table(more))
-        )
-    else:
-        assert taught["student"].more is None
+# ------------------------------------------------------------------ what is held out; the command line: test_cli
 
 
 def test_rows_without_labels_teach_no_class():
@@ -138,9 +92,9 @@ def test_rows_without_labels_teach_no_class():
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(-2, 0.3, (20, 2)), rng.normal(2, 0.3, (20, 2))])
     y, more = np.repeat([0, 1], 20), rng.normal(2, 0.3, (400, 2))
-    uniform = estimators.DistilledClassifier(teacher=_Indifferent(), soft_weight=0.0, max_iter=40, random_state=0)
+    uniform = estimators.DistilledClassifier(teacher=_Indifferent(), soft_weight=0.0, alpha=0.0, random_state=0)
     assert (uniform.fit(X, y, X_unlabeled=more).predict(more) == 1).mean() > 0.95
-    columns = estimators._row_weights(np.array([1.0, 3.0]), 5)
+    columns = row_weights(np.array([1.0, 3.0]), 5)
     np.testing.assert_allclose(columns["labelled"], [1.25, 3.75, 0, 0, 0])
     np.testing.assert_allclose(columns["taught"], np.array([1, 3, 2, 2, 2]) / 2)
 
@@ -157,13 +111,14 @@ class _Indifferent(estimators.DistilledClassifier):
         return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
 
 
+@pytest.mark.filterwarnings("ignore:max_iter")
 def test_every_setting_of_an_estimator_has_an_effect():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
     P = rng.dirichlet(np.ones(3), 60)
 
     def theta(**settings):
-        settings = {"max_iter": 3, "random_state": 0, "batch_size": 20} | settings
+        settings = {"max_iter": 3, "random_state": 0, "batch_size": 20, "soft_weight": 0.7} | settings
         return estimators.DistilledClassifier(**settings).fit(X, y, teacher_proba=P).student_.theta
 
     first = theta()

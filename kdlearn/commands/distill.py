@@ -7,66 +7,76 @@ import sys
 import time
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import clone
+from sklearn.model_selection import train_test_split
 
-from kdlearn.checkpoint import CheckpointError
+from kdlearn.commands.frames import Rules, TableError, numbers, read_table
+from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import Student, load_student
-from kdlearn.commands.tables import Encoder, TableError, labels, read_table
-from kdlearn.estimators import DistilledClassifier
-from kdlearn.export.costs import format_report, report, wilson
-from kdlearn.export.plan import plan
-from kdlearn.run import Run
+from kdlearn.commands.teacher import TEACHERS, teacher_of
+from kdlearn.estimators import DistilledClassifier, DistilledRegressor
+from kdlearn.estimators.rows import default_preprocessor
 
-TEACHERS = ("forest", "boosting", "mlp")
-HELD_OUT = 4  # one row in four of each class
+if TYPE_CHECKING:
+    import pandas as pd
+
+HELD_OUT = 0.25  # of each class
+MANY = 20  # different numbers of a target from which on it may be a quantity, and not classes
 
 
 def run(args: Namespace) -> int:
     """Read, teach, measure, write; the exit status."""
-    began, talk = time.perf_counter(), not (args.quiet or args.json)
-    _check_out(args.out, args.data, args.unlabeled, args.teacher)
-    table = read_table(args.data, args.delimiter)
+    began, talk, said = time.perf_counter(), not (args.quiet or args.json), list[str]()
+    _check_out(args.out, args.data, args.unlabeled, args.test, args.teacher)
+    table = read_table(args.data, args.delimiter, said)
     target = args.target or ("y" if args.data.suffix == ".npz" else None)
-    if target is None:
-        raise TableError(f"--target is needed, the column to predict; there are: {', '.join(table.columns)}")
-    y = labels(table, target)
-    encoder = Encoder.fit(table, {target, *args.ignore}, args.categorical)
-    X = encoder(table)
-    more = None if args.unlabeled is None else encoder(read_table(args.unlabeled, args.delimiter))
-    train, test = _split(y, args.seed)
-    if len(test) == 0:
-        raise TableError(f"{table.source} has one row of each class: none is left to hold out")
+    if target is None or target not in table:
+        names = ", ".join(map(str, table.columns))
+        wrong = "--target is needed, the column to predict" if target is None else f"there is no column {target!r}"
+        raise TableError(f"{args.data}: {wrong}; there are: {names}")
+    table, y = _target(table, target, args.task, said)
+    skip = {target, *args.ignore, *args.id}
+    rules = Rules.of(table, skip, args.categorical, args.keep, said)
+    X = rules(table, said)
+    more = None if args.unlabeled is None else rules(read_table(args.unlabeled, args.delimiter))
+    X, y, X_test, y_test = _held_out(args, rules, X, y, target)
+    if talk and said:
+        print("\n".join(said) + "\n", flush=True)  # before a minute goes into the teacher
 
-    teacher = _teacher(args, encoder, X[train], y[train])
-    student = _student(args, teacher, encoder, X[train], y[train], more)
-    control = _student(args, None, encoder, X[train], y[train])  # what the student is without the teacher
-    right = int((control.predict(X[test]) == y[test]).sum())
+    teacher = teacher_of(args, X, y, rules)
+    student = _taught("student", args, teacher, X, y, more)
+    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y)
+    measured = student.teacher_ if student.teacher_ is not None else clone(teacher).fit(X, y)
     settings = {
         "teacher": str(args.teacher),
-        "temperature": args.temperature,
         "soft_weight": args.soft_weight,
+        "temperature": args.temperature,
         "epochs": args.epochs,
         "seed": args.seed,
+        "target": target,
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    student.save(args.out, {**settings, "target": target})
+    Student(student, rules, settings).save(args.out)
+    read_back = load_student(args.out)  # the report is of the file, as it will be read
     found = {
+        "verdict": student.report_["verdict"],
         "data": str(args.data),
-        "rows": {"train": len(train), "held_out": len(test), "unlabeled": 0 if more is None else len(more)},
-        "inputs": encoder.inputs,
-        "classes": student.classes_.tolist(),
-        "student": [X.shape[1], *args.student, len(student.classes_)],
+        "rows": {"train": len(y), "held_out": len(y_test), "unlabeled": 0 if more is None else len(more)},
+        "notes": said,
+        "columns": rules.columns,
+        "inputs": read_back.inputs,
+        "classes": student.classes_.tolist() if hasattr(student, "classes_") else None,
+        "student": list(student.student_.sizes),
         "settings": settings,
-        "report": report(load_student(args.out), teacher, X[test], y[test]),  # of the file, as it will be read
-        "labels_alone": {"accuracy": right / len(test), "accuracy_interval": wilson(right, len(test))},
+        "contest": student.report_,
+        "report": figures(read_back.model, measured, control, X_test, y_test, args.out.stat().st_size),
         "out": str(args.out),
         "seconds": time.perf_counter() - began,
     }
-    print(json.dumps(found, indent=2) if args.json else _text(found, talk))
+    print(json.dumps(found, indent=2, default=float) if args.json else _text(found, args, talk))
     return 0
 
 
@@ -78,135 +88,133 @@ def _check_out(out: Path, *read: Any) -> None:
             raise TableError(f"--out {out} would overwrite what is read")
 
 
-def _split(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows that have a target, and the target: numbers, or labels as they were written."""
+    cells = table[target]
+    gone = int(cells.isna().sum())
+    if gone:
+        said.append(f"{gone} rows without a {target!r} were left out.")
+        table = table[cells.notna()].reset_index(drop=True)
+        cells = table[target]
+    if cells.empty:
+        raise TableError(f"the target {target!r} is empty")
+    values = numbers(cells, bool(table.attrs.get("decimal_comma")))
+    different = int(cells.nunique())
+    quantity = bool(values.notna().all()) and different > MANY and different > 0.05 * len(cells)
+    if task == "auto" and quantity:
+        said.append(
+            f"the target {target!r} has {different} different numbers in {len(cells)} rows: it is predicted as a "
+            "number; --task classes makes each a class."
+        )
+    if task == "numbers" or (task == "auto" and quantity):
+        if values.isna().any():
+            raise TableError(f"the target {target!r} holds {str(cells[values.isna()].iloc[0])!r}, which is no number")
+        return table, values.to_numpy()
+    y = cells.to_numpy()
+    y = y.astype(str) if y.dtype == object else y
+    if different < 2:
+        raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two")
+    if different > max(2, len(y) // 2):
+        raise TableError(
+            f"the target {target!r} has {different} different values in {len(y)} rows; it must hold classes"
+        )
+    return table, y
+
+
+def _held_out(
+    args: Namespace, rules: Rules, X: pd.DataFrame, y: np.ndarray, target: str
+) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
+    """The rows that teach and those that measure: of `--test`, or a quarter of each class."""
+    if args.test is not None:
+        other = read_table(args.test, args.delimiter)
+        if target not in other:
+            raise TableError(f"{args.test}: there is no column {target!r}")
+        task = "numbers" if y.dtype.kind == "f" else "classes"
+        other, y_test = _target(other, target, task, [])
+        unknown = [] if task == "numbers" else sorted(set(y_test.tolist()) - set(y.tolist()))
+        if unknown:
+            raise TableError(f"{args.test} has classes that teach nothing: {', '.join(map(str, unknown[:5]))}")
+        return X, y, rules(other), y_test
+    if y.dtype.kind == "f":
+        train, test = train_test_split(np.arange(len(y)), test_size=HELD_OUT, random_state=args.seed)
+    else:
+        train, test = split(y, args.seed)
+    if len(test) == 0:
+        raise TableError("there is one row of each class: none is left to hold out")
+    return X.iloc[train], y[train], X.iloc[test], y[test]
+
+
+def split(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """`(train, test)` rows: a quarter of each class held out, at least one row of a class that has two."""
     rng, held = np.random.default_rng(seed), []
     for label in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == label))
-        held.append(rows[: max(len(rows) // HELD_OUT, int(len(rows) > 1))])
+        held.append(rows[: max(int(len(rows) * HELD_OUT), int(len(rows) > 1))])
     test = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(y)), test), test
 
 
-class _Taught(DistilledClassifier):
-    """A DistilledClassifier that moves a bar, shown on a terminal, instead of printing its losses."""
+class _Bar:
+    """A hook that moves a bar, shown on a terminal; the contest's trainings move it too."""
 
-    def taught(
-        self, what: str, args: Namespace, encoder: Encoder, X: np.ndarray, y: np.ndarray, more: np.ndarray | None = None
-    ) -> Student:
-        """Fitted, as the student that a file holds."""
-        from tqdm import tqdm
+    def _hooks(self) -> list[Any]:
+        return [lambda run: self._bar.update()]
 
-        self.verbose = True
-        hidden = True if args.quiet or args.json else None  # None: a bar on a terminal alone
-        with tqdm(total=self.max_iter, desc=what, unit="epoch", leave=False, disable=hidden, file=sys.stderr) as bar:
-            self._bar = bar
-            self.fit(X, y, X_unlabeled=more)
-        return Student(self.student_, encoder, self.scaler_.mean_, self.scaler_.scale_, self.classes_)
-
-    def _report(self, run: Run) -> None:  # type: ignore[override]
-        self._bar.update()
+    _bar: Any
 
 
-def _student(
-    args: Namespace, teacher: Any, encoder: Encoder, X: np.ndarray, y: np.ndarray, more: np.ndarray | None = None
-) -> Student:
-    """The student, taught by labels and by a fitted teacher, or by the labels alone."""
-    small = _Taught(
-        teacher if teacher is None or isinstance(teacher, Student) else FrozenEstimator(teacher),
-        args.student,
-        temperature=args.temperature,
-        soft_weight=args.soft_weight,
-        max_iter=args.epochs,
-        random_state=args.seed,
-    )
-    return small.taught("labels alone" if teacher is None else "student", args, encoder, X, y, more)
+class _Classifier(_Bar, DistilledClassifier):
+    pass
 
 
-def _teacher(args: Namespace, encoder: Encoder, X: np.ndarray, y: np.ndarray) -> Any:
-    """A fitted classifier of the encoder's rows."""
-    if args.teacher == "forest":
-        return RandomForestClassifier(300, random_state=args.seed).fit(X, y)
-    if args.teacher == "boosting":
-        return HistGradientBoostingClassifier(random_state=args.seed).fit(X, y)
-    if args.teacher == "mlp":
-        large = _Taught(None, (256, 256), learning_rate_init=3e-3, alpha=1e-2, max_iter=50, random_state=args.seed)
-        return large.taught("teacher", args, encoder, X, y)
-    return _from_file(Path(args.teacher), args.trust_pickle, encoder, np.unique(y))
+class _Regressor(_Bar, DistilledRegressor):
+    pass
 
 
-def _from_file(path: Path, trust_pickle: bool, encoder: Encoder, classes: np.ndarray) -> Any:
-    if not path.exists():
-        raise FileNotFoundError(f"no teacher {str(path)!r}: it is one of {', '.join(TEACHERS)}, or a file")
-    with open(path, "rb") as file:
-        is_zip = file.read(2) == b"PK"
-    width, K = len(encoder.inputs), len(classes)
-    if is_zip:
-        teacher = load_student(path)
-        steps = plan(teacher.student_).steps
-        n_in, n_out = steps[0].n_in, steps[-1].n_out
-        if teacher.encoder is None:  # a bare network: its outputs are the sorted classes
-            teacher.classes_ = classes if n_out == K else teacher.classes_
-        elif teacher.encoder.features != encoder.features:
-            raise CheckpointError(f"{path} was taught other columns than this table has: {_columns(teacher.encoder)}")
+def _taught(
+    what: str, args: Namespace, teacher: Any, X: pd.DataFrame, y: np.ndarray, more: pd.DataFrame | None = None
+) -> Any:
+    """The student, taught by labels and, where it helps, by the teacher; or by the labels alone."""
+    from tqdm import tqdm
+
+    settings = {
+        "preprocessor": default_preprocessor(X)[0],
+        "soft_weight": args.soft_weight,
+        "max_iter": args.epochs,
+        "max_time": args.max_time,
+        "random_state": args.seed,
+    }
+    if y.dtype.kind == "f":
+        model: Any = _Regressor(teacher, args.student, **settings)
     else:
-        if not trust_pickle:
-            raise CheckpointError(
-                f"{path} is not a checkpoint of kdlearn; if it is a pickle, reading it runs whatever code it holds: "
-                "add --trust-pickle if you trust whoever wrote it"
-            )
-        teacher = _unpickle(path)
-        n_in, n_out = getattr(teacher, "n_features_in_", width), len(teacher.classes_)
-    if n_in != width:
-        raise CheckpointError(f"{path} takes {n_in} inputs, the table gives {width}: {_columns(encoder)}")
-    if n_out != K or set(np.asarray(teacher.classes_).tolist()) != set(classes.tolist()):
-        raise CheckpointError(f"{path} knows {n_out} classes, {list(teacher.classes_)}; the table has {list(classes)}")
-    return teacher
+        model = _Classifier(teacher, args.student, temperature=args.temperature, **settings)
+    hidden = True if args.quiet or args.json else None  # None: a bar on a terminal alone
+    with tqdm(desc=what, unit="epoch", leave=False, disable=hidden, file=sys.stderr) as bar:
+        model._bar = bar
+        model.fit(X, y, X_unlabeled=more)
+    del model._bar
+    return model
 
 
-def _unpickle(path: Path) -> Any:
-    import joblib
-
-    try:
-        teacher = joblib.load(path)
-    except Exception as error:  # a pickle may raise whatever it likes
-        raise CheckpointError(f"{path} cannot be unpickled ({type(error).__name__}: {error})") from error
-    if not hasattr(teacher, "predict_proba") or not hasattr(teacher, "classes_"):
-        raise CheckpointError(f"{path} holds {type(teacher).__name__}; a teacher is a fitted classifier")
-    return teacher
-
-
-def _columns(encoder: Encoder) -> str:
-    names = encoder.inputs
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-
-
-def _text(found: dict[str, Any], talk: bool) -> str:
-    table = format_report(found["report"])
+def _text(found: dict[str, Any], args: Namespace, talk: bool) -> str:
+    table = format_figures(found["report"])
     if not talk:
-        return f"{table}\n{_control(found)}"
-    rows, settings = found["rows"], found["settings"]
+        return f"{found['verdict']}\n\n{table}"
+    rows, K = found["rows"], found["classes"]
+    answers = "one number" if K is None else f"{len(K)} classes"
     unlabeled = f", {rows['unlabeled']:,} more without labels" if rows["unlabeled"] else ""
-    from_file = "" if settings["teacher"] in TEACHERS else " The teacher's file may have been made with these rows."
+    from_file = "" if args.teacher in TEACHERS else " The teacher's file may have been made with these rows."
+    held = (
+        f"{args.test}" if args.test else f"held out, a quarter{'' if K is None else ' of each class'}, seed {args.seed}"
+    )
     return (
-        f"{found['data']}: {len(found['inputs'])} inputs, {len(found['classes'])} classes. Taught on "
-        f"{rows['train']:,} rows{unlabeled}; measured on {rows['held_out']:,} held out,\n"
-        f"a quarter of each class, drawn with seed {settings['seed']}.{from_file}\n"
-        f"teacher: {settings['teacher']}   student: {'-'.join(map(str, found['student']))}, "
-        f"T = {settings['temperature']:g}, soft weight {settings['soft_weight']:g}, {settings['epochs']} epochs\n\n"
-        f"{table}\n"
-        f"{_control(found)}\n\n"
+        f"{found['verdict']}\n\n"
+        f"{found['data']}: {len(found['columns'])} columns, {len(found['inputs'])} inputs, {answers}. Taught on "
+        f"{rows['train']:,} rows{unlabeled};\nmeasured on {rows['held_out']:,}, {held}.{from_file}\n"
+        f"teacher: {args.teacher}   student: {'-'.join(map(str, found['student']))}, {args.epochs} epochs\n\n"
+        f"{table}\n\n"
         "file on disk: of a teacher its pickle. Times: as called from Python, with scikit-learn's checks of both.\n"
         "agreement: same answer as the teacher. One split and one seed: what differs by less than the intervals may\n"
         "be chance.\n"
         f"Student: {found['out']}   ({found['seconds']:.0f} s)"
-    )
-
-
-def _control(found: dict[str, Any]) -> str:
-    alone = found["labels_alone"]
-    low, high = alone["accuracy_interval"]
-    return (
-        f"The same student, taught by the labels alone: {100 * alone['accuracy']:.1f} % "
-        f"({100 * low:.1f} to {100 * high:.1f} %)"
     )

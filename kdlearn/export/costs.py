@@ -71,7 +71,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
         if x_test is not None:
             answers[name] = np.asarray(model.predict(x_test))
             if y_test is not None:
-                entry |= _achieved(task, answers[name], np.asarray(y_test))
+                entry |= achieved(task, answers[name], np.asarray(y_test))
         result[name] = entry
     if answers:
         a, b = answers["student"], answers["teacher"]
@@ -130,7 +130,8 @@ def _is_regressor(model: Any) -> bool:
     return net is not None and (output_width(net) == 1 or hasattr(model, "target_mean_"))
 
 
-def _achieved(task: str, answer: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+def achieved(task: str, answer: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Accuracy, or R2 and the mean absolute error, with their 95 % intervals, of a model's answers."""
     if task == "classes":
         right = int((answer == y).sum())
         return {"accuracy": right / len(y), "accuracy_interval": wilson(right, len(y))}

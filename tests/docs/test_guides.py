@@ -51,7 +51,7 @@ def test_python_runs(path, tmp_path, monkeypatch):
     nets = {"student": kd.MLP(64, 16, 10, seed=1), "teacher": kd.MLP(64, 32, 32, 10, seed=2)}
     space = {"__name__": "page", "np": np, "kd": kd, "train": train, "validation": validation, "test": test, **nets}
     for i, body in enumerate(scripts(path)):
-        for package in ("torch", "onnx", "onnxruntime"):
+        for package in ("torch", "onnx", "onnxruntime", "pandas"):
             if re.search(rf"^\s*(import|from) {package}\b", body, re.M):
                 pytest.importorskip(package)
         exec(compile(body, f"{page_name(path)}, block {i + 1}", "exec"), space)
@@ -186,6 +186,7 @@ def test_what_is_named_in_a_file_is_there(path):
 
 def test_the_commands_of_the_guide_on_deployment(tmp_path, monkeypatch, capsys):
     """Every kdlearn command of the page, one after the other, in an empty folder."""
+    pytest.importorskip("pandas", reason="the command line reads tables by pandas")
     page = ROOT / "docs" / "guides" / "deploying.md"
     monkeypatch.chdir(tmp_path)
     ran = 0
@@ -205,6 +206,7 @@ def test_the_commands_of_the_guide_on_deployment(tmp_path, monkeypatch, capsys):
 
 
 def test_the_program_in_c_of_the_guide_on_deployment(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas", reason="the command line reads tables by pandas")
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")

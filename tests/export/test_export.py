@@ -172,7 +172,7 @@ def digits():
 @pytest.fixture(scope="module")
 def student(digits):
     teacher = RandomForestClassifier(30, random_state=0)
-    return DistilledClassifier(teacher, (32,), max_iter=30, random_state=0).fit(*digits[:2])
+    return DistilledClassifier(teacher, (32,), soft_weight=0.7, max_iter=30, random_state=0).fit(*digits[:2])
 
 
 def test_a_taught_classifier_brings_its_scaler_and_classes(student, digits, tmp_path):

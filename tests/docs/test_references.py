@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("pybtex")
 pytest.importorskip("sphinx")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 import citations  # noqa: E402
 

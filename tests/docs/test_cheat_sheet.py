@@ -10,7 +10,7 @@ import pytest
 
 import kdlearn as kd
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "cheat_sheet.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "cheat_sheet.md"
 ROWS = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE.read_text("utf-8"), flags=re.M))
 rng = np.random.default_rng(0)
 N, K, T = 3, 5, 2.0

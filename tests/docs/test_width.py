@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 88
 CODE = {"python", "sh", "c", "bibtex"}
 NOT_YET_HELD = {  # files whose lines are still wider; a file that no longer is has to leave this list
-    "README.md",
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",

@@ -1,0 +1,306 @@
+"""Tables as people have them, read by pandas: what is in a file, and what each column is.
+
+Every cell is read as it was written. `Rules` then decides, once, from the rows that teach: a column of numbers
+(thousands, decimal commas, percent and currency signs included), of dates, or of texts.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+import warnings
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("number", "date", "text")  # of columns
+MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
+SIGNS = r"[\s\u00a0'\u2019$€£¥%]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"  # around or inside a number, without a meaning for it
+POINT = r"[+-]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+COMMA = r"[+-]?(?:(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
+DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+NUMERIC = 0.95  # share of the cells that are numbers from which on the others count as missing
+LARGE = 4096.0  # a mean so many deviations from zero loses digits in float32, and is exported otherwise
+DAY_ZERO = "2000-01-01"
+
+
+class TableError(ValueError):
+    """A table that cannot be used; the message names the file, and the column or line."""
+
+
+def pandas() -> Any:
+    """The module, or an ImportError that says how to get it."""
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError('tables are read by pandas: pip install "kdlearn[tables]"') from None
+    return pandas
+
+
+def read_table(path: Path, delimiter: str | None = None, said: list[str] | None = None) -> pd.DataFrame:
+    """The cells of a CSV file, or the arrays of a .npz file, as texts, NaN where missing.
+
+    Parameters
+    ----------
+    delimiter : of the cells; None: found in the header.
+    said : sentences on what was done are added to it.
+    """
+    if path.suffix == ".npz":
+        return _arrays(path)
+    try:
+        return _cells(path, delimiter, [] if said is None else said)
+    except UnicodeError as error:
+        raise TableError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def _cells(path: Path, delimiter: str | None, said: list[str]) -> pd.DataFrame:
+    pd, encoding = pandas(), _encoding(path, said)
+    with open(path, encoding=encoding, newline="") as file:
+        lines = [line for _, line in zip(range(1000), file)]
+    comments = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    if comments == len(lines):
+        raise TableError(f"{path} is empty")
+    if any(line.startswith("#") for line in lines[:comments]):
+        said.append(f"{path}: {comments} lines of comment above the header were skipped.")
+    header = lines[comments].rstrip("\r\n")
+    if delimiter is None:
+        delimiter = max(",;\t|", key=header.count)
+        if delimiter != ",":
+            said.append(f"{path}: the cells are separated by {'a tab' if delimiter == chr(9) else repr(delimiter)}.")
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise TableError(f"{path}: two columns are named {min(twice)!r}")
+    if all(re.fullmatch(POINT, name) for name in names):
+        raise TableError(f"{path}: the first line must name the columns, it holds numbers: {header[:60]}")
+    _check_rows(path, encoding, delimiter, comments, len(names))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path, sep=delimiter, encoding=encoding, skiprows=comments, header=0, names=names, dtype=str,
+                na_values=MISSING, keep_default_na=False, index_col=False, skipinitialspace=True,
+            )  # fmt: skip
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        pd.errors.ParserWarning,
+        UnicodeError,
+        ValueError,
+    ) as error:
+        raise TableError(f"{path}: {' '.join(str(error).split())}") from None
+    table = table.apply(lambda column: column.str.strip()).replace(MISSING, np.nan).astype(object)
+    empty = table.isna().all(axis=1)
+    if empty.any():
+        said.append(f"{path}: {int(empty.sum())} rows without any cell were left out.")
+        table = table[~empty].reset_index(drop=True)
+    if table.empty:
+        raise TableError(f"{path} has no rows")
+    table.attrs["decimal_comma"] = delimiter == ";"
+    first = names[0]
+    if first == "":
+        said.append(f"{path}: the first column has no name; it was left out as an index.")
+        table = table.drop(columns=first)
+    return table
+
+
+def _encoding(path: Path, said: list[str]) -> str:
+    with open(path, "rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        for encoding in ("utf-8-sig", "cp1252"):
+            file.seek(0)
+            decoder = codecs.getincrementaldecoder(encoding)()
+            try:
+                while piece := file.read(1 << 20):
+                    decoder.decode(piece)
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                continue
+            if encoding != "utf-8-sig":
+                said.append(f"{path}: it is not UTF-8 and was read as Latin-1 (Windows-1252).")
+            return encoding
+    said.append(f"{path}: it is not UTF-8 and was read as Latin-1.")
+    return "latin-1"
+
+
+def _check_rows(path: Path, encoding: str, delimiter: str, skip: int, n: int) -> None:
+    """A row with fewer cells than the header would be filled up with missing ones: a file cut off, unseen."""
+    with open(path, encoding=encoding, newline="") as file:
+        for _ in range(skip):
+            next(file)
+        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+        try:
+            for row in reader:
+                if len(row) != n and any(cell.strip() for cell in row):
+                    raise TableError(f"{path}, line {skip + reader.line_num}: {len(row)} cells, but the header has {n}")
+        except csv.Error as error:
+            raise TableError(f"{path}, line {skip + reader.line_num}: {error}") from None
+
+
+def _arrays(path: Path) -> pd.DataFrame:
+    pd = pandas()
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name in ("x", "y")}
+    except Exception as error:  # a damaged archive may raise whatever it likes
+        raise TableError(f"{path}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())})") from None
+    x = arrays.get("x")
+    if x is None or x.ndim != 2 or not x.size or x.dtype.kind not in "biuf":
+        shape = "there is none" if x is None else f"its shape is {x.shape}, its type {x.dtype}"
+        raise TableError(f"{path}: 'x' must hold numbers, (rows, columns); {shape}")
+    table = pd.DataFrame(x, columns=[f"x{j}" for j in range(x.shape[1])])
+    y = arrays.get("y")
+    if y is not None:
+        if y.shape != (len(x),):
+            raise TableError(f"{path}: 'y' has shape {y.shape}, x has {len(x)} rows")
+        table["y"] = y
+    return table
+
+
+def numbers(cells: pd.Series, comma: bool) -> pd.Series:
+    """Cells as floats, NaN where one is missing or is no number; `comma`: 1.234,5 and not 1,234.5."""
+    if cells.dtype.kind in "biuf":
+        return cells.astype(float)
+    bare = cells.astype("str").str.replace(SIGNS, "", regex=True).where(cells.notna())
+    bare = bare.where(bare.str.fullmatch(COMMA if comma else POINT).fillna(False).astype(bool))
+    bare = bare.str.replace("." if comma else ",", "", regex=False)
+    return (bare.str.replace(",", ".", regex=False) if comma else bare).astype(float)
+
+
+class Rules:
+    """What each column is: {"name", "kind": "number" | "date" | "text", "comma"}; made by `Rules.of`."""
+
+    def __init__(self, columns: Sequence[dict[str, Any]]) -> None:
+        self.columns = [dict(column) for column in columns]
+
+    @classmethod
+    def of(
+        cls,
+        table: pd.DataFrame,
+        skip: Collection[str],
+        categorical: Collection[str],
+        keep: Collection[str],
+        said: list[str],
+    ) -> Rules:
+        """The rules of a table; what looks wrong is left out, or alarmed of, in `said`."""
+        for name in (*skip, *categorical, *keep):
+            if name not in table:
+                raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
+        found = []
+        for name in table.columns:
+            if name not in skip:
+                rule = _rule(name, table[name], bool(table.attrs.get("decimal_comma")), name in categorical, said)
+                if rule is not None and (name in keep or not _alarm(rule, table[name], said)):
+                    found.append(rule)
+        if not found:
+            raise TableError("there is no column left to learn from")
+        return cls(found)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns that are read."""
+        return [column["name"] for column in self.columns]
+
+    def __call__(self, table: pd.DataFrame, said: list[str] | None = None) -> pd.DataFrame:
+        """The columns as floats, NaN where missing, and texts, "" where missing."""
+        pd = pandas()
+        lacking = [name for name in self.names if name not in table]
+        if lacking:
+            raise TableError(f"there is no column {lacking[0]!r}; there are: {', '.join(map(str, table.columns))}")
+        made = {}
+        for rule in self.columns:
+            cells = table[rule["name"]]
+            made[rule["name"]] = _values(cells, rule)
+            if said is not None and rule["kind"] != "text":
+                bad = made[rule["name"]].isna() & cells.notna()
+                if bad.any():
+                    said.append(
+                        f"column {rule['name']!r}: {int(bad.sum())} cells are no {rule['kind']}, such as "
+                        f"{_short(cells[bad].iloc[0])}; they count as missing."
+                    )
+        frame = pd.DataFrame(made, index=table.index)
+        holes = sum(int((table[name].isna()).sum()) for name in self.names)
+        if said is not None and holes:
+            said.append(f"{holes} missing cells are filled: a number with its median, a text as one of its own.")
+        if np.isinf(frame.select_dtypes("number").to_numpy(dtype=float)).any():
+            raise TableError("a number is infinite")
+        return frame
+
+
+def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
+    pd = pandas()
+    if rule["kind"] == "number":
+        return numbers(cells, rule["comma"])
+    if rule["kind"] == "date":
+        days = pd.to_datetime(cells, errors="coerce", format="ISO8601") - pd.Timestamp(DAY_ZERO)
+        return days.dt.total_seconds() / 86400
+    return cells.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype(object)
+
+
+def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[str]) -> dict[str, Any] | None:
+    there = cells.dropna()
+    rule = {"name": name, "kind": "text", "comma": False}
+    if there.empty:
+        said.append(f"column {name!r} is empty; it was left out.")
+        return None
+    if text:
+        return rule
+    if there.dtype.kind in "biuf":
+        return {**rule, "kind": "number"}
+    if there.str.fullmatch(DATE).all():
+        said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
+        return {**rule, "kind": "date"}
+    if there.str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
+        return rule
+    shares = {comma: float(numbers(there, comma).notna().mean()) for comma in (False, True)}
+    comma = shares[True] > shares[False] or (semicolon and shares[True] == shares[False])
+    if shares[comma] < NUMERIC:
+        if shares[comma] > 0.5:
+            some = there[numbers(there, comma).isna()]
+            said.append(
+                f"column {name!r} is almost numeric: {len(some)} cells are not, such as {_short(some.iloc[0])}."
+            )
+        return rule
+    plain = there.str.fullmatch(POINT.replace("|\\d{1,3}(?:,\\d{3})+", "")).mean()
+    if plain < shares[comma]:
+        some = there[~there.str.fullmatch(r"[+-]?\d+")].iloc[0]
+        read = numbers(there[there == some], comma).iloc[0]
+        said.append(f"column {name!r}: {_short(some)} is read as {read:g}.")
+    return {**rule, "kind": "number", "comma": bool(comma)}
+
+
+def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:
+    """Whether the column is to be left out; says so, or warns."""
+    name, n = rule["name"], len(cells)
+    values = _values(cells, rule)
+    if rule["kind"] == "text":
+        different = int(cells.nunique())
+        if different > 20 and different > n / 2:
+            said.append(f"column {name!r} has {different} different texts in {n} rows, like an ID; it was left out.")
+            return True
+        return False
+    if np.isinf(values).any():
+        return False  # which is refused where the rows are read
+    steps = np.diff(values.to_numpy())
+    if n > 10 and len(steps) and np.isfinite(steps).all() and (steps == steps[0]).all() and steps[0] != 0:
+        said.append(f"column {name!r} counts the rows ({values.iloc[0]:g}, {values.iloc[1]:g}, …); it was left out.")
+        return True
+    spread = float(values.std())
+    if spread > 0 and abs(float(values.mean())) > LARGE * spread:
+        said.append(
+            f"column {name!r}: {values.mean():.6g} ± {spread:.3g} is a large offset: float32 has not its digits, "
+            "and what is exported takes the column in float64."
+        )
+    return False
+
+
+def _short(cell: Any, most: int = 40) -> str:
+    text = str(cell)
+    return repr(text if len(text) <= most else text[: most - 1] + "…")

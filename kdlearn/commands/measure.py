@@ -1,0 +1,73 @@
+"""What `kdlearn distill` reports of student, teacher and control on rows that taught none of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import log_loss, roc_auc_score
+
+from kdlearn.export.costs import achieved, format_report, report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def figures(
+    student: Any, teacher: Any, control: Any, X: pd.DataFrame, y: np.ndarray, file_bytes: int
+) -> dict[str, Any]:
+    """Costs of student and teacher, and what each of the three achieves; `file_bytes` of the student's file."""
+    numbers, costs = y.dtype.kind == "f", report(student, teacher, X, y)
+    costs["student"]["file_bytes"] = file_bytes  # with the rules by which columns are read
+    models = {"teacher": teacher, "student": student, "labels alone": control}
+    results = {
+        name: achieved("numbers", model.predict(X), y) if numbers else _of_classes(model, X, y)
+        for name, model in models.items()
+    }
+    return {**costs, "achieved": results}
+
+
+def _of_classes(model: Any, X: pd.DataFrame, y: np.ndarray) -> dict[str, Any]:
+    classes = np.asarray(model.classes_)
+    p = model.predict_proba(X)
+    answers = classes[p.argmax(axis=1)]
+    recall = {}
+    for label in np.unique(y).tolist():
+        rows = y == label
+        recall[str(label)] = [int((answers[rows] == label).sum()), int(rows.sum())]
+    there = np.isin(classes, y)
+    auc = None
+    if there.sum() > 1:
+        q = p[:, there] / np.maximum(p[:, there].sum(axis=1, keepdims=True), 1e-300)
+        auc = roc_auc_score(y, q[:, 1] if there.sum() == 2 else q, multi_class="ovr", labels=classes[there])
+    return {
+        **achieved("classes", answers, y),
+        "auc": None if auc is None else float(auc),
+        "log_loss": float(log_loss(y, p, labels=classes)),
+        "recall": recall,
+    }
+
+
+def format_figures(found: dict[str, Any]) -> str:
+    """The costs, and below them what teacher, student and labels alone achieve."""
+    without = dict.fromkeys(("accuracy", "r2", "mae"))  # they stand below, beside the control's
+    costs = format_report({**found, **{name: {**found[name], **without} for name in ("student", "teacher")}})
+    lines = ["", f"{'':<24}" + "".join(f"{name:>18}" for name in found["achieved"])]
+
+    def row(label: str, cells: list[str]) -> None:
+        lines.append(f"{label:<24}" + "".join(f"{cell:>18}" for cell in cells))
+
+    every = list(found["achieved"].values())
+    if "accuracy" in every[0]:
+        row("accuracy", [f"{100 * e['accuracy']:.1f} %" for e in every])
+        ends = [e["accuracy_interval"] for e in every]
+        row("  95 % interval", [f"{100 * a:.1f} to {100 * b:.1f} %" for a, b in ends])
+        row("AUC", ["-" if e["auc"] is None else f"{e['auc']:.3f}" for e in every])
+        row("log-loss", [f"{e['log_loss']:.3f}" for e in every])
+        for label in list(every[0]["recall"])[:20]:
+            row(f"recall of {label}"[:23], [f"{a} of {b}" for a, b in (e["recall"][label] for e in every)])
+    else:
+        for key, label in (("r2", "R2"), ("mae", "mean absolute error")):
+            row(label, [f"{e[key]:.4g}" for e in every])
+            row("  95 % interval", ["{:.4g} to {:.4g}".format(*e[key + "_interval"]) for e in every])
+    return "\n".join([costs, *lines])

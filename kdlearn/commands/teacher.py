@@ -1,0 +1,131 @@
+"""The teachers of `kdlearn distill`: a kind, fitted on the table, or a file."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+
+from kdlearn.checkpoint import CheckpointError
+from kdlearn.commands.frames import Rules
+from kdlearn.commands.student import load_any
+from kdlearn.estimators import DistilledClassifier, DistilledRegressor
+from kdlearn.estimators.rows import default_preprocessor
+from kdlearn.nn.network import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEACHERS = ("forest", "boosting", "mlp")
+
+
+def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules) -> Any:
+    """A classifier or regressor of the table's rows, not yet fitted, or frozen."""
+    numbers, seed, encode = y.dtype.kind == "f", args.seed, default_preprocessor(X)[0]
+    if args.teacher == "forest":
+        forest = RandomForestRegressor if numbers else RandomForestClassifier
+        return make_pipeline(encode, forest(300, random_state=seed))
+    if args.teacher == "boosting":
+        boosting = HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier
+        return make_pipeline(encode, boosting(random_state=seed))
+    if args.teacher == "mlp":
+        net = DistilledRegressor if numbers else DistilledClassifier
+        settings = {"learning_rate_init": 3e-3, "max_iter": 50, "random_state": seed}
+        return net(None, (256, 256), preprocessor=encode, **settings)
+    return FrozenEstimator(_from_file(Path(args.teacher), args.trust_pickle, X, y, rules))
+
+
+class Encoded(ClassifierMixin, BaseEstimator):
+    """A fitted classifier of encoded rows, as a classifier of raw ones."""
+
+    def __init__(self, encode: Any = None, model: Any = None, classes: Any = None) -> None:
+        self.encode, self.model, self.classes = encode, model, classes
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Of the columns of its probabilities."""
+        return np.asarray(self.model.classes_ if self.classes is None else self.classes)
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Nothing to do: it is fitted."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (n, K)."""
+        return self.model.predict_proba(self.encode.transform(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable classes (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _from_file(path: Path, trust_pickle: bool, X: pd.DataFrame, y: np.ndarray, rules: Rules) -> Any:
+    if not path.exists():
+        raise FileNotFoundError(f"no teacher {str(path)!r}: it is one of {', '.join(TEACHERS)}, or a file")
+    with open(path, "rb") as file:
+        is_zip = file.read(2) == b"PK"
+    encode = default_preprocessor(X)[0].fit(X)
+    width, classes = encode.transform(X[:1]).shape[1], None
+    student = load_any(path) if is_zip else None
+    if isinstance(student, Network):
+        model: Any = student
+        classes = np.unique(y)
+        _check_network(path, model, width, len(classes))
+        return Encoded(encode, model, classes)
+    if student is not None:
+        if student.rules.names != rules.names:
+            raise CheckpointError(
+                f"{path} was taught other columns than this table has: {', '.join(student.rules.names[:12])}"
+            )
+        return student.model
+    if not trust_pickle:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of kdlearn; if it is a pickle, reading it runs whatever code it holds: "
+            "add --trust-pickle if you trust whoever wrote it"
+        )
+    model = _unpickle(path, "predict" if y.dtype.kind == "f" else "predict_proba")
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None and list(names) == rules.names:
+        return model
+    n_in = getattr(model, "n_features_in_", width)
+    if n_in != width or not hasattr(model, "classes_"):
+        raise CheckpointError(
+            f"{path} takes {n_in} inputs, the table gives {width}, encoded from {', '.join(rules.names[:12])}"
+        )
+    return Encoded(encode, model)
+
+
+def _check_network(path: Path, net: Network, width: int, K: int) -> None:
+    sizes = getattr(net, "sizes", None)
+    n_in, n_out = (sizes[0], sizes[-1]) if sizes else (width, K)
+    if n_in != width:
+        raise CheckpointError(f"{path} takes {n_in} inputs, the table gives {width}")
+    if n_out != K:
+        raise CheckpointError(f"{path} knows {n_out} classes, the table has {K}")
+
+
+def _unpickle(path: Path, method: str) -> Any:
+    import joblib
+
+    try:
+        teacher = joblib.load(path)
+    except Exception as error:  # a pickle may raise whatever it likes
+        raise CheckpointError(f"{path} cannot be unpickled ({type(error).__name__}: {error})") from error
+    if not hasattr(teacher, method):
+        kind = "classifier" if method == "predict_proba" else "regressor"
+        raise CheckpointError(f"{path} holds {type(teacher).__name__}; a teacher is a fitted {kind}")
+    return teacher

@@ -1,0 +1,265 @@
+"""What the two estimators share: a fit from beginning to end, the contest with labels alone, and what is left."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, check_memory
+
+from kdlearn.estimators import rows, teachers
+from kdlearn.estimators.contest import Choice, compete, decide, folds, verdict
+from kdlearn.estimators.lesson import Lesson
+from kdlearn.estimators.reading import read_weights
+from kdlearn.estimators.training import Training, row_weights
+from kdlearn.history import History
+from kdlearn.nn.layers import Linear
+from kdlearn.nn.network import MLP
+from kdlearn.nn.optim import constant
+
+
+class Distilled(Training):
+    """Teacher, contest and training of both estimators."""
+
+    _method = "predict"  # of the teacher
+    _stored_name = "teacher_prediction"
+    student_: MLP
+    teacher_: Any
+    history_: History | None
+    report_: dict[str, Any]
+
+    # ------------------------------------------------------------------ what the kinds differ in
+
+    def _read_target(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _again(self, y: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _begin(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return self._read_target(y, weights)
+
+    def _class_weights(self, y: np.ndarray) -> np.ndarray | float:
+        return 1.0
+
+    def _check_answers(self, answers: Any, n: int, whose: str) -> np.ndarray:
+        """A teacher's answers in the order and units of the student's outputs, (n, outputs)."""
+        raise NotImplementedError
+
+    def _match(self, answers: np.ndarray, known: Any, lesson: Lesson, n: int) -> np.ndarray:
+        return self._check_answers(answers, n, "the teacher's predictions")
+
+    def _judge(self, outputs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each row's loss, and whether it is right (NaN for numbers)."""
+        raise NotImplementedError
+
+    def _choices(self, may_make: int) -> list[Choice]:
+        raise NotImplementedError
+
+    def _default_choice(self) -> Choice:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ fitting
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, stored: Any, X_unlabeled: Any, params: dict[str, Any]) -> Self:
+        began = time.monotonic()
+        self._check_settings()
+        self._check_sources(stored, X_unlabeled)
+        again = self.warm_start and hasattr(self, "student_")
+        X, y, x = self._read(X, y, again)
+        params = self._params_of_teacher(sample_weight, params)
+        weights = read_weights(sample_weight, len(y))
+        target = self._read_target(y, weights)
+        weights = weights * self._class_weights(y)
+        kept = np.flatnonzero(weights > 0)
+        more, more_x = self._read_more(X, X_unlabeled, x)
+        m = 0 if more is None else len(more_x)
+        if stored is not None:
+            stored = self._check_stored(stored, len(y), m)
+        if not again:
+            everything = x[kept] if m == 0 else np.concatenate([x[kept], more_x])
+            taught = row_weights(weights[kept], len(everything))["taught"]
+            self.scaler_ = StandardScaler().fit(everything, sample_weight=taught)
+        lesson = Lesson(
+            X, y, self._scaled(x), target, weights, more, self._scaled(more_x) if m else x[:0], stored, params
+        ).take(kept)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        until = None if self.max_time is None else began + self.max_time
+        self.teacher_ = None
+        if self.teacher is not None and teachers.is_frozen(self.teacher) and self.soft_weight != 0:
+            lesson.stored = self._answers(lesson, 0, seed)[0][1]  # once, whatever then competes
+        half = None if self.max_time is None else began + self.max_time / 2
+        choice = self._choose(lesson, seed, half)
+        answer = None
+        if choice.soft_weight > 0:
+            lesson, answer = self._answers(lesson, choice.made, seed)[choice.made]
+        start = self.student_ if again else None
+        self.student_, self.history_, watch = self._train(lesson, answer, choice, seed, until, start, self.verbose)
+        self.__dict__.pop("_rule", None)
+        self.n_iter_, self.t_ = len(self.history_), len(self.history_) * len(lesson.x)
+        self.loss_curve_ = self.history_["loss"]
+        self.loss_ = self.loss_curve_[-1]
+        self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
+        self.validation_scores_ = watch.scores if self.early_stopping else None
+        self.best_validation_score_ = max(watch.scores) if self.early_stopping else None
+        self.report_["notes"] = self._notes
+        if choice.soft_weight == 0:
+            self.teacher_ = None
+        self._warn(watch)
+        return self
+
+    def _check_sources(self, stored: Any, X_unlabeled: Any) -> None:
+        if self.teacher is not None:
+            teachers.check_teacher(self.teacher, self._classifies)
+            if stored is not None:
+                raise ValueError(f"give a teacher or {self._stored_name}, not both: one would be ignored")
+        elif stored is None and X_unlabeled is not None:
+            raise ValueError(f"X_unlabeled needs a teacher to label it, or {self._stored_name} that covers its rows")
+
+    def _check_stored(self, stored: Any, n: int, m: int) -> np.ndarray:
+        given = len(stored) if hasattr(stored, "__len__") else 0
+        if m and given == n:
+            raise ValueError(
+                f"{self._stored_name} must also answer the {m} rows of X_unlabeled, after the {n} of X: the rest "
+                "needs a teacher to label it"
+            )
+        return self._check_answers(stored, n + m, self._stored_name)
+
+    def _answers(self, lesson: Lesson, made: int, seed: int, keep: bool = True) -> dict[int, tuple[Lesson, np.ndarray]]:
+        """`{0: (lesson, answers to all its rows), made: (the same with rows made besides, answers)}`.
+
+        The teacher is fitted once for both; `keep` leaves it as `teacher_`.
+        """
+        tables = [] if lesson.stored is not None else [lesson.X, *([] if lesson.more is None else [lesson.more])]
+        if made:
+            tables.append(rows.mixed(lesson.X, lesson.x, made, np.random.default_rng(seed)))
+        answers = [] if lesson.stored is None else [lesson.stored]
+        if tables:
+            ask = check_memory(self.memory).cache(teachers.taught)
+            try:
+                fitted, given, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
+            except (ValueError, TypeError) as error:
+                if self.preprocessor_ is None:
+                    raise
+                raise ValueError(
+                    f"the teacher cannot take the rows as they are, with their texts and missing cells ({error}): put "
+                    "an encoder before it, make_pipeline(encoder, teacher)"
+                ) from error
+            answers += [self._match(a, known, lesson, rows.count(table)) for a, table in zip(given, tables)]
+            if keep:
+                self.teacher_ = fitted
+        plain = answers[:-1] if made else answers
+        found = {0: (lesson, np.concatenate(plain))}
+        if made:
+            more = lesson.with_more(tables[-1], self._scaled(self._encoded(tables[-1])))
+            found[made] = more, np.concatenate(answers)
+        return found
+
+    def _choose(self, lesson: Lesson, seed: int, until: float | None) -> Choice:
+        """What is to be taught, and `report_`, which says why."""
+        if self.teacher is None and lesson.stored is None:
+            self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone."}
+            return Choice(0.0)
+        asks = self.teacher is not None and lesson.more is None and not hasattr(lesson.X, "toarray")
+        choices = self._choices(len(lesson.x) if asks and len(lesson.x) > 1 else 0)
+        if len(choices) == 1:
+            self.report_ = {
+                "verdict": f"{choices[0]} was set by hand: whether the teacher helps was not measured.",
+                "teacher_helped": None,
+                "chosen": str(choices[0]),
+            }
+            return choices[0]
+        groups = lesson.target if self._classifies else None
+        splits = folds(groups, len(lesson.x), np.random.default_rng(seed))
+
+        def teach(held: np.ndarray) -> Callable[[Choice], tuple[np.ndarray, np.ndarray]]:
+            learn = lesson.take(np.setdiff1d(np.arange(len(lesson.x)), held))
+            x, target = lesson.x[held], lesson.target[held]
+            answered = self._answers(learn, max(c.made for c in choices), seed, keep=False)
+
+            def study(choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+                part, answer = answered[choice.made] if choice.soft_weight > 0 else (learn, None)
+                student, _, _ = self._train(part, answer, choice, seed, until)
+                return self._judge(student.logits(x), target)
+
+            return study
+
+        results = compete(choices, splits, teach, len(lesson.x), until)
+        best = decide(results, lesson.weights)
+        self.report_ = {
+            "verdict": verdict(results, best, until),
+            "teacher_helped": best.choice.soft_weight > 0,
+            "chosen": str(best.choice),
+            "rows_held_out": int((~np.isnan(results[0].loss)).sum()),
+            "candidates": [result.entry() for result in results if not np.isnan(result.loss).all()],
+        }
+        return best.choice
+
+    # ------------------------------------------------------------------ a little at a time
+
+    def _partial(self, X: Any, y: Any, sample_weight: Any, stored: Any) -> Self:
+        """One pass at a constant rate over these rows; the first call fixes encoding and scale."""
+        self._check_settings()
+        self._check_sources(stored, None)
+        first = not hasattr(self, "student_")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        X, y, x = self._read(X, y, again=not first)
+        weights = read_weights(sample_weight, len(y))
+        target = self._begin(y, weights) if first else self._again(y)
+        if first:
+            self.scaler_ = StandardScaler().fit(x, sample_weight=weights)
+            self.teacher_, self.loss_curve_, self.t_ = self.teacher, [], 0
+            self.report_ = {"verdict": "partial_fit measures nothing: whether the teacher helps is not known."}
+        lesson = Lesson(X, y, self._scaled(x), target, weights * self._class_weights(y))
+        lesson.stored = None if stored is None else self._check_stored(stored, len(y), 0)
+        choice = self._default_choice() if self.teacher is not None or stored is not None else Choice(0.0)
+        lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None
+        if choice.soft_weight > 0:
+            lesson, answer = self._answers(lesson, 0, seed)[0]
+        data = self._data(lesson, lesson.x, answer, *2 * [np.arange(len(lesson.x))])
+        if first:
+            dtype = "float32" if x.dtype == np.float32 else "float64"
+            self.student_ = self._network(x.shape[1], self._outputs(), seed, dtype)
+        if first or not hasattr(self, "_rule"):
+            self._rule = self._optimizer()
+        size = self._rows_a_step(len(data))
+        history = self._run(
+            self.student_, self._objective(choice if answer is not None else Choice(0.0)), data, self._rule, constant,
+            1, size, (seed + self.t_) % 2**32,
+        )  # fmt: skip
+        self.history_ = history
+        self.loss_curve_ = [*self.loss_curve_, history["loss"][-1]]
+        self.loss_, self.n_iter_, self.t_ = self.loss_curve_[-1], len(self.loss_curve_), self.t_ + len(data)
+        return self
+
+    # ------------------------------------------------------------------ what is left
+
+    def _forward(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self.student_.logits(self._scaled(self._encoded(rows.read(X))))
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """The weights of each linear layer, (units below, units above)."""
+        check_is_fitted(self)
+        return [layer.W for layer in self.student_.layers if isinstance(layer, Linear)]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """The biases of each linear layer."""
+        check_is_fitted(self)
+        return [layer.b for layer in self.student_.layers if isinstance(layer, Linear)]
+
+    def compact(self) -> Self:
+        """A copy that only predicts: without the teacher, the history and whatever else a prediction does not need."""
+        check_is_fitted(self)
+        small = copy.copy(self)
+        small.teacher = small.teacher_ = small.history_ = small.memory = None
+        small.preprocessor = "auto" if self.text_columns_ is not None else self.preprocessor
+        small.__dict__.pop("_rule", None)
+        return small

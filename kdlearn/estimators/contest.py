@@ -1,0 +1,133 @@
+"""Does the teacher help? On rows held out, soft weights and temperatures compete with labels alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FOLDS = 3  # of a small table every row is held out once
+FINALISTS = 2  # of a small table that go on after the first split, besides labels alone
+LARGE = 2000  # rows from which on one split is enough
+HELD_AT_MOST = 2000
+CERTAIN = 2.0  # standard errors by which a teacher must beat labels alone
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a student is taught: `soft_weight` 0 is labels alone; `made` is how many rows are made besides."""
+
+    soft_weight: float
+    temperature: float | None = None
+    made: int = 0
+
+    def __str__(self) -> str:
+        if self.soft_weight == 0:
+            return "labels alone"
+        T = "" if self.temperature is None else f", temperature={self.temperature:g}"
+        return f"soft_weight={self.soft_weight:g}{T}" + (f", {self.made:,} made rows" if self.made else "")
+
+
+@dataclass
+class Result:
+    """A contestant's loss, and whether it was right, on each row held out; NaN where it did not get to it."""
+
+    choice: Choice
+    loss: np.ndarray
+    right: np.ndarray
+    gains: dict[str, tuple[float, float]] = field(default_factory=dict)  # over labels alone: mean, standard error
+
+    def entry(self) -> dict[str, Any]:
+        """What `report_` says of it."""
+        known = ~np.isnan(self.loss)
+        made = {"soft_weight": self.choice.soft_weight, "temperature": self.choice.temperature}
+        found: dict[str, Any] = {**made, "made_rows": self.choice.made, "rows": int(known.sum())}
+        found["loss"] = float(np.mean(self.loss[known]))
+        if not np.isnan(self.right[known]).any():
+            found["accuracy"] = float(np.mean(self.right[known]))
+        for name, (mean, error) in self.gains.items():
+            found[f"{name}_gain"], found[f"{name}_gain_error"] = mean, error
+        return found
+
+
+def folds(groups: np.ndarray | None, n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Rows to hold out, one array a split: of each group alike, and never the only row of its group."""
+    number = FOLDS if n < LARGE else n // min(HELD_AT_MOST, n // FOLDS)
+    fold, start = np.full(n, -1), 0
+    for group in [None] if groups is None else np.unique(groups):
+        rows = rng.permutation(n if group is None else np.flatnonzero(groups == group))
+        if len(rows) > 1:
+            fold[rows] = (start + np.arange(len(rows))) % number
+            start += len(rows)
+    for k in range(number if n < LARGE else 1):
+        held = np.flatnonzero(fold == k)
+        if 0 < len(held) < n:
+            yield held
+
+
+def compete(
+    choices: Sequence[Choice],
+    splits: Iterator[np.ndarray],
+    teach: Callable[[np.ndarray], Callable[[Choice], tuple[np.ndarray, np.ndarray]]],
+    n: int,
+    until: float | None,
+) -> list[Result]:
+    """Losses and answers of the choices on the splits, as far as the time goes; `teach(held)(choice)` gives them.
+
+    After the first split only labels alone, the first choice, and the `FINALISTS` best go on.
+    """
+    results = [Result(choice, np.full(n, np.nan), np.full(n, np.nan)) for choice in choices]
+    still = results
+    for held in splits:
+        study = teach(held)
+        for result in still:
+            if until is not None and time.monotonic() > until:
+                return results
+            result.loss[held], result.right[held] = study(result.choice)
+        still = [results[0], *sorted(still[1:], key=lambda r: float(r.loss[held].mean()))[:FINALISTS]]
+    return results
+
+
+def decide(results: list[Result], weights: np.ndarray) -> Result:
+    """The contestant to be kept: the first, labels alone, unless one is better beyond noise.
+
+    Better: its loss is lower by more than `CERTAIN` standard errors of the paired difference, and it is not
+    wrong more often.
+    """
+    alone, best = results[0], results[0]
+    most = max((int((~np.isnan(result.loss)).sum()) for result in results[1:]), default=0)
+    for result in results[1:]:
+        rows = ~np.isnan(alone.loss) & ~np.isnan(result.loss)
+        if rows.sum() < 2:
+            continue
+        w = weights[rows] / weights[rows].sum()
+        for name in ("loss", "accuracy"):
+            d = (alone.loss - result.loss if name == "loss" else result.right - alone.right)[rows]
+            if not np.isnan(d).any():
+                mean = float(w @ d)
+                result.gains[name] = mean, float(np.sqrt(w**2 @ (d - mean) ** 2))
+        mean, error = result.gains["loss"]
+        ahead = rows.sum() == most and mean > CERTAIN * error and result.gains.get("accuracy", (0.0, 0.0))[0] >= 0
+        if ahead and mean > best.gains.get("loss", (0.0, 0.0))[0]:
+            best = result
+    return best
+
+
+def verdict(results: list[Result], best: Result, late: float | None = None) -> str:
+    """The first sentence of a report; `late` is when the contest had to end, if it had to."""
+    n = int((~np.isnan(results[0].loss)).sum())
+    if not any(r.gains for r in results):
+        lack = "There are too few rows" if late is None else "There was no time"
+        return f"{lack} to compare the teacher with labels alone: the teacher is not used."
+    if best is results[0]:
+        return f"Labels alone are as good here: the teacher is not used ({n:,} rows held out)."
+    mean, error = best.gains["loss"]
+    if "accuracy" not in best.gains:
+        size = f"squared error {mean:.3g} ± {1.96 * error:.2g} variances lower"
+    else:
+        right, width = best.gains["accuracy"]
+        size = f"log-loss {mean:.3g} ± {1.96 * error:.2g} lower, accuracy {100 * right:+.1f} ± {196 * width:.1f} points"
+    return f"The teacher helps here: {size}, against labels alone on {n:,} rows held out ({best.choice})."

@@ -1,0 +1,158 @@
+"""The first part of a fit: whatever comes in, held to names, and made numbers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.validation import validate_data
+
+from kdlearn.estimators import rows, teachers
+from kdlearn.estimators.settings import Settings
+
+FAR = 10.0  # spans of a column by which unlabelled rows may lie outside the labelled ones without a warning
+
+
+class Reading(Settings):
+    """Rows, labels and weights as they come, and as the network takes them."""
+
+    preprocessor_: Any
+    scaler_: Any
+    text_columns_: tuple[int, ...] | None
+    _notes: list[str]
+
+    def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
+        """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
+        X = rows.read(X)
+        auto = isinstance(self.preprocessor, str)
+        if not again:
+            encodes = rows.needs_encoding(X) if auto else self.preprocessor is not None
+        else:
+            encodes = self.preprocessor_ is not None
+        numeric = {"dtype": [np.float64, np.float32], "accept_sparse": "csr"}
+        checks: dict[str, Any] = {"skip_check_array": True} if encodes else numeric
+        if y is None:
+            validate_data(self, X, None)  # which says what is missing
+        made = validate_data(self, X, reset=not again, **checks)
+        check_consistent_length(X, y)
+        y = self._read_y(y)
+        self._notes = []
+        if not encodes:
+            if not again:
+                self.preprocessor_, self.text_columns_ = None, None
+            return X if hasattr(X, "iloc") else made, y, rows.dense(made, "X")
+        if not hasattr(X, "iloc") and not hasattr(X, "toarray") and auto:
+            X = np.asarray(X)
+            if X.ndim != 2 or not len(X):
+                check_array(X)
+        if not again:
+            if auto:
+                self.preprocessor_, self.text_columns_ = rows.default_preprocessor(X)
+                self.preprocessor_.fit(rows.plain(X, self.text_columns_), y)
+            else:
+                self.preprocessor_, self.text_columns_ = clone(self.preprocessor).fit(X, y), None
+        x = rows.encoded(self.preprocessor_, X, self.text_columns_)
+        if self.text_columns_ is not None:
+            self._notes = rows.notes(X, self.text_columns_, x.shape[1])
+        return X, y, x
+
+    def _read_y(self, y: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def _read_more(self, X: Any, more: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
+        """X_unlabeled as a teacher sees it, and encoded; held to the columns of X by name."""
+        if more is None:
+            return None, x[:0]
+        more = rows.read(more)
+        hint = "; in a Pipeline its earlier steps transform X alone, see Pipeline(transform_input=…)"
+        if hasattr(more, "iloc") and not hasattr(self, "feature_names_in_") and not hasattr(X, "iloc"):
+            raise ValueError(f"X_unlabeled has named columns, X has none{hint}")
+        try:
+            made = self._encoded(more)
+        except ValueError as error:
+            raise ValueError(f"X_unlabeled: {error}{hint if 'features' in str(error) else ''}") from None
+        low, high = x.min(axis=0), x.max(axis=0)
+        reach = FAR * (high - low)
+        outside = ((made < low - reach) | (made > high + reach)).mean(axis=0)
+        if ((outside > 0.5) & (high > low)).any():
+            j = int(np.argmax(np.where(high > low, outside, 0)))
+            warnings.warn(
+                f"X_unlabeled lies far from X: input {j} goes from {low[j]:g} to {high[j]:g} in X, from "
+                f"{made[:, j].min():g} to {made[:, j].max():g} in X_unlabeled{hint}",
+                stacklevel=4,
+            )
+        if self.preprocessor_ is None and not hasattr(more, "iloc"):
+            more = made.astype(x.dtype, copy=False)
+        return more, made.astype(x.dtype, copy=False)
+
+    def _encoded(self, X: Any) -> np.ndarray:
+        if self.preprocessor_ is None:
+            made = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], accept_sparse="csr")
+            return rows.dense(made, "X")
+        validate_data(self, X, reset=False, skip_check_array=True)
+        if self.text_columns_ is not None and not hasattr(X, "iloc"):
+            X = np.asarray(X)
+            if X.ndim != 2:
+                check_array(X, dtype=None)
+        return rows.encoded(self.preprocessor_, X, self.text_columns_)
+
+    def _scaled(self, x: np.ndarray) -> np.ndarray:
+        return self.scaler_.transform(x).astype(x.dtype, copy=False)
+
+    def _params_of_teacher(self, sample_weight: Any, params: dict[str, Any]) -> dict[str, Any]:
+        if not _routing_enabled():
+            _raise_for_params(params, self, "fit")
+            if self.teacher is None or sample_weight is None:
+                return {}
+            name = teachers.weight_parameter(self.teacher)
+            if name is None and not teachers.is_frozen(self.teacher):
+                kind = type(self.teacher).__name__
+                warnings.warn(f"{kind} takes no sample_weight: to the teacher all rows weigh alike", stacklevel=4)
+            return {} if name is None else {name: np.asarray(sample_weight)}
+        if sample_weight is not None:
+            params = {**params, "sample_weight": sample_weight}
+        return dict(process_routing(self, "fit", **params).teacher.fit) if self.teacher is not None else {}
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """What scikit-learn's routing needs to know: `fit` hands on what the teacher's `fit` asks for."""
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        if self.teacher is not None:
+            router.add(teacher=self.teacher, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+        return router
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "student_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.preprocessor is not None and (
+            self.teacher is None or teachers.takes_missing(self.teacher)
+        )
+        return tags
+
+
+def read_weights(sample_weight: Any, n: int) -> np.ndarray:
+    if sample_weight is None or isinstance(sample_weight, (int, float)):
+        weights = np.full(n, 1.0 if sample_weight is None else float(sample_weight))
+    else:
+        weights = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
+    if weights.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array")
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+    if weights.min() < 0:
+        raise ValueError("Negative values in data passed to `sample_weight`")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights

@@ -1,0 +1,216 @@
+"""Rows as they come, and as the network takes them: names, missing cells, texts.
+
+A table is a pandas DataFrame or a 2-D array; pandas itself is never imported. Inside the default
+preprocessor a missing number is NaN and a missing text is the empty string.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils import _safe_indexing, check_array
+
+MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
+DENSE_AT_MOST = 2**32  # bytes of a sparse table made dense
+NEIGHBOURS = 5  # among which a made row finds its second parent
+
+
+def read(X: Any) -> Any:
+    """X as a pandas DataFrame where it is another kind of data frame; else as it is."""
+    if hasattr(X, "iloc"):
+        if X.columns.has_duplicates:
+            raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
+        return X
+    return X.to_pandas() if hasattr(X, "to_pandas") else X
+
+
+def needs_encoding(X: Any) -> bool:
+    """Whether X has a missing cell or a column that is not of numbers."""
+    if hasattr(X, "iloc"):
+        return any(dtype.kind not in "biufc" for dtype in X.dtypes) or bool(X.isna().to_numpy().any())
+    if sparse.issparse(X):
+        return False
+    X = np.asarray(X)
+    if X.ndim != 2:
+        return False
+    if X.dtype.kind == "f":
+        return bool(np.isnan(X).any())
+    if X.dtype.kind not in "OUS":
+        return False
+    return any(_kind(X[:, j], j) == "texts" for j in range(X.shape[1])) or any(_missing(v) for v in X.ravel())
+
+
+def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
+    """`(transformer, positions of the columns of texts)` for a table.
+
+    Numbers are imputed with the median; texts become one input a category, a missing text is a
+    category of its own where the table has one, an unknown one is none of them.
+    """
+    columns = [_column(X, j) for j in range(X.shape[1])]
+    kinds = [_kind(column, _name(X, j)) for j, column in enumerate(columns)]
+    n, parts = len(columns[0]) if columns else 0, []
+    by_name = hasattr(X, "iloc") and all(isinstance(name, str) for name in X.columns)
+    texts = tuple(j for j, kind in enumerate(kinds) if kind == "texts")
+    known = []
+    for j in texts:
+        found = Counter(_texts(columns[j]))
+        if len(found) > MOST_TEXTS and len(found) > n / 2:
+            raise ValueError(
+                f"column {_name(X, j)!r} has {len(found)} different texts in {n} rows, more like names than "
+                "categories: drop it, or encode it with a preprocessor of yours"
+            )
+        known.append(sorted(text for text, _ in found.most_common(MOST_TEXTS)))
+    numeric = [j for j, kind in enumerate(kinds) if kind == "numbers"]
+    for name, chosen, made in (
+        ("numbers", numeric, SimpleImputer(strategy="median", keep_empty_features=True)),
+        ("categories", texts, OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False)),
+    ):
+        if chosen:
+            parts.append((name, made, [X.columns[j] for j in chosen] if by_name else list(chosen)))
+    return ColumnTransformer(parts, verbose_feature_names_out=False), texts
+
+
+def plain(X: Any, texts: tuple[int, ...]) -> Any:
+    """X as the default preprocessor takes it: texts as `str`, "" where missing; all else as floats, NaN where missing.
+
+    Raises
+    ------
+    ValueError : a text where numbers were fitted; names the column.
+    """
+    made = []
+    for j in range(X.shape[1]):
+        column = _column(X, j)
+        if j in texts:
+            made.append(np.array(_texts(column), dtype=object))
+            continue
+        try:
+            made.append(
+                column.to_numpy(dtype=np.float64, na_value=np.nan)
+                if hasattr(column, "iloc")
+                else np.array([np.nan if _missing(v) else float(v) for v in column])
+            )
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"column {_name(X, j)!r} held numbers when it was fitted: {error}") from None
+    if hasattr(X, "iloc"):
+        return type(X)(dict(zip(X.columns, made)), index=X.index)
+    if not texts:
+        return np.column_stack(made)
+    table = np.empty(X.shape, dtype=object)
+    for j, column in enumerate(made):
+        table[:, j] = column
+    return table
+
+
+def dense(X: Any, what: str) -> np.ndarray:
+    """X as a dense array, (n, d); ValueError if a sparse one would not reasonably fit into memory."""
+    if not sparse.issparse(X):
+        return X
+    size = X.shape[0] * X.shape[1] * X.dtype.itemsize
+    if size > DENSE_AT_MOST:
+        raise ValueError(
+            f"{what} is sparse, and would take {size / 2**30:,.0f} GiB as the dense rows that a network reads: "
+            "give a preprocessor that makes fewer columns, such as TruncatedSVD"
+        )
+    return X.toarray()
+
+
+def encoded(preprocessor: Any, X: Any, texts: tuple[int, ...] | None) -> np.ndarray:
+    """What a fitted preprocessor makes of raw rows: numbers, finite, (n, d)."""
+    made = preprocessor.transform(X if texts is None else plain(X, texts))
+    return check_array(
+        dense(made, "what the preprocessor makes"),
+        dtype=[np.float64, np.float32],
+        input_name="what the preprocessor makes",
+    )
+
+
+def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
+    """What the default preprocessor did, in sentences."""
+    missing = [sum(_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
+    said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
+    if sum(missing):
+        worst = int(np.argmax(missing))
+        said.append(
+            f"{sum(missing)} missing cells were filled: a number with its column's median, a text as a category of "
+            f"its own; most, {missing[worst]}, in column {_name(X, worst)!r}."
+        )
+    return said
+
+
+def count(X: Any) -> int:
+    """Rows of a table of any kind."""
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def take(X: Any, chosen: np.ndarray) -> Any:
+    """Rows of a table of any kind, by position."""
+    return _safe_indexing(X, chosen)
+
+
+def mixed(X: Any, x: np.ndarray, m: int, rng: np.random.Generator) -> Any:
+    """m rows made of X: each cell is a row's own or that of one of its nearest neighbours, as a coin falls.
+
+    X are n >= 2 raw rows, x (n, d) the same ones encoded, in which neighbours are near. Every made cell was
+    seen, so that texts, counts and missing cells stay what they are.
+
+    Source: after MUNGE (Bucilă, Caruana and Niculescu-Mizil 2006), without its noise.
+    """
+    near = NearestNeighbors(n_neighbors=min(NEIGHBOURS + 1, len(x))).fit(x)
+    first = rng.integers(len(x), size=m)
+    others = near.kneighbors(x[first], return_distance=False)
+    second = others[np.arange(m), rng.integers(1, others.shape[1], size=m)]
+    own = rng.random((m, X.shape[1])) < 0.5
+    if not hasattr(X, "iloc"):
+        return np.where(own, X[first], X[second])
+    made, other = X.iloc[first].reset_index(drop=True), X.iloc[second].reset_index(drop=True)
+    return type(X)({name: made[name].where(own[:, j], other[name]) for j, name in enumerate(X.columns)})
+
+
+def _column(X: Any, j: int) -> Any:
+    return X.iloc[:, j] if hasattr(X, "iloc") else X[:, j]
+
+
+def _name(X: Any, j: int) -> Any:
+    return X.columns[j] if hasattr(X, "iloc") else j
+
+
+def _kind(column: Any, name: Any) -> str:
+    """ "numbers" or "texts"; ValueError for dates and the like, TypeError for cells that are neither."""
+    kind = column.dtype.kind
+    if kind in "biuf":
+        return "numbers"
+    if kind in "Mmc":
+        raise ValueError(f"column {name!r} holds {column.dtype}: give it as numbers, such as days since a day")
+    if hasattr(column, "cat"):
+        return "texts"
+    cells = [v for v in column if not _missing(v)]
+    if all(isinstance(v, numbers.Real) for v in cells):
+        return "numbers"
+    for v in cells:
+        if not isinstance(v, (str, bytes, numbers.Real)):
+            raise TypeError(f"argument must be a string or a number, column {name!r} holds {type(v).__name__}")
+    return "texts"
+
+
+def _missing(v: Any) -> bool:
+    return v is None or type(v).__name__ in ("NAType", "NaTType") or (isinstance(v, float) and v != v)
+
+
+def _texts(column: Any) -> list[str]:
+    return [_text(v) for v in column]
+
+
+def _text(v: Any) -> str:
+    if isinstance(v, str):
+        return v
+    if _missing(v):
+        return ""
+    return str(int(v)) if isinstance(v, float | np.floating) and v.is_integer() else str(v)

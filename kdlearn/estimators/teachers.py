@@ -1,0 +1,139 @@
+"""Teachers: what is refused before one is fitted, how one is fitted, and whose column is whose class."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, get_tags
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+
+def check_teacher(teacher: Any, classifies: bool) -> None:
+    """TypeError unless the teacher can teach: before a minute is spent on fitting it."""
+    name = type(teacher).__name__
+    if inspect.isclass(teacher):
+        raise TypeError(f"teacher is the class {teacher.__name__}; it must be an object: {teacher.__name__}(…)")
+    if classifies and not hasattr(teacher, "predict_proba"):
+        kind = "; it is a regressor" if _kind(teacher) == "regressor" else "; CalibratedClassifierCV gives it some"
+        raise TypeError(f"a teacher needs predict_proba, {name} has none{kind}")
+    if not classifies and (_kind(teacher) == "classifier" or not hasattr(teacher, "predict")):
+        kind = "is a classifier" if _kind(teacher) == "classifier" else "has no predict"
+        raise TypeError(f"a teacher of numbers is a regressor, {name} {kind}")
+    if isinstance(teacher, FrozenEstimator):
+        try:
+            check_is_fitted(teacher.estimator)
+        except NotFittedError:
+            raise ValueError("the teacher in FrozenEstimator is not fitted") from None
+
+
+def _kind(teacher: Any) -> str | None:
+    """ "classifier", "regressor", or None for another or for what is no estimator of scikit-learn."""
+    return get_tags(teacher).estimator_type if isinstance(teacher, BaseEstimator) else None
+
+
+def takes_missing(teacher: Any) -> bool:
+    """Whether it says that it takes missing cells."""
+    return not isinstance(teacher, BaseEstimator) or bool(get_tags(teacher).input_tags.allow_nan)
+
+
+def is_frozen(teacher: Any) -> bool:
+    """Whether the teacher stays as it is: a clone of it is itself, as `FrozenEstimator` arranges."""
+    return teacher is None or clone(teacher, safe=False) is teacher
+
+
+def weight_parameter(teacher: Any) -> str | None:
+    """The keyword under which the teacher's `fit` takes one weight a row; None where it takes none."""
+    if isinstance(teacher, Pipeline):
+        name, last = teacher.steps[-1]
+        return f"{name}__sample_weight" if has_fit_parameter(last, "sample_weight") else None
+    return "sample_weight" if has_fit_parameter(teacher, "sample_weight") else None
+
+
+def taught(
+    teacher: Any, X: Any, y: np.ndarray, params: dict[str, Any], questions: Sequence[Any], method: str
+) -> tuple[Any, list[np.ndarray], np.ndarray | None]:
+    """`(fitted clone, its answers to each table of questions, the classes of their columns)`.
+
+    A teacher that takes no labels but 0 … K-1, as XGBoost does, gets those, and its columns stay the sorted
+    classes of y. Whatever it is given it computes only once where this function is cached.
+    """
+    known = None
+    try:
+        fitted = clone(teacher).fit(X, y, **params)
+    except ValueError:
+        classes, codes = np.unique(y, return_inverse=True)
+        if method == "predict" or np.array_equal(classes, np.arange(len(classes))):
+            raise
+        try:
+            fitted = clone(teacher).fit(X, codes, **params)
+        except Exception:
+            fitted = None
+        if fitted is None:
+            raise  # what the teacher said of the labels as they are
+        known = classes
+    if known is None and method == "predict_proba":
+        known = getattr(fitted, "classes_", None)
+    return fitted, [np.asarray(getattr(fitted, method)(rows)) for rows in questions], known
+
+
+def columns_of(known: Any, classes: np.ndarray, may_lack: np.ndarray) -> np.ndarray:
+    """For each class of the student the teacher's column, -1 for none.
+
+    Labels are the same if they are equal, or written alike ("1" and 1); a teacher of 0 … K-1, as an encoder of
+    labels leaves it, knows the K sorted classes.
+
+    Parameters
+    ----------
+    known : the teacher's classes, in the order of its columns.
+    classes : the student's, sorted.
+    may_lack : (K,) whether a class may be missing: nothing was taught about it.
+    """
+    if known is None or np.ndim(known) != 1:
+        raise ValueError("the teacher has no classes_: the columns of its predict_proba have no names")
+    theirs = np.asarray(known).tolist()
+    for alike in (lambda label: label, str):
+        where = {alike(label): column for column, label in enumerate(theirs)}
+        found = np.array([where.get(alike(label), -1) for label in classes.tolist()])
+        if len(where) == len(theirs) and ((found >= 0) | may_lack).all() and (found >= 0).any():
+            return found
+    numbers = [label for label in classes.tolist() if isinstance(label, (int, float))]
+    if not numbers and sorted(theirs, key=str) == sorted(range(len(classes)), key=str):
+        return np.array([theirs.index(k) for k in range(len(classes))])
+    missing = [str(label) for label, column in zip(classes.tolist(), found) if column < 0]
+    raise ValueError(
+        f"the teacher knows the classes {', '.join(map(str, theirs))}, but not {', '.join(missing)}, which y has"
+    )
+
+
+def check_proba(p: Any, n_rows: int, n_columns: int, whose: str) -> np.ndarray:
+    """Probabilities (n, k) whose rows sum to one, as float64."""
+    p = check_array(p, dtype=np.float64, input_name=whose)
+    if p.shape != (n_rows, n_columns):
+        raise ValueError(f"{whose} must have shape ({n_rows}, {n_columns}), a column for each class; got {p.shape}")
+    if p.min() < 0:
+        raise ValueError(f"{whose} must not be negative, got {p.min()}")
+    total = p.sum(axis=1, keepdims=True)
+    off = float(np.abs(total - 1).max())
+    if off > 1e-4:
+        raise ValueError(f"{whose} must sum to 1 in each row; one row is off by {off:.3g}")
+    if off > 1e-6:
+        warnings.warn(f"{whose} were renormalised", stacklevel=4)
+    return p / total
+
+
+def reduced(p: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Probabilities (n, K) of the student's classes, given that it is one of them; a row of NaN where all say no.
+
+    p_k / sum_j p_j over the K columns: the teacher's answer to the question that the student is asked.
+    """
+    made = np.where(columns >= 0, p[:, columns], 0.0)
+    total = made.sum(axis=1, keepdims=True)
+    return np.divide(made, total, out=np.full_like(made, np.nan), where=total > 0)

@@ -1,0 +1,185 @@
+"""The last part of a fit: one network, trained on a lesson in the way that was chosen."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from kdlearn.data import Data
+from kdlearn.estimators.contest import Choice
+from kdlearn.estimators.lesson import Lesson
+from kdlearn.estimators.reading import Reading
+from kdlearn.estimators.watch import InOrder, Watch
+from kdlearn.history import DivergenceError, History
+from kdlearn.nn.network import MLP
+from kdlearn.nn.optim import Optimizer, Schedule
+from kdlearn.objective import Objective
+from kdlearn.step import train_step
+from kdlearn.training import evaluate, fit
+
+PASSES = 20  # at the least, where made rows make each pass longer
+
+
+class Training(Reading):
+    """One training; what classifier and regressor differ in is asked of them."""
+
+    _classifies = False
+    loss_: float
+    loss_curve_: list[float]
+
+    def _outputs(self) -> int:
+        raise NotImplementedError
+
+    def _columns(self, target: np.ndarray, n: int, answer: np.ndarray | None) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+    def _objective(self, choice: Choice) -> Objective:
+        raise NotImplementedError
+
+    def _score(self, outputs: np.ndarray, target: np.ndarray, weights: np.ndarray) -> float:
+        raise NotImplementedError
+
+    def _train(
+        self,
+        lesson: Lesson,
+        answer: np.ndarray | None,
+        choice: Choice,
+        seed: int,
+        until: float | None = None,
+        start: MLP | None = None,
+        verbose: Any = False,
+    ) -> tuple[MLP, History, Watch]:
+        use = answer is not None
+        x = np.concatenate([lesson.x, lesson.more_x]) if use and len(lesson.more_x) else lesson.x
+        n, held = len(lesson.x), np.zeros(0, np.int64)
+        if self.early_stopping:
+            held = self._held_out(lesson.target, np.random.default_rng(seed))
+        kept = np.setdiff1d(np.arange(n), held)
+        every = np.concatenate([kept, np.arange(n, len(x))])
+        data = self._data(lesson, x, answer, kept, every)
+        validation = self._data(lesson, x, answer, held, held) if len(held) else None
+        student = (
+            start.copy()
+            if start is not None
+            else self._network(x.shape[1], self._outputs(), seed, "float32" if x.dtype == np.float32 else "float64")
+        )
+        part = "validation" if len(held) else "train" if self.learning_rate == "constant" else None
+
+        def score() -> float:
+            return self._score(student.logits(lesson.x[held]), lesson.target[held], lesson.weights[held])
+
+        watch = Watch(part, self.n_iter_no_change, self.tol, until, score if len(held) else None, bool(verbose))
+        objective = self._objective(choice if use else Choice(0.0))
+        size = self._rows_a_step(len(data))
+        passes = self.max_iter
+        if use and choice.made:  # made rows lengthen each pass, not the training
+            passes = min(passes, max(PASSES, math.ceil(passes * n / len(x))))
+        watch.before = evaluate(student, objective, data)["loss"]
+        history = self._run(
+            student,
+            objective,
+            data,
+            self._optimizer(),
+            self._schedule(),
+            passes,
+            size,
+            seed,
+            validation,
+            [watch, *self._hooks()],
+        )
+        return student, history, watch
+
+    def _hooks(self) -> list[Any]:
+        """Further hooks of each training, such as a bar."""
+        return []
+
+    def _run(
+        self,
+        student: MLP,
+        objective: Objective,
+        data: Data,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        epochs: int,
+        size: int,
+        seed: int,
+        validation: Data | None = None,
+        hooks: Any = (),
+    ) -> History:
+        try:
+            return fit(
+                student,
+                objective,
+                data,
+                optimizer=optimizer,
+                schedule=schedule,
+                epochs=int(epochs),
+                batch_size=size,
+                seed=seed,
+                validation=validation,
+                hooks=hooks,
+                progress=False,
+                step=train_step if self.shuffle else InOrder(data, size),
+            )
+        except DivergenceError as error:
+            error.add_note(f"learning_rate_init is {self.learning_rate_init:g}: try a smaller one")
+            raise
+
+    def _data(
+        self, lesson: Lesson, x: np.ndarray, answer: np.ndarray | None, labelled: np.ndarray, every: np.ndarray
+    ) -> Data:
+        part = None if answer is None else answer[every]
+        columns = self._columns(lesson.target[labelled], len(every), part)
+        weights = row_weights(lesson.weights[labelled], len(every))
+        if part is not None and np.isnan(part).any():  # a teacher who knows none of the classes there
+            silent = np.isnan(part).any(axis=1)
+            weights["taught"][silent] = 0
+        floats = {k: v.astype(x.dtype) if v.dtype.kind == "f" else v for k, v in {**columns, **weights}.items()}
+        return Data({"x": x[every], **floats})
+
+    def _held_out(self, target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Rows that watch the training: `validation_fraction` of each class, never the last row of one."""
+        n = len(target)
+        held: list[np.ndarray] = []
+        order = rng.permutation(n)
+        groups = [order] if not self._classifies else [order[target[order] == k] for k in np.unique(target)]
+        wanted = 0.0
+        for group in groups:
+            wanted += self.validation_fraction * len(group)
+            some = min(len(group) - 1, max(0, round(wanted) - sum(len(h) for h in held)))
+            held.append(group[:some])
+        found = np.concatenate(held)
+        if len(found) == 0:
+            found = next((g[:1] for g in groups if len(g) > 1), found)
+        if len(found) == 0 or len(found) >= n or math.ceil(self.validation_fraction * n) >= n:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} leaves none of {n} rows, or holds none of them out"
+            )
+        return np.sort(found)
+
+    def _warn(self, watch: Watch) -> None:
+        """ConvergenceWarning where the training went wrong, or was over too early."""
+        curve, n = self.loss_curve_, len(self.loss_curve_)
+        fell = curve[0] - curve[-1]
+        late = curve[(n - 1) // 2] - curve[-1] if n > 1 else math.inf  # fell in the second half of the passes
+        if not self.loss_ <= 2 * watch.before:
+            text = f"the training raised the loss from {watch.before:.3g} to {self.loss_:.3g}: lower learning_rate_init"
+        elif watch.late:
+            text = f"max_time={self.max_time:g} seconds ended the training after {n} of {self.max_iter} passes"
+        elif watch.settled or late <= 0.1 * fell + self.tol:
+            return
+        else:
+            text = f"max_iter={self.max_iter} passes were over while the loss was still falling"
+        warnings.warn(text, ConvergenceWarning, stacklevel=4)
+
+
+def row_weights(w: np.ndarray, n_rows: int) -> dict[str, np.ndarray]:
+    """Columns of weights with mean 1: `labelled` over the first rows alone, `taught` over all."""
+    labelled, taught = np.zeros(n_rows), np.full(n_rows, w.mean())
+    labelled[: len(w)] = w
+    taught[: len(w)] = w
+    return {"labelled": labelled * (n_rows / labelled.sum()), "taught": taught * (n_rows / taught.sum())}
