@@ -190,3 +190,14 @@ def test_a_file_whose_sum_is_not_its_own_is_refused(tmp_path):
         np.savez(path, **arrays, kdlearn=np.frombuffer(changed, np.uint8))
         with pytest.raises(kd.CheckpointError, match="its SHA-256 differs"):
             checkpoint.read(path)
+
+
+# ------------------------------------------------------------------ verdicts
+
+
+@pytest.mark.parametrize("difference, shown", [(3.0, True), (-3.0, True), (0.0, False)])
+def test_a_verdict_needs_an_interval_that_excludes_zero(difference, shown):
+    values = np.array([1.0, 2.0, 1.5, 1.2])
+    noise = np.array([0.1, -0.1, 0.2, -0.2])
+    table = kd.study.Comparison({"a": {"m": values}, "b": {"m": values + difference + noise}}, "a").table("m")
+    assert ("no effect shown" not in table.splitlines()[-1]) is shown
