@@ -261,8 +261,8 @@ def large(tmp_path_factory):
 def test_a_flipped_bit_is_found_wherever_it_is(large, tmp_path, rng):
     _, raw, theta = large
     assert theta.nbytes > 8192
-    ends = [*range(400), *range(len(raw) - 400, len(raw))]  # headers, and what zip keeps at the end
-    for at in [*ends, *rng.integers(0, len(raw), 400).tolist()]:
+    ends = [*range(0, 400, 2), *range(len(raw) - 400, len(raw), 2)]  # headers, and what zip keeps at the end
+    for at in [*ends, *rng.integers(0, len(raw), 150).tolist()]:
         data = bytearray(raw)
         data[at] ^= 1 << int(rng.integers(8))
         (tmp_path / "net.npz").write_bytes(data)
@@ -276,7 +276,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(large, tmp_path, rng):
 def test_a_mutated_header_is_found(large, tmp_path, rng):
     _, raw, theta = large
     header = raw.index(b"\x93NUMPY")
-    for _ in range(600):
+    for _ in range(300):
         data = bytearray(raw)
         for _ in range(int(rng.integers(1, 4))):
             data[header + int(rng.integers(0, 128))] = int(rng.integers(0, 256))

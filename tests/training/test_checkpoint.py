@@ -142,7 +142,7 @@ def test_wrong_shapes_are_named(path):
         kd.load(path)
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_mutated_files_never_load_as_something_else(tmp_path, data):
     path = tmp_path / "fuzz.npz"
