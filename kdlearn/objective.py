@@ -38,8 +38,10 @@ class Evaluation:
     value : the objective, a 0-d array; for a stack of R networks (R,), one value a member.
     gradients : {live site: gradient of the value}; for a stack, of each member's own value.
     terms : {name of a term: its value before its weight}; of equal names the second ends in ` #2`, and so on.
-    made : {target: array}, what the adaptors published on the way. Given as fixed sites to a second
-        evaluation, these are held: that is how the checks test a stop-gradient inside a `Through`.
+    made : {target: array}, what the adaptors published on the way.
+
+    Given as fixed sites to a second evaluation, what was made is held: that is how the checks test a
+    stop-gradient inside a `Through`.
     """
 
     value: Any = 0.0

@@ -13,13 +13,17 @@ from kdlearn.objective import Evaluation, Objective, Sites, Sum, Term, Weight
 
 
 @mean_over_rows
-def cross_entropy(z: Array, y: Array, smoothing: float = 0.0) -> tuple[Array, Array]:
+def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None = None) -> tuple[Array, ...]:
     """`kdlearn.distill.response.cross_entropy` in one launch and a sum. Gain: not measured."""
     check_logits(z)
-    check_labels(z, y)
+    check_labels(z, y, ignore)
     N = z.shape[0]  # the kernel divides by N, for the caller of both; here that is done outside
-    rows, dz = hard_and_soft(z, y, None, smoothing=smoothing, hard=N)
-    return N * rows[1], dz
+    if ignore is None:
+        rows, dz = hard_and_soft(z, y, None, smoothing=smoothing, hard=N)
+        return N * rows[1], dz
+    counts = (y != ignore).astype(z.dtype)
+    rows, dz = hard_and_soft(z, array_module(z).where(y != ignore, y, 0), None, smoothing=smoothing, hard=N)
+    return counts * N * rows[1], counts[:, None] * dz, counts
 
 
 @mean_over_rows
@@ -87,7 +91,9 @@ class HardAndSoft(Objective):
         return Sum(parts) if isinstance(weight, str) else replace(self, hard=parts[0], soft=parts[1])
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
-        """See `Objective.evaluate`."""
+        """See `Objective.evaluate`; for a stack, where each member has a mean of its own, the two are two again."""
+        if result.members > 1:
+            return Sum((self.hard, self.soft)).evaluate(live, fixed, result)
         smoothing, T = _argument(self.hard, "smoothing", 0.0), _argument(self.soft, "T", 4.0)
         z, y, z_t = live[self.hard.live[0]], fixed[self.hard.fixed[0]], fixed[self.soft.fixed[0]]
         check_logits(z, z_t)

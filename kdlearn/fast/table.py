@@ -67,7 +67,12 @@ def _objective(objective: Objective) -> Any:
 def _pair(hard: Term, soft: Term) -> bool:
     functions = hard.function, soft.function
     known = all(isinstance(f, Hashable) for f in functions) and functions in EQUIVALENT
-    return known and hard.live == soft.live and not hard.row_weights and not soft.row_weights
+    plain = _settings(hard) <= {"smoothing"} and _settings(soft) <= {"T"}  # what the one pass has room for
+    return known and plain and hard.live == soft.live and not hard.row_weights and not soft.row_weights
+
+
+def _settings(term: Term) -> set[str]:
+    return set(getattr(term.loss, "keywords", {}))
 
 
 def _loss(loss: Callable[..., Any]) -> Callable[..., Any]:

@@ -134,16 +134,17 @@ def log_softmax_backward(p: Array, dlogp: Array, T: float = 1.0) -> Array:
 
 
 def at_label(z: Array, y: Array) -> Array:
-    """`z[n, y[n]]` of each row of z (N, K): (N,). ValueError for a label outside 0 … K-1.
+    """`z[n, y[n]]` of each row of z (N, K): (N,). ValueError for a label of K or more.
 
-    On a GPU, where an error would have to wait for the device, such a row is NaN.
+    A negative label counts from the end, as in NumPy; `loss.check_labels` refuses it before. On a GPU, where an
+    error would have to wait for the device, a row whose label lies outside 0 … K-1 is NaN.
     """
     xp, N = array_module(z, y), z.shape[0]
     if xp is not np:
         inside = (y >= 0) & (y < z.shape[1])
         return xp.where(inside, z[xp.arange(N), xp.where(inside, y, 0)], xp.nan)
     try:
-        return z[np.arange(N), y.astype(np.uintp)]  # without a sign, -1 is no label either
+        return z[np.arange(N), y]
     except IndexError:
         bad = y[(y < 0) | (y >= z.shape[1])][0]
         raise ValueError(f"labels must lie in 0 … {z.shape[1] - 1}, got {bad}") from None

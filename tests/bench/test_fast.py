@@ -71,8 +71,8 @@ def test_nothing_else_imports_it():
 def test_cross_entropy(put, rng, dtype, K, smoothing):
     z, y = (3 * rng.standard_normal((3, K))).astype(dtype), rng.integers(K, size=3).astype("int32")
     for weight in (None, rng.random(3).astype(dtype)):
-        want = kd.cross_entropy(z, y, smoothing, weight)
-        got = losses.cross_entropy(put(z), put(y), smoothing, None if weight is None else put(weight))
+        want = kd.cross_entropy(z, y, smoothing, weight=weight)
+        got = losses.cross_entropy(put(z), put(y), smoothing, weight=None if weight is None else put(weight))
         for a, b in zip(got, want):
             close(a, b, dtype)
 
@@ -84,8 +84,8 @@ def test_cross_entropy(put, rng, dtype, K, smoothing):
 def test_soft_targets(put, rng, dtype, K, T, size):
     z_s, z_t = ((size * rng.standard_normal((3, K))).astype(dtype) for _ in range(2))
     for weight in (None, rng.random(3).astype(dtype)):
-        want = kd.soft_targets(z_s, z_t, T, weight)
-        got = losses.soft_targets(put(z_s), put(z_t), T, None if weight is None else put(weight))
+        want = kd.soft_targets(z_s, z_t, T, weight=weight)
+        got = losses.soft_targets(put(z_s), put(z_t), T, weight=None if weight is None else put(weight))
         if T == 1e8:  # the reference itself keeps eight digits here
             np.testing.assert_allclose(to_numpy(got[0]), want[0], rtol=1e-6)
         else:
@@ -94,6 +94,29 @@ def test_soft_targets(put, rng, dtype, K, T, size):
         np.testing.assert_allclose(
             to_numpy(got[1]), want[1], rtol=1e-5, atol=T / K * (1e-15 + 2e-9 * (dtype == "float32"))
         )
+
+
+def test_rows_without_a_label(put, rng):
+    z, y = rng.standard_normal((4, 5)), np.array([2, -1, 0, -1])
+    want, got = kd.cross_entropy(z, y, 0.1, -1), losses.cross_entropy(put(z), put(y), 0.1, -1)
+    for a, b in zip(got, want):
+        close(a, b, "float64")
+
+
+def test_what_the_one_pass_has_no_room_for_stays_two():
+    hard, soft = kd.CrossEntropy(), kd.SoftTargets()
+    assert len(fast.swap(hard + soft).parts) == 1
+    assert len(fast.swap(kd.CrossEntropy(ignore=-1) + soft).parts) == 2
+
+
+def test_one_pass_in_a_stack_gives_each_member_its_own_mean(put, rng):
+    z, y, z_t = rng.standard_normal((6, 5)), rng.integers(5, size=6), rng.standard_normal((6, 5))
+    objective = kd.CrossEntropy() + kd.SoftTargets()
+    arrays = {"student.logits": z}, {"y": y, "teacher.logits": z_t}
+    want = objective(*arrays, members=2)
+    got = fast.swap(objective)(*({k: put(v) for k, v in side.items()} for side in arrays), members=2)
+    close(got.value, want.value, "float64")
+    close(got.gradients["student.logits"], want.gradients["student.logits"], "float64")
 
 
 def test_masked_classes(put, rng):
