@@ -303,7 +303,9 @@ def _understood(
         raise ValueError(f"{len(records)} records of {epoch} epochs, stop={stop!r}")
     if not all(isinstance(t, int) and t >= 0 for _, t in steps.values()):
         raise ValueError("an optimiser's steps are no number")
-    diverged = {range(run.members)[int(i)]: str(why) for i, why in config["diverged"].items()}
+    diverged = {int(i): why for i, why in config["diverged"].items()}
+    if not all(i in range(run.members) and isinstance(why, str) for i, why in diverged.items()):
+        raise ValueError(f"it says that these members diverged: {diverged}")
     for name, rng in dice.items():
         type(rng.bit_generator)(0).state = config["dice"][name]
     device = device_of(nets[0].theta)

@@ -14,6 +14,7 @@ import pytest
 import kdlearn as kd
 from kdlearn import checkpoint
 from kdlearn.data import labelling, sets
+from kdlearn.distill import attention, mutual, views
 
 
 def rows(n=12, width=3):
@@ -93,7 +94,52 @@ def test_top_answers_of_few_rows_in_batches_of_one(n):
     assert top.shape == (n, 2) and z.shape == (n, 3)
 
 
+@pytest.mark.parametrize("k", [1, 3, 4])
+def test_top_answers_are_the_largest_and_the_tail_holds_the_rest(k, rng):
+    z, T = 3 * rng.normal(size=(6, 5)), 2.0
+    classes, kept = labelling.keep_top(z, k, T)
+    for row, own, logits in zip(z, classes, kept):
+        largest = sorted(range(5), key=lambda c, row=row: -row[c])[:k]
+        assert own.tolist() == largest and logits[:k].tolist() == [row[c] for c in largest]
+        rest = [row[c] for c in range(5) if c not in largest]
+        assert logits[k] == pytest.approx(T * np.log(np.exp(np.array(rest) / T).sum()))
+
+
+def test_the_sizes_of_the_small_sets():
+    for make, n in ((kd.data.moons, 100), (kd.data.blobs, 300), (kd.data.spirals, 300)):
+        assert [len(part) for part in make()] == [n, 500, 2000] and [len(part) for part in make(7)] == [7, 500, 2000]
+
+
 # ------------------------------------------------------------------ training
+
+
+@pytest.mark.parametrize("n, batch_size, steps", [(12, 4, 3), (12, 5, 2), (12, 12, 1), (13, 3, 4)])
+def test_an_incomplete_batch_is_left_out_if_told(n, batch_size, steps):
+    seen = []
+    kd.fit(
+        kd.MLP(3, 3), kd.CrossEntropy(), rows(n), epochs=1, batch_size=batch_size, drop_last=True, progress=False,
+        hooks=[SimpleNamespace(after_step=lambda run: seen.append(1))],
+    )  # fmt: skip
+    assert len(seen) == steps
+
+
+@pytest.mark.parametrize("activation, gain", [(kd.ReLU, 2**0.5), (kd.GELU, 2**0.5), (kd.Tanh, 1.0)])
+def test_initial_weights_keep_the_variance_behind_their_activation(activation, gain):
+    net = kd.MLP(400, 300, 200, activation=activation)
+    assert net.layers[0].W.std() == pytest.approx(gain / 400**0.5, rel=0.02)
+    assert net.layers[2].W.std() == pytest.approx(1 / 300**0.5, rel=0.02)  # nothing comes behind the last
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_divergence_names_its_batch(batch):
+    calls = []
+
+    def loss(z):
+        calls.append(len(z))
+        return z.sum() * (np.nan if calls.count(4) == batch else 1.0), np.zeros_like(z)
+
+    with pytest.raises(kd.DivergenceError, match=f"became nan in epoch 1, batch {batch};"):
+        kd.fit(kd.MLP(3, 3), kd.Term(loss, ("student.logits",)), rows(), epochs=1, batch_size=4, progress=False)
 
 
 def test_a_column_that_is_not_finite_is_refused_whatever_its_name():
@@ -161,6 +207,52 @@ def test_stale_peers_are_refreshed_every_so_many_epochs(every):
     kd.fit(peers, objective, stale.refresh(rows(), peers), hooks=[stale, note], epochs=6, progress=False)
     changed = [i + 2 for i in range(5) if not np.array_equal(written[i], written[i + 1])]
     assert changed == [e for e in range(2, 7) if e % every == 0]
+
+
+def test_class_weights_make_every_class_count_alike():
+    y = np.array([5, 5, 5, 2, 9, 9])
+    data = kd.Data({"x": np.zeros((6, 1)), "y": y}).with_class_weights()
+    np.testing.assert_allclose(data["class_weight"], [6 / (3 * (y == label).sum()) for label in y], rtol=1e-6)
+    assert data["class_weight"].mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", [(3,), (5,), (4, 1), ()])
+def test_weights_are_one_a_row(shape):
+    with pytest.raises(ValueError, match=r"weight must hold one number a row, shape \(4,\)"):
+        kd.cross_entropy(np.zeros((4, 3)), np.zeros(4, int), weight=np.ones(shape))
+
+
+def test_a_machine_whose_blas_is_unknown_has_one_thread(monkeypatch):
+    monkeypatch.setattr("threadpoolctl.threadpool_info", list)
+    assert kd.study.environment()["threads"] == 1 and kd.study.environment()["blas"] == ""
+
+
+def test_tokens_and_numbers_are_not_one_column():
+    students = {"a": kd.Network([kd.Embedding(5, 2), kd.Linear(6, 3)], {"logits": 1}), "b": kd.MLP(3, 3)}
+    data = kd.Data({"x": np.zeros((4, 3), int), "y": np.zeros(4, int)})
+    objective = kd.CrossEntropy("a.logits") + kd.CrossEntropy("b.logits")
+    with pytest.raises(ValueError, match=r"holds tokens for one network, numbers for 'b'; give it 'b\.x'"):
+        kd.fit(students, objective, data, epochs=1, progress=False)
+
+
+def test_peers_of_the_past_are_heard_from_the_end_of_the_burn_in_on():
+    objective = mutual.codistillation("a", "b", burn_in=0.25, weight=0.5)
+    heard = [t for t in objective.terms if any("others" in name for name in t.fixed)]
+    assert len(heard) == 2
+    for progress, weight in ((0.0, 0.0), (0.24, 0.0), (0.25, 0.5), (0.9, 0.5), (1.0, 0.5)):
+        assert [t.factor({"progress": progress}) for t in heard] == [weight, weight]
+
+
+def test_two_views_agree_in_their_answers_alone_unless_told():
+    by_default = [t.factor({}) for t in views.agreeing_views().terms]
+    assert by_default == [1.0, 1.0, 0.0] * 2  # labels, answers, features
+    assert [t.factor({}) for t in views.agreeing_views(weight=2.0, hint=3.0).terms] == [1.0, 2.0, 3.0] * 2
+
+
+def test_what_peers_attend_with_begins_small_and_differs():
+    net = attention.Attention(400, 50, seed=1)
+    assert abs(net.theta.mean()) < 0.002 and net.theta.std() == pytest.approx(400**-0.5, rel=0.02)
+    assert not np.array_equal(net.layers[0].L, net.layers[0].E)
 
 
 # ------------------------------------------------------------------ arithmetic over more than two axes

@@ -388,7 +388,7 @@ ENTRIES = ("epoch", "stop", "steps", "dice", "records", "diverged", "hooks")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("value", ["absent", "x", {"9": 1}], ids=repr)
+@pytest.mark.parametrize("value", ["absent", "x", {"9": 1}, {"0": -1}, -1], ids=repr)
 def test_a_run_that_lacks_an_entry_changes_nothing(entry, value, tmp_path):
     np.testing.assert_array_equal(*resumed(tmp_path / "c.npz", **{entry: value}))
 
