@@ -14,7 +14,7 @@ import pytest
 import kdlearn as kd
 from kdlearn import checkpoint
 from kdlearn.data import labelling, sets
-from kdlearn.distill import attention, mutual, views
+from kdlearn.distill import attention, mutual, sequence, views
 
 
 def rows(n=12, width=3):
@@ -253,6 +253,15 @@ def test_what_peers_attend_with_begins_small_and_differs():
     net = attention.Attention(400, 50, seed=1)
     assert abs(net.theta.mean()) < 0.002 and net.theta.std() == pytest.approx(400**-0.5, rel=0.02)
     assert not np.array_equal(net.layers[0].L, net.layers[0].E)
+
+
+@pytest.mark.parametrize("baseline", [False, True])
+def test_a_single_sequence_has_no_others_to_be_compared_with(baseline):
+    data, student, teacher = rows(5), kd.MLP(3, 4, seed=1), kd.MLP(3, 4, seed=2)
+    n = np.arange(5)
+    cost = kd.log_softmax(student.logits(data.x))[n, data.y] - kd.log_softmax(teacher.logits(data.x))[n, data.y]
+    gained = sequence.advantages(student, teacher, data, 5, baseline=baseline)
+    np.testing.assert_allclose(gained, [-cost[i + 1 :].sum() for i in n], rtol=1e-4, atol=1e-6)
 
 
 # ------------------------------------------------------------------ arithmetic over more than two axes

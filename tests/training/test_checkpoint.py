@@ -114,7 +114,7 @@ BROKEN = {
     "a folder": (lambda p: p.mkdir(), "not a whole checkpoint"),
     "no kdlearn entry": (lambda p: np.savez(p, a=np.zeros(2)), "not a whole checkpoint"),
     "a pickle inside": (rezipped(**{"a.npy": npy(np.array([Bomb()], object))}), "nothing was executed"),
-    "a trillion elements": (rezipped(**{"a.npy": huge()}), "claims 8000000000000 bytes"),
+    "a trillion elements": (rezipped(**{"a.npy": huge()}), "claims 8000000000000 bytes, it holds 0$"),
     "a path that climbs out": (rezipped(**{"..__evil.npy": npy(np.zeros(2))}), "unexpected entry"),
     "another format version": (other_version, "format version 99, this kdlearn reads version 1"),
     "compressed": (lambda p: np.savez_compressed(p, a=np.zeros(9)), "compressed"),
