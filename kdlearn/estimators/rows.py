@@ -18,6 +18,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import _safe_indexing, check_array
 
+from kdlearn.cells import as_text, is_missing
+
 MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
 DENSE_AT_MOST = 2**32  # bytes of a sparse table made dense
 NEIGHBOURS = 5  # among which a made row finds its second parent
@@ -45,7 +47,7 @@ def needs_encoding(X: Any) -> bool:
         return bool(np.isnan(X).any())
     if X.dtype.kind not in "OUS":
         return False
-    return any(_kind(X[:, j], j) == "texts" for j in range(X.shape[1])) or any(_missing(v) for v in X.ravel())
+    return any(_kind(X[:, j], j) == "texts" for j in range(X.shape[1])) or any(is_missing(v) for v in X.ravel())
 
 
 def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
@@ -95,7 +97,7 @@ def plain(X: Any, texts: tuple[int, ...]) -> Any:
             made.append(
                 column.to_numpy(dtype=np.float64, na_value=np.nan)
                 if hasattr(column, "iloc")
-                else np.array([np.nan if _missing(v) else float(v) for v in column])
+                else np.array([np.nan if is_missing(v) else float(v) for v in column])
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"column {_name(X, j)!r} held numbers when it was fitted: {error}") from None
@@ -134,7 +136,7 @@ def encoded(preprocessor: Any, X: Any, texts: tuple[int, ...] | None) -> np.ndar
 
 def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
     """What the default preprocessor did, in sentences."""
-    missing = [sum(_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
+    missing = [sum(is_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
     said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
     if sum(missing):
         worst = int(np.argmax(missing))
@@ -191,7 +193,7 @@ def _kind(column: Any, name: Any) -> str:
         raise ValueError(f"column {name!r} holds {column.dtype}: give it as numbers, such as days since a day")
     if hasattr(column, "cat"):
         return "texts"
-    cells = [v for v in column if not _missing(v)]
+    cells = [v for v in column if not is_missing(v)]
     if all(isinstance(v, numbers.Real) for v in cells):
         return "numbers"
     for v in cells:
@@ -200,17 +202,5 @@ def _kind(column: Any, name: Any) -> str:
     return "texts"
 
 
-def _missing(v: Any) -> bool:
-    return v is None or type(v).__name__ in ("NAType", "NaTType") or (isinstance(v, float) and v != v)
-
-
 def _texts(column: Any) -> list[str]:
-    return [_text(v) for v in column]
-
-
-def _text(v: Any) -> str:
-    if isinstance(v, str):
-        return v
-    if _missing(v):
-        return ""
-    return str(int(v)) if isinstance(v, float | np.floating) and v.is_integer() else str(v)
+    return [as_text(v) for v in column]

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.cells import as_text, is_missing
+
 VALUE, MISSING = -1, -2  # codes of features that are no category: the value; whether it is missing
 UNKNOWN = -1  # the code of a category that was not there when the encoder was fitted
 
@@ -172,13 +174,6 @@ class Encoding:
         return cls(columns, features)
 
 
-def is_missing(value: Any) -> bool:
-    """None, NaN, or pandas' NA."""
-    return (
-        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-    )
-
-
 def _codes(column: Column, cells: np.ndarray) -> np.ndarray:
     if cells.dtype.kind in "fiub" and column.categories is None:
         return cells.astype(np.float64)
@@ -194,7 +189,6 @@ def _codes(column: Column, cells: np.ndarray) -> np.ndarray:
     for row, v in enumerate(cells.tolist()):
         if is_missing(v) or (texts and v == ""):
             continue
-        if texts and not isinstance(v, str):  # a table's reader may have made a number of it
-            v = str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)
-        found[row] = known.get(v, unknown)
+        # among texts a table's reader may have made a number of one
+        found[row] = known.get(as_text(v) if texts else v, unknown)
     return found

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.export.columns import MISSING, UNKNOWN, VALUE, Column, Encoding, Feature, is_missing
+from kdlearn.cells import is_missing
+from kdlearn.export.columns import MISSING, UNKNOWN, VALUE, Column, Encoding, Feature
 
 AFFINE: dict[str, Callable[[Any, int], tuple[Any, Any]]] = {  # (x - shift) * factor of each scaler
     "StandardScaler": lambda t, n: (_or(t.mean_, 0, n), 1 / _or(t.scale_, 1, n)),
