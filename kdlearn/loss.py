@@ -84,7 +84,7 @@ def average(
     if counted:  # where no row counts, the mean of nothing is 0
         total = _per_member(counted[0], members)
         count = array_module(rows).where(total != 0, total, 1)
-    value = _as_value((rows.sum() if members == 1 else _per_member(rows, members)) / count, given[0])
+    value = _as_value(_per_member(rows, members) / count, given[0])
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
     return value, tuple([_scaled(g, factor / count, a) for g, a in zip(gradients, given)])

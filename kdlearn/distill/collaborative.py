@@ -6,13 +6,14 @@ for `Given`: they are held, and need no gradient. Derivation: docs/derivations/c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.ensemble import descend_on_simplex, mixture, stacked
 from kdlearn.distill.mutual import each_with_labels, total
 from kdlearn.distill.response import SoftTargets
 from kdlearn.hooks import check_names
+from kdlearn.loss import check_labels
 from kdlearn.nn.functional import log_softmax, one_hot, softmax
 from kdlearn.objective import Given, Objective, Weight
 
@@ -73,7 +74,7 @@ def min_logit(y: Array, *logits: Array) -> Array:
     A teacher better than each of the peers on every row, and surer than all of them. Shapes: y
     (N,), each of the logits (N, K). Source: Guo et al. 2020, section 3.2 (KDCL-MinLogit).
     """
-    _check_labels(y, logits)
+    check_labels(logits[0], y)
     xp = array_module(y, *logits)
     return xp.stack([z - xp.take_along_axis(z, y[:, None], axis=1) for z in logits]).min(axis=0)
 
@@ -106,11 +107,6 @@ def kdcl(
 
 def _losses(y: Array, Z: Array) -> Array:
     """(N, M) cross-entropies of the answers Z (M, N, K)."""
-    _check_labels(y, Z)
+    check_labels(Z[0], y)
     xp = array_module(y, Z)
     return xp.stack([-xp.take_along_axis(log_softmax(z), y[:, None], axis=1)[:, 0] for z in Z], axis=1)
-
-
-def _check_labels(y: Array, logits: Sequence[Array]) -> None:
-    if y.shape != logits[0].shape[:1]:
-        raise ValueError(f"y must hold one label a row, shape {logits[0].shape[:1]}, got {y.shape}")

@@ -134,20 +134,15 @@ def log_softmax_backward(p: Array, dlogp: Array, T: float = 1.0) -> Array:
 
 
 def at_label(z: Array, y: Array) -> Array:
-    """`z[n, y[n]]` of each row of z (N, K): (N,). ValueError for a label of K or more.
+    """`z[n, y[n]]` of each row of z (N, K): (N,); a label outside 0 … K-1 must have been refused (`loss.check_labels`).
 
-    A negative label counts from the end, as in NumPy; `loss.check_labels` refuses it before. On a GPU, where an
-    error would have to wait for the device, a row whose label lies outside 0 … K-1 is NaN.
+    On a GPU, where a refusal would have to wait for the device, the row of such a label is NaN.
     """
     xp, N = array_module(z, y), z.shape[0]
-    if xp is not np:
-        inside = (y >= 0) & (y < z.shape[1])
-        return xp.where(inside, z[xp.arange(N), xp.where(inside, y, 0)], xp.nan)
-    try:
+    if xp is np:
         return z[np.arange(N), y]
-    except IndexError:
-        bad = y[(y < 0) | (y >= z.shape[1])][0]
-        raise ValueError(f"labels must lie in 0 … {z.shape[1] - 1}, got {bad}") from None
+    inside = (y >= 0) & (y < z.shape[1])
+    return xp.where(inside, z[xp.arange(N), xp.where(inside, y, 0)], xp.nan)
 
 
 def less_at_label(p: Array, y: Array, amount: float) -> Array:
