@@ -172,6 +172,7 @@ def compare(
 
 
 def _workers(jobs: int | None) -> int:
+    """`jobs`, else what `joblib.parallel_config` says, else one a core."""
     from joblib import cpu_count, effective_n_jobs
 
     return jobs or (effective_n_jobs() if effective_n_jobs() > 1 else cpu_count())
@@ -219,25 +220,24 @@ def sweep(
     TypeError
         For a `run` that cannot be told from others, or a result that JSON cannot hold, with a store.
     """
-    from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+    from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
     cells = [dict(cell) for cell in cells]
     keys = [cell_key(None if store is None else run, cell) for cell in cells]
     done = {} if store is None else _stored(store)
-    missing = list({key: cell for key, cell in zip(keys, cells) if key not in done}.items())
-    configured = effective_n_jobs() > 1
-    n = min(jobs or (effective_n_jobs() if configured else cpu_count()), max(len(missing), 1))
+    missing = {key: cell for key, cell in zip(keys, cells) if key not in done}
+    n = min(_workers(jobs), max(len(missing), 1))
     if n > 1:
-        work = (delayed(_at_work)(os.getpid(), run, key, cell) for key, cell in missing)
+        work = (delayed(_at_work)(os.getpid(), run, key, cell) for key, cell in missing.items())
         finished: Iterable[Any] = Parallel(n_jobs=n, return_as="generator_unordered")(work)
     else:
-        finished = (_single_threaded(run, key, cell) for key, cell in missing)
+        finished = (_single_threaded(run, key, cell) for key, cell in missing.items())
     off = None if progress is None else not progress
     with threadpool_limits(1):  # here too: with workers that are threads, each would restore what it found
         for key, result in tqdm(finished, total=len(missing), desc="cells", unit="cell", leave=False, disable=off):
-            done[key] = result if store is None else _append(store, key, dict(missing)[key], result)
+            done[key] = result if store is None else _append(store, key, missing[key], result)
     return [done[key] for key in keys]
 
 

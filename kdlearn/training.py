@@ -163,21 +163,23 @@ class _Start:
 
     def rest(self, diverged: Iterable[int]) -> None:
         """Members that have diverged run idle, on weights of 0, which cannot overflow."""
-        for net, _ in self.weights:
-            for part in net.by_member(net.theta) if diverged else ():
-                part[list(diverged)] = 0
+        chosen = list(diverged)
+        for net, _ in self.weights if chosen else ():
+            for part in net.by_member(net.theta):
+                part[chosen] = 0
 
     def put_back(self, diverged: Iterable[int]) -> None:
         """The members that have diverged, as the epoch began."""
-        for (net, theta), (_, memory) in zip(self.weights, self.moments):
+        chosen = list(diverged)
+        for (net, theta), (_, memory) in zip(self.weights, self.moments) if chosen else ():
             now = self.optimizer.memory.get(net)
             vectors = [(net.theta, theta)]
             if now is not None:
                 kept = memory.moments if memory else [0 * m for m in now.moments]
                 vectors += zip(now.moments, kept)
-            for here, before in vectors if diverged else ():
+            for here, before in vectors:
                 for a, b in zip(net.by_member(here), net.by_member(before)):
-                    a[list(diverged)] = b[list(diverged)]
+                    a[chosen] = b[chosen]
 
 
 @contextlib.contextmanager
