@@ -1,4 +1,4 @@
-"""The backends of the suite: NumPy, the stand-in with CuPy's refusals, and CuPy where a GPU is."""
+"""What tests share: the backends (NumPy, the stand-in with CuPy's refusals, CuPy where a GPU is) and a browser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import cupy_standin
 import hypothesis
 import numpy as np
 import pytest
+from chromium import launched
 
 from kdlearn.backend import BackendUnavailable, resolve_device, to_device
 
@@ -29,6 +30,13 @@ def standin(monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     cupy_standin.count.host_copies = cupy_standin.count.syncs = 0
     return cupy_standin.count
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, one for each file of tests that looks at pages; or a skip with its reason."""
+    with launched() as chromium:
+        yield chromium
 
 
 def require_cupy():

@@ -18,7 +18,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from chromium import launched
 
 from kdlearn.catalogue.equations import equations, notebooks_that_name
 
@@ -170,12 +169,6 @@ LOOK = r"""() => {
         faint: faint.slice(0, 5).map(e => `${e.tagName} ${contrast(e).toFixed(1)} ${e.textContent.slice(0, 40)}`),
     };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 def test_every_page_holds_in_a_browser(book, pages, browser):

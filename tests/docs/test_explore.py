@@ -7,18 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from chromium import launched, visits
+from chromium import visits
 from figures import figure
 
 import kdlearn as kd
 
 PAGES = ("temperature", "gradient", "slopes")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture

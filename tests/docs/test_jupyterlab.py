@@ -16,15 +16,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from chromium import launched
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

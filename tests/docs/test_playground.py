@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import launched, visits
+from chromium import visits
 from figures import figure
 
 import kdlearn as kd
@@ -21,12 +21,6 @@ import stills  # noqa: E402
 
 STUDIES = json.loads(playground.FOUND.read_text("utf-8"))["studies"]
 FEW, EXTRA, K = 12, 20, 3  # rows with a label, rows without, classes
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")
