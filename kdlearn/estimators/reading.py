@@ -143,6 +143,7 @@ class Reading(Settings):
 
 
 def read_weights(sample_weight: Any, n: int) -> np.ndarray:
+    """Weights (n,) as float64; ValueError unless they are of that length, not negative, and not all 0."""
     if sample_weight is None or isinstance(sample_weight, (int, float)):
         weights = np.full(n, 1.0 if sample_weight is None else float(sample_weight))
     else:

@@ -8,6 +8,7 @@ from kdlearn.distill import assistant
 
 
 def upstream():
+    """Three networks that may teach, the nearest first."""
     return {
         "teacher": net(D, 8, K, seed=4),
         "teacher2": net(D, 10, K, seed=5),

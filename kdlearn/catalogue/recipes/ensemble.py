@@ -14,6 +14,7 @@ NAMES = ("a.logits", "b.logits", "c.logits")
 
 
 def three():
+    """Three teachers, one of them of another depth."""
     return {"a": net(D, 8, K, seed=4), "b": net(D, 6, K, seed=5), "c": net(D, 9, 7, K, seed=6)}
 
 

@@ -19,6 +19,8 @@ N, D, K = 6, 5, 4
 
 @dataclass
 class Setup:
+    """What a recipe makes: networks and adaptors, what is to be minimised, and one batch."""
+
     students: dict
     objective: kd.Objective
     batch: dict
@@ -50,10 +52,12 @@ def batch(**columns):
 
 
 def student(**options):
+    """The student of most recipes."""
     return {"student": net(D, 7, 6, K, seed=1, **options)}
 
 
 def teacher(seed=2):
+    """A teacher wider than the student."""
     return {"teacher": net(D, 8, 9, K, seed=seed)}
 
 

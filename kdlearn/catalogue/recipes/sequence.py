@@ -20,6 +20,7 @@ def model(*hidden, seed):
 
 
 def text():
+    """Windows of random tokens."""
     return windows(np.random.default_rng(3).integers(0, V, C + 8), C)
 
 

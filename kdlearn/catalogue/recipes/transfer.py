@@ -8,6 +8,7 @@ from kdlearn.distill.transfer import BoundedRegression, Regression, regression_k
 
 
 def numbers(rng):
+    """A target of numbers, (N,)."""
     return rng.normal(size=N)
 
 
