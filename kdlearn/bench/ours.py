@@ -13,6 +13,7 @@ from kdlearn.data import Data
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.mutual import mutual as mutual_learning
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, soft_targets
+from kdlearn.loss import average
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import SGD, Adam, Optimizer
@@ -27,7 +28,9 @@ def kd_loss(device: str = "cpu") -> Objective:
 
 def kd_gradient(z: Array, y: Array, z_t: Array) -> Array:
     """The gradient of `kd_loss` at the logits, without the algebra."""
-    return (1 - ALPHA) * cross_entropy(z, y)[1] + ALPHA * soft_targets(z, z_t, T)[1]
+    _, (hard,) = average(cross_entropy, (z, y), {}, factor=1 - ALPHA)
+    _, (soft,) = average(soft_targets, (z, z_t), {"T": T}, factor=ALPHA)
+    return hard + soft
 
 
 def nesterov() -> SGD:
@@ -102,8 +105,11 @@ def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Make:
             net.backward(caches, {"logits": kd_gradient(sites["logits"], batch["y"], batch["teacher.logits"])})
 
         def gradient() -> np.ndarray:
+            net.zero_grad()
             backward()
-            return to_numpy(net.grad).copy()
+            found = to_numpy(net.grad).copy()
+            net.zero_grad()  # no step follows, and the next backward would add
+            return found
 
         def run() -> None:
             backward()
