@@ -49,3 +49,6 @@ def test_common_targets_need_one_label_a_row():
     for target in TARGETS:
         with pytest.raises(ValueError, match="one label a row"):
             target(np.eye(K)[y], *logits)
+        for wrong in (-1, K):  # -1 would be the last class
+            with pytest.raises(ValueError, match="labels must lie in"):
+                target(np.where(np.arange(len(y)) == 1, wrong, y), *logits)
