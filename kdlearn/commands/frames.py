@@ -107,6 +107,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str]) -> pd.DataFrame:
     if first == "":
         said.append(f"{path}: the first column has no name; it was left out as an index.")
         table = table.drop(columns=first)
+    if table.columns.empty:
+        raise TableError(f"{path} has no column with a name")
     return table
 
 

@@ -715,6 +715,7 @@ def test_a_mutated_csv_is_a_table_or_an_error(tmp_path, data):
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet=',"\n\r;=-.e01a \t\x00', max_size=200).map(str.encode)))
 @example(b"=cmd|' /C calc'!A0,y\n=1+1,p\n=1+1,q\n")
+@example(b'""\r0')  # one column, without a name
 @example(b"a,y\n__import__('os').mkdir('exploded'),p\n")
 def test_any_bytes_are_a_table_or_an_error(tmp_path, raw):
     check_bytes(tmp_path, raw)
