@@ -127,14 +127,14 @@ def named_in_tests(e: Equation) -> tuple[str, int] | None:
 
 # Ideas that no notebook uses, and the notebook that comes nearest.
 NEAREST = {
-    "temperature": "02_temperature",
-    "targets": "01_soft_and_hard_labels",
-    "jacobian": "08_features",
-    "multilabel": "15_transfer",
-    "hooks": "10_self_distillation",
-    "views": "10_self_distillation",
-    "branches": "12_online_distillation",
-    "attention": "12_online_distillation",
+    "temperature": "03_temperature",
+    "targets": "02_soft_and_hard_labels",
+    "jacobian": "09_features",
+    "multilabel": "16_transfer",
+    "hooks": "11_self_distillation",
+    "views": "11_self_distillation",
+    "branches": "13_online_distillation",
+    "attention": "13_online_distillation",
 }
 
 
