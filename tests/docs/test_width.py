@@ -1,4 +1,4 @@
-"""Code that readers see has lines of at most 88 characters, so that a laptop shows them whole."""
+"""What readers see fits: lines of code have at most 88 characters, text cells of notebooks at most 150 words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 88
+WORDS = 150
 CODE = {"python", "sh", "c", "bibtex"}
-NOT_YET_HELD = {  # files whose lines are still wider; a file that no longer is has to leave this list
+NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none has to leave this list
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",
@@ -54,13 +55,29 @@ def wide(text, name):
     return [line for block in blocks for line in block.splitlines() if len(line) > WIDTH]
 
 
+def words(markdown):
+    """How many words a text cell has; a formula in a line counts as one, one that stands alone as none."""
+    text = re.sub(r"\$\$.*?\$\$", " ", markdown, flags=re.S)
+    text = re.sub(r"\$[^$]*\$", "f", text)
+    return len(re.sub(r"<[^>]*>", " ", text).split())
+
+
+def long(text, name):
+    """Text cells of a notebook that have too many words, by their first lines."""
+    cells = json.loads(text)["cells"] if name.endswith(".ipynb") else []
+    texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+    return [t.splitlines()[0] for t in texts if words(t) > WORDS]
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_code_is_narrow(name):
-    lines = wide((ROOT / name).read_text("utf-8"), name)
+def test_code_is_narrow_and_text_is_short(name):
+    text = (ROOT / name).read_text("utf-8")
+    lines, cells = wide(text, name), long(text, name)
     if name in NOT_YET_HELD:
-        assert lines, f"{name} can leave NOT_YET_HELD"
+        assert lines or cells, f"{name} can leave NOT_YET_HELD"
     else:
         assert not lines, f"{len(lines)} lines of more than {WIDTH} characters, the first: {lines[0]}"
+        assert not cells, f"{len(cells)} text cells of more than {WORDS} words: {cells}"
 
 
 def test_files_that_are_not_held_exist():
@@ -72,3 +89,11 @@ def test_a_wide_line_is_found():
     assert wide(f"```python\n{line}\n```\n", "a.md") == [line] == wide(f"1. a\n   ```sh\n{line}\n   ```\n", "a.md")
     cells = [{"cell_type": "code", "source": [line]}, {"cell_type": "markdown", "source": [line]}]
     assert wide(json.dumps({"cells": cells}), "a.ipynb") == [line]
+
+
+def test_a_long_cell_is_found():
+    cell = "a title\n" + "word $a + b$ " * 75
+    cells = {"cells": [{"cell_type": "markdown", "source": [cell]}]}
+    assert long(json.dumps(cells), "a.ipynb") == ["a title"]
+    cells["cells"][0]["source"] = [cell[:-12], "\n$$x = y$$\n"]
+    assert long(json.dumps(cells), "a.ipynb") == []
