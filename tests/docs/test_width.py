@@ -95,5 +95,5 @@ def test_a_long_cell_is_found():
     cell = "a title\n" + "word $a + b$ " * 75
     cells = {"cells": [{"cell_type": "markdown", "source": [cell]}]}
     assert long(json.dumps(cells), "a.ipynb") == ["a title"]
-    cells["cells"][0]["source"] = [cell[:-12], "\n$$x = y$$\n"]
+    cells["cells"][0]["source"] = [cell[:-13], "\n$$x = y$$\n"]
     assert long(json.dumps(cells), "a.ipynb") == []
