@@ -1,6 +1,6 @@
 """Pictures of the ideas. Each function draws on `ax` (or a new one) and returns it.
 
-Colours mean the same everywhere: `TEACHER`, `STUDENT`, `LABEL` (hard labels) and `NEUTRAL`.
+Colours mean the same everywhere: `TEACHER`, `STUDENT`, `LABEL` (hard labels), `GRADIENT` and `NEUTRAL`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from kdlearn.backend import Array, to_numpy
 from kdlearn.nn.functional import softmax
 
 TEACHER, STUDENT, LABEL, NEUTRAL = "#c2410c", "#1d4ed8", "#047857", "#6b7280"
+GRADIENT = "#a21caf"
 
 
 def _axes(ax: Any) -> Any:
@@ -228,4 +229,39 @@ def shares(parts: Mapping[str, float], ax: Any = None) -> Any:
     ax.barh(list(parts), percent, color=STUDENT)
     ax.invert_yaxis()
     ax.set_xlabel("share, %")
+    return ax
+
+
+def graph(
+    places: Mapping[str, tuple[float, float]],
+    values: Mapping[str, float],
+    edges: Mapping[tuple[str, str], float],
+    ax: Any = None,
+) -> Any:
+    """A computational graph: the values on their way forward, and in purple the gradients on their way back.
+
+    Parameters
+    ----------
+    places : where the box of each value stands, {name: (x, y)}.
+    values : what each box holds, {name: number}.
+    edges : {(from, to): gradient that comes back along this arrow}. Below a box stands the sum of what comes
+        back to it.
+    """
+    ax = _axes(ax)
+    box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": NEUTRAL}
+    for name, (x, y) in places.items():
+        ax.text(x, y, f"{name} = {values[name]:.2f}", ha="center", va="center", bbox=box, zorder=3, fontsize=9)
+        back = [g for (start, _), g in edges.items() if start == name]
+        if back:
+            ax.text(
+                x, y - 0.3, f"{sum(back):+.2f}", ha="center", va="center", color=GRADIENT, weight="bold", fontsize=9
+            )
+    for (start, end), g in edges.items():
+        a, b = np.array(places[start]), np.array(places[end])
+        ax.annotate("", b, a, arrowprops={"arrowstyle": "->", "color": NEUTRAL, "shrinkA": 28, "shrinkB": 28})
+        label = {"fc": "white", "ec": "none", "pad": 0.5}
+        ax.text(*(a + b) / 2, f"{g:+.2f}", ha="center", va="center", color=GRADIENT, bbox=label, fontsize=8)
+    x, y = np.array(list(places.values())).T
+    ax.set(xlim=(x.min() - 0.5, x.max() + 0.5), ylim=(y.min() - 0.6, y.max() + 0.4))
+    ax.axis("off")
     return ax

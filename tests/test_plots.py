@@ -89,3 +89,13 @@ def test_shares_are_percent_of_the_whole():
     ax = plots.shares({"one": 1.0, "three": 3.0})
     assert [round(bar.get_width()) for bar in ax.patches] == [25, 75]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "three"]
+
+
+def test_a_graph_adds_what_comes_back_to_a_box():
+    places = {"h": (0, 0), "z1": (1, 1), "z2": (1, 0)}
+    values = {"h": 0.8, "z1": 1.2, "z2": -0.4}
+    ax = plots.graph(places, values, {("h", "z1"): 0.5, ("h", "z2"): -0.75})
+    words = [t.get_text() for t in ax.texts]
+    assert {"h = 0.80", "z1 = 1.20", "z2 = -0.40", "+0.50", "-0.75", "-0.25"} == {w for w in words if w}
+    (total,) = (t for t in ax.texts if t.get_text() == "-0.25")
+    assert total.get_position()[0] == 0 and total.get_color() == plots.GRADIENT
