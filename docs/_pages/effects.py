@@ -126,15 +126,26 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
         ],
     },
     "The teacher": {
-        "digits, clean labels": [
-            Effect("dropout", "05", "student of a teacher with dropout 0.3 against none", "clean: entropy",
-                   "dropout 0.3", below="--- clean: student"),
+        "digits, 200 images of a teacher of 1097, labels right": [
+            Effect("heart cold", "05", "a teacher by heart, T = 1, against labels", "clean_trial = kd.study",
+                   "by heart, T = 1"),
+            Effect("heart", "05", "a teacher by heart, T tuned, against labels", "clean_trial = kd.study",
+                   "by heart, T tuned"),
+            Effect("stopped clean", "05", "a teacher stopped early against one by heart, T tuned",
+                   "clean_trial = kd.study", "stopped, T tuned", column=1),
         ],
-        "digits, a fifth of the labels random": [
-            Effect("noisy dropout", "05", "student of a teacher with dropout 0.5 against none", "noisy: entropy",
-                   "dropout 0.5", below="--- noisy: student"),
-            Effect("noisy early", "05", "student of a teacher stopped early against one trained on", "noisy: entropy",
-                   "stopped early", below="--- noisy: student"),
+        "digits, 200 images of a teacher of 1097, a fifth of the labels random": [
+            Effect("noisy heart", "05", "a teacher by heart against labels", "noise_trial = kd.study", "by heart"),
+            Effect("noisy stop", "05", "a teacher stopped early against labels", "noise_trial = kd.study",
+                   "stopped  "),
+            Effect("noisy stop heart", "05", "a teacher stopped early against one by heart",
+                   "noise_trial = kd.study", "stopped  ", column=1),
+            Effect("noisy bare", "05", "the stopped teacher's probabilities against its bare classes",
+                   "noise_trial = kd.study", "stopped: probabilities"),
+            Effect("noisy dropout", "05", "a teacher with dropout 0.5 against labels", "noise_trial = kd.study",
+                   "dropout"),
+            Effect("noisy all", "05", "all 1097 labels, no teacher, against a teacher stopped early",
+                   "noise_trial = kd.study", "all labels, no teacher: against"),
         ],
         "waves, 500 labels": [
             Effect("age 2", "14", "a teacher of 2 epochs against labels", "study = kd.study.compare(ages", "age 2"),
@@ -515,7 +526,7 @@ def seeds(cells):
         for node in ast.walk(ast.parse(source.replace("%matplotlib", "#"))):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node.value
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "kd.study.compare":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("kd.study.compare", "kd.study.trial"):
                 given = [k.value for k in node.keywords if k.arg == "seeds"] or node.args[1:2]
                 value = names.get(given[0].id) if isinstance(given[0], ast.Name) else given[0]
                 n = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
