@@ -11,7 +11,7 @@ import pytest
 import kdlearn as kd
 from kdlearn import cli
 from kdlearn.catalogue.measured import arm, study, tasks
-from kdlearn.catalogue.measured.lessons import METHODS
+from kdlearn.catalogue.measured.lessons import LIMITS, METHODS
 from kdlearn.catalogue.methods import ELSEWHERE, ENGINE, WHO
 from kdlearn.catalogue.recipes.parts import all_recipes
 
@@ -55,6 +55,14 @@ def test_an_arm_trains_and_its_students_begin_as_those_of_labels(name, tiny):
     assert again["accuracy"] == scores["accuracy"]
     made = tasks.ground("tiny", (0, 1))
     np.testing.assert_array_equal(made.students()[0].theta, kd.MLP(*tiny.student, seed=1000).theta)
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("name", [name for name in METHODS if set(METHODS[name].grid) & set(LIMITS)])
+def test_a_grid_may_be_widened_to_its_limits(name, end, tiny):
+    own = {key: LIMITS[key][end] if key in LIMITS else values[0] for key, values in METHODS[name].grid.items()}
+    scores = arm.Train("tiny", name)(seeds=[0], part="validation", rate=1.0, epochs=0, decay=0.1, **own)
+    assert np.isfinite(scores["accuracy"]).all()
 
 
 def test_every_recipe_is_measured_or_has_a_reason():

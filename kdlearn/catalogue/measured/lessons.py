@@ -9,7 +9,16 @@ from typing import Any
 from kdlearn.nn.network import Network
 
 DECAY = {"decay": (0.1, 1.0)}  # every arm tunes it
-LIMITS = {"weight": (0.0, 1.0), "epochs": (0, 1), "alpha": (0.0, 1.0), "T": (0.5, 64.0)}
+LIMITS = {  # beyond these a value makes no sense, or the loss refuses it
+    "T": (0.5, 64.0),
+    "alpha": (0.0, 1.0),
+    "epochs": (0, 1),
+    "share": (0.0, 1.0),
+    "smoothing": (0.0, 0.9),
+    "start": (1.5, 20.0),
+    "until": (0.0, 1.0),
+    "weight": (0.0, 1.0),
+}
 
 
 @dataclass

@@ -115,9 +115,9 @@ def gated(g: Ground, T: float, weight: float) -> Lesson:
     return Lesson(branches.one(gate, *heads(g, 2, seed), T=T, weight=weight))
 
 
-def collaborating(g: Ground, T: float, beta: float) -> Lesson:
+def collaborating(g: Ground, T: float, share: float) -> Lesson:
     """CL-ILR: each head is taught by the mean of the others."""
-    return Lesson([branches.cl_ilr(*heads(g, 2, s), T=T, beta=beta) for s in g.seeds])
+    return Lesson([branches.cl_ilr(*heads(g, 2, s), T=T, beta=share) for s in g.seeds])
 
 
 def listening(g: Ground, T: float, weight: float) -> Lesson:
@@ -149,7 +149,7 @@ enter(
            ("kdcl_min_logit",)),
     Method("the mean of the peers (KDCL)", PEERS, learn(averaged), HOT, ("kdcl_mean",)),
     Method("gated branches (ONE)", PEERS, gated, HOT, ("gated_branches",), alone=True, tasks=("digits",), note=ALONE),
-    Method("heads of one trunk (CL-ILR)", PEERS, collaborating, {"T": (1.0, 3.0), "beta": (0.3, 0.7)},
+    Method("heads of one trunk (CL-ILR)", PEERS, collaborating, {"T": (1.0, 3.0), "share": (0.3, 0.7)},
            ("heads_of_one_trunk",)),
     Method("attention and a leader (OKDDip)", PEERS, listening, HOT, ("diverse_peers",), alone=True, tasks=("digits",),
            note=ALONE),
