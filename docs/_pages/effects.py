@@ -229,50 +229,61 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
     },
     "Self-distillation": {
         "digits, clean labels": [
-            Effect("ban 2", "11", "generation 2 against generation 1", "SEEDS = range", "generation 2",
-                   below="--- clean"),
-            Effect("ban 3", "11", "generation 3 against generation 1", "SEEDS = range", "generation 3 ",
-                   below="--- clean"),
-            Effect("pskd", "11", "PS-KD against plain training", "SEEDS = range", "last epoch", below="--- clean"),
-            Effect("independent", "11", "the average of three independent networks against one", "SEEDS = range",
-                   "average of independent", below="--- clean"),
-            Effect("pskd ece", "11", "PS-KD against plain training", "study.table('calibration')", "last epoch",
-                   below="--- clean", words=DOWN, unit="calibration error"),
+            Effect("ban", "11", "generations with decay against labels with decay, both tuned", "clean = kd.study",
+                   "generations + decay", column=1),
+            Effect("pskd", "11", "PS-KD with decay against labels with decay, both tuned", "clean = kd.study",
+                   "PS-KD", column=1),
+            Effect("smooth clean", "11", "smoothed labels with decay against labels with decay, both tuned",
+                   "clean = kd.study", "smoothed labels", column=1),
+            Effect("pskd ece", "11", "PS-KD with decay against labels with decay", 'study.mean(way, "calibration")',
+                   "PS-KD", below="--- clean", words=DOWN, unit="calibration error"),
         ],
         "digits, 40 % of the labels wrong": [
-            Effect("ban noise", "11", "generation 3 against generation 1", "SEEDS = range", "generation 3 ",
-                   below="--- 40 %"),
-            Effect("ban noise start", "11", "the same with one set of initial weights", "SEEDS = range",
-                   "generation 3, same", below="--- 40 %"),
-            Effect("pskd noise", "11", "PS-KD against plain training", "SEEDS = range", "last epoch",
-                   below="--- 40 %"),
-            Effect("ban noise ece", "11", "generation 3 against generation 1", "study.table('calibration')",
-                   "generation 3 ", below="--- 40 %", words=DOWN, unit="calibration error"),
+            Effect("decay noise", "11", "tuned weight decay against plain labels", "spoilt = kd.study",
+                   "weight decay"),
+            Effect("ban noise", "11", "generations without decay against plain labels", "spoilt = kd.study",
+                   "generations "),
+            Effect("ban short", "11", "generations without decay against labels for fewer epochs", "beside = spoilt",
+                   "generations beyond"),
+            Effect("ban noise decay", "11", "generations with decay against labels with decay, both tuned",
+                   "spoilt = kd.study", "generations + decay", column=1),
+            Effect("pskd noise", "11", "PS-KD with decay against labels with decay, both tuned", "spoilt = kd.study",
+                   "PS-KD", column=1),
+            Effect("smooth noise", "11", "smoothed labels with decay against labels with decay, both tuned",
+                   "spoilt = kd.study", "smoothed labels", column=1),
         ],
         "digits, 200 labels": [
-            Effect("exits", "11", "early exits taught by labels, averaged, against no exits", "doors = kd.study",
-                   "deep supervision: average"),
-            Effect("byot", "11", "exits taught by the last layer too, against labels alone", "doors = kd.study",
-                   "what the teaching adds"),
+            Effect("exits", "11", "early exits taught by labels, averaged, against no exits, both tuned",
+                   "floors = kd.study", "deep supervision"),
+            Effect("byot", "11", "exits taught by the last layer too, against labels alone, both tuned",
+                   "floors = kd.study", "taught by the end", column=1),
+            Effect("mean teacher", "11", "mean teacher against labels, both tuned", "relatives = kd.study",
+                   "mean teacher"),
+            Effect("cs-kd", "11", "CS-KD against labels, both tuned", "relatives = kd.study", "CS-KD"),
+            Effect("ddgsd", "11", "DDGSD against the labels of two views, both tuned", "relatives = kd.study",
+                   "DDGSD", column=1),
         ],
     },
     "Several teachers, and peers": {
         "digits, eight teachers of 50 labels": [
-            Effect("eight", "12", "the student of all eight against the best of its teachers", "def beyond(a, b)",
-                   "student of 8 beyond the best"),
-            Effect("team", "12", "the student of all eight against the team itself", "def beyond(a, b)",
-                   "student of 8 beyond its own"),
-            Effect("votes", "12", "mean of the answers against mean of the logits", "def beyond(a, b)",
-                   "votes beyond"),
+            Effect("eight", "12", "the student of all eight against the best of its teachers", "divided = kd.study",
+                   "student, votes"),
+            Effect("majority", "12", "the student of their mean answer against that of their majority vote",
+                   "divided = kd.study", "student, votes", column=1),
+            Effect("one house", "12", "fifty labels of one house against the best of the eight teachers",
+                   "divided = kd.study", "its 50 labels"),
         ],
         "digits, 100 labels, teachers of the same 1097": [
-            Effect("one or three", "12", "one teacher against three", "corrupted = kd.study", "1 honest"),
+            Effect("three", "12", "three teachers against one", "alike = kd.study", "three"),
+            Effect("five", "12", "five teachers against one", "alike = kd.study", "five"),
         ],
         "the same, with one teacher that learnt wrong labels": [
             Effect("liar mean", "12", "mean of the answers against the team without it", "corrupted = kd.study",
                    "+ liar: mean of answers"),
             Effect("liar sure", "12", "weights by certainty (EB-KD), against the team without it",
                    "corrupted = kd.study", "+ liar: whoever is sure"),
+            Effect("liar sure labels", "12", "weights by certainty (EB-KD), against labels with tuned decay",
+                   "corrupted = kd.study", "+ liar: whoever is sure", column=1),
             Effect("liar label", "12", "weights by the loss on the label (CA-MKD), against the team without it",
                    "corrupted = kd.study", "+ liar: whoever knows"),
             Effect("liar median", "12", "the median, against the team without it", "corrupted = kd.study",
@@ -281,22 +292,28 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "corrupted = kd.study", "+ liar: shortest"),
         ],
         "MNIST-1D, 4000 labels": [
-            Effect("dml", "13", "mutual learning of two equals against each alone",
-                   "equals = kd.study.compare(equals_seed", "mutual ", below="                       peer"),
-            Effect("dml average", "13", "the same: the average of the two", "equals = kd.study.compare(equals_seed",
-                   "mutual ", below="                    average"),
-            Effect("dml large", "13", "mutual learning: the large one of two unequals", "unequals = kd.study",
-                   "mutual learning", column=1),
-            Effect("dml small", "13", "mutual learning: the small one", "unequals = kd.study", "mutual learning"),
-            Effect("kdcl", "13", "KDCL (min) against each alone", "equals = kd.study.compare(equals_seed",
-                   "KDCL, min", below="                       peer"),
-            Effect("4000 teacher", "13", "a trained teacher of the same labels against labels", "hired = kd.study",
-                   "4000 labels, teacher"),
+            Effect("dml", "13", "mutual learning of two equals against each alone, without decay",
+                   "equals = kd.study", "mutual "),
+            Effect("peer decay", "13", "tuned weight decay against none, each alone", "equals = kd.study",
+                   "weight decay"),
+            Effect("dml decay", "13", "mutual learning with decay against decay alone, both tuned",
+                   "equals = kd.study", "mutual + decay", column=1),
+            Effect("kdcl", "13", "KDCL (min) with decay against decay alone, both tuned", "equals = kd.study",
+                   "KDCL + decay", column=1),
+            Effect("dml average", "13", "mutual learning with decay against decay alone: the average of the two",
+                   "average of the two", "mutual + decay"),
+            Effect("dml large", "13", "mutual learning of weight 1, decay 0.3: the large one of two unequals",
+                   "unequals = kd.study", "large peer, weight 1 "),
+            Effect("dml small", "13", "mutual learning of weight 1, decay 0.3: the small one",
+                   "unequals = kd.study", "small peer, weight 1 "),
+            Effect("dml large light", "13", "mutual learning of weight 0.1, decay 0.3: the large one",
+                   "unequals = kd.study", "large peer, weight 0.1"),
         ],
         "MNIST-1D, 500 labels": [
-            Effect("500 dml", "13", "mutual learning against each alone", "hired = kd.study", "500 labels, mutual"),
-            Effect("500 teacher", "13", "a trained teacher of 4000 labels against labels", "hired = kd.study",
-                   "500 labels, teacher"),
+            Effect("500 dml", "13", "mutual learning with decay against decay alone, both tuned",
+                   "five_hundred = kd.study", "mutual"),
+            Effect("500 teacher", "13", "a teacher of 4000 labels against labels, both with tuned decay",
+                   "five_hundred = kd.study", "teacher"),
         ],
     },
     "Generation": {
@@ -394,12 +411,13 @@ NOT_REPRODUCED = [
     ),
     (
         "A generation taught by its equal is better than it (Furlanello et al. 2018).",
-        "On clean labels: {ban 2} and {ban 3}. With 40 % wrong labels it is, {ban noise}.",
+        "On clean labels, with decay tuned for both: {ban}. With 40 % wrong labels {ban noise} without decay, but "
+        "decay alone brings {decay noise}, and generations beyond it {ban noise decay}.",
     ),
     (
         "PS-KD raises accuracy and calibrates (Kim et al. 2021).",
-        "Accuracy on clean labels: {pskd}; with 40 % wrong ones {pskd noise}. Calibration error: {pskd ece}, and "
-        "more is worse.",
+        "Accuracy beyond tuned decay: {pskd} on clean labels, {pskd noise} with 40 % wrong ones. Calibration error: "
+        "{pskd ece}, and more is worse.",
     ),
     (
         "Exits gain from being taught by the last layer (Zhang et al. 2019).",
@@ -407,9 +425,9 @@ NOT_REPRODUCED = [
     ),
     (
         "Mutual learning helps large peers too, and beats a static teacher (Zhang et al. 2018).",
-        "Of two equals each gains {dml}; the large one of two unequals pays {dml large}. A static teacher of more "
-        "labels is worth {500 teacher} where peers gain {500 dml}; one of the same 4000 labels is worth {4000 "
-        "teacher}.",
+        "Of two equals each gains {dml} without decay; decay alone brings {peer decay}, and peers beyond it {dml "
+        "decay}. The large one of two unequals pays {dml large}. A static teacher of more labels is worth {500 "
+        "teacher} where peers gain {500 dml}.",
     ),
     (
         "DKD, NKD, DIST and standardised logits beat plain distillation (Zhao et al. 2022; Yang et al. 2023; Huang "
@@ -450,9 +468,6 @@ UNMEASURED = {
     "noisy teachers": "noisy_teacher",
     "CTKD": "AdversarialTemperature",
     "annealed temperature": "ScheduledTemperature",
-    "mean teacher": "MovingAverage",
-    "CS-KD": "same_class",
-    "DDGSD": "agreeing_views",
     "ONE": "branches.one(",
     "CL-ILR": "cl_ilr",
     "OKDDip": "okddip",
@@ -515,7 +530,7 @@ def seeds(cells):
         for node in ast.walk(ast.parse(source.replace("%matplotlib", "#"))):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node.value
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "kd.study.compare":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("kd.study.compare", "kd.study.trial"):
                 given = [k.value for k in node.keywords if k.arg == "seeds"] or node.args[1:2]
                 value = names.get(given[0].id) if isinstance(given[0], ast.Name) else given[0]
                 n = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
