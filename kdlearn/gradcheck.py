@@ -5,17 +5,22 @@
 asks a function only for its value, so it is an independent witness against any hand-written
 derivative. All checks compute in float64 on small inputs; each raises a `GradientError` that says
 which entry is wrong and by what factor, and returns the largest relative error if all is well.
+
+`review` is for learners: it never raises, judges the value too, and names the idea that is missing.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array
+from kdlearn.ideas import Case, Review, name_value, same
+from kdlearn.learner import Verdict, call, hold, number, results, reviewed
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
@@ -208,3 +213,103 @@ def _theta_gradient(net: Module, value: Callable[[], float]) -> np.ndarray:
     gradient = numerical_gradient(at, kept)
     net.theta[...] = kept
     return gradient
+
+
+# ---------------------------------------------------------------- for learners
+
+
+def review(
+    loss: Callable[..., Any],
+    z: Array,
+    *others: Any,
+    reference: Callable[..., Any] | float | None = None,
+    slips: Mapping[str, Callable[..., Any]] | None = None,
+    **settings: Any,
+) -> Review:
+    """What is right or missing in a loss of a learner's own, as one sentence; never an exception.
+
+    Both the value and the gradient of `loss(z, *others, **settings) -> (value, gradient)` are judged, and a
+    loss that is zero is refused.
+
+    Parameters
+    ----------
+    loss : the learner's function; whatever it does is part of the verdict.
+    z : (N, K), or any shape: the place to judge at. Ideas can be told apart where N, K, T, T² and 2 differ.
+    others, settings : further arguments. Vectors of integers are taken for labels, or for positions of rows,
+        other vectors (N,) for weights or a mask.
+    reference : the right loss, or its value at z. Without one the gradient is held to the learner's own value.
+    slips : {name of an idea: the loss without it}, for mistakes that leave no general trace.
+
+    Returns
+    -------
+    Review : true if all is right; its text is "right", or names the idea.
+
+    Example
+    -------
+    >>> from kdlearn.distill.response import cross_entropy
+    >>> z, y = np.array([[1.0, -0.5, 0.2], [0.3, 0.1, 0.9]]), np.array([2, 0])
+    >>> def mine(z, y):
+    ...     value, gradient = cross_entropy(z, y)
+    ...     return value, -gradient
+    >>> review(mine, z, y, reference=cross_entropy)
+    missing: a sign. Your gradient has the opposite sign: plus and minus are exchanged.
+    """
+    return reviewed(lambda: _review(loss, z, others, settings, reference, slips or {}))
+
+
+def _review(
+    loss: Callable[..., Any], z: Array, others: Any, settings: Any, reference: Any, slips: Mapping[str, Callable]
+) -> None:
+    z = np.array(z, dtype=np.float64)
+    case = Case(np.atleast_1d(z), _temperature(loss, z, others, settings), (*others, *settings.values()))
+    rng, known_at_z = np.random.default_rng(0), reference is not None and not callable(reference)
+    places = [z, *(z + rng.normal(0, 0.5, z.shape) for _ in range(0 if known_at_z else 3))]
+
+    def outcome(f: Callable, x: np.ndarray) -> tuple[Any, Any]:
+        value, gradient = results(call(f, x, *others, **settings), "value, gradient")
+        if np.shape(value) == z.shape != () == np.shape(gradient) and gradient is not None:
+            raise Verdict("the order", "Return the value first, and then the gradient.")
+        return value, gradient
+
+    def values(f: Callable) -> np.ndarray:
+        return np.array([number(outcome(f, x)[0], z) for x in places])
+
+    truth = reference if callable(reference) else loss
+    value, gradient = outcome(loss, z)
+    got = values(loss)
+    if got[0] != number(value, z):
+        raise Verdict("", "the same arguments give another value each time")
+    if truth is loss and np.asarray(value).dtype == np.float32:
+        raise Verdict("", "the value is in float32, too rough for central differences: keep the dtype of z")
+    expected = np.array([float(reference)]) if known_at_z else got if truth is loss else values(truth)
+    slope = numerical_gradient(lambda x: number(outcome(truth, x)[0], z), z)
+    fits = gradient is not None and np.shape(gradient) == z.shape and same(np.asarray(gradient, float), slope)
+    if not (same(got, expected) and fits):
+        for idea, slip in slips.items():
+            if same(got, values(slip)) and np.shape(gradient) == z.shape and same(gradient, outcome(slip, z)[1]):
+                raise Verdict(idea)
+    if not same(got, expected):
+        idea, hint = name_value(got, expected, case)
+        raise Verdict(idea, hint + (" The gradient is right." if fits and truth is reference else ""))
+    if np.abs(slope).max(initial=0.0) < 1e-9 * max(1.0, abs(got[0])):
+        if truth is reference:
+            raise Verdict("", "nothing can be said here: the true gradient is zero at this place")
+        raise Verdict("the loss", "Your value is zero." if not got.any() else "Your value never changes.")
+    hold(gradient, slope, "your gradient", case)
+    if truth is reference and np.isfinite(outcome(truth, 1000 * z)[0]):
+        value, gradient = outcome(loss, 1000 * z)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            raise Verdict("large numbers", "Logits of a thousand overflow: take each row's maximum away before exp.")
+
+
+def _temperature(loss: Callable[..., Any], *arguments: Any) -> float:
+    """The argument T, or temperature, of a call; 1 where there is none."""
+    z, others, settings = arguments
+    try:
+        bound = inspect.signature(loss).bind(z, *others, **settings)
+        bound.apply_defaults()
+        named = bound.arguments
+    except (TypeError, ValueError):
+        named = settings
+    found = [named[name] for name in ("T", "temperature", "tau") if isinstance(named.get(name), (int, float))]
+    return float(found[0]) if found and found[0] > 0 else 1.0

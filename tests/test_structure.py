@@ -20,10 +20,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LEVELS = [
     {"backend", "files", "cells"},
     {"nn.functional"},
-    {"loss", "data.labelling"},
+    {"loss", "data.labelling", "ideas"},
     {"data.columns"},
     {"data.stacked"},
-    {"nn.layers", "metrics", "data.sets"},
+    {"nn.layers", "metrics", "data.sets", "learner"},
     {"nn.module"},
     {"nn.network"},
     {"nn.optim", "nn.stack", "objective"},

@@ -1,0 +1,161 @@
+"""Calling a function that somebody is still learning to write, and saying what came back.
+
+Whatever the function does, a traceback is no answer to a learner. `call` and `array` turn exceptions, missing
+results, wrong shapes, NaN and changed arguments into a `Verdict`, which carries one sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kdlearn.ideas import Case, Review, name_gradient, same
+
+UNWRITTEN = Review(False, "", "not written yet")
+
+
+class Verdict(Exception):
+    """A review, from wherever it was found."""
+
+    def __init__(self, idea: str, hint: str = "") -> None:
+        super().__init__(hint)
+        self.review = Review(False, idea, hint)
+
+
+def reviewed(check: Callable[[], Any]) -> Review:
+    """Right, if `check()` returns; the verdict that it raises, otherwise. No other exception leaves, and no warning."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            check()
+    except Verdict as verdict:
+        return verdict.review
+    except Exception as error:
+        return Review(False, "", f"this cannot be checked: {_words(error)}")
+    return Review(True)
+
+
+def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+    """What `function` returns for copies of the arguments; a Verdict where it stops, or changes them."""
+    given = copy.deepcopy(arguments)
+    try:
+        result = function(*given, **settings)
+    except (KeyboardInterrupt, Verdict):
+        raise
+    except NotImplementedError:
+        raise Verdict("", UNWRITTEN.hint) from None
+    except RecursionError:
+        raise Verdict("an end", f"It calls itself without end{_line(function)}.") from None
+    except BaseException as error:  # also SystemExit
+        raise Verdict("", f"it stops with {_words(error)}{_line(function, error)}") from None
+    if result is None or result is ...:
+        raise Verdict("", UNWRITTEN.hint)
+    for i, (before, after) in enumerate(zip(arguments, given)):
+        if not _unchanged(before, after):
+            name = _parameter(function, i)
+            raise Verdict("a copy", f"It changes its argument {name}: write {name} = {name} - …, not {name} -= ….")
+    return result
+
+
+def results(found: Any, names: str) -> tuple[Any, ...]:
+    """What a function returned, as a tuple with one entry for each of the names, such as "value, gradient"."""
+    wanted = names.split(", ")
+    if not isinstance(found, (tuple, list)) or len(found) != len(wanted):
+        many = f"{len(found)} things" if isinstance(found, (tuple, list)) else f"one {type(found).__name__}"
+        raise Verdict("", f"it returns {many}; it must return ({names})")
+    return tuple(found)
+
+
+def number(found: Any, z: np.ndarray) -> float:
+    """The value of a loss at z as a number; a Verdict, where it is none."""
+    if z.ndim and np.shape(found) in (z.shape[:1], z.shape):
+        raise Verdict("the mean", f"Your value has shape {np.shape(found)}: a loss is one number, the mean over rows.")
+    return float(array(found, (), "your value"))
+
+
+def array(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """`found` as an array of float64 and of this shape; a Verdict, where it is none or not finite."""
+    if found is None or found is ...:
+        raise Verdict("", f"{what} is not written yet")
+    try:
+        a = np.asarray(found)
+        if a.dtype.kind not in "biuf":
+            raise TypeError
+        a = a.astype(np.float64)
+    except (TypeError, ValueError):
+        raise Verdict("", f"{what} must be an array of numbers, it is of type {type(found).__name__}") from None
+    if a.shape != shape:
+        if len(shape) == 2 and a.shape == shape[::-1]:
+            raise Verdict("a transpose", f"{_start(what)} has shape {a.shape}, it must have {shape}.")
+        raise Verdict("", f"{what} has shape {a.shape}, it must have {shape}")
+    if not np.isfinite(a).all():
+        where = [int(i) for i in np.argwhere(~np.isfinite(a))[0]]
+        raise Verdict("", f"{what}{where or ''} is {a[tuple(where)]}")
+    return a
+
+
+def hold(found: Any, expected: np.ndarray, what: str, case: Case | None = None) -> None:
+    """A Verdict, with the idea that is missing, where `found` is not the array `expected`."""
+    expected = np.asarray(expected, np.float64)
+    got = array(found, expected.shape, what)
+    if same(got, expected):
+        return
+    if got.ndim == 2 and got.shape == got.T.shape and same(got.T, expected):
+        raise Verdict("a transpose", f"{_start(what)} is right, but for rows and columns.")
+    got, expected = np.atleast_1d(got), np.atleast_1d(expected)
+    if idea := name_gradient(got, expected, case or Case(expected)):
+        raise Verdict(idea[0], idea[1].replace("your gradient", what).replace("Your gradient", _start(what)))
+    wrong = np.abs(got - expected) > 1e-6 * np.abs(expected).max(initial=0.0)
+    at = np.unravel_index(int(np.abs(got - expected).argmax()), got.shape)
+    place = f"{what}{[int(i) for i in at] if got.size > 1 else ''}"
+    raise Verdict(
+        "",
+        f"{place} is {got[at]:.6g}, it must be {expected[at]:.6g}; {wrong.sum()} of {wrong.size} entries are wrong",
+    )
+
+
+def _start(what: str) -> str:
+    return what[:1].upper() + what[1:]
+
+
+def _words(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message[:150]}" if message else type(error).__name__
+
+
+def _line(function: Callable[..., Any], error: BaseException | None = None) -> str:
+    """Where in the learner's own file it happened."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    frames = [] if error is None else traceback.extract_tb(error.__traceback__)
+    own = [frame.lineno for frame in frames if frame.filename == code.co_filename and frame.lineno]
+    return f" (line {own[-1] if own else code.co_firstlineno})"
+
+
+def _parameter(function: Callable[..., Any], i: int) -> str:
+    with contextlib.suppress(TypeError, ValueError):
+        names = list(inspect.signature(function).parameters)
+        if i < len(names):
+            return names[i]
+    return str(i + 1)
+
+
+def _arrays(thing: Any) -> Iterator[np.ndarray]:
+    if isinstance(thing, np.ndarray):
+        yield thing
+    elif isinstance(thing, (list, tuple)):
+        for part in thing:
+            yield from _arrays(part)
+
+
+def _unchanged(before: Any, after: Any) -> bool:
+    a, b = list(_arrays(before)), list(_arrays(after))
+    return len(a) == len(b) and all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(a, b))
