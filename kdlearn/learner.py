@@ -1,7 +1,8 @@
 """Calling a function that somebody is still learning to write, and saying what came back.
 
 Whatever the function does, a traceback is no answer to a learner. `call` and `array` turn exceptions, missing
-results, wrong shapes, NaN and changed arguments into a `Verdict`, which carries one sentence.
+results, wrong shapes, NaN and changed arguments into a `Verdict`, which carries one sentence. `judge` holds what
+came back to what is right.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import copy
 import inspect
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from kdlearn.ideas import Case, Review, name_gradient, same
+from kdlearn.ideas import Case, Review, name_gradient, name_value, same
 
 UNWRITTEN = Review(False, "", "not written yet")
 
@@ -56,7 +57,7 @@ def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
     except BaseException as error:  # also SystemExit
         raise Verdict("", f"it stops with {_words(error)}{_line(function, error)}") from None
     if result is None or result is ...:
-        raise Verdict("", UNWRITTEN.hint)
+        raise Verdict("", f"{UNWRITTEN.hint}: it returns nothing")
     for i, (before, after) in enumerate(zip(arguments, given)):
         if not _unchanged(before, after):
             name = _parameter(function, i)
@@ -64,18 +65,21 @@ def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
     return result
 
 
-def results(found: Any, names: str) -> tuple[Any, ...]:
-    """What a function returned, as a tuple with one entry for each of the names, such as "value, gradient"."""
-    wanted = names.split(", ")
-    if not isinstance(found, (tuple, list)) or len(found) != len(wanted):
+def results(found: Any, names: Sequence[str]) -> tuple[Any, ...]:
+    """What a function returned, as a tuple with one entry for each of the names."""
+    if len(names) == 1:
+        return (found,)
+    if not isinstance(found, (tuple, list)) or len(found) != len(names):
         many = f"{len(found)} things" if isinstance(found, (tuple, list)) else f"one {type(found).__name__}"
-        raise Verdict("", f"it returns {many}; it must return ({names})")
+        raise Verdict("", f"it returns {many}; it must return ({', '.join(names)})")
+    if names[0] == "value" and np.ndim(found[0]) and isinstance(found[1], (float, np.floating, int)):
+        raise Verdict("the order", f"Return ({', '.join(names)}), the value first.")
     return tuple(found)
 
 
-def number(found: Any, z: np.ndarray) -> float:
-    """The value of a loss at z as a number; a Verdict, where it is none."""
-    if z.ndim and np.shape(found) in (z.shape[:1], z.shape):
+def number(found: Any, case: Case) -> float:
+    """The value of a loss as a number; a Verdict, where it is none."""
+    if np.ndim(found) and np.shape(found) in (case.z.shape[:1], case.z.shape):
         raise Verdict("the mean", f"Your value has shape {np.shape(found)}: a loss is one number, the mean over rows.")
     return float(array(found, (), "your value"))
 
@@ -99,6 +103,48 @@ def array(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
         where = [int(i) for i in np.argwhere(~np.isfinite(a))[0]]
         raise Verdict("", f"{what}{where or ''} is {a[tuple(where)]}")
     return a
+
+
+def judge(
+    function: Callable[..., Any],
+    reference: Callable[..., Any],
+    places: Sequence[Sequence[Any]],
+    names: Sequence[str],
+    slips: Mapping[str, Callable[..., Any]],
+    case: Case,
+) -> None:
+    """A Verdict, where `function(*place)` is not `reference(*place)` at each of the places.
+
+    `names` are those of the results; a first one that is called "value" is a number. `slips` are wrong functions by
+    the idea that they lack. `case` is the first place.
+    """
+    found = [results(call(function, *place), names) for place in places]
+    right = [results(reference(*place), names) for place in places]
+    fits = [[_fit(a, b) for a, b in zip(*pair)] for pair in zip(found, right)]
+    if all(map(all, fits)):
+        return
+    for idea, slip in slips.items():
+        wrong = [results(slip(*place), names) for place in places]
+        if all(_fit(a, b) for pair in zip(found, wrong) for a, b in zip(*pair)):
+            raise Verdict(*idea.split(": ", 1))
+    first = 0
+    if names[0] == "value":
+        first = 1
+        got, expected = (np.array([number(r[0], case) for r in rows]) for rows in (found, right))
+        if not same(got, expected):
+            idea, hint = name_value(got, expected, case)
+            rest = " The gradient is right." if all(all(row[1:]) for row in fits) and len(names) == 2 else ""
+            raise Verdict(idea, hint + rest)
+    for one, other in zip(found, right):
+        for name, a, b in list(zip(names, one, other))[first:]:
+            hold(a, b, "your gradient" if name == "gradient" else name, case)
+
+
+def _fit(a: Any, b: Any) -> bool:
+    try:
+        return np.shape(a) == np.shape(b) and same(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    except (TypeError, ValueError):
+        return False
 
 
 def hold(found: Any, expected: np.ndarray, what: str, case: Case | None = None) -> None:
