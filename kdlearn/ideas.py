@@ -88,7 +88,7 @@ def factors(case: Case) -> Iterator[tuple[str, float, str]]:
     yield "a sign", -1.0, "plus and minus are exchanged"
     if N > 1:
         yield "1/N", float(N), f"the loss is a mean over the {N} rows, so divide by {N}"
-        yield "N in place of N²", 1 / N, f"the {N} rows are divided by twice"
+        yield "1/N only once", 1 / N, f"it is divided by the {N} rows once too often"
         yield "1/N²", float(N) ** 2, f"the loss is a mean over the {N}·{N} pairs of rows"
     if K > 1:
         yield "N in place of N·K", 1 / K, f"divide by the {N} rows alone, not by all {N * K} entries"
@@ -161,7 +161,7 @@ def name_gradient(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | N
         return "a gradient", "Your gradient is zero everywhere, but the value does change."
     if (c := common_factor(got, expected)) is not None:
         return name_factor(c, case, "your gradient")
-    for find in (_weights, _softmax, _differences, _places, _duplicates, _zeros, _sums):
+    for find in (_weights, _shares, _softmax, _differences, _places, _duplicates, _zeros, _sums):
         if idea := find(got, expected, case):
             return idea
     return None
@@ -183,6 +183,16 @@ def _fits(repaired: np.ndarray, expected: np.ndarray, case: Case) -> bool:
 def _also(repaired: np.ndarray, expected: np.ndarray, case: Case) -> str:
     c = common_factor(repaired, expected)
     return "" if c is None or abs(c - 1) < CLOSE else f", and {name_factor(c, case, '')[0]}"
+
+
+def _shares(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | None:
+    """Rows that must sum to one, and do not."""
+    if expected.ndim != 2 or not same(expected.sum(axis=1), np.ones(len(expected))) or (expected < 0).any():
+        return None
+    sums = got.sum(axis=1, keepdims=True)
+    if same(sums, np.ones_like(sums)) or not sums.all() or not same(got / sums, expected):
+        return None
+    return "rows that sum to one", "Divide each row by its own sum: axis=1, with keepdims=True."
 
 
 def _softmax(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import signal
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,17 +32,43 @@ class Verdict(Exception):
         self.review = Review(False, idea, hint)
 
 
-def reviewed(check: Callable[[], Any]) -> Review:
+class TooLong(BaseException):
+    """No Exception, so that a learner's `except Exception` does not catch it."""
+
+
+def reviewed(check: Callable[[], Any], seconds: float | None = None) -> Review:
     """Right, if `check()` returns; the verdict that it raises, otherwise. No other exception leaves, and no warning."""
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        with np.errstate(all="ignore"), warnings.catch_warnings(), limited(seconds):
             warnings.simplefilter("ignore")
             check()
     except Verdict as verdict:
         return verdict.review
+    except TooLong:
+        return Review(False, "an end", f"It was stopped after {seconds:g} seconds.")
     except Exception as error:
         return Review(False, "", f"this cannot be checked: {_words(error)}")
     return Review(True)
+
+
+@contextlib.contextmanager
+def limited(seconds: float | None) -> Iterator[None]:
+    """TooLong after so many seconds, where the system has alarms; None for no limit."""
+    alarms = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
+    if seconds is None or not alarms:
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again and again, should a bare except catch it
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
@@ -48,7 +76,7 @@ def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
     given = copy.deepcopy(arguments)
     try:
         result = function(*given, **settings)
-    except (KeyboardInterrupt, Verdict):
+    except (KeyboardInterrupt, Verdict, TooLong):
         raise
     except NotImplementedError:
         raise Verdict("", UNWRITTEN.hint) from None
@@ -127,24 +155,30 @@ def judge(
         wrong = [results(slip(*place), names) for place in places]
         if all(_fit(a, b) for pair in zip(found, wrong) for a, b in zip(*pair)):
             raise Verdict(*idea.split(": ", 1))
-    first = 0
-    if names[0] == "value":
-        first = 1
-        got, expected = (np.array([number(r[0], case) for r in rows]) for rows in (found, right))
-        if not same(got, expected):
-            idea, hint = name_value(got, expected, case)
-            rest = " The gradient is right." if all(all(row[1:]) for row in fits) and len(names) == 2 else ""
-            raise Verdict(idea, hint + rest)
-    for one, other in zip(found, right):
-        for name, a, b in list(zip(names, one, other))[first:]:
-            hold(a, b, "your gradient" if name == "gradient" else name, case)
+    arrays: Verdict | None = None
+    start = 1 if names[0] == "value" else 0
+    got, expected = (np.array([number(r[0], case) for r in rows] if start else []) for rows in (found, right))
+    try:
+        for one, other in zip(found, right):
+            for name, a, b in list(zip(names, one, other))[start:]:
+                hold(a, b, "your gradient" if name == "gradient" else name, case)
+    except Verdict as verdict:
+        arrays = verdict
+    if not same(got, expected):
+        idea, hint = name_value(got, expected, case)
+        if idea or arrays is None or not arrays.review.idea:  # or else the gradient says what both lack
+            raise Verdict(idea, hint + (" The gradient is right." if arrays is None and len(names) == 2 else ""))
+    if arrays is not None:
+        raise arrays
 
 
 def _fit(a: Any, b: Any) -> bool:
-    try:
-        return np.shape(a) == np.shape(b) and same(np.asarray(a, np.float64), np.asarray(b, np.float64))
-    except (TypeError, ValueError):
-        return False
+    """Whether two results are one, NaN included."""
+    with contextlib.suppress(TypeError, ValueError):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        if a.shape == b.shape and np.array_equal(np.isnan(a), np.isnan(b)):
+            return same(np.nan_to_num(a), np.nan_to_num(b))
+    return False
 
 
 def hold(found: Any, expected: np.ndarray, what: str, case: Case | None = None) -> None:
@@ -168,7 +202,7 @@ def hold(found: Any, expected: np.ndarray, what: str, case: Case | None = None) 
 
 
 def _start(what: str) -> str:
-    return what[:1].upper() + what[1:]
+    return what.replace("your ", "Your ")  # dW stays dW
 
 
 def _words(error: BaseException) -> str:

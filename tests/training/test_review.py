@@ -59,7 +59,7 @@ def weighted(z, y, w):
 GRADIENTS = {  # idea: (a loss without it, its arguments)
     "a sign": (ce_without(lambda g: -g), (Y,)),
     "1/N": (ce_without(lambda g: N * g), (Y,)),
-    "N in place of N²": (ce_without(lambda g: g / N), (Y,)),
+    "1/N only once": (ce_without(lambda g: g / N), (Y,)),
     "N in place of N·K": (ce_without(lambda g: g / K), (Y,)),
     "a factor of 2": (ce_without(lambda g: g / 2), (Y,)),
     "a factor of ½": (ce_without(lambda g: g * 2), (Y,)),
@@ -179,7 +179,7 @@ def test_a_value_and_its_gradient_may_both_lack_an_idea():
 
 def test_a_reference_may_be_a_number():
     assert review(ce, Z, Y, reference=float(ce(Z, Y)[0]))
-    assert review(ce, Z, Y, reference=N * float(ce(Z, Y)[0])).idea == "N in place of N²"
+    assert review(ce, Z, Y, reference=N * float(ce(Z, Y)[0])).idea == "1/N only once"
 
 
 def test_zero_is_refused():
