@@ -70,7 +70,6 @@ ADAM = [
         "the power t: The corrections are 1 - beta^t; yours do not change with t.",
         step=lambda m, v, t, *settings: step(m, v, 1, *settings),
     ),
-    _adam("the root: The step is divided by √v, not by v.", step=lambda m, v, *rest: step(m, v**2, *rest)),
     _adam(
         "the root: The step is divided by √v, not by v.",
         step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / (v / (1 - b2**t) + eps),
