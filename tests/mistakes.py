@@ -105,11 +105,12 @@ MISTAKES = {
     "the student's --seed is not handed on": (
         "commands/distill.py", '"random_state": args.seed,', '"random_state": 0,', "test_cli.py"),
     "a cell's key without all but its first setting": (
-        "study.py", "cell, inner = {**inner.keywords, **cell}, inner.func\n",
+        "study/cells.py", "cell, inner = {**inner.keywords, **cell}, inner.func\n",
         "cell, inner = {**inner.keywords, **cell}, inner.func\n    cell = dict(list(cell.items())[:1])\n",
         "test_mistakes.py"),
     "workers without the limit of BLAS": (
-        "study.py", "    with threadpool_limits(1):\n        return key, run(**cell)", "    return key, run(**cell)",
+        "study/cells.py",
+        "    with threadpool_limits(1):\n        return key, run(**cell)", "    return key, run(**cell)",
         "test_mistakes.py"),
     "exported classes reversed": (
         "export/onnx_file.py", "[*label_values(steps.classes), ", "[*label_values(steps.classes)[::-1], ",

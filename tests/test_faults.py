@@ -76,18 +76,18 @@ def test_a_store_on_a_full_disk_keeps_what_it_holds(tmp_path):
     errno, name, _ = on_a_full_disk(path, code, 1000)
     assert errno in (27, 28) and name == str(path) and path.stat().st_size == 1000
     whole = path.read_bytes().splitlines()[:-1]
-    assert len(study._stored(path)) == len(whole) >= 3
+    assert len(study.cells._stored(path)) == len(whole) >= 3
     ran = subprocess.run(
         [sys.executable, "-c", FULL.format(limit=10**6, code=code), str(path)], capture_output=True, text=True
     )
-    assert ran.returncode == 0 and len(study._stored(path)) == 50, ran.stderr
+    assert ran.returncode == 0 and len(study.cells._stored(path)) == 50, ran.stderr
 
 
 def test_a_short_write_goes_on(tmp_path, monkeypatch):
     write = os.write
-    monkeypatch.setattr(study.os, "write", lambda handle, data: write(handle, data[:7]))
+    monkeypatch.setattr(study.cells.os, "write", lambda handle, data: write(handle, data[:7]))
     study.sweep(tenfold, [{"i": i} for i in range(5)], jobs=1, store=tmp_path / "s")
-    assert sorted(study._stored(tmp_path / "s").values()) == [0, 10, 20, 30, 40]
+    assert sorted(study.cells._stored(tmp_path / "s").values()) == [0, 10, 20, 30, 40]
 
 
 def tenfold(i):
@@ -104,7 +104,7 @@ def test_foreign_lines_in_a_store_are_passed_over(line, tmp_path):
     first, *rest = (tmp_path / "s").read_bytes().splitlines(keepends=True)
     (tmp_path / "s").write_bytes(line + b"\n" + first + line + b"\n" + b"".join(rest) + line)
     assert study.sweep(tenfold, cells, jobs=1, store=tmp_path / "s") == [0, 10, 20, 30]
-    assert len(study._stored(tmp_path / "s")) == 4
+    assert len(study.cells._stored(tmp_path / "s")) == 4
 
 
 # ------------------------------------------------------------------ whose result is it?

@@ -335,7 +335,7 @@ def test_a_cell_runs_on_one_thread_of_blas(jobs):
     import threadpoolctl
 
     with threadpoolctl.threadpool_limits(2):
-        _, seen = study._single_threaded(threads, "key", {})
+        _, seen = study.cells._single_threaded(threads, "key", {})
         for pools in [seen, *study.sweep(threads, [{}, {"i": 1}], jobs=jobs)]:
             assert set(pools) == {1}
 

@@ -52,7 +52,17 @@ LEVELS = [
     {"distill.sequence", "distill.jacobian"},
     {"distill.assistant"},
     {"distill.generations"},
-    {"gradcheck", "plots", "commands.frames", "estimators.settings", "estimators.rows"},
+    {
+        "gradcheck",
+        "plots",
+        "study.cells",
+        "study.intervals",
+        "commands.frames",
+        "estimators.settings",
+        "estimators.rows",
+    },
+    {"study.comparison"},
+    {"study.trial"},
     {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson"},
     {"estimators.reading"},
     {"estimators.training"},
@@ -60,7 +70,7 @@ LEVELS = [
     {"estimators.classifier"},
     {"estimators.regressor"},
     {"export.columns", "export.onnx_int8", "export.toolchain"},
-    {"study", "export.transformers", "workbook.task"},
+    {"export.transformers", "workbook.task"},
     {"export.parts", "workbook.losses", "workbook.network"},
     {"export.plan", "export.fitted", "workbook.training"},
     {"export.check", "export.saved", "export.c_text"},
@@ -91,6 +101,7 @@ WHOLE = {
     "estimators": "estimators.regressor",
     "export": "export.c_header",
     "fast": "fast.table",
+    "study": "study.trial",
 }
 
 

@@ -1,0 +1,26 @@
+"""Studies that can be believed: several seeds, paired differences, tuned baselines, verdicts by rule.
+
+`trial` is the protocol: it tunes each arm on validation rows, reads the test rows once and judges. `compare` pairs
+methods that need no tuning. `sweep` runs the cells of either side by side.
+"""
+
+from kdlearn.study.cells import cell_key, environment, sweep
+from kdlearn.study.comparison import Comparison, choose, compare
+from kdlearn.study.intervals import Interval, Verdict, holm, interval, verdicts
+from kdlearn.study.trial import Trial, trial
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "Trial",
+    "Verdict",
+    "cell_key",
+    "choose",
+    "compare",
+    "environment",
+    "holm",
+    "interval",
+    "sweep",
+    "trial",
+    "verdicts",
+]

@@ -1,0 +1,136 @@
+"""Several methods over the same seeds, measured and paired."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdlearn.study.cells import groups, sweep
+from kdlearn.study.intervals import Interval, interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Metrics of several methods over the same seeds.
+
+    `results[method][metric]` is an array over the seeds; `baseline` is the method that the
+    others are compared with.
+    """
+
+    results: dict[str, dict[str, np.ndarray]]
+    baseline: str
+
+    def mean(self, method: str, metric: str) -> Interval:
+        """The method's own mean; its interval is over the seeds, not paired."""
+        return interval(self.results[method][metric])
+
+    def difference(self, method: str, metric: str, baseline: str | None = None) -> Interval:
+        """Mean paired difference to the baseline (or to another method)."""
+        other = self.results[self.baseline if baseline is None else baseline]
+        return interval(self.results[method][metric] - other[metric])
+
+    def table(self, metric: str, digits: int = 2) -> str:
+        """One line a method: mean, and paired difference with its interval."""
+        width = max(map(len, self.results))
+        lines = [f"{'':<{width}}  {metric:>10}  difference to {self.baseline}"]
+        for method in self.results:
+            text = f"{method:<{width}}  {self.mean(method, metric).mean:>10.{digits}f}"
+            if method != self.baseline:
+                d = self.difference(method, metric)
+                verdict = "" if d.low > 0 or d.high < 0 else "   no effect shown"
+                text += f"  {d.mean:+.{digits}f} ± {d.half_width:.{digits}f}{verdict}"
+            lines.append(text)
+        return "\n".join(lines)
+
+    def plot(self, metric: str, ax: Any = None) -> Any:
+        """Paired differences with their intervals, one row a method."""
+        from kdlearn import plots
+
+        others = [m for m in self.results if m != self.baseline]
+        ax = plots.intervals({m: self.difference(m, metric) for m in others}, ax=ax)
+        ax.set_xlabel(f"{metric}: paired difference to {self.baseline}")
+        return ax
+
+
+def choose(comparison: Comparison, candidates: Mapping[str, Iterable[str]], metric: str) -> dict[str, str]:
+    """For each method the candidate with the best mean of a (validation) metric.
+
+    `candidates` is {method: names in the comparison}, one for each setting tried.
+    """
+    return {
+        method: max(names, key=lambda name: comparison.results[name][metric].mean())
+        for method, names in candidates.items()
+    }
+
+
+def compare(
+    run: Callable[..., Mapping[str, Mapping[str, Any]]],
+    seeds: int | Iterable[int],
+    baseline: str | None = None,
+    jobs: int | None = None,
+    progress: bool | None = None,
+    store: str | os.PathLike | None = None,
+    together: int = 20,
+) -> Comparison:
+    """Run a study for each seed and pair its methods.
+
+    Parameters
+    ----------
+    run : `run(seed) -> {method: {metric: value}}`, its parameter named `seed`; everything random in it
+        must follow the seed. Or `run(seeds) -> {method: {metric: one value a seed}}`, its parameter named
+        `seeds`: a function that trains several seeds at once, as the members of a `kd.Stack`. With a store
+        the values are lists, which JSON can hold.
+    seeds : how many (0, 1, …) or which.
+    baseline : the method that the others are compared with; default the first.
+    jobs, progress, store : as in `sweep`.
+    together : how many seeds a function of `seeds` gets at once, at most: enough to share the calls, few
+        enough for the cache and for every core to have some. The numbers do not depend on it, to rounding.
+
+    Example
+    -------
+    >>> import kdlearn as kd
+    >>> train, _, test = kd.data.blobs(60)
+    >>> def run(seeds):
+    ...     results = {}
+    ...     for name, smoothing in (("hard", 0.0), ("smoothed", 0.1)):
+    ...         students = kd.Stack([kd.MLP(2, 8, 3, seed=seed) for seed in seeds])
+    ...         kd.fit(students, kd.CrossEntropy(smoothing=smoothing), train, seed=seeds, epochs=2, progress=False)
+    ...         results[name] = {"accuracy": (students.predict(test.x) == test.y).mean(axis=1)}
+    ...     return results
+    >>> kd.study.compare(run, seeds=3, jobs=1, progress=False).results["hard"]["accuracy"].shape
+    (3,)
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not seeds:
+        raise ValueError("seeds must name at least one seed")
+    if "seeds" in inspect.signature(run).parameters:
+        cells = [{"seeds": group} for group in groups(seeds, together, jobs)]
+        found = sweep(run, cells, jobs, progress, store)
+        rows: list[Any] = [
+            row for chunk, cell in zip(found, cells) for row in one_row_a_seed(chunk, len(cell["seeds"]))
+        ]
+    else:
+        rows = sweep(run, [{"seed": seed} for seed in seeds], jobs, progress, store)
+    methods = list(rows[0])
+    results = {
+        method: {metric: np.array([row[method][metric] for row in rows]) for metric in rows[0][method]}
+        for method in methods
+    }
+    chosen = methods[0] if baseline is None else baseline
+    if chosen not in results:
+        raise ValueError(f"baseline {chosen!r} is not among the methods: {', '.join(methods)}")
+    return Comparison(results, chosen)
+
+
+def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[str, dict[str, float]]]:
+    """What n seeds measured together, one row a seed."""
+    for method, metrics in chunk.items():
+        for metric, values in metrics.items():
+            if len(values) != n:
+                raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
+    return [{m: {k: float(v[i]) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]

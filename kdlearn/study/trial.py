@@ -1,0 +1,251 @@
+"""The protocol: every arm tuned alike on validation rows, test rows read once, a verdict by rule."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdlearn.study.cells import groups, sweep
+from kdlearn.study.comparison import one_row_a_seed
+from kdlearn.study.intervals import Interval, Verdict, interval, verdicts
+
+Setting = dict[str, Any]
+Arm = tuple[Callable[..., Mapping[str, Sequence[float]]], Mapping[str, Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial found; made by `trial`.
+
+    `results[arm][metric]` is an array over the seeds, of the test rows; `validation[arm]` is the metric that chose, on
+    the validation rows. `chosen[arm]` is the setting, `edges[arm]` names its values that lie on the edge of what was
+    tried, `tried[arm]` says how many settings that were.
+    """
+
+    results: dict[str, dict[str, np.ndarray]]
+    validation: dict[str, np.ndarray]
+    chosen: dict[str, Setting]
+    edges: dict[str, list[str]]
+    tried: dict[str, int]
+    baselines: tuple[str, ...]
+    metric: str
+    better: str
+    zone: float
+    overlap: float
+
+    def mean(self, arm: str, metric: str | None = None) -> Interval:
+        """The arm's own mean on the test rows; its interval is over the seeds, not paired."""
+        return interval(self.results[arm][metric or self.metric], overlap=self.overlap)
+
+    def difference(self, arm: str, baseline: str | None = None, metric: str | None = None) -> Interval:
+        """Mean paired difference to a baseline (default the first) or to any other arm."""
+        return interval(self._gap(arm, baseline or self.baselines[0], metric or self.metric), overlap=self.overlap)
+
+    def verdicts(self) -> dict[tuple[str, str], Verdict]:
+        """{(arm, baseline): Verdict} for every arm and baseline: one table, in which Holm's rule counts them all."""
+        gaps: dict[tuple[str, str], np.ndarray] = {}
+        for b in self.baselines:
+            for arm in self.results:
+                if arm != b and (b, arm) not in gaps:  # two baselines are compared once
+                    gaps[arm, b] = self._gap(arm, b, self.metric)
+        return verdicts(gaps, self.zone, self.better, self.overlap)
+
+    def verdict(self, arm: str, baseline: str | None = None) -> str:
+        """*helps*, *hurts*, *equal* or *not shown*; see `kd.study.verdicts` for the rule."""
+        return self.verdicts()[arm, baseline or self.baselines[0]].word
+
+    def would_choose(self) -> dict[str, float]:
+        """In which share of the seeds the validation rows alone would have chosen this arm."""
+        scores = np.array(list(self.validation.values()))
+        best = scores.argmax(axis=0) if self.better == "higher" else scores.argmin(axis=0)
+        return {arm: float((best == i).mean()) for i, arm in enumerate(self.validation)}
+
+    def table(self, digits: int = 2) -> str:
+        """One line an arm: setting, mean, and for each baseline the difference, its interval and the verdict."""
+        found = self.verdicts()
+        rows = [["", "chosen", self.metric] + [f"against {b}" for b in self.baselines]]
+        for arm in self.results:
+            marked = [f"{k} {v:g}" if isinstance(v, (int, float)) else f"{k} {v}" for k, v in self.chosen[arm].items()]
+            starred = [m + "*" * (k in self.edges[arm]) for m, k in zip(marked, self.chosen[arm])]
+            row = [arm, ", ".join(starred), f"{self.mean(arm).mean:.{digits}f}"]
+            for b in self.baselines:
+                v = found.get((arm, b))
+                d = None if v is None else v.difference
+                row.append("" if d is None else f"{d.mean:+.{digits}f} ± {d.half_width:.{digits}f} {v.word}")  # type: ignore[union-attr]
+            rows.append(row)
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
+        if any(self.edges.values()):
+            lines.append("* on the edge of what was tried")
+        return "\n".join(lines)
+
+    def plot(self, baseline: str | None = None, ax: Any = None) -> Any:
+        """Paired differences to a baseline with their intervals, one row an arm, and the zone."""
+        from kdlearn import plots
+
+        other = baseline or self.baselines[0]
+        ax = plots.intervals({arm: self.difference(arm, other) for arm in self.results if arm != other}, ax=ax)
+        if self.zone:
+            ax.axvspan(-self.zone, self.zone, color=plots.NEUTRAL, alpha=0.15, lw=0)
+        ax.set_xlabel(f"{self.metric}: paired difference to {other}")
+        return ax
+
+    def _gap(self, arm: str, baseline: str, metric: str) -> np.ndarray:
+        return self.results[arm][metric] - self.results[baseline][metric]
+
+
+def trial(
+    arms: Mapping[str, Arm],
+    baselines: str | Sequence[str],
+    seeds: int | Iterable[int],
+    metric: str = "accuracy",
+    better: str = "higher",
+    zone: float = 0.0,
+    widen: int = 0,
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    overlap: float = 0.0,
+    jobs: int | None = None,
+    progress: bool | None = None,
+    store: str | os.PathLike | None = None,
+    together: int = 20,
+) -> Trial:
+    """Compare methods fairly: tune each on validation rows, measure the chosen setting once on test rows, judge.
+
+    Parameters
+    ----------
+    arms : {name: (train, grid)}. `train(seeds, part, **setting) -> {metric: one value a seed}` trains the students of
+        these seeds, for example as a `kd.Stack`, and measures them on the rows of `part`, "validation" or "test".
+        Everything random follows the seeds: arms are paired by them. `grid` is {name: values}, and every
+        combination is tried.
+    baselines : the arm or arms that every other one is compared with.
+    seeds : how many (0, 1, …) or which.
+    metric, better : what chooses on the validation rows and is judged on the test rows; "higher" or "lower" is better.
+    zone : differences of at most this size are not worth a claim; in the metric's unit.
+    widen : how many settings an arm may add. While its choice lies on the edge of the values tried, the next value
+        beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less.
+    limits : {name: (lowest, highest)} beyond which a value makes no sense, such as a weight's (0, 1); what lies on a
+        limit is no edge. 0 is always one for values that are not negative.
+    overlap : as in `kd.study.interval`.
+    jobs, progress, store : as in `sweep`.
+    together : how many seeds `train` gets at once, at most.
+
+    Returns
+    -------
+    Trial. The test rows are measured for the chosen settings alone, in trainings of their own.
+
+    Raises
+    ------
+    ValueError
+        Where arms have different numbers of settings, so that one is tuned more than another; or where no
+        setting of an arm has a finite score.
+
+    Example
+    -------
+    >>> import kdlearn as kd
+    >>> def labels(seeds, part, rate, smoothing=0.0):
+    ...     splits = [kd.data.blobs(60, seed=seed) for seed in seeds]
+    ...     students = kd.Stack([kd.MLP(2, 8, 3, seed=seed) for seed in seeds])
+    ...     kd.fit(students, kd.CrossEntropy(smoothing=smoothing), [s.train for s in splits],
+    ...            optimizer=kd.Adam(rate), epochs=3, seed=seeds, progress=False)
+    ...     rows = [getattr(s, part) for s in splits]
+    ...     return {"accuracy": [100 * kd.metrics.accuracy(net.logits(d.x), d.y) for net, d in zip(students, rows)]}
+    >>> found = kd.study.trial(
+    ...     {"labels": (labels, {"rate": [0.01, 0.03]}),
+    ...      "smoothed labels": (labels, {"rate": [0.03], "smoothing": [0.1, 0.2]})},
+    ...     baselines="labels", seeds=3, zone=0.5, jobs=1, progress=False)
+    >>> found.chosen["labels"]
+    {'rate': 0.03}
+    >>> found.tried
+    {'labels': 2, 'smoothed labels': 2}
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    named = (baselines,) if isinstance(baselines, str) else tuple(baselines)
+    grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
+    _check(grids, named, seeds)
+
+    def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
+        cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together, jobs)]
+        rows = [row for found, cell in zip(sweep(arms[arm][0], cells, jobs, progress, store), cells)
+                for row in one_row_a_seed({arm: found}, len(cell["seeds"]))]  # fmt: skip
+        n = len(seeds)
+        return [
+            {m: np.array([row[arm][m] for row in rows[i * n : (i + 1) * n]]) for m in rows[i * n][arm]}
+            for i in range(len(settings))
+        ]
+
+    chosen: dict[str, Setting] = {}
+    edges: dict[str, list[str]] = {}
+    tried: dict[str, int] = {}
+    validation: dict[str, np.ndarray] = {}
+    for arm, settings in grids.items():
+        scores, left = measured(arm, "validation", settings), widen
+        while True:
+            best = _best([s[metric] for s in scores], better, arm)
+            beyond = _beyond(settings, settings[best], limits or {})
+            more = [s for s in beyond.values() if s not in settings][:left]
+            if not more:
+                break
+            settings, left = settings + more, left - len(more)
+            scores += measured(arm, "validation", more)
+        chosen[arm], edges[arm], tried[arm] = settings[best], list(beyond), len(settings)
+        validation[arm] = scores[best][metric]
+    results = {arm: measured(arm, "test", [setting])[0] for arm, setting in chosen.items()}
+    return Trial(results, validation, chosen, edges, tried, named, metric, better, zone, overlap)
+
+
+def _product(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
+
+
+def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str], seeds: Sequence[int]) -> None:
+    if not seeds:
+        raise ValueError("seeds must name at least one seed")
+    for b in baselines:
+        if b not in grids:
+            raise ValueError(f"baseline {b!r} is not among the arms: {', '.join(grids)}")
+    sizes = {arm: len(settings) for arm, settings in grids.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"every arm must be tuned over as many settings as the others, got {sizes}")
+
+
+def _best(scores: list[np.ndarray], better: str, arm: str) -> int:
+    means = np.array([float(np.mean(s)) for s in scores]) * (1 if better == "higher" else -1)
+    if not np.isfinite(means).any():
+        raise ValueError(f"{arm}: no setting has a finite score on the validation rows")
+    return int(np.where(np.isfinite(means), means, -np.inf).argmax())
+
+
+def _beyond(settings: list[Setting], chosen: Setting, limits: Mapping[str, tuple[float, float]]) -> dict[str, Setting]:
+    """{name: the setting with the next value beyond}, for each value of the choice that lies on an edge."""
+    found = {}
+    for name, value in chosen.items():
+        values = sorted({s[name] for s in settings if _is_number(s[name])})
+        if len(values) < 2 or not _is_number(value):
+            continue
+        low, high = limits.get(name, (0 if values[0] >= 0 else -np.inf, np.inf))
+        if value == values[0] > low:
+            following = max(_next(values[1], value), low)
+        elif value == values[-1] < high:
+            following = min(_next(values[-2], value), high)
+        else:
+            continue
+        if following != value:
+            found[name] = {**chosen, name: following}
+    return found
+
+
+def _next(before: float, edge: float) -> float:
+    """The value after `before` and `edge`: in a geometric row, or an arithmetic one if it holds 0 or less."""
+    value = edge * edge / before if before > 0 and edge > 0 else 2 * edge - before
+    if isinstance(before, int) and isinstance(edge, int):
+        return round(value)
+    return float(f"{value:.6g}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,236 @@
+"""The protocol: what it chooses, what it reads, what it says, and how often it is wrong."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+import scipy.stats
+
+import kdlearn as kd
+from kdlearn.study import holm, interval, trial, verdicts
+
+QUIET = {"jobs": 1, "progress": False}
+
+
+def arm(best, height=50.0, noise=0.0, reads=None):
+    """A method whose score falls with the distance of `x` from the best; the test rows are worth one point more."""
+
+    def train(seeds, part, x, other=0):
+        if reads is not None:
+            reads.append((part, x))
+        common = [10 * np.random.default_rng(seed).normal() for seed in seeds]
+        own = [noise * np.random.default_rng((seed, abs(int(100 * x)), part == "test")).normal() for seed in seeds]
+        lift = height - (x - best) ** 2 + (part == "test")
+        return {"accuracy": [c + o + lift for c, o in zip(common, own)]}
+
+    return train
+
+
+# ------------------------------------------------------------------ the rule
+
+
+def test_holm_equals_its_definition(rng):
+    p = rng.uniform(size=9)
+    order = np.argsort(p)
+    by_hand = np.empty(9)
+    for rank, i in enumerate(order):
+        by_hand[i] = max(min(1, (9 - k) * p[order[k]]) for k in range(rank + 1))
+    np.testing.assert_allclose(holm(list(p)), by_hand)
+    assert holm([]) == [] and holm([0.02]) == [0.02]
+
+
+def test_p_and_interval_equal_scipy(rng):
+    a = rng.normal(0.3, 1, 9)
+    assert verdicts({"a": a})["a"].p == pytest.approx(scipy.stats.ttest_1samp(a, 0).pvalue)
+    wide = interval(a, overlap=0.25)
+    assert wide.half_width == pytest.approx(interval(a).half_width * np.sqrt(1 + 9 * 0.25))
+
+
+@pytest.mark.parametrize(
+    "values, word",
+    [
+        ([3.0, 3.4, 2.9, 3.2], "helps"),
+        ([-3.0, -3.4, -2.9, -3.2], "hurts"),
+        ([0.10, 0.12, 0.11, 0.10], "equal"),  # surely above zero, and within the zone
+        ([0.6, 0.2, 0.5, 0.45], "not shown"),  # the mean lies within the zone, the interval does not
+        ([9.0, -8.0, 1.0, 0.5], "not shown"),
+        ([0.0, 0.0, 0.0], "equal"),
+        ([2.0, 2.0, 2.0], "helps"),
+        ([2.0], "not shown"),
+        ([2.0, np.nan, 2.1], "not shown"),
+    ],
+)
+def test_words(values, word):
+    assert verdicts({"a": np.array(values)}, zone=0.5)["a"].word == word
+    other = {"helps": "hurts", "hurts": "helps"}.get(word, word)
+    assert verdicts({"a": np.array(values)}, zone=0.5, better="lower")["a"].word == other
+
+
+def test_a_table_of_nulls_makes_a_false_verdict_in_5_of_100_tables_at_most(rng):
+    """Eleven arms against two baselines, ten seeds, what they share included; without Holm it would be most tables."""
+    wrong = single = 0
+    tables = 300
+    for _ in range(tables):
+        scores = rng.normal(size=(13, 10)) + rng.normal(size=10)
+        gaps = {(i, b): scores[i] - scores[b] for b in (0, 1) for i in range(13) if i > b}
+        found = verdicts(gaps).values()
+        wrong += any(v.word in ("helps", "hurts") for v in found)
+        single += any(v.difference.low > 0 or v.difference.high < 0 for v in found)
+    assert wrong / tables < 0.05 + 3 * np.sqrt(0.05 * 0.95 / tables)
+    assert single / tables > 0.4  # what the rule is for
+
+
+def test_an_effect_is_found_within_a_table(rng):
+    found = 0
+    for _ in range(100):
+        gaps = {i: rng.normal(size=10) for i in range(10)} | {"real": rng.normal(2.5, 1, 10)}
+        found += verdicts(gaps, zone=0.5)["real"].word == "helps"
+    assert found > 90
+
+
+def test_coverage_where_seeds_split_one_pool_anew():
+    """Two estimators of a mean compared on re-split pools: plain intervals hold the pool's own mean difference, but
+    that of the population only with `overlap`."""
+    rng = np.random.default_rng(5)
+    n, measured, seeds, pools = 90, 30, 10, 400
+    plain = wide = within = 0
+    for _ in range(pools):
+        pool = rng.exponential(size=n)  # mean 1; the difference of the squared errors of two guesses
+        gaps = []
+        for _ in range(60):
+            order = rng.permutation(n)
+            held, rest = pool[order[:measured]], pool[order[measured:]]
+            gaps.append(np.mean((held - rest.mean()) ** 2 - (held - np.median(rest)) ** 2))
+        few, truth_of_pool = gaps[:seeds], np.mean(gaps)
+        made, corrected = interval(few), interval(few, overlap=measured / (n - measured))
+        truth = -((1 - np.log(2)) ** 2)  # about: the median of an exponential is log 2
+        plain += made.low < truth < made.high
+        wide += corrected.low < truth < corrected.high
+        within += made.low < truth_of_pool < made.high
+    assert within / pools > 0.93
+    assert plain / pools < 0.85 < 0.93 < wide / pools
+
+
+# ------------------------------------------------------------------ what is tried and read
+
+
+def test_each_arm_has_its_own_choice_and_test_rows_are_read_once():
+    reads = []
+    found = trial(
+        {"base": (arm(1, reads=reads), {"x": [1, 2, 3]}), "new": (arm(2, 53, reads=reads), {"x": [1, 2, 3]})},
+        "base", seeds=4, **QUIET,
+    )  # fmt: skip
+    assert found.chosen == {"base": {"x": 1}, "new": {"x": 2}} and found.tried == {"base": 3, "new": 3}
+    assert [read for read in reads if read[0] == "test"] == [("test", 1), ("test", 2)]
+    assert [part for part, _ in reads].index("test") == 6  # after every validation row
+    assert found.difference("new").mean == pytest.approx(3) and found.verdict("new") == "helps"
+    np.testing.assert_allclose(found.results["new"]["accuracy"] - found.validation["new"], 1)
+
+
+def test_choosing_among_noise_promises_nothing():
+    """The best of eight on validation rows is no better on test rows: choosing there would be."""
+    gaps = [
+        trial(
+            {"base": (arm(0, noise=1), {"x": [0], "other": range(8)}), "new": (noisy, {"x": range(8)})},
+            "base", seeds=range(6 * i, 6 * i + 6), **QUIET,
+        ).difference("new").mean
+        for i in range(16)
+    ]  # fmt: skip
+    assert abs(np.mean(gaps)) < 3 * np.std(gaps) / np.sqrt(16)
+
+
+def noisy(seeds, part, x):
+    common = [10 * np.random.default_rng(seed).normal() for seed in seeds]
+    own = [np.random.default_rng((seed, x, 7, part == "test")).normal() for seed in seeds]
+    return {"accuracy": [51 * (part == "test") + 50 * (part != "test") + c + o for c, o in zip(common, own)]}
+
+
+def test_an_edge_is_marked_and_the_grid_widened():
+    arms = {"base": (arm(1), {"x": [0.5, 1.0, 2.0]}), "far": (arm(10), {"x": [0.5, 1.0, 2.0]})}
+    narrow = trial(arms, "base", 3, **QUIET)
+    assert narrow.edges == {"base": [], "far": ["x"]} and narrow.chosen["far"] == {"x": 2.0}
+    wide = trial(arms, "base", 3, widen=5, **QUIET)
+    assert wide.chosen["far"] == {"x": 8.0} and wide.tried == {"base": 3, "far": 6} and wide.edges["far"] == []
+    assert trial(arms, "base", 3, widen=2, **QUIET).edges["far"] == ["x"]
+    held = trial(arms, "base", 3, widen=9, limits={"x": (0, 3)}, **QUIET)
+    assert held.chosen["far"] == {"x": 3.0} and held.edges["far"] == []
+
+
+def test_what_lies_beyond():
+    grid = {"x": [0, 3, 6]}
+    down = trial({"a": (arm(-9), grid)}, "a", 2, widen=3, **QUIET)
+    assert down.chosen["a"] == {"x": 0} and down.tried["a"] == 3  # nothing below zero
+    up = trial({"a": (arm(30), {"x": [-2, 0]})}, "a", 2, widen=2, **QUIET)
+    assert up.chosen["a"] == {"x": 4}
+    whole = trial({"a": (arm(100), {"x": [100 // 9, 100 // 3]})}, "a", 2, widen=1, **QUIET)
+    assert whole.chosen["a"] == {"x": 99} and isinstance(whole.chosen["a"]["x"], int)
+    assert trial({"a": (arm(1), {"x": [1], "other": [True, False]})}, "a", 2, widen=3, **QUIET).tried["a"] == 2
+
+
+def test_lower_can_be_better():
+    found = trial({"a": (arm(3), {"x": [1, 3]}), "b": (arm(3, 40), {"x": [1, 3]})}, "a", 3, better="lower", **QUIET)
+    assert found.chosen["a"] == {"x": 1} and found.verdict("b") == "helps" and found.would_choose()["b"] == 1
+
+
+def test_two_baselines_are_compared_once():
+    grid = {"x": [1, 2]}
+    found = trial({name: (arm(1, 50 + i), grid) for i, name in enumerate("abcd")}, ["a", "b", "c"], 3, **QUIET)
+    asked = list(found.verdicts())
+    assert asked == [("b", "a"), ("c", "a"), ("d", "a"), ("c", "b"), ("d", "b"), ("d", "c")]
+    lines = found.table().splitlines()
+    assert lines[0].split("  ")[-3:] and "against c" in lines[0] and "+3.00 ± 0.00 helps" in lines[4]
+    matplotlib.use("Agg")
+    assert [t.get_text() for t in found.plot("b").get_yticklabels()] == ["a", "c", "d"]
+
+
+def test_bad_settings():
+    grid = {"x": [1, 2]}
+    with pytest.raises(ValueError, match=r"as many settings as the others, got {'a': 2, 'b': 3}"):
+        trial({"a": (arm(1), grid), "b": (arm(1), {"x": [1, 2, 3]})}, "a", 2, **QUIET)
+    with pytest.raises(ValueError, match="baseline 'z' is not among the arms: a"):
+        trial({"a": (arm(1), grid)}, "z", 2, **QUIET)
+    with pytest.raises(ValueError, match="at least one seed"):
+        trial({"a": (arm(1), grid)}, "a", 0, **QUIET)
+    with pytest.raises(ValueError, match="a: no setting has a finite score"):
+        trial({"a": (arm(np.nan), grid)}, "a", 2, **QUIET)
+    with pytest.raises(ValueError, match="'higher' or 'lower', got 'up'"):
+        trial({"a": (arm(1), grid)}, "a", 2, better="up", **QUIET).table()
+    with pytest.raises(ValueError, match="zone must be 0 or more"):
+        verdicts({"a": [1.0, 2.0]}, zone=-1)
+
+
+def test_a_setting_that_diverges_is_not_chosen():
+    def train(seeds, part, x):
+        return {"accuracy": [np.nan if x == 2 else 50.0 + x for _ in seeds]}
+
+    assert trial({"a": (train, {"x": [1, 2]})}, "a", 2, **QUIET).chosen["a"] == {"x": 1}
+
+
+def test_a_stored_trial_trains_nothing_again(tmp_path):
+    reads = []
+    arms = {"a": (arm(1), {"x": [1, 2]}), "b": (arm(2), {"x": [1, 2]})}
+    first = trial(arms, "a", 3, store=tmp_path / "s", together=2, **QUIET)
+    lines = (tmp_path / "s").read_text().splitlines()
+    assert len(lines) == 12  # two arms, two settings and the test rows, three seeds in two groups
+    again = trial(arms, "a", 3, store=tmp_path / "s", together=2, **QUIET)
+    assert (tmp_path / "s").read_text().splitlines() == lines and again.table() == first.table()
+    assert not reads
+
+
+def test_stacks_or_one_by_one_the_numbers_are_the_same():
+    def labels(seeds, part, rate):
+        splits = [kd.data.blobs(60, seed=seed) for seed in seeds]
+        students = kd.Stack([kd.MLP(2, 8, 3, seed=seed, dtype="float64") for seed in seeds])
+        kd.fit(
+            students, kd.CrossEntropy(), [s.train for s in splits], optimizer=kd.Adam(rate), epochs=2, seed=seeds,
+            progress=False,
+        )  # fmt: skip
+        held = [getattr(s, part) for s in splits]
+        return {"nll": [kd.metrics.negative_log_likelihood(net.logits(d.x), d.y) for net, d in zip(students, held)]}
+
+    arms = {"labels": (labels, {"rate": [0.01, 0.03]})}
+    at_once, alone = (
+        trial(arms, "labels", 3, metric="nll", better="lower", together=n, **QUIET) for n in (20, 1)
+    )  # fmt: skip
+    np.testing.assert_allclose(at_once.results["labels"]["nll"], alone.results["labels"]["nll"], rtol=1e-9)
