@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each module may import those of lower levels, and its own where the level is a folder of losses.
 LEVELS = [
-    {"backend", "files", "cells"},
+    {"backend", "files", "cells", "theme"},
     {"nn.functional"},
     {"loss", "data.labelling", "ideas"},
     {"data.columns"},

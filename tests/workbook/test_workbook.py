@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import types
 from pathlib import Path
 
@@ -150,6 +151,21 @@ def test_a_file_that_cannot_be_run_is_refused_in_one_line(text, words, tmp_path,
 
 def test_a_name_that_is_no_function():
     assert "is no function, it is of type int" in str(check.review(module("softmax = 3"), "softmax"))
+
+
+def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_kd.py").write_text(SOLUTION, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_kd", raising=False)
+    readme = (FOLDER / "README.md").read_text("utf-8")
+    exec("\n".join(re.findall(r"```python\n(.*?)```", readme, re.S)), {})
+    monkeypatch.delitem(sys.modules, "my_kd")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "right" and float(second.removesuffix(" %")) > 80
+    named = [
+        name for row in re.findall(r"^\| \d .*", readme, re.M) for name in re.findall(r"`(\w+)`", row.split("|")[2])
+    ]
+    assert named == list(check.ORDER)
 
 
 def test_a_limit_ends_where_it_was_set(monkeypatch):
