@@ -22,15 +22,13 @@ GROUND, INK = ("#ffffff", "#1d2025"), ("#1f2937", "#e5e7eb")  # in light, in dar
 
 def theme(dark: bool = False) -> dict[str, Any]:
     """The style as Matplotlib's settings, for `plt.rcParams.update`."""
-    from cycler import cycler
-
     ground, ink = GROUND[dark], INK[dark]
     inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     return {
         **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), ground),
         **dict.fromkeys(inked, ink),
         **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
-        "axes.prop_cycle": cycler(color=[ON_DARK[c] if dark else c for c in CYCLE]),
+        "axes.prop_cycle": pyplot().cycler(color=[ON_DARK[c] if dark else c for c in CYCLE]),
         "axes.titlelocation": "left",
         "axes.titlesize": 10,
         "legend.fontsize": 8,
