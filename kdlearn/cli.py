@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `bench`, `catalogue`, `hinton`, `check`."""
+"""The command line: `kdlearn demo`, `distill`, `predict`, `export`, `bench`, `catalogue`, `hinton`, `check`."""
 
 from __future__ import annotations
 
