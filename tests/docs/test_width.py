@@ -34,7 +34,7 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
 }
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("README.md", "docs/**/*.md", "notebooks/*.md", "notebooks/*.ipynb")
+    for pattern in ("README.md", "docs/**/*.md", "notebooks/**/*.md", "notebooks/*.ipynb")
     for path in ROOT.glob(pattern)
 )
 
