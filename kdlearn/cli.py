@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="does a teacher beat well-tuned labels alone? digits, with controls and intervals",
         description="A small student with 100 labelled digits: soft targets of a teacher add +5.8 ± 1.2 points of "
-        "accuracy to labels alone whose rate, decay and length were tuned (12 seeds, 95 %% interval).",
+        "accuracy to labels alone whose rate, decay and length were tuned (12 seeds, 95 % interval).",
     )
     demo.add_argument("--device", default="cpu", choices=("cpu", "cuda", "auto"), help="where to compute (default cpu)")
     demo.add_argument("--seed", type=int, default=0, help="the first seed (default 0)")
