@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `bench`, `hinton`."""
+"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `bench`, `catalogue`, `hinton`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_export(commands)
     _add_bench(commands)
+    _add_catalogue(commands)
     _add_hinton(commands)
     return parser
 
@@ -134,6 +135,19 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--profile", type=Path, metavar="FILE", help="only draw where a step's time goes")
     bench.add_argument("--quiet", action="store_true", help="no progress, only the table")
     bench.set_defaults(run=_command("bench", "run"))
+
+
+def _add_catalogue(commands: Any) -> None:
+    catalogue = commands.add_parser("catalogue", help="which methods help: each tuned alike, against tuned baselines")
+    catalogue.add_argument("--task", default="", choices=("", "digits", "clothes", "noise"), help="only this task")
+    catalogue.add_argument("--method", default="", metavar="TEXT", help="only methods whose name contains this")
+    catalogue.add_argument("--seeds", type=_at_least_two, default=10, help="paired seeds (default 10)")
+    catalogue.add_argument("--quick", action="store_true", help="3 seeds, no grid is widened")
+    catalogue.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
+    catalogue.add_argument("--jobs", type=_at_least_one, help="trainings side by side (default one a core)")
+    catalogue.add_argument("--out", type=Path, default=Path("out/catalogue.json"), help="the rows, as JSON")
+    catalogue.add_argument("--quiet", action="store_true", help="no progress bar, only the tables")
+    catalogue.set_defaults(run=_command("catalogue", "run"))
 
 
 def _add_hinton(commands: Any) -> None:

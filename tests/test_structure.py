@@ -90,6 +90,12 @@ LEVELS = [
     {f"catalogue.recipes.{path.stem}" for path in (PACKAGE / "catalogue" / "recipes").glob("[!_]*.py")}
     - {"catalogue.recipes.parts"},
     {"catalogue.methods"},
+    {"catalogue.measured.tasks", "catalogue.measured.lessons"},
+    {"catalogue.measured.one_teacher"},
+    {"catalogue.measured.several", "catalogue.measured.no_teacher"},
+    {"catalogue.measured.arm"},
+    {"catalogue.measured.study"},
+    {"commands.catalogue"},
     {"cli"},
     {"__main__"},
 ]

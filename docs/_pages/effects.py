@@ -17,9 +17,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "evidence" / "effects.md"
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
-MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 UP, DOWN = ("helps", "hurts"), ("hurts", "helps")
+STUDIES = ("kd.study.compare", "kd.study.trial")
 
 
 class Effect(NamedTuple):
@@ -52,16 +52,19 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "study = kd.study.compare(one_seed", "control: teacher of 100"),
             Effect("beyond", "00", "a teacher of 1097 labels against one of the same 100", "gain = study",
                    "of these"),
-            Effect("T1", "03", "soft labels, T = 1, against labels", "study = kd.study.compare(one_seed", "T = 1 "),
-            Effect("T20", "03", "soft labels, T = 20, against labels", "study = kd.study.compare(one_seed",
-                   "T = 20 "),
-            Effect("matched", "03", "matched logits, the limit of a high T, against labels",
-                   "study = kd.study.compare(one_seed", "logits matched"),
-            Effect("T 8 to 20", "03", "T = 20 against T = 8", "for a, b in zip(TEMPERATURES[1:]", "from T = 8"),
-            Effect("no factor", "03", "T = 20 against T = 8, without the factor T²",
-                   "for a, b in zip(TEMPERATURES[1:]", "from T = 8", column=1),
-            Effect("alpha", "04", "weight 1 of the soft labels against 0.7, T = 8", "against = {",
-                   "T = 8, alpha 1.0"),
+            Effect("T1", "03", "soft labels, T = 1, against labels, decay and length tuned for both",
+                   "sweep = kd.study.trial", "T = 1 "),
+            Effect("T4", "03", "soft labels, T = 4, against labels, decay and length tuned for both",
+                   "sweep = kd.study.trial", "T = 4 "),
+            Effect("T 4 to 8", "03", "T = 8 against T = 4, both tuned", "for cold, warm in zip", "from T = 4"),
+            Effect("T1 long", "03", "soft labels, T = 1, against labels, 1000 epochs without decay for both",
+                   "short = raw.difference", "T = 1 against labels, 1000"),
+            Effect("no factor", "03", "soft labels, T = 50, without the factor T², against labels, 100 epochs",
+                   "raw = kd.study.compare", "T = 50, no"),
+            Effect("protocol", "04", "soft labels against labels, both tuned alike", "trial = kd.study",
+                   "soft targets "),
+            Effect("protocol labels", "04", "labels, decay and rate tuned, against labels without", "tuned = trial",
+                   "tuning gives the labels"),
             Effect("tuned", "06", "soft labels against labels, decay and rate tuned for both", "chosen = kd.study",
                    "tuned distillation"),
             Effect("decay", "06", "labels with a tuned weight decay against labels without", "chosen = kd.study",
@@ -98,10 +101,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "class mean minus smoothed"),
             Effect("permuted", "02", "wrong classes permuted against smoothing of equal entropy", "steps = [",
                    "permuted minus smoothed"),
-            Effect("how sure", "04", "only how sure the teacher is, T = 8, against labels", "print(result.table",
-                   "T = 8, how sure"),
-            Effect("which wrong", "04", "only which wrong classes, T = 8, against labels", "print(result.table",
-                   "T = 8, which wrong"),
+            Effect("how sure", "03", "only how sure the teacher is, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, how sure"),
+            Effect("flat rest", "03", "the teacher's confidence and a flat rest, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, flat rest"),
+            Effect("which wrong", "03", "only which wrong classes, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, which wrong"),
         ],
         "MNIST-1D, 500 labels": [
             Effect("1d class", "07", "the mean of the class against smoothing", "def leg", "class:"),
@@ -515,7 +520,7 @@ def seeds(cells):
         for node in ast.walk(ast.parse(source.replace("%matplotlib", "#"))):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node.value
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "kd.study.compare":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in STUDIES:
                 given = [k.value for k in node.keywords if k.arg == "seeds"] or node.args[1:2]
                 value = names.get(given[0].id) if isinstance(given[0], ast.Name) else given[0]
                 n = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)

@@ -37,6 +37,57 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
 }
 
 
+# Recipes that check the algebra: plumbing, or a method that stands in the page under another recipe.
+ENGINE = {
+    "response_from_a_column": "soft targets from a column in place of a live teacher",
+    "masked_teacher_class": "-inf in a teacher's logits",
+    "weights_of_every_kind": "numbers, schedules and columns as weights",
+    "hint_through_a_regressor": "a regressor in front of a loss",
+    "one_adaptor_used_twice": "one adaptor at several sites",
+    "deep_to_shallow": "a term between two sites of one network",
+    "two_teachers": "two teachers in one sum",
+    "a_team_given": "a target made of two live sites",
+    "forest_beside_a_network": "a column and a live network as teachers",
+    "mutual": "two students at once",
+    "two_views_of_one_network": "one network under two names",
+    "dropout_and_layer_norm": "dropout, LayerNorm and GELU",
+    "pre_activations_with_tanh": "a tap before the activation",
+    "a_lesson_that_has_ended": "a weight that has become 0",
+    "progressive_targets_in_the_first_epoch": "labels in place of a past",
+    "densely_guided_with_absences": "a weight drawn anew in each step",
+    "rows_without_a_label": "rows that one term leaves out",
+    "squared_error": "features of one width, without a regressor",
+}
+# The objective is that of soft targets, or of labels: what differs is who teaches, and on which rows.
+WHO = (
+    "born_again",
+    "born_again_by_confidence",
+    "teacher_assistant",
+    "densely_guided",
+    "an_anchor_of_a_route",
+    "a_lesson_that_ends_early",
+    "mean_teacher",
+    "words_of_the_data",
+    "unlabelled",
+    "cross_modal",
+)
+# Where a method is not in the catalogue: who measures it instead, or why nobody does.
+ELSEWHERE = {
+    "weights_from_columns": "the weights are the user's own",
+    "words_of_the_data": "notebook 15",
+    "sequences_of_the_teacher": "notebook 15",
+    "sequences_of_the_student": "notebook 15",
+    "reverse_kl_by_policy_gradient": "notebook 15",
+    "unlabelled": "notebook 16",
+    "specialist": "notebook 16",
+    "regression_from_label_and_teacher": "notebook 16",
+    "regression_bounded_by_the_teacher": "not measured: it needs a target of numbers",
+    "cross_modal": "not measured: it needs two views of each row",
+    "several_labels": "not measured: it needs several labels a row",
+    "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
+}
+
+
 def methods() -> list[tuple[str, str, str]]:
     """`(line, label, recipe)` of every recipe."""
     rows = []

@@ -24,9 +24,8 @@ def workers(jobs: int | None) -> int:
     return jobs or (effective_n_jobs() if effective_n_jobs() > 1 else cpu_count())
 
 
-def groups(seeds: Sequence[int], together: int, jobs: int | None) -> list[list[int]]:
-    """Seeds that are trained at once: at most `together`, and some for every worker."""
-    size = max(1, min(together, -(-len(seeds) // workers(jobs))))
+def groups(seeds: Sequence[int], size: int) -> list[list[int]]:
+    """Seeds that are trained at once: at most `size`."""
     return [list(seeds[i : i + size]) for i in range(0, len(seeds), size)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.study.cells import groups, sweep
+from kdlearn.study.cells import groups, sweep, workers
 from kdlearn.study.intervals import Interval, interval
 
 
@@ -109,7 +109,8 @@ def compare(
     if not seeds:
         raise ValueError("seeds must name at least one seed")
     if "seeds" in inspect.signature(run).parameters:
-        cells = [{"seeds": group} for group in groups(seeds, together, jobs)]
+        size = max(1, min(together, -(-len(seeds) // workers(jobs))))  # some for every worker
+        cells = [{"seeds": group} for group in groups(seeds, size)]
         found = sweep(run, cells, jobs, progress, store)
         rows: list[Any] = [
             row for chunk, cell in zip(found, cells) for row in one_row_a_seed(chunk, len(cell["seeds"]))

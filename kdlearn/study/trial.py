@@ -169,7 +169,7 @@ def trial(
     _check(grids, named, seeds)
 
     def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
-        cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together, jobs)]
+        cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together)]
         rows = [row for found, cell in zip(sweep(arms[arm][0], cells, jobs, progress, store), cells)
                 for row in one_row_a_seed({arm: found}, len(cell["seeds"]))]  # fmt: skip
         n = len(seeds)

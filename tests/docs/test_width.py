@@ -18,8 +18,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "docs/guides/scikit_learn.md",
     "notebooks/00_start_here.ipynb",
     "notebooks/02_soft_and_hard_labels.ipynb",
-    "notebooks/03_temperature.ipynb",
-    "notebooks/04_kd_gradient.ipynb",
     "notebooks/05_training_a_teacher.ipynb",
     "notebooks/06_distil_a_student.ipynb",
     "notebooks/07_dark_knowledge.ipynb",

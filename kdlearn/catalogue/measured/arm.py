@@ -1,0 +1,84 @@
+"""A method as an arm of a trial: trained for all seeds at once, and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdlearn import metrics
+from kdlearn.catalogue.measured import no_teacher, one_teacher, several
+from kdlearn.catalogue.measured.lessons import METHODS, Method
+from kdlearn.catalogue.measured.tasks import Ground, ground
+from kdlearn.data import Data
+from kdlearn.nn.network import Network
+from kdlearn.nn.optim import AdamW, cosine
+from kdlearn.nn.stack import Stack
+from kdlearn.training import fit
+
+ENTERED = (one_teacher, several, no_teacher)  # their import enters the methods, in worker processes too
+
+
+@dataclass(frozen=True)
+class Train:
+    """`train(seeds, part, **setting)` of a method on a task, for `kd.study.trial`; known by the two names."""
+
+    task: str
+    name: str
+
+    @property
+    def method(self) -> Method:
+        """The method of this name."""
+        return METHODS[self.name]
+
+    def __call__(
+        self, seeds: Sequence[int], part: str, rate: float, epochs: int, decay: float, **own: Any
+    ) -> dict[str, list[float]]:
+        """Metrics on the rows of `part`, one value a seed.
+
+        `rate` is a factor of the task's, `epochs` is 0 for its short training and 1 for the long one.
+        """
+        began = time.process_time()
+        if self.method.alone:
+            nets = [self._train(ground(self.task, (s,)), rate, epochs, decay, own)[0] for s in seeds]
+        else:
+            nets = list(self._train(ground(self.task, tuple(seeds)), rate, epochs, decay, own))
+        spent = time.process_time() - began
+        made = ground(self.task, tuple(seeds))
+        return measure(nets, getattr(made, part), made.teachers["teacher"], spent / len(nets))
+
+    def _train(self, made: Ground, rate: float, epochs: int, decay: float, own: dict[str, Any]) -> Any:
+        lesson = self.method.teach(made, **own)
+        students: Any = lesson.students or {"student": made.students()}
+        seeds: Any = list(made.seeds)
+        data: Any = made.lessons if lesson.data is None else lesson.data
+        teachers: Any = lesson.teachers
+        if self.method.alone:
+            students = {name: net[0] if isinstance(net, Stack) else net for name, net in students.items()}
+            seeds, data = seeds[0], data[0] if isinstance(data, list) else data
+        goal = lesson.objective
+        if self.method.alone and isinstance(goal, list):
+            goal = goal[0]
+        fit(
+            students, goal, data, teachers=teachers, optimizer=AdamW(rate * made.task.rate, weight_decay=decay),
+            schedule=cosine, epochs=made.task.epochs[epochs], batch_size=made.task.batch, seed=seeds,
+            hooks=lesson.hooks, progress=False,
+        )  # fmt: skip
+        net = students[lesson.measured]
+        return [net] if self.method.alone else net
+
+
+def measure(
+    nets: Sequence[Network], rows: Sequence[Data], teachers: Sequence[Network], seconds: float
+) -> dict[str, list[float]]:
+    """Accuracy and agreement with the teacher (percent), log-loss (nats), calibration error, CPU seconds a student."""
+    found: dict[str, list[float]] = {k: [] for k in ("accuracy", "nll", "ece", "agreement", "seconds")}
+    for net, d, teacher in zip(nets, rows, teachers):
+        z = net.logits(d.x)
+        found["accuracy"].append(100 * metrics.accuracy(z, d.y))
+        found["nll"].append(metrics.negative_log_likelihood(z, d.y))
+        found["ece"].append(metrics.calibration_error(z, d.y))
+        found["agreement"].append(100 * metrics.agreement(z, teacher.logits(d.x)))
+        found["seconds"].append(seconds)
+    return found

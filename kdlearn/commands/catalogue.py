@@ -1,0 +1,42 @@
+"""`kdlearn catalogue`: measure methods by the protocol, and show the tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from kdlearn.catalogue.measured import study
+from kdlearn.catalogue.measured.tasks import TASKS
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing, write the rows, print a table a task and family."""
+    store = args.out.with_suffix(".jsonl")
+    if store.exists() and not args.resume:
+        raise ValueError(f"{store} holds the cells of an earlier run; go on with --resume, or choose another --out")
+    if not any(args.method in name for name in study.METHODS):
+        raise ValueError(f"no method's name contains {args.method!r}; there are: {', '.join(study.METHODS)}")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    size = {"seeds": 3, "widen": 0} if args.quick else {"seeds": args.seeds, "widen": study.WIDEN}
+    tasks = [args.task] if args.task else list(TASKS)
+    found = study.run(
+        tasks, args.method, store, jobs=args.jobs, progress=False if args.quiet else None, **size
+    )  # fmt: skip
+    args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    for task, rows in found["tasks"].items():
+        print(f"\n{TASKS[task].line}")
+        for family in study.BASELINES:
+            print(text(rows, family), end="")
+    print(f"\nwritten to {args.out}")
+    return 0
+
+
+def text(rows: dict, family: str) -> str:
+    """One family's table."""
+    found = study.judged(rows, family)
+    names = dict.fromkeys(name for name, _ in found)
+    lines = []
+    for name in names:
+        against = [f"{b}: {found[n, b].difference} {found[n, b].word}" for n, b in found if n == name]
+        lines.append(f"  {name:<48} {'; '.join(against)}\n")
+    return f"{family}\n{''.join(lines)}" if lines else ""
