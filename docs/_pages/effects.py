@@ -14,10 +14,16 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
+import scipy.stats
+
+import kdlearn as kd
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "evidence" / "effects.md"
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
+JUDGED = re.compile(MEASURED.pattern + r" +(helps|hurts|equal|not shown)\b")  # as `Trial.table` prints it
+ZONE = 0.5  # points of accuracy in which nothing is claimed
 UP, DOWN = ("helps", "hurts"), ("hurts", "helps")
 STUDIES = ("kd.study.compare", "kd.study.trial")
 
@@ -41,7 +47,7 @@ class Found(NamedTuple):
     half: float
     text: str
     seeds: int
-    verdict: str
+    printed: str  # the verdict that stands beside it in the notebook, or nothing
 
 
 SECTIONS: dict[str, dict[str, list[Effect]]] = {
@@ -524,19 +530,40 @@ def found(e):
     line = next((line for line in lines if line.lstrip().startswith(e.row)), None)
     assert line is not None, f"{e.name}: {path.name} prints no line {e.row!r} there"
     mean, half = MEASURED.findall(line)[e.column]
-    verdict = e.words[float(mean) < 0]
-    size, edge = abs(float(mean)), float(half)
-    if size < edge or (size == edge and not clear_of_zero(lines, line)):
-        verdict = "no effect shown"
+    judged = {(m, h): word for m, h, word in JUDGED.findall(line)}
     text = f"{mean.replace('-', MINUS)}{NO_BREAK}±{NO_BREAK}{half}"
-    return Found(float(mean), float(half), text, seeds(cells[: places[0] + 1]), verdict)
+    return Found(float(mean), float(half), text, seeds(cells[: places[0] + 1]), judged.get((mean, half), ""))
 
 
-def clear_of_zero(lines, line):
-    """Whether a table of `Comparison.table`, which knows more digits than it prints, shows an effect in this line."""
-    above = lines[: lines.index(line)]
-    table = above[max((i for i, text in enumerate(above) if not text), default=-1) + 1 :]
-    return any("difference to" in text for text in table) and "no effect shown" not in line
+def verdicts():
+    """{effect: word}: what the notebook prints, or else the rule of `kd.study.verdicts` over the rows of a section."""
+    words = {}
+    for groups in SECTIONS.values():
+        rows = [(e, found(e)) for those in groups.values() for e in those]
+        words |= {e.name: f.printed for e, f in rows if f.printed}
+        open_ = [(e, f) for e, f in rows if not f.printed]
+        adjusted = kd.study.holm([p_value(f) for _, f in open_])
+        for (e, f), p in zip(open_, adjusted):
+            zone = 0.0 if e.unit else ZONE
+            strict = f.half * quantile(f.seeds, 1 - 0.05 / len(open_)) / quantile(f.seeds, 0.95)
+            if abs(f.mean) + strict <= zone:
+                words[e.name] = "equal"
+            else:
+                shown = p < 0.05 and abs(f.mean) > zone
+                words[e.name] = e.words[f.mean < 0] if shown else "not shown"
+    return words
+
+
+def quantile(n, level):
+    """Half of the interval of this level, in standard errors, over n seeds."""
+    return float(scipy.stats.t.ppf(0.5 + level / 2, n - 1))
+
+
+def p_value(f):
+    """Of a t-test, from a mean and half of its 95 % interval."""
+    if f.half == 0:
+        return float(f.mean == 0)
+    return float(2 * scipy.stats.t.sf(abs(f.mean) / f.half * quantile(f.seeds, 0.95), f.seeds - 1))
 
 
 def seeds(cells):
@@ -556,7 +583,8 @@ def seeds(cells):
 def page():
     rows = effects()
     measured = {e.name: found(e) for _, _, e in rows}
-    counts = {word: sum(f.verdict == word for f in measured.values()) for word in ("helps", "no effect shown", "hurts")}
+    words = verdicts()
+    counts = {word: list(words.values()).count(word) for word in ("helps", "hurts", "equal", "not shown")}
     text = [
         f"""# Effects
 
@@ -565,12 +593,13 @@ What the notebooks measured, one row an effect. The numbers are read from the no
 
 **How to read a row.** The difference is paired: within a seed both sides share the split, the initial weights and the
 order of the batches. After ± stands half of the 95 % interval of its mean over the seeds. Unless a row says otherwise,
-it is in points of test accuracy. The verdict follows from the interval alone: *helps* and *hurts* where it leaves zero
-out, *no effect shown* where it holds zero, which does not mean that there is none.
+it is in points of test accuracy.
 
-Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, and {counts["no effect shown"]} show no effect.
-With so many intervals some leave zero out by chance: one in twenty where nothing is to be found. What is close to its
-interval's edge is unproven.
+**The verdict** is the notebook's own where it prints one. Elsewhere the same rule is used here, with the rows of a section
+for a table: *helps* and *hurts* where Holm's test finds an effect larger than {ZONE:g} points; *equal* where the effect is
+surely smaller; *not shown* for the rest, which does not mean that there is no effect.
+
+Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, {counts["equal"]} are equal and {counts["not shown"]} show nothing.
 
 **What was tuned.** Where a row says *tuned*, validation chose among as many settings for either side; in 10, and on
 MNIST-1D in 09, between two learning rates for each method. Elsewhere one rate served both sides; the notebook says
@@ -588,7 +617,7 @@ network or another field. All students are small multilayer perceptrons."""
                 unit = f", {e.unit}" if e.unit else ""
                 text.append(
                     f"| [{e.notebook}](../../notebooks/{path.name}) | {data} | {e.comparison} | {f.text}{unit} "
-                    f"| {f.seeds} | {f.verdict} |"
+                    f"| {f.seeds} | {words[e.name]} |"
                 )
     text += [
         """
