@@ -595,11 +595,12 @@ What the notebooks measured, one row an effect. The numbers are read from the no
 order of the batches. After ± stands half of the 95 % interval of its mean over the seeds. Unless a row says otherwise,
 it is in points of test accuracy.
 
-**The verdict** is the notebook's own where it prints one. Elsewhere the same rule is used here, with the rows of a section
-for a table: *helps* and *hurts* where Holm's test finds an effect larger than {ZONE:g} points; *equal* where the effect is
-surely smaller; *not shown* for the rest, which does not mean that there is no effect.
+**The verdict** is the notebook's own where it prints one. Elsewhere the same rule is used here, with the rows of a
+section for a table: *helps* and *hurts* where Holm's test finds an effect larger than {ZONE:g} points; *equal* where the
+effect is surely smaller; *not shown* for the rest, which does not mean that there is no effect.
 
-Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, {counts["equal"]} are equal and {counts["not shown"]} show nothing.
+Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, {counts["equal"]} are equal and
+{counts["not shown"]} show nothing.
 
 **What was tuned.** Where a row says *tuned*, validation chose among as many settings for either side; in 10, and on
 MNIST-1D in 09, between two learning rates for each method. Elsewhere one rate served both sides; the notebook says
