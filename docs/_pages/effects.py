@@ -596,7 +596,7 @@ order of the batches. After ± stands half of the 95 % interval of its mean over
 it is in points of test accuracy.
 
 **The verdict** is the notebook's own where it prints one. Elsewhere the same rule is used here, with the rows of a
-section for a table: *helps* and *hurts* where Holm's test finds an effect larger than {ZONE:g} points; *equal* where the
+section for a table: *helps* and *hurts* where Holm's test finds an effect above {ZONE:g} points; *equal* where the
 effect is surely smaller; *not shown* for the rest, which does not mean that there is no effect.
 
 Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, {counts["equal"]} are equal and
