@@ -17,9 +17,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "evidence" / "effects.md"
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
-MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 UP, DOWN = ("helps", "hurts"), ("hurts", "helps")
+STUDIES = ("kd.study.compare", "kd.study.trial")
 
 
 class Effect(NamedTuple):
@@ -52,16 +52,19 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "study = kd.study.compare(one_seed", "control: teacher of 100"),
             Effect("beyond", "00", "a teacher of 1097 labels against one of the same 100", "gain = study",
                    "of these"),
-            Effect("T1", "03", "soft labels, T = 1, against labels", "study = kd.study.compare(one_seed", "T = 1 "),
-            Effect("T20", "03", "soft labels, T = 20, against labels", "study = kd.study.compare(one_seed",
-                   "T = 20 "),
-            Effect("matched", "03", "matched logits, the limit of a high T, against labels",
-                   "study = kd.study.compare(one_seed", "logits matched"),
-            Effect("T 8 to 20", "03", "T = 20 against T = 8", "for a, b in zip(TEMPERATURES[1:]", "from T = 8"),
-            Effect("no factor", "03", "T = 20 against T = 8, without the factor T²",
-                   "for a, b in zip(TEMPERATURES[1:]", "from T = 8", column=1),
-            Effect("alpha", "04", "weight 1 of the soft labels against 0.7, T = 8", "against = {",
-                   "T = 8, alpha 1.0"),
+            Effect("T1", "03", "soft labels, T = 1, against labels, decay and length tuned for both",
+                   "sweep = kd.study.trial", "T = 1 "),
+            Effect("T4", "03", "soft labels, T = 4, against labels, decay and length tuned for both",
+                   "sweep = kd.study.trial", "T = 4 "),
+            Effect("T 4 to 8", "03", "T = 8 against T = 4, both tuned", "for cold, warm in zip", "from T = 4"),
+            Effect("T1 long", "03", "soft labels, T = 1, against labels, 1000 epochs without decay for both",
+                   "short = raw.difference", "T = 1 against labels, 1000"),
+            Effect("no factor", "03", "soft labels, T = 50, without the factor T², against labels, 100 epochs",
+                   "raw = kd.study.compare", "T = 50, no"),
+            Effect("protocol", "04", "soft labels against labels, both tuned alike", "trial = kd.study",
+                   "soft targets "),
+            Effect("protocol labels", "04", "labels, decay and rate tuned, against labels without", "tuned = trial",
+                   "tuning gives the labels"),
             Effect("tuned", "06", "soft labels against labels, decay and rate tuned for both", "chosen = kd.study",
                    "tuned distillation"),
             Effect("decay", "06", "labels with a tuned weight decay against labels without", "chosen = kd.study",
@@ -98,10 +101,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "class mean minus smoothed"),
             Effect("permuted", "02", "wrong classes permuted against smoothing of equal entropy", "steps = [",
                    "permuted minus smoothed"),
-            Effect("how sure", "04", "only how sure the teacher is, T = 8, against labels", "print(result.table",
-                   "T = 8, how sure"),
-            Effect("which wrong", "04", "only which wrong classes, T = 8, against labels", "print(result.table",
-                   "T = 8, which wrong"),
+            Effect("how sure", "03", "only how sure the teacher is, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, how sure"),
+            Effect("flat rest", "03", "the teacher's confidence and a flat rest, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, flat rest"),
+            Effect("which wrong", "03", "only which wrong classes, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, which wrong"),
         ],
         "MNIST-1D, 500 labels": [
             Effect("1d class", "07", "the mean of the class against smoothing", "def leg", "class:"),
@@ -126,15 +131,26 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
         ],
     },
     "The teacher": {
-        "digits, clean labels": [
-            Effect("dropout", "05", "student of a teacher with dropout 0.3 against none", "clean: entropy",
-                   "dropout 0.3", below="--- clean: student"),
+        "digits, 200 images of a teacher of 1097, labels right": [
+            Effect("heart cold", "05", "a teacher by heart, T = 1, against labels", "clean_trial = kd.study",
+                   "by heart, T = 1"),
+            Effect("heart", "05", "a teacher by heart, T tuned, against labels", "clean_trial = kd.study",
+                   "by heart, T tuned"),
+            Effect("stopped clean", "05", "a teacher stopped early against one by heart, T tuned",
+                   "clean_trial = kd.study", "stopped, T tuned", column=1),
         ],
-        "digits, a fifth of the labels random": [
-            Effect("noisy dropout", "05", "student of a teacher with dropout 0.5 against none", "noisy: entropy",
-                   "dropout 0.5", below="--- noisy: student"),
-            Effect("noisy early", "05", "student of a teacher stopped early against one trained on", "noisy: entropy",
-                   "stopped early", below="--- noisy: student"),
+        "digits, 200 images of a teacher of 1097, a fifth of the labels random": [
+            Effect("noisy heart", "05", "a teacher by heart against labels", "noise_trial = kd.study", "by heart"),
+            Effect("noisy stop", "05", "a teacher stopped early against labels", "noise_trial = kd.study",
+                   "stopped  "),
+            Effect("noisy stop heart", "05", "a teacher stopped early against one by heart",
+                   "noise_trial = kd.study", "stopped  ", column=1),
+            Effect("noisy bare", "05", "the stopped teacher's probabilities against its bare classes",
+                   "noise_trial = kd.study", "stopped: probabilities"),
+            Effect("noisy dropout", "05", "a teacher with dropout 0.5 against labels", "noise_trial = kd.study",
+                   "dropout"),
+            Effect("noisy all", "05", "all 1097 labels, no teacher, against a teacher stopped early",
+                   "noise_trial = kd.study", "all labels, no teacher: against"),
         ],
         "waves, 500 labels, one rate": [
             Effect("age T1", "14", "a teacher of 60 epochs against one of 8, T = 1", "a, b = f", "T = 1 "),
@@ -247,50 +263,61 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
     },
     "Self-distillation": {
         "digits, clean labels": [
-            Effect("ban 2", "11", "generation 2 against generation 1", "SEEDS = range", "generation 2",
-                   below="--- clean"),
-            Effect("ban 3", "11", "generation 3 against generation 1", "SEEDS = range", "generation 3 ",
-                   below="--- clean"),
-            Effect("pskd", "11", "PS-KD against plain training", "SEEDS = range", "last epoch", below="--- clean"),
-            Effect("independent", "11", "the average of three independent networks against one", "SEEDS = range",
-                   "average of independent", below="--- clean"),
-            Effect("pskd ece", "11", "PS-KD against plain training", "study.table('calibration')", "last epoch",
-                   below="--- clean", words=DOWN, unit="calibration error"),
+            Effect("ban", "11", "generations with decay against labels with decay, both tuned", "clean = kd.study",
+                   "generations + decay", column=1),
+            Effect("pskd", "11", "PS-KD with decay against labels with decay, both tuned", "clean = kd.study",
+                   "PS-KD", column=1),
+            Effect("smooth clean", "11", "smoothed labels with decay against labels with decay, both tuned",
+                   "clean = kd.study", "smoothed labels", column=1),
+            Effect("pskd ece", "11", "PS-KD with decay against labels with decay", 'study.mean(way, "calibration")',
+                   "PS-KD", below="--- clean", words=DOWN, unit="calibration error"),
         ],
         "digits, 40 % of the labels wrong": [
-            Effect("ban noise", "11", "generation 3 against generation 1", "SEEDS = range", "generation 3 ",
-                   below="--- 40 %"),
-            Effect("ban noise start", "11", "the same with one set of initial weights", "SEEDS = range",
-                   "generation 3, same", below="--- 40 %"),
-            Effect("pskd noise", "11", "PS-KD against plain training", "SEEDS = range", "last epoch",
-                   below="--- 40 %"),
-            Effect("ban noise ece", "11", "generation 3 against generation 1", "study.table('calibration')",
-                   "generation 3 ", below="--- 40 %", words=DOWN, unit="calibration error"),
+            Effect("decay noise", "11", "tuned weight decay against plain labels", "spoilt = kd.study",
+                   "weight decay"),
+            Effect("ban noise", "11", "generations without decay against plain labels", "spoilt = kd.study",
+                   "generations "),
+            Effect("ban short", "11", "generations without decay against labels for fewer epochs", "beside = spoilt",
+                   "generations beyond"),
+            Effect("ban noise decay", "11", "generations with decay against labels with decay, both tuned",
+                   "spoilt = kd.study", "generations + decay", column=1),
+            Effect("pskd noise", "11", "PS-KD with decay against labels with decay, both tuned", "spoilt = kd.study",
+                   "PS-KD", column=1),
+            Effect("smooth noise", "11", "smoothed labels with decay against labels with decay, both tuned",
+                   "spoilt = kd.study", "smoothed labels", column=1),
         ],
         "digits, 200 labels": [
-            Effect("exits", "11", "early exits taught by labels, averaged, against no exits", "doors = kd.study",
-                   "deep supervision: average"),
-            Effect("byot", "11", "exits taught by the last layer too, against labels alone", "doors = kd.study",
-                   "what the teaching adds"),
+            Effect("exits", "11", "early exits taught by labels, averaged, against no exits, both tuned",
+                   "floors = kd.study", "deep supervision"),
+            Effect("byot", "11", "exits taught by the last layer too, against labels alone, both tuned",
+                   "floors = kd.study", "taught by the end", column=1),
+            Effect("mean teacher", "11", "mean teacher against labels, both tuned", "relatives = kd.study",
+                   "mean teacher"),
+            Effect("cs-kd", "11", "CS-KD against labels, both tuned", "relatives = kd.study", "CS-KD"),
+            Effect("ddgsd", "11", "DDGSD against the labels of two views, both tuned", "relatives = kd.study",
+                   "DDGSD", column=1),
         ],
     },
     "Several teachers, and peers": {
         "digits, eight teachers of 50 labels": [
-            Effect("eight", "12", "the student of all eight against the best of its teachers", "def beyond(a, b)",
-                   "student of 8 beyond the best"),
-            Effect("team", "12", "the student of all eight against the team itself", "def beyond(a, b)",
-                   "student of 8 beyond its own"),
-            Effect("votes", "12", "mean of the answers against mean of the logits", "def beyond(a, b)",
-                   "votes beyond"),
+            Effect("eight", "12", "the student of all eight against the best of its teachers", "divided = kd.study",
+                   "student, votes"),
+            Effect("majority", "12", "the student of their mean answer against that of their majority vote",
+                   "divided = kd.study", "student, votes", column=1),
+            Effect("one house", "12", "fifty labels of one house against the best of the eight teachers",
+                   "divided = kd.study", "its 50 labels"),
         ],
         "digits, 100 labels, teachers of the same 1097": [
-            Effect("one or three", "12", "one teacher against three", "corrupted = kd.study", "1 honest"),
+            Effect("three", "12", "three teachers against one", "alike = kd.study", "three"),
+            Effect("five", "12", "five teachers against one", "alike = kd.study", "five"),
         ],
         "the same, with one teacher that learnt wrong labels": [
             Effect("liar mean", "12", "mean of the answers against the team without it", "corrupted = kd.study",
                    "+ liar: mean of answers"),
             Effect("liar sure", "12", "weights by certainty (EB-KD), against the team without it",
                    "corrupted = kd.study", "+ liar: whoever is sure"),
+            Effect("liar sure labels", "12", "weights by certainty (EB-KD), against labels with tuned decay",
+                   "corrupted = kd.study", "+ liar: whoever is sure", column=1),
             Effect("liar label", "12", "weights by the loss on the label (CA-MKD), against the team without it",
                    "corrupted = kd.study", "+ liar: whoever knows"),
             Effect("liar median", "12", "the median, against the team without it", "corrupted = kd.study",
@@ -299,22 +326,28 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "corrupted = kd.study", "+ liar: shortest"),
         ],
         "MNIST-1D, 4000 labels": [
-            Effect("dml", "13", "mutual learning of two equals against each alone",
-                   "equals = kd.study.compare(equals_seed", "mutual ", below="                       peer"),
-            Effect("dml average", "13", "the same: the average of the two", "equals = kd.study.compare(equals_seed",
-                   "mutual ", below="                    average"),
-            Effect("dml large", "13", "mutual learning: the large one of two unequals", "unequals = kd.study",
-                   "mutual learning", column=1),
-            Effect("dml small", "13", "mutual learning: the small one", "unequals = kd.study", "mutual learning"),
-            Effect("kdcl", "13", "KDCL (min) against each alone", "equals = kd.study.compare(equals_seed",
-                   "KDCL, min", below="                       peer"),
-            Effect("4000 teacher", "13", "a trained teacher of the same labels against labels", "hired = kd.study",
-                   "4000 labels, teacher"),
+            Effect("dml", "13", "mutual learning of two equals against each alone, without decay",
+                   "equals = kd.study.trial", "mutual "),
+            Effect("peer decay", "13", "tuned weight decay against none, each alone", "equals = kd.study.trial",
+                   "weight decay"),
+            Effect("dml decay", "13", "mutual learning with decay against decay alone, both tuned",
+                   "equals = kd.study.trial", "mutual + decay", column=1),
+            Effect("kdcl", "13", "KDCL (min) with decay against decay alone, both tuned", "equals = kd.study.trial",
+                   "KDCL + decay", column=1),
+            Effect("dml average", "13", "mutual learning with decay against decay alone: the average of the two",
+                   "average of the two", "mutual + decay"),
+            Effect("dml large", "13", "mutual learning of weight 1, decay 0.3: the large one of two unequals",
+                   "unequals = kd.study", "large peer, weight 1 "),
+            Effect("dml small", "13", "mutual learning of weight 1, decay 0.3: the small one",
+                   "unequals = kd.study", "small peer, weight 1 "),
+            Effect("dml large light", "13", "mutual learning of weight 0.1, decay 0.3: the large one",
+                   "unequals = kd.study", "large peer, weight 0.1"),
         ],
         "MNIST-1D, 500 labels": [
-            Effect("500 dml", "13", "mutual learning against each alone", "hired = kd.study", "500 labels, mutual"),
-            Effect("500 teacher", "13", "a trained teacher of 4000 labels against labels", "hired = kd.study",
-                   "500 labels, teacher"),
+            Effect("500 dml", "13", "mutual learning with decay against decay alone, both tuned",
+                   "five_hundred = kd.study", "mutual"),
+            Effect("500 teacher", "13", "a teacher of 4000 labels against labels, both with tuned decay",
+                   "five_hundred = kd.study", "teacher"),
         ],
     },
     "Generation": {
@@ -428,12 +461,13 @@ NOT_REPRODUCED = [
     ),
     (
         "A generation taught by its equal is better than it (Furlanello et al. 2018).",
-        "On clean labels: {ban 2} and {ban 3}. With 40 % wrong labels it is, {ban noise}.",
+        "On clean labels, with decay tuned for both: {ban}. With 40 % wrong labels {ban noise} without decay, but "
+        "decay alone brings {decay noise}, and generations beyond it {ban noise decay}.",
     ),
     (
         "PS-KD raises accuracy and calibrates (Kim et al. 2021).",
-        "Accuracy on clean labels: {pskd}; with 40 % wrong ones {pskd noise}. Calibration error: {pskd ece}, and "
-        "more is worse.",
+        "Accuracy beyond tuned decay: {pskd} on clean labels, {pskd noise} with 40 % wrong ones. Calibration error: "
+        "{pskd ece}, and more is worse.",
     ),
     (
         "Exits gain from being taught by the last layer (Zhang et al. 2019).",
@@ -441,9 +475,9 @@ NOT_REPRODUCED = [
     ),
     (
         "Mutual learning helps large peers too, and beats a static teacher (Zhang et al. 2018).",
-        "Of two equals each gains {dml}; the large one of two unequals pays {dml large}. A static teacher of more "
-        "labels is worth {500 teacher} where peers gain {500 dml}; one of the same 4000 labels is worth {4000 "
-        "teacher}.",
+        "Of two equals each gains {dml} without decay; decay alone brings {peer decay}, and peers beyond it {dml "
+        "decay}. The large one of two unequals pays {dml large}. A static teacher of more labels is worth {500 "
+        "teacher} where peers gain {500 dml}.",
     ),
     (
         "DKD, NKD, DIST and standardised logits beat plain distillation (Zhao et al. 2022; Yang et al. 2023; Huang "
@@ -490,9 +524,6 @@ UNMEASURED = {
     "noisy teachers": "noisy_teacher",
     "CTKD": "AdversarialTemperature",
     "annealed temperature": "ScheduledTemperature",
-    "mean teacher": "MovingAverage",
-    "CS-KD": "same_class",
-    "DDGSD": "agreeing_views",
     "ONE": "branches.one(",
     "CL-ILR": "cl_ilr",
     "OKDDip": "okddip",
@@ -555,7 +586,7 @@ def seeds(cells):
         for node in ast.walk(ast.parse(source.replace("%matplotlib", "#"))):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node.value
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "kd.study.compare":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in STUDIES:
                 given = [k.value for k in node.keywords if k.arg == "seeds"] or node.args[1:2]
                 value = names.get(given[0].id) if isinstance(given[0], ast.Name) else given[0]
                 n = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
