@@ -62,30 +62,38 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "for a, b in zip(TEMPERATURES[1:]", "from T = 8", column=1),
             Effect("alpha", "04", "weight 1 of the soft labels against 0.7, T = 8", "against = {",
                    "T = 8, alpha 1.0"),
-            Effect("tuned", "06", "soft labels against labels, decay and rate tuned for both", "chosen = kd.study",
-                   "tuned distillation"),
-            Effect("decay", "06", "labels with a tuned weight decay against labels without", "chosen = kd.study",
-                   "what tuning brings"),
+            Effect("tuned", "06", "soft labels against labels, both tuned over as many settings",
+                   "found = kd.study.trial", "soft targets "),
+            Effect("decay", "06", "labels without weight decay, tuned, against labels with, tuned",
+                   "found = kd.study.trial", "labels, no decay"),
+            Effect("tuned same", "06", "soft labels of a teacher of the same 100 labels against labels, both tuned",
+                   "found = kd.study.trial", "soft targets, same"),
+            Effect("300 labels", "06", "tuned labels of 300 images against tuned soft labels of 100",
+                   "students = learn(more", "300 labels, against"),
+            Effect("flat rest", "07", "own confidence with a flat rest against labels, both tuned",
+                   "small = kd.study.trial", "flat rest"),
+            Effect("digits mean", "07", "the mean of the class against labels, both tuned",
+                   "small = kd.study.trial", "class mean"),
         ],
         "digits, 50 labels": [
-            Effect("50", "06", "soft labels against labels", "curve = kd.study", "50 "),
+            Effect("50", "06", "soft labels, T = 8, against labels, decay and length tuned for both",
+                   "paired = {", "50 labels"),
         ],
         "digits, 500 labels": [
-            Effect("500", "06", "soft labels against labels", "curve = kd.study", "500 "),
+            Effect("500", "06", "the same", "paired = {", "500 labels"),
         ],
         "digits, all 1097 labels": [
-            Effect("1097", "06", "soft labels, T = 4, against labels", "curve = kd.study", "1097 "),
-            Effect("1097 cold", "06", "soft labels, T = 1, against labels", "print(\"all 1097 labels", "all 1097"),
-            Effect("1097 hot", "06", "soft labels, T = 20, against labels", "print(\"all 1097 labels", "all 1097",
-                   column=1),
+            Effect("1097", "06", "the same", "paired = {", "1097 labels"),
         ],
-        "digits, 100 labels, 15 of them wrong": [
-            Effect("wrong labels", "06", "soft labels alone, T = 1, against labels alone", "def weight_effect",
-                   "noisy labels, good teacher   w = 1  "),
+        "digits, 100 labels, 30 of them wrong, a poor teacher": [
+            Effect("wrong labels", "06", "labels and teacher, T = 1, against labels alone, both tuned",
+                   "trust = kd.study.trial", "both "),
+            Effect("wrong teacher", "06", "labels and teacher, T = 1, against the teacher alone, both tuned",
+                   "trust = kd.study.trial", "both ", column=1),
         ],
         "MNIST-1D, 500 labels": [
-            Effect("1d own", "07", "the teacher's answers, T = 4, against labels",
-                   "study = kd.study.compare(one_seed", "own shape, own confidence"),
+            Effect("1d own", "07", "the teacher's answers against labels, both tuned", "found = kd.study.trial",
+                   "own answer"),
         ],
     },
     "What in a soft label teaches": {
@@ -104,25 +112,35 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "T = 8, which wrong"),
         ],
         "MNIST-1D, 500 labels": [
-            Effect("1d class", "07", "the mean of the class against smoothing", "def leg", "class:"),
-            Effect("1d image", "07", "the image's own soft label against the mean of its class", "def leg", "image:"),
-            Effect("1d shuffled", "07", "own numbers shuffled among the wrong classes, against labels",
-                   "study = kd.study.compare(one_seed", "shuffled shape, own"),
+            Effect("1d flat", "07", "own confidence with a flat rest against labels, both tuned",
+                   "found = kd.study.trial", "flat rest"),
+            Effect("1d mean", "07", "the mean of the class against labels, both tuned", "found = kd.study.trial",
+                   "class mean"),
+            Effect("1d image", "07", "the image's own soft label against the mean of its class, both tuned",
+                   "(\"class mean\", \"smoothed\")", "own answer against"),
+            Effect("1d shuffled", "07", "own numbers shuffled among the wrong classes against labels, both tuned",
+                   "found = kd.study.trial", "shuffled"),
         ],
         "MNIST-1D, 4000 labels": [
-            Effect("4000 class", "07", "the mean of the class against smoothing", "def leg", "class:", column=1),
-            Effect("4000 image", "07", "the image's own soft label against the mean of its class", "def leg",
-                   "image:", column=1),
+            Effect("4000 mean", "07", "the mean of the class against labels, both tuned", "whole = kd.study.trial",
+                   "class mean"),
+            Effect("4000 own", "07", "the teacher's answers against labels, both tuned", "whole = kd.study.trial",
+                   "own answer"),
+            Effect("4000 image", "07", "the image's own soft label against the mean of its class, both tuned",
+                   "whole = kd.study.trial", "own answer against"),
         ],
-        "digits, a lesson without a 3": [
-            Effect("no 3s", "08", "soft labels, T = 8, against labels, the same label-free bias for both",
-                   "def ahead", "soft to hard", below="no 3s, T = 8"),
-            Effect("bias", "08", "the label-free bias against none, soft labels, T = 8", "def ahead",
-                   "label-free bias to raw", below="no 3s, T = 8"),
+        "digits, a lesson without a 0, 3, 5 or 8": [
+            Effect("omitted", "08", "soft labels against hard ones, both tuned, with a label-free bias",
+                   "found = kd.study.trial", "soft labels + bias"),
+            Effect("eliminated", "08", "soft labels with that bias against elimination, both tuned",
+                   "found = kd.study.trial", "soft labels + bias", column=1),
+            Effect("omitted class", "08", "soft labels against hard ones, both tuned, with a label-free bias",
+                   "soft against hard, of the missing class", "soft against hard",
+                   unit="points of the missing class"),
         ],
         "digits, a lesson of 7s and 8s": [
-            Effect("7 and 8", "08", "soft labels, T = 8, against labels, the same label-free bias for both",
-                   "def ahead", "soft to hard", below="only 7s and 8s, T = 8"),
+            Effect("7 and 8", "08", "soft labels against hard ones, both tuned, with a label-free bias",
+                   "two = kd.study.trial", "soft labels + bias"),
         ],
     },
     "The teacher": {
@@ -515,7 +533,7 @@ def seeds(cells):
         for node in ast.walk(ast.parse(source.replace("%matplotlib", "#"))):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node.value
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "kd.study.compare":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("kd.study.compare", "kd.study.trial"):
                 given = [k.value for k in node.keywords if k.arg == "seeds"] or node.args[1:2]
                 value = names.get(given[0].id) if isinstance(given[0], ast.Name) else given[0]
                 n = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
