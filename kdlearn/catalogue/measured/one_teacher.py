@@ -231,7 +231,8 @@ for title, (term, scale, recipe, remark) in FEATURES.items():
         Method(title, room, beside(term, False), {"strength": tuple(scale * k for k in (0.1, 1.0, 10.0, 100.0))},
                (recipe,), note=remark, tasks=("digits", "noise")),
         Method(f"{title}, on soft targets", room, beside(term, True),
-               {"strength": (scale, 10 * scale), "T": (4.0, 16.0)}, (recipe,), note=remark, tasks=("digits", "clothes")),
+               {"strength": (scale, 10 * scale), "T": (4.0, 16.0)}, (recipe,), note=remark,
+               tasks=("digits", "clothes")),
     )  # fmt: skip
 enter(
     Method("Jacobian matching", "features", slopes, {"strength": (0.1, 1.0, 10.0, 100.0)}, ("jacobian_matching",),
