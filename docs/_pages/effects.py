@@ -47,11 +47,12 @@ class Found(NamedTuple):
 SECTIONS: dict[str, dict[str, list[Effect]]] = {
     "Soft labels": {
         "digits, 100 labels": [
-            Effect("hinton", "00", "labels and soft labels, T = 4, against labels", "gain = study", "distillation:"),
-            Effect("own labels", "00", "the same from a teacher that knows the same 100 labels, against labels",
-                   "study = kd.study.compare(one_seed", "control: teacher of 100"),
-            Effect("beyond", "00", "a teacher of 1097 labels against one of the same 100", "gain = study",
-                   "of these"),
+            Effect("hinton", "00", "labels and soft labels against labels, each tuned", "gain = found",
+                   "the teacher adds"),
+            Effect("own labels", "00", "the same from a teacher that knows the same 100 labels, each tuned",
+                   "found = kd.study.trial", "soft labels, teacher of 100"),
+            Effect("beyond", "00", "a teacher of 1097 labels against one of the same 100, each tuned", "gain = found",
+                   "beyond the weak"),
             Effect("T1", "03", "soft labels, T = 1, against labels, decay and length tuned for both",
                    "sweep = kd.study.trial", "T = 1 "),
             Effect("T4", "03", "soft labels, T = 4, against labels, decay and length tuned for both",
