@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `bench`, `catalogue`, `hinton`."""
+"""The command line: `kdlearn demo`, `distill`, `predict`, `export`, `bench`, `catalogue`, `hinton`, `check`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_catalogue(commands)
     _add_hinton(commands)
+    check = commands.add_parser("check", help="what is right, and what is missing, in your copy of the workbook")
+    check.add_argument("file", type=Path, metavar="FILE", help="your my_kd.py; it is run")
+    check.set_defaults(run=_command("check", "run"))
     return parser
 
 

@@ -407,6 +407,8 @@ def test_what_the_site_offers_to_take_away(book, pages):
     assert not [name for name in inside[".whl"] if name.startswith(("tests", "docs"))]
     for end, needed in (
         ("-notebooks.zip", "notebooks/00_start_here.ipynb"),
+        ("-notebooks.zip", "notebooks/workbook/my_kd.py"),
+        ("-source.zip", "notebooks/workbook/README.md"),
         ("-source.zip", "tests/docs/test_book.py"),
     ):
         assert any(name.endswith(needed) for name in inside[end])
