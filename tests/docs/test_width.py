@@ -16,7 +16,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",
-    "notebooks/02_soft_and_hard_labels.ipynb",
     "notebooks/06_distil_a_student.ipynb",
     "notebooks/07_dark_knowledge.ipynb",
     "notebooks/08_the_omitted_class.ipynb",
