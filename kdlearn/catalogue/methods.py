@@ -82,6 +82,7 @@ ELSEWHERE = {
     "specialist": "notebook 16",
     "regression_from_label_and_teacher": "notebook 16",
     "regression_bounded_by_the_teacher": "not measured: it needs a target of numbers",
+    "relational_angle": "not measured: a batch of N rows holds N³ angles",
     "cross_modal": "not measured: it needs two views of each row",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
