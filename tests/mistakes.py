@@ -13,7 +13,7 @@ MISTAKES = {
         "return X.iloc[train], y[train], X.iloc[train], y[train]", "test_cli.py"),
     "the demo chooses by test accuracy": (
         "demo.py", "held = [getattr(split(seed), part) for seed in seeds]",
-        "held = [split(seed).test for seed in seeds]", "test_mistakes.py"),
+        'part, held = "test", [split(seed).test for seed in seeds]', "test_mistakes.py"),
     "the demo's few rows are test rows": (
         "demo.py", "few = train.take(slice(0, LABELS))\n    teacher",
         "few = test.take(slice(0, LABELS))\n    teacher", "test_mistakes.py"),

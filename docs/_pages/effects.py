@@ -53,11 +53,12 @@ class Found(NamedTuple):
 SECTIONS: dict[str, dict[str, list[Effect]]] = {
     "Soft labels": {
         "digits, 100 labels": [
-            Effect("hinton", "00", "labels and soft labels, T = 4, against labels", "gain = study", "distillation:"),
-            Effect("own labels", "00", "the same from a teacher that knows the same 100 labels, against labels",
-                   "study = kd.study.compare(one_seed", "control: teacher of 100"),
-            Effect("beyond", "00", "a teacher of 1097 labels against one of the same 100", "gain = study",
-                   "of these"),
+            Effect("hinton", "00", "labels and soft labels against labels, each tuned", "gain = found",
+                   "the teacher adds"),
+            Effect("own labels", "00", "the same from a teacher that knows the same 100 labels, each tuned",
+                   "found = kd.study.trial", "soft labels, teacher of 100"),
+            Effect("beyond", "00", "a teacher of 1097 labels against one of the same 100, each tuned", "gain = found",
+                   "beyond the weak"),
             Effect("T1", "03", "soft labels, T = 1, against labels, decay and length tuned for both",
                    "sweep = kd.study.trial", "T = 1 "),
             Effect("T4", "03", "soft labels, T = 4, against labels, decay and length tuned for both",
@@ -107,13 +108,13 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
     },
     "What in a soft label teaches": {
         "digits, 100 labels": [
-            Effect("smooth", "02", "labels smoothed by 0.1, T = 1, against labels",
-                   "study = kd.study.compare(one_seed", "smoothing 0.1"),
-            Effect("class mean", "02", "the image's own soft label against the mean of its class", "steps = [",
-                   "teacher minus class mean"),
-            Effect("mean smooth", "02", "the mean of the class against smoothing of equal entropy", "steps = [",
+            Effect("smooth", "02", "smoothed labels, T = 1, against labels, each tuned",
+                   "found = kd.study.trial", "smoothing, T = 1"),
+            Effect("class mean", "02", "the image's own soft label against the mean of its class, each tuned",
+                   "pairs = [", "teacher minus class mean"),
+            Effect("mean smooth", "02", "the mean of the class against smoothing, each tuned", "pairs = [",
                    "class mean minus smoothed"),
-            Effect("permuted", "02", "wrong classes permuted against smoothing of equal entropy", "steps = [",
+            Effect("permuted", "02", "wrong classes permuted against smoothing, each tuned", "pairs = [",
                    "permuted minus smoothed"),
             Effect("how sure", "03", "only how sure the teacher is, T = 8, against labels, tuned alike",
                    "sweep = kd.study.trial", "T = 8, how sure"),

@@ -16,8 +16,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",
-    "notebooks/00_start_here.ipynb",
-    "notebooks/02_soft_and_hard_labels.ipynb",
     "notebooks/09_features.ipynb",
     "notebooks/10_relations.ipynb",
     "notebooks/17_deployment.ipynb",
