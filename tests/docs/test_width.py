@@ -24,8 +24,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "notebooks/06_distil_a_student.ipynb",
     "notebooks/07_dark_knowledge.ipynb",
     "notebooks/08_the_omitted_class.ipynb",
-    "notebooks/09_features.ipynb",
-    "notebooks/10_relations.ipynb",
     "notebooks/11_self_distillation.ipynb",
     "notebooks/12_several_teachers.ipynb",
     "notebooks/13_online_distillation.ipynb",
@@ -35,7 +33,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "notebooks/17_deployment.ipynb",
     "notebooks/18_the_same_code_on_a_gpu.ipynb",
     "notebooks/19_the_bug_museum.ipynb",
-    "notebooks/20_modern_logit_losses.ipynb",
     "notebooks/21_hinton_2015.ipynb",
 }
 FILES = sorted(
