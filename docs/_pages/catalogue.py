@@ -94,8 +94,8 @@ def surprises(data):
         "## What surprised",
         "",
         f"- *Noise on the inputs is the strongest baseline without a teacher*: {gap('digits', noise)} on digits and "
-        f"{gap('noise', noise)} with wrong labels. There the mean teacher adds {gap('noise', 'mean teacher', noise)}. On "
-        f"clothes noise adds {gap('clothes', noise)}.",
+        f"{gap('noise', noise)} with wrong labels. There the mean teacher adds {gap('noise', 'mean teacher', noise)}. "
+        f"On clothes noise adds {gap('clothes', noise)}.",
         "- *Matching the Jacobian* is the only loss that beats soft targets on digits: "
         f"{gap('digits', 'Jacobian matching', 'soft targets')}. It costs K backward passes a step.",
         "- *A teacher of the student's size* teaches clothes better than the large one: "
