@@ -435,14 +435,20 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
     },
     "Deployment": {
         "digits, all 1097 labels": [
-            Effect("int8", "17", "8 bits a weight, one scale a unit, against float32", "fewer = kd.study",
-                   "distilled: 8 bits per unit"),
-            Effect("int3", "17", "3 bits a weight, one scale a unit, against float32", "fewer = kd.study",
-                   "distilled: 3 bits per unit"),
-            Effect("forest", "17", "labels alone against a forest's answers", "fewer = kd.study", "labels: float32"),
-            Effect("sturdy", "17", "distilled against not: what 3 bits change", "robust = {}", "3 bits per unit"),
-            Effect("early", "17", "early exits, threshold by validation, against the last layer", "early = kd.study",
-                   "chosen by validation"),
+            Effect("int8", "17", "8 bits a weight, one scale a unit, against float32", "bits_lost = lost",
+                   "8 bits, a scale for each"),
+            Effect("int3", "17", "3 bits a weight, one scale a unit, against float32", "bits_lost = lost",
+                   "3 bits, a scale for each"),
+            Effect("int3 one", "17", "3 bits a weight, one scale a layer, against float32", "bits_lost = lost",
+                   "3 bits, one scale"),
+            Effect("scales", "17", "3 bits a weight, one scale a unit, against one scale a layer", "taught = lost",
+                   "3 bits: a scale"),
+            Effect("forest", "17", "labels and a forest's answers against labels, both tuned",
+                   "size = kd.study", "32 units, forest"),
+            Effect("early", "17", "early exits against a plain network of 32 units, both tuned",
+                   "exits_trial = kd.study", "exits "),
+            Effect("early 64", "17", "early exits against one of 64 units, about half their arithmetic, both tuned",
+                   "exits_trial = kd.study", "exits ", column=1),
         ],
     },
     "Mistakes": {
@@ -685,8 +691,8 @@ nothing here contradicts them there.
         text.append(f"| {claim} | {re.sub(r'{([^}]*)}', lambda m: measured[m[1]].text, here)} |")
     unmeasured = (
         "**Tested, not measured.** For these methods the tests hold value and gradient to independent witnesses; no "
-        f"notebook says whether they help: {', '.join(UNMEASURED)}. The notebook on the GPU measures times, not "
-        "effects, and was run without a GPU."
+        f"notebook says whether they help: {', '.join(UNMEASURED)}. The notebook on the GPU counts operations, "
+        "measures no effects, and was run without a GPU."
     )
     text += ["", textwrap.fill(unmeasured, 118)]
     return "\n".join(text) + "\n"
