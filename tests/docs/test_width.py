@@ -16,7 +16,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",
-    "notebooks/19_the_bug_museum.ipynb",
     "notebooks/21_hinton_2015.ipynb",
 }
 FILES = sorted(
