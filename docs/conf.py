@@ -17,7 +17,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx
 extensions += ["sphinxcontrib.bibtex", "sphinx_copybutton", "sphinx_design"]
 extensions += ["formulas", "font", "sources", "links", "citations", "reference", "gallery", "downloads"]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/*"]
+include_patterns = ["docs/**", "notebooks/*", "notebooks/workbook/*"]
 exclude_patterns = [".*", "**/.*", "docs/_*", "build", "out"]
 
 # Markdown and notebooks: what GitHub shows, no more. Notebooks are shown as they were stored, never run.

@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlearn demo`, `distill`, `predict`, `export`, `bench`, `catalogue`, `hinton`."""
+"""The command line: `kdlearn demo`, `distill`, `predict`, `export`, `bench`, `catalogue`, `hinton`, `check`."""
 
 from __future__ import annotations
 
@@ -42,10 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="kdlearn", description="Knowledge distillation from scratch.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo = commands.add_parser("demo", help="a teacher makes a student better: digits, with controls and intervals")
+    demo = commands.add_parser(
+        "demo",
+        help="does a teacher beat well-tuned labels alone? digits, with controls and intervals",
+        description="A small student with 100 labelled digits: soft targets of a teacher add +5.8 ± 1.2 points of "
+        "accuracy to labels alone whose rate, decay and length were tuned (12 seeds, 95 % interval).",
+    )
     demo.add_argument("--device", default="cpu", choices=("cpu", "cuda", "auto"), help="where to compute (default cpu)")
     demo.add_argument("--seed", type=int, default=0, help="the first seed (default 0)")
-    demo.add_argument("--seeds", type=_at_least_two, default=20, help="how many paired seeds (default 20)")
+    demo.add_argument("--seeds", type=_at_least_two, default=12, help="how many paired seeds (default 12)")
     demo.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
     demo.add_argument("--out", type=Path, default=Path("out/demo.png"), help="the figure (default out/demo.png)")
     demo.add_argument("--quiet", action="store_true", help="no progress bar, only the result")
@@ -56,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_catalogue(commands)
     _add_hinton(commands)
+    check = commands.add_parser("check", help="what is right, and what is missing, in your copy of the workbook")
+    check.add_argument("file", type=Path, metavar="FILE", help="your my_kd.py; it is run")
+    check.set_defaults(run=_command("check", "run"))
     return parser
 
 
@@ -243,21 +251,20 @@ def _demo(args: argparse.Namespace) -> int:
     began, talk = time.perf_counter(), not (args.quiet or args.json)
     if talk:
         print(
-            f"Digits: a 64-256-256-10 teacher, 64-16-10 students with {demo.LABELS} images, {args.seeds} paired seeds."
+            f"Digits: a 64-256-256-10 teacher of 1097 images (85,002 parameters), 64-16-10 students (1,210) of\n"
+            f"{demo.LABELS} images, {args.seeds} paired seeds. Every arm is tuned alike, on validation rows."
         )
     result = demo.study(args.seeds, args.seed, device, progress=False if args.quiet else None)
-    data = demo.report(result, device)
-    demo.figure(result, args.seed).savefig(args.out, dpi=110)
+    data = demo.report(result)
+    demo.figure(result).savefig(args.out, dpi=110)
     if args.json:
         print(json.dumps(data, indent=2))
         return 0
     print(demo.format_table(data))
     if talk:
         print(
-            "difference: test accuracy, paired over seeds, to labels alone, with its 95 % interval.  agree: same\n"
-            "answer as the teacher.  NLL: negative log-likelihood.  ECE: calibration error.  latency: one image,\n"
-            "median.  "
-            f"Each control is to be read beside T = {demo.CONTROL_T}. Validation chose the learning rates.\n"
-            f"Figure: {args.out}   ({time.perf_counter() - began:.0f} s)"
+            "difference: test accuracy, paired over seeds, to labels alone, with its 95 % interval, and the verdict\n"
+            "by Holm's rule.  agree: same answer as the teacher.  NLL: negative log-likelihood.  ECE: calibration\n"
+            f"error.  Figure: {args.out}   ({time.perf_counter() - began:.0f} s)"
         )
     return 0

@@ -1,16 +1,15 @@
-"""The main job: a real teacher makes a real student better, over paired seeds, with controls.
+"""The main job: does a real teacher make a real student better than labels alone can?
 
 scikit-learn's digits. The teacher, 64-256-256-10, learns from 1097 labelled images. The student,
 64-16-10, sees 100 of them: with their labels alone, or with the teacher's soft targets as well.
+Labels alone are tuned as much as every other arm, and may train three times as long.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,26 +19,43 @@ from kdlearn.data import Data, digits
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP, Network
-from kdlearn.nn.optim import Adam, cosine
+from kdlearn.nn.optim import Adam, AdamW, cosine
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
-from kdlearn.study import Comparison, choose, compare, interval
+from kdlearn.study import Trial, sweep, trial
 from kdlearn.training import fit
 
 LABELS = 100
-TEMPERATURES = (1, 2, 4, 8, 20)
-CONTROL_T = 4  # the temperature of the three controls, each to be read beside "soft targets, T = 4"
-RATES = (0.01, 0.03)  # validation chooses one for each method
-BASELINE = "labels alone"
-CONTROLS = ("control: smoothed labels", "control: wrong classes permuted", "control: teacher of 100 labels")
+BASELINE, SOFT = "labels alone", "soft targets"
+PERMUTED, WEAK = "control: wrong classes permuted", "control: teacher of 100 labels"
+GRIDS: dict[str, dict[str, list]] = {  # as many settings for each arm
+    BASELINE: {"rate": [0.03, 0.1], "decay": [0.3, 1.0], "epochs": [100, 300]},
+    SOFT: {"T": [2, 4, 8, 16], "decay": [0.3, 1.0]},
+    PERMUTED: {"T": [2, 4, 8, 16], "decay": [0.3, 1.0]},
+    WEAK: {"T": [2, 4, 8, 16], "decay": [0.3, 1.0]},
+}
+WIDEN = 2  # settings that an arm may add where its choice lies on an edge
+LIMITS = {"epochs": (100, 300), "T": (1, 64)}  # at T = 1 this teacher's answers are nearly the labels
+SEEDS = 12
+ZONE = 0.5  # points of accuracy in which nothing is claimed
+
+split = functools.lru_cache(maxsize=64)(digits)  # each setting of each arm asks for it
 
 
-def soft(T: float) -> str:
-    """Name of the method that adds soft targets at temperature T."""
-    return f"soft targets, T = {T:g}"
+class Answers(NamedTuple):
+    """Logits of one seed's teachers: of the 100 images that teach, and of those held out."""
+
+    few: np.ndarray
+    weak: np.ndarray  # of the 100 images, by the teacher that saw no others
+    validation: np.ndarray
+    test: np.ndarray
 
 
-METHODS = (BASELINE, *(soft(T) for T in TEMPERATURES), *CONTROLS)
+class Study(NamedTuple):
+    """What the demo found: the trial, and the teachers' answers {seed: Answers}."""
+
+    trial: Trial
+    answers: dict[int, Answers]
 
 
 def train_teacher(train: Data, seed: int, device: str = "cpu") -> MLP:
@@ -53,56 +69,37 @@ def train_teacher(train: Data, seed: int, device: str = "cpu") -> MLP:
 
 
 def train_students(
-    data: Sequence[Data], objective: Objective, rate: float, seeds: Sequence[int], device: str = "cpu"
-) -> Stack:
-    """64-16-10, 100 epochs of Adam in batches of 50; the same whatever they learn from. All seeds train at once."""
+    data: Sequence[Data], objective: Objective, rate: float, seeds: Sequence[int], device: str = "cpu",
+    decay: float = 0.0, epochs: int = 100,
+) -> Stack:  # fmt: skip
+    """64-16-10, AdamW in batches of 50; the same whatever they learn from. All seeds train at once."""
     students = Stack([MLP(64, 16, 10, seed=1000 + seed) for seed in seeds]).to(device)
     fit(
-        students, objective, data, optimizer=Adam(rate), schedule=cosine,
-        epochs=100, batch_size=50, seed=seeds, progress=False,
+        students, objective, data, optimizer=AdamW(rate, weight_decay=decay), schedule=cosine,
+        epochs=epochs, batch_size=50, seed=seeds, progress=False,
     )  # fmt: skip
     return students
 
 
 def train_student(train: Data, objective: Objective, rate: float, seed: int, device: str = "cpu") -> Network:
-    """`train_students` of one seed."""
+    """`train_students` of one seed, without decay."""
     return train_students([train], objective, rate, [seed], device)[0]
 
 
-def lessons(
-    few: Data, teacher_logits: np.ndarray, weak_logits: np.ndarray, seed: int
-) -> dict[str, tuple[Objective, Data]]:
-    """{method: (objective, data)}: what each student is taught, the three controls included.
-
-    Every control is a column of soft labels; the objective does not change. A target
-    distribution t at temperature T is the column `T log t`.
-    """
-    device_of_few = "cpu" if isinstance(few.x, np.ndarray) else "cuda"
-
-    def with_logits(z: np.ndarray) -> Data:
-        return few.with_columns({"teacher.logits": to_device(z.astype(np.float32), device_of_few)})
-
-    def recipe(T: float) -> Objective:
-        return 0.3 * CrossEntropy() + 0.7 * SoftTargets(T)
-
-    taught = with_logits(teacher_logits)
-    table: dict[str, tuple[Objective, Data]] = {BASELINE: (CrossEntropy(), few)}
-    table |= {soft(T): (recipe(T), taught) for T in TEMPERATURES}
-    smoothed = smooth_to_entropy(to_numpy(few.y), metrics.entropy(teacher_logits, CONTROL_T))
-    columns = (CONTROL_T * np.log(smoothed), permute_wrong(teacher_logits, seed), weak_logits)
-    table |= {name: (recipe(CONTROL_T), with_logits(z)) for name, z in zip(CONTROLS, columns)}
-    return table
+def ask_teachers(seed: int, device: str = "cpu") -> Answers:
+    """Train both teachers of a seed, and keep what they answer."""
+    train, validation, test = (part.to(device) for part in split(seed))
+    few = train.take(slice(0, LABELS))
+    teacher, weak = train_teacher(train, seed, device), train_teacher(few, seed, device)
+    asked = ((teacher, few), (weak, few), (teacher, validation), (teacher, test))
+    return Answers(*(to_numpy(net.logits(rows.x)) for net, rows in asked))
 
 
-def smooth_to_entropy(y: np.ndarray, target: float, K: int = 10) -> np.ndarray:
-    """Smoothed one-hot rows (N, K) whose entropy is `target` nats."""
-    from scipy.optimize import brentq
-
-    def rows(eps: float) -> np.ndarray:
-        return (1 - eps) * np.eye(K) + eps / K
-
-    eps = brentq(lambda e: metrics.entropy(np.log(rows(e)[:1])) - target, 1e-9, 1.0)
-    return rows(eps)[y]
+def soft_labels(arm: str, answers: Answers, seed: int) -> np.ndarray:
+    """The column `teacher.logits` (N, K) of an arm: every control is a column, and the objective does not change."""
+    if arm == PERMUTED:
+        return permute_wrong(answers.few, seed)
+    return {SOFT: answers.few, WEAK: answers.weak}[arm]
 
 
 def permute_wrong(z: np.ndarray, seed: int) -> np.ndarray:
@@ -114,110 +111,100 @@ def permute_wrong(z: np.ndarray, seed: int) -> np.ndarray:
     return z
 
 
-def run_seeds(seeds: Sequence[int], device: str = "cpu") -> dict[str, dict[str, list[float]]]:
-    """Teach every student of these seeds; {"teacher" and "method @ rate": metrics in percent or nats, one a seed}."""
-    tables, held, rows = [], [], []
-    for seed in seeds:
-        train, validation, test = (part.to(device) for part in digits(seed))
-        few = train.take(slice(0, LABELS))
-        teacher, weak = train_teacher(train, seed, device), train_teacher(few, seed, device)
-        held.append((validation, test, teacher.logits(test.x)))
-        rows.append({"teacher": _measure(teacher, *held[-1])})
-        tables.append(lessons(few, to_numpy(teacher.logits(few.x)), to_numpy(weak.logits(few.x)), seed))
-    for method, rate in itertools.product(METHODS, RATES):
-        students = train_students([t[method][1] for t in tables], tables[0][method][0], rate, seeds, device)
-        for row, student, parts in zip(rows, students, held):
-            row[f"{method} @ {rate}"] = _measure(student, *parts)
-    return {method: {k: [row[method][k] for row in rows] for k in values} for method, values in rows[0].items()}
+def learn(
+    seeds: Sequence[int], part: str, decay: float, rate: float = 0.1, epochs: int = 100, T: float = 1.0, *,
+    arm: str, answers: dict[int, Answers], device: str = "cpu",
+) -> dict[str, list[float]]:  # fmt: skip
+    """Teach the students of one arm at one setting, and measure them on `part`: what `kd.study.trial` asks for."""
+    few = [split(seed).train.take(slice(0, LABELS)) for seed in seeds]
+    objective: Objective = CrossEntropy()
+    if arm != BASELINE:
+        objective = 0.3 * CrossEntropy() + 0.7 * SoftTargets(T)
+        columns = [{"teacher.logits": soft_labels(arm, answers[seed], seed)} for seed in seeds]
+        few = [rows.with_columns(column) for rows, column in zip(few, columns)]
+    students = train_students([rows.to(device) for rows in few], objective, rate, seeds, device, decay, epochs)
+    held = [getattr(split(seed), part) for seed in seeds]
+    z = to_numpy(students.logits(to_device(np.stack([rows.x for rows in held]), device)))
+    teachers = [getattr(answers[seed], part) for seed in seeds]
+    each = [measure(*own) for own in zip(z, [rows.y for rows in held], teachers)]
+    return {metric: [m[metric] for m in each] for metric in each[0]}
 
 
-def _measure(net: Network, validation: Data, test: Data, teacher_logits: Any) -> dict[str, float]:
-    z = net.logits(test.x)
+def measure(z: np.ndarray, y: np.ndarray, teacher: np.ndarray) -> dict[str, float]:
+    """Accuracy and agreement in percent, NLL in nats, calibration error."""
     return {
-        "validation": 100 * metrics.accuracy(net.logits(validation.x), validation.y),
-        "accuracy": 100 * metrics.accuracy(z, test.y),
-        "agreement": 100 * metrics.agreement(z, teacher_logits),
-        "nll": metrics.negative_log_likelihood(z, test.y),
-        "ece": metrics.calibration_error(z, test.y),
+        "accuracy": 100 * metrics.accuracy(z, y),
+        "agreement": 100 * metrics.agreement(z, teacher),
+        "nll": metrics.negative_log_likelihood(z, y),
+        "ece": metrics.calibration_error(z, y),
     }
 
 
-def study(seeds: int = 20, seed: int = 0, device: str = "cpu", progress: bool | None = None) -> Comparison:
-    """The whole comparison: each method at the rate that validation chose, test looked at for that one."""
-    run = functools.partial(run_seeds, device=device)
-    raw = compare(run, range(seed, seed + seeds), jobs=None if device == "cpu" else 1, progress=progress)
-    chosen = choose(raw, {m: [f"{m} @ {rate}" for rate in RATES] for m in METHODS}, "validation")
-    results = {"teacher": raw.results["teacher"]} | {m: raw.results[chosen[m]] for m in METHODS}
-    return Comparison(results, BASELINE)
+def study(seeds: int = SEEDS, seed: int = 0, device: str = "cpu", progress: bool | None = None) -> Study:
+    """The whole comparison: every arm tuned over as many settings on validation rows, test rows read once."""
+    which, jobs = range(seed, seed + seeds), None if device == "cpu" else 1
+    ask = functools.partial(ask_teachers, device=device)
+    answers = dict(zip(which, sweep(ask, [{"seed": s} for s in which], jobs, progress)))
+    arms = {arm: (functools.partial(learn, arm=arm, answers=answers, device=device), GRIDS[arm]) for arm in GRIDS}
+    found = trial(arms, BASELINE, which, zone=ZONE, widen=WIDEN, limits=LIMITS, jobs=jobs, progress=progress)
+    return Study(found, answers)
 
 
-def latency(net: MLP, device: str = "cpu", repeats: int = 2000) -> float:
-    """Median microseconds of one prediction for one image."""
-    x = to_device(np.zeros((1, net.sizes[0]), np.float32), device)
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        to_numpy(net.logits(x))
-        times.append(time.perf_counter() - began)
-    return 1e6 * float(np.median(times))
-
-
-def report(result: Comparison, device: str = "cpu") -> dict[str, Any]:
-    """The study as plain data: one entry a method."""
-    nets = {"teacher": MLP(64, 256, 256, 10).to(device), "student": MLP(64, 16, 10).to(device)}
-    sizes = {name: (net.theta.size, latency(net, device)) for name, net in nets.items()}
-    rows = {}
-    for method, values in result.results.items():
-        parameters, microseconds = sizes["teacher" if method == "teacher" else "student"]
-        difference = None if method in ("teacher", BASELINE) else result.difference(method, "accuracy")
-        rows[method] = {
-            **{metric: float(values[metric].mean()) for metric in ("accuracy", "agreement", "nll", "ece")},
-            "difference": None if difference is None else difference.mean,
-            "half_width": None if difference is None else difference.half_width,
-            "parameters": parameters,
-            "latency_us": microseconds,
-        }
-    return {"seeds": len(result.results[BASELINE]["accuracy"]), "device": device, "methods": rows}
+def report(result: Study) -> dict[str, Any]:
+    """The study as plain data: one entry for the teacher and for each arm."""
+    teachers = [measure(a.test, split(seed).test.y, a.test) for seed, a in result.answers.items()]
+    rows: dict[str, dict[str, Any]] = {
+        "teacher": {m: float(np.mean([t[m] for t in teachers])) for m in teachers[0]}
+        | {"parameters": MLP(64, 256, 256, 10).theta.size}
+    }
+    found, judged = result.trial, result.trial.verdicts()
+    for arm, values in found.results.items():
+        rows[arm] = {m: float(v.mean()) for m, v in values.items()}
+        rows[arm] |= {"parameters": MLP(64, 16, 10).theta.size, "chosen": found.chosen[arm], "tried": found.tried[arm]}
+        if arm != BASELINE:
+            difference, p, word = judged[arm, BASELINE]
+            rows[arm] |= {"difference": difference.mean, "half_width": difference.half_width, "p": p, "verdict": word}
+    return {"seeds": len(result.answers), "methods": rows}
 
 
 def format_table(data: dict[str, Any]) -> str:
     """The report as text."""
-    head = f"{'':<32}{'accuracy':>9}{'difference':>16}{'agree':>8}{'NLL':>7}{'ECE':>7}{'params':>8}{'latency':>10}"
-    lines = [head]
+    lines = [f"{'':<33}{'chosen':<32}{'accuracy':>8}{'difference':>14} {'':<10}{'agree':>6}{'NLL':>7}{'ECE':>7}"]
     for method, row in data["methods"].items():
-        difference = "" if row["difference"] is None else f"{row['difference']:+.1f} ± {row['half_width']:.1f}"
+        chosen = ", ".join(f"{name} {value:g}" for name, value in row.get("chosen", {}).items())
+        difference = f"{row['difference']:+.1f} ± {row['half_width']:.1f}" if "difference" in row else ""
         lines.append(
-            f"{method:<32}{row['accuracy']:>8.1f}%{difference:>16}{row['agreement']:>7.1f}%{row['nll']:>7.2f}"
-            f"{row['ece']:>7.3f}{row['parameters']:>8,}{row['latency_us']:>7.0f} us"
+            f"{method:<33}{chosen:<32}{row['accuracy']:>7.1f}%{difference:>14} {row.get('verdict', ''):<10}"
+            f"{row['agreement']:>5.1f}%{row['nll']:>7.2f}{row['ece']:>7.3f}"
         )
     return "\n".join(lines)
 
 
-def figure(result: Comparison, seed: int = 0) -> Any:
-    """One image with its hard and soft labels, and accuracy against temperature."""
+def figure(result: Study) -> Any:
+    """One image with its hard and soft labels, and what each arm gains over labels alone."""
     import matplotlib.pyplot as plt
     from sklearn.datasets import load_digits
 
     from kdlearn import plots
 
-    train, _, _ = digits(seed)
-    teacher = train_teacher(train, seed)
-    few = train.take(slice(0, LABELS))
-    z = teacher.logits(few.x)
+    seed, answers = next(iter(result.answers.items()))
+    few, z = split(seed).train.take(slice(0, LABELS)), answers.few
     row = int(np.argsort(np.sort(softmax(z), axis=1)[:, -2])[-1])  # the image the teacher doubts most
-    fig = plt.figure(figsize=(11, 6), layout="constrained")
-    top, bottom = np.asarray(fig.subfigures(2, 1, height_ratios=[1, 1.5]))
+    fig = plt.figure(figsize=(11, 5.4), layout="constrained")
+    top, bottom = np.asarray(fig.subfigures(2, 1, height_ratios=[1, 1.1]))
     axes = top.subplots(1, 5, width_ratios=[0.8, 1, 1, 1, 1])
     plots.image(load_digits().images[few["row"][row]], ax=axes[0], title="an image")
     plots.probabilities(np.eye(10)[few.y[row]], color=plots.LABEL, ax=axes[1]).set_title("its hard label", fontsize=10)
-    for ax, T in zip(axes[2:], (1, 4, 20)):
+    for ax, T in zip(axes[2:], (1, 4, 16)):
         plots.probabilities(softmax(z[row : row + 1], T)[0], ax=ax).set_title(f"its soft label, T = {T}", fontsize=10)
     for ax in axes[2:]:
         ax.set(ylabel="", yticklabels=[])
-    plots.accuracy_by_temperature(
-        {T: interval(result.results[soft(T)]["accuracy"]) for T in TEMPERATURES},
-        result.mean(BASELINE, "accuracy"),
-        teacher=float(result.results["teacher"]["accuracy"].mean()),
-        ax=bottom.subplots(),
-    ).set_title(f"a 1,210-parameter student taught with {LABELS} images (95 % intervals over seeds)", fontsize=11)
+    gain, ax = result.trial.difference(SOFT), result.trial.plot(ax=bottom.subplots())
+    for i, arm in enumerate(a for a in result.trial.results if a != BASELINE):
+        d = result.trial.difference(arm)
+        ax.annotate(f"{d.mean:+.1f} ± {d.half_width:.1f}", (d.mean, i), (0, 8), textcoords="offset points", ha="center")
+    ax.set_title(
+        f"Soft labels add {gain.mean:.1f} points to a 1,210-parameter student with {LABELS} images", fontsize=11
+    )
+    ax.set_xlabel(f"test accuracy, points above labels alone at their best setting (95 % intervals, {gain.n} seeds)")
     return fig

@@ -1,6 +1,7 @@
 """Pictures of the ideas. Each function draws on `ax` (or a new one) and returns it.
 
-Colours mean the same everywhere: `TEACHER`, `STUDENT`, `LABEL` (hard labels) and `NEUTRAL`.
+Colours mean the same everywhere: `TEACHER`, `STUDENT`, `LABEL` (hard labels), `GRADIENT` and `NEUTRAL`. `style` and
+`theme` are the house style, for light and for dark; `label_lines`, `panels`, `one_scale` help with figures of your own.
 """
 
 from __future__ import annotations
@@ -12,22 +13,51 @@ import numpy as np
 
 from kdlearn.backend import Array, to_numpy
 from kdlearn.nn.functional import softmax
+from kdlearn.theme import (
+    LABEL,
+    NEUTRAL,
+    STUDENT,
+    TEACHER,
+    diverging,
+    ink,
+    is_dark,
+    label_lines,
+    one_scale,
+    panels,
+    pyplot,
+    sequential,
+    style,
+    theme,
+)
 
-TEACHER, STUDENT, LABEL, NEUTRAL = "#c2410c", "#1d4ed8", "#047857", "#6b7280"
+GRADIENT = "#a21caf"
+__all__ = [
+    "GRADIENT", "LABEL", "NEUTRAL", "STUDENT", "TEACHER", "accuracy_by_temperature", "curves", "diverging",
+    "filters", "graph", "heatmap", "history", "image", "ink", "intervals", "label_lines", "one_scale", "panels",
+    "probabilities", "pushes", "regions", "reliability", "sequential", "shares", "softened", "style",
+    "temperature_paths", "theme",
+]  # fmt: skip
+MOST_NAMES = 8  # that find room beside their lines
 
 
 def _axes(ax: Any) -> Any:
     if ax is not None:
         return ax
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plotting needs matplotlib: pip install matplotlib") from error
-    return plt.subplots(figsize=(5, 3.2), layout="constrained")[1]
+    with style(is_dark()):
+        return pyplot().subplots(figsize=(5, 3.2))[1]
 
 
 def _plain(ax: Any) -> Any:
     ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _names(ax: Any) -> Any:
+    """The names of lines beside them, where the figure makes room; in a legend, where it does not."""
+    lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    if len(lines) <= MOST_NAMES and ax.figure.get_layout_engine() is not None:
+        return label_lines(ax)
+    ax.legend(frameon=False, fontsize=8)
     return ax
 
 
@@ -36,7 +66,7 @@ def probabilities(
 ) -> Any:
     """Bars of one row of class probabilities p (K,)."""
     ax, p = _axes(ax), to_numpy(p)
-    ax.bar(range(len(p)), p, color=color)
+    ax.bar(range(len(p)), p, color=ink(color, ax))
     ax.set_xticks(range(len(p)), names if names is not None else [str(k) for k in range(len(p))])
     ax.set(ylim=(0, 1), ylabel="probability")
     return _plain(ax)
@@ -59,19 +89,24 @@ def temperature_paths(z: Array, names: Sequence[str] | None = None, ax: Any = No
     for k in range(row.shape[1]):
         label = names[k] if names is not None else f"class {k}"
         ax.plot(temperatures, paths[:, k], label=label)
-    ax.axhline(1 / row.shape[1], color=NEUTRAL, lw=1, ls=":")
+    ax.axhline(1 / row.shape[1], color=ink(NEUTRAL, ax), lw=1, ls=":")
     ax.set(xscale="log", xlabel="temperature T", ylabel="probability", ylim=(0, 1))
-    if row.shape[1] <= 10:
-        ax.legend(frameon=False, fontsize=8, ncols=2)
-    return _plain(ax)
+    return _plain(_names(ax) if row.shape[1] <= 10 else ax)
 
 
-def heatmap(values: Array, ax: Any = None, title: str = "", xlabel: str = "class", ylabel: str = "example") -> Any:
-    """A matrix as colours, zero white, blue below and red above: for gradients and differences."""
+def heatmap(
+    values: Array, ax: Any = None, title: str = "", xlabel: str = "class", ylabel: str = "example", signed: bool = True
+) -> Any:
+    """A matrix as colours. Signed, as gradients and differences are: zero white, blue below and red above.
+
+    Not signed, as probabilities are: from zero, white, to one or to the largest.
+    """
     ax, a = _axes(ax), to_numpy(values)
-    limit = float(np.abs(a).max()) or 1.0
-    image = ax.imshow(a, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    limit = (float(np.abs(a).max()) or 1.0) if signed else max(1.0, float(a.max()))
+    scale = {"cmap": diverging(ax), "vmin": -limit} if signed else {"cmap": sequential(ax), "vmin": 0.0}
+    image = ax.imshow(a, vmax=limit, aspect="auto", **scale)
     ax.figure.colorbar(image, ax=ax, shrink=0.85)
+    ax.locator_params(integer=True)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     return ax
 
@@ -80,9 +115,9 @@ def intervals(differences: Mapping[str, Any], ax: Any = None) -> Any:
     """Means with their 95 % intervals, one row each; grey where the interval holds zero."""
     ax = _axes(ax)
     for row, d in enumerate(differences.values()):
-        color = STUDENT if d.low > 0 or d.high < 0 else NEUTRAL
+        color = ink(STUDENT if d.low > 0 or d.high < 0 else NEUTRAL, ax)
         ax.errorbar(d.mean, row, xerr=d.half_width, fmt="o", color=color, capsize=3)
-    ax.axvline(0, color=NEUTRAL, lw=1)
+    ax.axvline(0, color=ink(NEUTRAL, ax), lw=1)
     ax.set_yticks(range(len(differences)), list(differences))
     ax.set(ylim=(len(differences) - 0.5, -0.5))
     return _plain(ax)
@@ -97,8 +132,7 @@ def history(record: Any, *terms: str, ax: Any = None) -> Any:
         if record.records and term in record.records[0].get("validation", {}):
             ax.plot(epochs, record[term, "validation"], color=f"C{i}", ls="--", label=f"{term}, validation")
     ax.set(xlabel="epoch", ylabel="value")
-    ax.legend(frameon=False)
-    return _plain(ax)
+    return _plain(_names(ax))
 
 
 def reliability(z: Array, y: Array, bins: int = 10, ax: Any = None) -> Any:
@@ -109,8 +143,8 @@ def reliability(z: Array, y: Array, bins: int = 10, ax: Any = None) -> Any:
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     filled = [b for b in range(bins) if (which == b).any()]
     heights = [right[which == b].mean() for b in filled]
-    ax.bar([(b + 0.5) / bins for b in filled], heights, width=0.9 / bins, color=STUDENT)
-    ax.plot([0, 1], [0, 1], color=NEUTRAL, ls=":")
+    ax.bar([(b + 0.5) / bins for b in filled], heights, width=0.9 / bins, color=ink(STUDENT, ax))
+    ax.plot([0, 1], [0, 1], color=ink(NEUTRAL, ax), ls=":")
     ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     return _plain(ax)
 
@@ -123,12 +157,15 @@ def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> An
     grid = np.stack([a.ravel(), b.ravel()], axis=1).astype(np.float32)
     p = to_numpy(net.predict_proba(grid))
     if p.shape[1] == 2:
-        ax.contourf(a, b, p[:, 1].reshape(a.shape), levels=np.linspace(0, 1, 11), cmap="PuOr", alpha=0.8)
+        ax.contourf(a, b, p[:, 1].reshape(a.shape), levels=np.linspace(0, 1, 11), cmap=sequential(ax), alpha=0.8)
+        ax.contour(a, b, p[:, 1].reshape(a.shape), levels=[0.5], colors=[ink(NEUTRAL, ax)])
     else:
         ax.contourf(
             a, b, p.argmax(axis=1).reshape(a.shape), levels=np.arange(p.shape[1] + 1) - 0.5, cmap="Set2", alpha=0.6
         )
-    ax.scatter(x[:, 0], x[:, 1], c=y, cmap="PuOr" if p.shape[1] == 2 else "Set2", edgecolor="black", lw=0.5, s=18)
+    ax.scatter(
+        x[:, 0], x[:, 1], c=y, cmap=sequential(ax) if p.shape[1] == 2 else "Set2", edgecolor="black", lw=0.5, s=18
+    )
     ax.set(title=title, xticks=[], yticks=[])
     return ax
 
@@ -148,19 +185,19 @@ def accuracy_by_temperature(
     """Accuracy (percent) of distilled students against T, with a band for labels alone."""
     ax = _axes(ax)
     T = list(by_temperature)
-    ax.axhspan(baseline.low, baseline.high, color=LABEL, alpha=0.2, lw=0)
-    ax.axhline(baseline.mean, color=LABEL, label="student, labels alone")
+    ax.axhspan(baseline.low, baseline.high, color=ink(LABEL, ax), alpha=0.2, lw=0)
+    ax.axhline(baseline.mean, color=ink(LABEL, ax), label="student, labels alone")
     ax.errorbar(
         T,
         [d.mean for d in by_temperature.values()],
         yerr=[d.half_width for d in by_temperature.values()],
         fmt="o-",
-        color=STUDENT,
+        color=ink(STUDENT, ax),
         capsize=3,
         label="student, labels + soft targets",
     )
     if teacher is not None:
-        ax.axhline(teacher, color=TEACHER, ls="--", label="teacher")
+        ax.axhline(teacher, color=ink(TEACHER, ax), ls="--", label="teacher")
     ax.set_xscale("log", base=2)
     ax.set_xticks(T, [f"{t:g}" for t in T])
     ax.set(xlabel="temperature T of the soft targets", ylabel="test accuracy, %")
@@ -175,22 +212,29 @@ def pushes(gradients: Mapping[str, Array], ax: Any = None) -> Any:
     colors = (LABEL, TEACHER, STUDENT)
     for i, (name, dz) in enumerate(gradients.items()):
         row = -to_numpy(dz).ravel()
-        ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, color=colors[i % 3])
+        ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, color=ink(colors[i % 3], ax))
         ax.set_xticks(range(row.size))
-    ax.axhline(0, color=NEUTRAL, lw=1)
+    ax.axhline(0, color=ink(NEUTRAL, ax), lw=1)
     ax.set(xlabel="class", ylabel="push on the logit")
     ax.legend(frameon=False, fontsize=8)
     return _plain(ax)
 
 
 def curves(
-    x: Sequence[float], lines: Mapping[str, Sequence[float]], xlabel: str = "", ylabel: str = "", log: str = "",
+    x: Sequence[float], lines: Mapping[str, Sequence[Any]], xlabel: str = "", ylabel: str = "", log: str = "",
     ax: Any = None,
 ) -> Any:  # fmt: skip
-    """Named lines over one x; `log` names the axes that are logarithmic: "x", "y" or "xy"."""
+    """Named lines over one x; `log` names the axes that are logarithmic: "x", "y" or "xy".
+
+    A line is made of numbers, or of means with an interval (`kd.study.interval`), which get a band.
+    """
     ax, colors = _axes(ax), (LABEL, STUDENT, TEACHER, NEUTRAL)
     for i, (name, values) in enumerate(lines.items()):
-        ax.plot(x, values, label=name, color=colors[i % 4])
+        color = ink(colors[i % 4], ax)
+        if len(values) and all(hasattr(v, "half_width") for v in values):
+            ax.fill_between(x, [v.low for v in values], [v.high for v in values], color=color, alpha=0.2, lw=0)
+            values = [v.mean for v in values]
+        ax.plot(x, values, label=name, color=color)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if "x" in log:
         ax.set_xscale("log")
@@ -199,9 +243,7 @@ def curves(
             ax.minorticks_off()
     if "y" in log:
         ax.set_yscale("log")
-    if len(lines) > 1:
-        ax.legend(frameon=False, fontsize=8)
-    return _plain(ax)
+    return _plain(_names(ax) if len(lines) > 1 else ax)
 
 
 def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: str = "") -> Any:
@@ -214,7 +256,7 @@ def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: 
         top, left = i // columns * (side + 1), i % columns * (side + 1)
         sheet[top : top + side, left : left + side] = a[:, i].reshape(side, side)
     limit = float(np.abs(a[:, :count]).max()) or 1.0
-    ax.imshow(sheet, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.imshow(sheet, cmap=diverging(ax), vmin=-limit, vmax=limit)
     ax.set(title=title, xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return ax
@@ -225,7 +267,42 @@ def shares(parts: Mapping[str, float], ax: Any = None) -> Any:
     ax = _plain(_axes(ax))
     total = sum(parts.values())
     percent = [100 * value / total for value in parts.values()]
-    ax.barh(list(parts), percent, color=STUDENT)
+    ax.barh(list(parts), percent, color=ink(STUDENT, ax))
     ax.invert_yaxis()
     ax.set_xlabel("share, %")
+    return ax
+
+
+def graph(
+    places: Mapping[str, tuple[float, float]],
+    values: Mapping[str, float],
+    edges: Mapping[tuple[str, str], float],
+    ax: Any = None,
+) -> Any:
+    """A computational graph: the values on their way forward, and in purple the gradients on their way back.
+
+    Parameters
+    ----------
+    places : where the box of each value stands, {name: (x, y)}.
+    values : what each box holds, {name: number}.
+    edges : {(from, to): gradient that comes back along this arrow}. Below a box stands the sum of what comes
+        back to it.
+    """
+    ax = _axes(ax)
+    box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": NEUTRAL}
+    for name, (x, y) in places.items():
+        ax.text(x, y, f"{name} = {values[name]:.2f}", ha="center", va="center", bbox=box, zorder=3, fontsize=9)
+        back = [g for (start, _), g in edges.items() if start == name]
+        if back:
+            ax.text(
+                x, y - 0.3, f"{sum(back):+.2f}", ha="center", va="center", color=GRADIENT, weight="bold", fontsize=9
+            )
+    for (start, end), g in edges.items():
+        a, b = np.array(places[start]), np.array(places[end])
+        ax.annotate("", b, a, arrowprops={"arrowstyle": "->", "color": NEUTRAL, "shrinkA": 28, "shrinkB": 28})
+        label = {"fc": "white", "ec": "none", "pad": 0.5}
+        ax.text(*(a + b) / 2, f"{g:+.2f}", ha="center", va="center", color=GRADIENT, bbox=label, fontsize=8)
+    x, y = np.array(list(places.values())).T
+    ax.set(xlim=(x.min() - 0.5, x.max() + 0.5), ylim=(y.min() - 0.6, y.max() + 0.4))
+    ax.axis("off")
     return ax

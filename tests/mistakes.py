@@ -12,16 +12,18 @@ MISTAKES = {
         "commands/distill.py", "return X.iloc[train], y[train], X.iloc[test], y[test]",
         "return X.iloc[train], y[train], X.iloc[train], y[train]", "test_cli.py"),
     "the demo chooses by test accuracy": (
-        "demo.py", 'for m in METHODS}, "validation")', 'for m in METHODS}, "accuracy")', "test_mistakes.py"),
-    "the demo calls test accuracy validation": (
-        "demo.py", "metrics.accuracy(net.logits(validation.x), validation.y)",
-        "metrics.accuracy(net.logits(test.x), test.y)", "test_mistakes.py"),
+        "demo.py", "held = [getattr(split(seed), part) for seed in seeds]",
+        "held = [split(seed).test for seed in seeds]", "test_mistakes.py"),
     "the demo's few rows are test rows": (
-        "demo.py", "few = train.take(slice(0, LABELS))\n        teacher",
-        "few = test.take(slice(0, LABELS))\n        teacher", "test_mistakes.py"),
+        "demo.py", "few = train.take(slice(0, LABELS))\n    teacher",
+        "few = test.take(slice(0, LABELS))\n    teacher", "test_mistakes.py"),
+    "the demo's students see test rows": (
+        "demo.py", "few = [split(seed).train.take", "few = [split(seed).test.take", "test_mistakes.py"),
     "the weak teacher is not weak": (
         "demo.py", "train_teacher(few, seed, device)", "train_teacher(train, seed, device)",
         "test_mistakes.py"),
+    "the demo's labels alone cannot train longer": (
+        "demo.py", "seeds, device, decay, epochs)", "seeds, device, decay, 100)", "test_mistakes.py"),
     "rows without labels count as class 0": (
         "estimators/training.py", "labelled, taught = np.zeros(n_rows)",
         "labelled, taught = np.full(n_rows, w.mean())",

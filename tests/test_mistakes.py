@@ -128,31 +128,22 @@ def test_every_setting_of_an_estimator_has_an_effect():
         assert not np.array_equal(theta(**{name: value}), first), name
 
 
-def test_the_demo_chooses_by_validation_and_shows_the_test(monkeypatch):
-    """The better rate on validation is the worse one on the test rows."""
-    names = [f"{m} @ {rate}" for m in demo.METHODS for rate in demo.RATES]
-    made = {"teacher": {"validation": np.ones(2), "accuracy": np.full(2, 50.0)}}
-    made |= {n: {"validation": np.full(2, 90.0 + i), "accuracy": np.full(2, 80.0 - i)} for i, n in enumerate(names)}
-    asked = []
-    monkeypatch.setattr(
-        demo, "compare", lambda run, seeds, **k: asked.append(list(seeds)) or study.Comparison(made, names[0])
-    )
-    found = demo.study(2, 7)
-    for method in demo.METHODS:
-        assert found.results[method] is made[f"{method} @ {demo.RATES[1]}"]
-    assert asked == [[7, 8]] and found.baseline == demo.BASELINE
-
-
-def test_the_demo_measures_each_part_by_its_rows():
-    net = kd.MLP(4, 3, seed=0)
-    validation, test = rows(30, 4, seed=1), rows(50, 4, seed=2)
-    other = kd.MLP(4, 3, seed=5).logits(test.x)
-    found, z = demo._measure(net, validation, test, other), net.logits(test.x)
-    assert found["validation"] == 100 * kd.metrics.accuracy(net.logits(validation.x), validation.y)
-    assert found["accuracy"] == 100 * kd.metrics.accuracy(z, test.y) != found["validation"]
-    assert found["agreement"] == 100 * kd.metrics.agreement(z, other)
-    assert found["nll"] == kd.metrics.negative_log_likelihood(z, test.y)
-    assert found["ece"] == kd.metrics.calibration_error(z, test.y)
+def test_the_demo_measures_the_rows_of_the_part_it_is_asked_for(monkeypatch):
+    """Two seeds, each by its own rows and its own teacher's answers to them."""
+    nets = [kd.MLP(64, 3, 10, seed=seed) for seed in (3, 4)]
+    monkeypatch.setattr(demo, "train_students", lambda *a, **k: kd.Stack(nets))
+    rng, answers = np.random.default_rng(0), {}
+    for seed in (3, 4):
+        answers[seed] = demo.Answers(*(rng.normal(size=(n, 10)).astype("f") for n in (100, 100, 200, 500)))
+    for part in ("validation", "test"):
+        found = demo.learn([3, 4], part, 1.0, arm=demo.SOFT, T=4, answers=answers)
+        for i, (net, seed) in enumerate(zip(nets, (3, 4))):
+            rows = getattr(kd.data.digits(seed), part)
+            z, other = net.logits(rows.x), getattr(answers[seed], part)
+            assert found["accuracy"][i] == 100 * kd.metrics.accuracy(z, rows.y)
+            assert found["agreement"][i] == 100 * kd.metrics.agreement(z, other)
+            assert found["nll"][i] == pytest.approx(kd.metrics.negative_log_likelihood(z, rows.y), rel=1e-5)
+            assert found["ece"][i] == pytest.approx(kd.metrics.calibration_error(z, rows.y), rel=1e-5)
 
 
 def test_the_demo_trains_on_training_rows_alone(monkeypatch):
@@ -164,26 +155,53 @@ def test_the_demo_trains_on_training_rows_alone(monkeypatch):
             seen["students" if net.members > 1 else "teacher"].append((own, set(part["row"].tolist())))
 
     monkeypatch.setattr(demo, "fit", fit)
-    demo.run_seeds([3, 4])
-    few = []
+    answers, few = {seed: demo.ask_teachers(seed) for seed in (3, 4)}, []
+    for arm in demo.GRIDS:
+        demo.learn([3, 4], "test", 1.0, arm=arm, answers=answers)
     for i, seed in enumerate((3, 4)):
         splits = kd.data.digits(seed)
         train, validation, test = (set(part["row"].tolist()) for part in splits)
         few.append((seed, set(splits.train["row"][: demo.LABELS].tolist())))
         assert seen["teacher"][2 * i : 2 * i + 2] == [(seed, train), few[-1]]
         assert not train & validation and not train & test
-    assert seen["students"] == few * (len(demo.METHODS) * len(demo.RATES))
+    assert seen["students"] == few * len(demo.GRIDS)
+
+
+def test_each_arm_of_the_demo_is_taught_by_its_own_column(monkeypatch):
+    """Columns as they reach the students; the settings as they reach the optimiser and the loss."""
+    taught = []
+    monkeypatch.setattr(
+        demo,
+        "train_students",
+        lambda data, objective, rate, seeds, device, decay, epochs: (
+            taught.append((data[0].columns, objective, rate, decay, epochs)) or kd.Stack([kd.MLP(64, 2, 10)])
+        ),
+    )
+    rng = np.random.default_rng(0)
+    own = demo.Answers(*(rng.normal(size=(n, 10)).astype("f") for n in (100, 100, 200, 500)))
+    columns = {demo.SOFT: own.few, demo.PERMUTED: demo.permute_wrong(own.few, 3), demo.WEAK: own.weak}
+    for arm in demo.GRIDS:
+        demo.learn([3], "test", 0.7, 0.2, 9, 5.0, arm=arm, answers={3: own})
+        seen, objective, *settings = taught.pop()
+        assert settings == [0.2, 0.7, 9]
+        live, y = rng.normal(size=(100, 10)), seen["y"]
+        if arm == demo.BASELINE:
+            assert "teacher.logits" not in seen
+            assert objective({"student.logits": live}, {"y": y}).value == kd.cross_entropy(live, y)[0]
+        else:
+            np.testing.assert_array_equal(seen["teacher.logits"], columns[arm])
+            value = 0.3 * kd.cross_entropy(live, y)[0] + 0.7 * kd.soft_targets(live, columns[arm], T=5.0)[0]
+            fixed = {"y": y, "teacher.logits": columns[arm]}
+            assert objective({"student.logits": live}, fixed).value == pytest.approx(value)
 
 
 def test_the_command_line_hands_the_seed_on(monkeypatch, tmp_path, capsys):
     handed = {}
     monkeypatch.setattr(demo, "study", lambda *a, **k: handed.update(study=a) or "result")
     monkeypatch.setattr(demo, "report", lambda *a: {"methods": {}})
-    monkeypatch.setattr(
-        demo, "figure", lambda *a: handed.update(figure=a) or SimpleNamespace(savefig=lambda *a, **k: None)
-    )
+    monkeypatch.setattr(demo, "figure", lambda *a: SimpleNamespace(savefig=lambda *a, **k: None))
     assert cli.main(["demo", "--seed", "11", "--seeds", "3", "--quiet", "--out", str(tmp_path / "a.png")]) == 0
-    assert handed == {"study": (3, 11, "cpu"), "figure": ("result", 11)}
+    assert handed == {"study": (3, 11, "cpu")}
 
 
 # ------------------------------------------------------------------ what is random

@@ -5,9 +5,10 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 import kdlearn as kd
-from kdlearn import plots
+from kdlearn import plots, theme
 from kdlearn.study import Interval
 
 matplotlib.use("Agg")
@@ -89,3 +90,137 @@ def test_shares_are_percent_of_the_whole():
     ax = plots.shares({"one": 1.0, "three": 3.0})
     assert [round(bar.get_width()) for bar in ax.patches] == [25, 75]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "three"]
+
+
+def test_a_graph_adds_what_comes_back_to_a_box():
+    places = {"h": (0, 0), "z1": (1, 1), "z2": (1, 0)}
+    values = {"h": 0.8, "z1": 1.2, "z2": -0.4}
+    ax = plots.graph(places, values, {("h", "z1"): 0.5, ("h", "z2"): -0.75})
+    words = [t.get_text() for t in ax.texts]
+    assert {"h = 0.80", "z1 = 1.20", "z2 = -0.40", "+0.50", "-0.75", "-0.25"} == {w for w in words if w}
+    (total,) = (t for t in ax.texts if t.get_text() == "-0.25")
+    assert total.get_position()[0] == 0 and total.get_color() == plots.GRADIENT
+
+
+# ------------------------------------------------------------------ the house style
+
+
+def luminance(color):
+    """Of a colour, as WCAG 2.1 defines it."""
+    v = np.array(to_rgb(color))
+    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(a, b):
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_is_drawn_can_be_read_on_its_ground(dark):
+    with plots.style(dark):
+        ax = plots.curves([1, 2], {name: [i, i + 1] for i, name in enumerate("abcd")})
+        bars = plots.probabilities([0.5, 0.5])
+    ground = ax.get_facecolor()
+    assert bool(luminance(ground) < 0.1) == dark and ax.figure.get_facecolor() == ground
+    drawn = [line.get_color() for line in ax.lines] + [text.get_color() for text in ax.texts]
+    for color in [*drawn, ax.xaxis.label.get_color(), bars.patches[0].get_facecolor()]:
+        assert contrast(color, ground) > 4.5
+
+
+def test_the_theme_ends_where_its_block_ends():
+    before = dict(matplotlib.rcParams)
+    with plots.style(dark=True):
+        assert matplotlib.rcParams["axes.facecolor"] != before["axes.facecolor"]
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_colours_are_those_of_the_diagrams():
+    from diagrams.draw import COLORS
+
+    for name in ("teacher", "student", "label", "gradient"):
+        light, dark = COLORS[name]
+        assert getattr(theme, name.upper()) == light and theme.ON_DARK[light] == dark
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_zero_is_the_ground_and_more_is_further_from_it(dark):
+    with plots.style(dark):
+        ax = plots.heatmap(np.array([[0.2, 0.8]]), signed=False)
+        signed = plots.heatmap(np.array([[-1.0, 1.0]])).images[0].get_cmap()
+    image, ground = ax.images[0], luminance(ax.get_facecolor())
+    assert image.get_clim() == (0, 1)
+    steps = [abs(luminance(image.get_cmap()(p)) - ground) for p in np.linspace(0, 1, 21)]
+    assert steps[0] < 0.02 and (np.diff(steps) > 0).all()
+    middle, low, high = (signed(v) for v in (0.5, 0.0, 1.0))
+    assert abs(luminance(middle) - ground) < 0.1
+    assert low[2] > low[0] and high[0] > high[2]  # blue below, red above
+
+
+def boxes(ax):
+    """The frames of the names, in pixels, as they were drawn."""
+    ax.figure.canvas.draw()
+    return [text.get_window_extent() for text in ax.texts]
+
+
+def test_names_stand_beside_their_lines_and_not_on_each_other():
+    ends = {"first": 1.0, "second": 1.001, "third": 1.002, "far": 5.0}
+    ax = plots.curves([0, 1], {name: [0, end] for name, end in ends.items()})
+    ax.set_ylim(0, 40)  # afterwards: now all the ends lie close together
+    assert [text.get_text() for text in ax.texts] == list(ends)
+    found = boxes(ax)
+    right = ax.get_window_extent().x1
+    for i, box in enumerate(found):
+        assert box.x0 > right - 20 and box.x1 < ax.figure.bbox.width  # the layout made room
+        for other in found[:i]:
+            assert not box.overlaps(other)
+    heights = [box.y0 for box in found]
+    assert sorted(heights) == heights and not ax.get_legend().get_visible()
+    ax.get_legend().remove()  # as figures do that name their lines themselves
+    assert not ax.texts
+
+
+def test_names_go_into_a_legend_where_there_is_no_room():
+    import matplotlib.pyplot as plt
+
+    ax = plots.curves([0, 1], {"a": [0, 1], "b": [1, 0]}, ax=plt.subplots()[1])
+    assert not ax.texts and ax.get_legend().get_visible()
+    many = plots.curves([0, 1], {str(i): [0, i] for i in range(9)})
+    assert not many.texts and many.get_legend().get_visible()
+
+
+def test_label_lines_takes_the_legends_place():
+    ax = plots.curves([0, 1], {"a": [0, 1]})
+    ax.plot([0, 1], [1, 0], label="b")
+    ax.legend()
+    assert [t.get_text() for t in plots.label_lines(ax).texts] == ["a", "b"] and not ax.get_legend().get_visible()
+
+
+def test_means_get_a_band():
+    ax = plots.curves([1, 2], {"a": [Interval(1, 0.5, 5), Interval(2, 0.25, 5)], "b": [0, 1]})
+    assert [list(line.get_ydata()) for line in ax.lines] == [[1, 2], [0, 1]]
+    (band,) = ax.collections
+    ys = band.get_paths()[0].vertices[:, 1]
+    assert ys.min() == 0.5 and ys.max() == 2.25
+
+
+def test_panels_share_a_scale():
+    left, right = plots.panels(2)
+    left.plot([0, 10])
+    right.plot([0, 1])
+    assert left.get_ylim() == right.get_ylim()
+
+
+def test_axes_drawn_one_by_one_get_one_scale():
+    a, b = plots.heatmap(np.array([[1.0]])), plots.heatmap(np.array([[-3.0]]))
+    plots.one_scale(a, b)
+    assert a.images[0].get_clim() == b.images[0].get_clim() == (-3, 3)
+    c, d = plots.curves([0, 1], {"x": [0, 1]}), plots.curves([0, 1], {"x": [5, 9]})
+    plots.one_scale(c, d)
+    assert c.get_ylim() == d.get_ylim() and c.get_ylim()[0] < 0 and c.get_ylim()[1] > 9
+
+
+def test_regions_of_probability_show_where_they_are_even(rng):
+    x = rng.normal(size=(20, 2)).astype(np.float32)
+    ax = plots.regions(kd.MLP(2, 4, 2), x, (x[:, 0] > 0).astype(int))
+    assert [c.levels.tolist() for c in ax.collections if getattr(c, "levels", None) is not None][-1] == [0.5]

@@ -11,8 +11,19 @@ from pathlib import Path
 
 from sources import ROOT
 
-NOTEBOOKS = ("notebooks/*.ipynb", "notebooks/README.md", "LICENSE")
-SOURCE = ("*.md", "*.toml", "*.yml", "LICENSE", "kdlearn/**/*", "tests/**/*", "docs/**/*", "notebooks/*", ".ci/*")
+NOTEBOOKS = ("notebooks/*.ipynb", "notebooks/README.md", "notebooks/workbook/*", "LICENSE")
+SOURCE = (
+    "*.md",
+    "*.toml",
+    "*.yml",
+    "LICENSE",
+    "kdlearn/**/*",
+    "tests/**/*",
+    "docs/**/*",
+    "notebooks/*",
+    "notebooks/workbook/*",
+    ".ci/*",
+)
 PACKAGE = ("pyproject.toml", "README.md", "LICENSE", "kdlearn/**/*")
 
 

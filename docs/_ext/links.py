@@ -20,7 +20,7 @@ import kdlearn as kd
 
 log = logging.getLogger(__name__)
 BELOW = {  # pages that stay plain markdown, and those below them in the book
-    "notebooks/README": ["[0-9]*"],
+    "notebooks/README": ["[0-9]*", "workbook/README"],
     "docs/explore/index": ["playground", "temperature", "gradient", "slopes"],
     "docs/evidence": ["evidence/*", "hinton", "performance"],
     "docs/guides/index": ["new_method", "scikit_learn", "pytorch", "deploying", "gpu"],

@@ -19,7 +19,7 @@ from kdlearn.catalogue.equations import (  # noqa: F401  all that the book takes
 )
 
 EQUATIONS = {e.label: e for e in equations()}
-PATTERNS = ("kdlearn/**/*.py", "tests/**/*.py", "docs/**/*.py", "*.md", "*.toml", "*.yml")
+PATTERNS = ("kdlearn/**/*.py", "tests/**/*.py", "docs/**/*.py", "notebooks/**/*.py", "*.md", "*.toml", "*.yml")
 SOURCES = [path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
 
 

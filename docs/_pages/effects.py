@@ -14,13 +14,18 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
+import scipy.stats
+
+import kdlearn as kd
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "evidence" / "effects.md"
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
-MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
-RULED = re.compile(MEASURED.pattern + r" (helps|hurts|equal|not shown)")  # as the tables of trials print it
+JUDGED = re.compile(MEASURED.pattern + r" +(helps|hurts|equal|not shown)\b")  # as `Trial.table` prints it
+ZONE = 0.5  # points of accuracy in which nothing is claimed
 UP, DOWN = ("helps", "hurts"), ("hurts", "helps")
+STUDIES = ("kd.study.compare", "kd.study.trial")
 
 
 class Effect(NamedTuple):
@@ -42,8 +47,7 @@ class Found(NamedTuple):
     half: float
     text: str
     seeds: int
-    verdict: str
-    ruled: bool  # by the rule of a trial, which counts the comparisons of its table
+    printed: str  # the verdict that stands beside it in the notebook, or nothing
 
 
 SECTIONS: dict[str, dict[str, list[Effect]]] = {
@@ -54,40 +58,51 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "study = kd.study.compare(one_seed", "control: teacher of 100"),
             Effect("beyond", "00", "a teacher of 1097 labels against one of the same 100", "gain = study",
                    "of these"),
-            Effect("T1", "03", "soft labels, T = 1, against labels", "study = kd.study.compare(one_seed", "T = 1 "),
-            Effect("T20", "03", "soft labels, T = 20, against labels", "study = kd.study.compare(one_seed",
-                   "T = 20 "),
-            Effect("matched", "03", "matched logits, the limit of a high T, against labels",
-                   "study = kd.study.compare(one_seed", "logits matched"),
-            Effect("T 8 to 20", "03", "T = 20 against T = 8", "for a, b in zip(TEMPERATURES[1:]", "from T = 8"),
-            Effect("no factor", "03", "T = 20 against T = 8, without the factor T²",
-                   "for a, b in zip(TEMPERATURES[1:]", "from T = 8", column=1),
-            Effect("alpha", "04", "weight 1 of the soft labels against 0.7, T = 8", "against = {",
-                   "T = 8, alpha 1.0"),
-            Effect("tuned", "06", "soft labels against labels, decay and rate tuned for both", "chosen = kd.study",
-                   "tuned distillation"),
-            Effect("decay", "06", "labels with a tuned weight decay against labels without", "chosen = kd.study",
-                   "what tuning brings"),
+            Effect("T1", "03", "soft labels, T = 1, against labels, decay and length tuned for both",
+                   "sweep = kd.study.trial", "T = 1 "),
+            Effect("T4", "03", "soft labels, T = 4, against labels, decay and length tuned for both",
+                   "sweep = kd.study.trial", "T = 4 "),
+            Effect("T 4 to 8", "03", "T = 8 against T = 4, both tuned", "for cold, warm in zip", "from T = 4"),
+            Effect("T1 long", "03", "soft labels, T = 1, against labels, 1000 epochs without decay for both",
+                   "short = raw.difference", "T = 1 against labels, 1000"),
+            Effect("no factor", "03", "soft labels, T = 50, without the factor T², against labels, 100 epochs",
+                   "raw = kd.study.compare", "T = 50, no"),
+            Effect("protocol", "04", "soft labels against labels, both tuned alike", "trial = kd.study",
+                   "soft targets "),
+            Effect("protocol labels", "04", "labels, decay and rate tuned, against labels without", "tuned = trial",
+                   "tuning gives the labels"),
+            Effect("tuned", "06", "soft labels against labels, both tuned over as many settings",
+                   "found = kd.study.trial", "soft targets "),
+            Effect("decay", "06", "labels without weight decay, tuned, against labels with, tuned",
+                   "found = kd.study.trial", "labels, no decay"),
+            Effect("tuned same", "06", "soft labels of a teacher of the same 100 labels against labels, both tuned",
+                   "found = kd.study.trial", "soft targets, same"),
+            Effect("300 labels", "06", "tuned labels of 300 images against tuned soft labels of 100",
+                   "students = learn(more", "300 labels, against"),
+            Effect("digits flat", "07", "own confidence with a flat rest against labels, both tuned",
+                   "small = kd.study.trial", "flat rest"),
+            Effect("digits mean", "07", "the mean of the class against labels, both tuned",
+                   "small = kd.study.trial", "class mean"),
         ],
         "digits, 50 labels": [
-            Effect("50", "06", "soft labels against labels", "curve = kd.study", "50 "),
+            Effect("50", "06", "soft labels, T = 8, against labels, decay and length tuned for both",
+                   "paired = {", "50 labels"),
         ],
         "digits, 500 labels": [
-            Effect("500", "06", "soft labels against labels", "curve = kd.study", "500 "),
+            Effect("500", "06", "the same", "paired = {", "500 labels"),
         ],
         "digits, all 1097 labels": [
-            Effect("1097", "06", "soft labels, T = 4, against labels", "curve = kd.study", "1097 "),
-            Effect("1097 cold", "06", "soft labels, T = 1, against labels", "print(\"all 1097 labels", "all 1097"),
-            Effect("1097 hot", "06", "soft labels, T = 20, against labels", "print(\"all 1097 labels", "all 1097",
-                   column=1),
+            Effect("1097", "06", "the same", "paired = {", "1097 labels"),
         ],
-        "digits, 100 labels, 15 of them wrong": [
-            Effect("wrong labels", "06", "soft labels alone, T = 1, against labels alone", "def weight_effect",
-                   "noisy labels, good teacher   w = 1  "),
+        "digits, 100 labels, 30 of them wrong, a poor teacher": [
+            Effect("wrong labels", "06", "labels and teacher, T = 1, against labels alone, both tuned",
+                   "trust = kd.study.trial", "both "),
+            Effect("wrong teacher", "06", "labels and teacher, T = 1, against the teacher alone, both tuned",
+                   "trust = kd.study.trial", "both ", column=1),
         ],
         "MNIST-1D, 500 labels": [
-            Effect("1d own", "07", "the teacher's answers, T = 4, against labels",
-                   "study = kd.study.compare(one_seed", "own shape, own confidence"),
+            Effect("1d own", "07", "the teacher's answers against labels, both tuned", "found = kd.study.trial",
+                   "own answer"),
         ],
     },
     "What in a soft label teaches": {
@@ -100,60 +115,101 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "class mean minus smoothed"),
             Effect("permuted", "02", "wrong classes permuted against smoothing of equal entropy", "steps = [",
                    "permuted minus smoothed"),
-            Effect("how sure", "04", "only how sure the teacher is, T = 8, against labels", "print(result.table",
-                   "T = 8, how sure"),
-            Effect("which wrong", "04", "only which wrong classes, T = 8, against labels", "print(result.table",
-                   "T = 8, which wrong"),
+            Effect("how sure", "03", "only how sure the teacher is, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, how sure"),
+            Effect("flat rest", "03", "the teacher's confidence and a flat rest, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, flat rest"),
+            Effect("which wrong", "03", "only which wrong classes, T = 8, against labels, tuned alike",
+                   "sweep = kd.study.trial", "T = 8, which wrong"),
         ],
         "MNIST-1D, 500 labels": [
-            Effect("1d class", "07", "the mean of the class against smoothing", "def leg", "class:"),
-            Effect("1d image", "07", "the image's own soft label against the mean of its class", "def leg", "image:"),
-            Effect("1d shuffled", "07", "own numbers shuffled among the wrong classes, against labels",
-                   "study = kd.study.compare(one_seed", "shuffled shape, own"),
+            Effect("1d flat", "07", "own confidence with a flat rest against labels, both tuned",
+                   "found = kd.study.trial", "flat rest"),
+            Effect("1d mean", "07", "the mean of the class against labels, both tuned", "found = kd.study.trial",
+                   "class mean"),
+            Effect("1d image", "07", "the image's own soft label against the mean of its class, both tuned",
+                   "(\"class mean\", \"smoothed\")", "own answer against"),
+            Effect("1d shuffled", "07", "own numbers shuffled among the wrong classes against labels, both tuned",
+                   "found = kd.study.trial", "shuffled"),
         ],
         "MNIST-1D, 4000 labels": [
-            Effect("4000 class", "07", "the mean of the class against smoothing", "def leg", "class:", column=1),
-            Effect("4000 image", "07", "the image's own soft label against the mean of its class", "def leg",
-                   "image:", column=1),
+            Effect("4000 mean", "07", "the mean of the class against labels, both tuned", "whole = kd.study.trial",
+                   "class mean"),
+            Effect("4000 own", "07", "the teacher's answers against labels, both tuned", "whole = kd.study.trial",
+                   "own answer"),
+            Effect("4000 image", "07", "the image's own soft label against the mean of its class, both tuned",
+                   "whole = kd.study.trial", "own answer against"),
         ],
-        "digits, a lesson without a 3": [
-            Effect("no 3s", "08", "soft labels, T = 8, against labels, the same label-free bias for both",
-                   "def ahead", "soft to hard", below="no 3s, T = 8"),
-            Effect("bias", "08", "the label-free bias against none, soft labels, T = 8", "def ahead",
-                   "label-free bias to raw", below="no 3s, T = 8"),
+        "digits, a lesson without a 0, 3, 5 or 8": [
+            Effect("omitted", "08", "soft labels against hard ones, both tuned, with a label-free bias",
+                   "found = kd.study.trial", "soft labels + bias"),
+            Effect("eliminated", "08", "soft labels with that bias against elimination, both tuned",
+                   "found = kd.study.trial", "soft labels + bias", column=1),
+            Effect("omitted class", "08", "soft labels against hard ones, both tuned, with a label-free bias",
+                   "soft against hard, of the missing class", "soft against hard",
+                   unit="points of the missing class"),
         ],
         "digits, a lesson of 7s and 8s": [
-            Effect("7 and 8", "08", "soft labels, T = 8, against labels, the same label-free bias for both",
-                   "def ahead", "soft to hard", below="only 7s and 8s, T = 8"),
+            Effect("7 and 8", "08", "soft labels against hard ones, both tuned, with a label-free bias",
+                   "two = kd.study.trial", "soft labels + bias"),
         ],
     },
     "The teacher": {
-        "digits, clean labels": [
-            Effect("dropout", "05", "student of a teacher with dropout 0.3 against none", "clean: entropy",
-                   "dropout 0.3", below="--- clean: student"),
+        "digits, 200 images of a teacher of 1097, labels right": [
+            Effect("heart cold", "05", "a teacher by heart, T = 1, against labels", "clean_trial = kd.study",
+                   "by heart, T = 1"),
+            Effect("heart", "05", "a teacher by heart, T tuned, against labels", "clean_trial = kd.study",
+                   "by heart, T tuned"),
+            Effect("stopped clean", "05", "a teacher stopped early against one by heart, T tuned",
+                   "clean_trial = kd.study", "stopped, T tuned", column=1),
         ],
-        "digits, a fifth of the labels random": [
-            Effect("noisy dropout", "05", "student of a teacher with dropout 0.5 against none", "noisy: entropy",
-                   "dropout 0.5", below="--- noisy: student"),
-            Effect("noisy early", "05", "student of a teacher stopped early against one trained on", "noisy: entropy",
-                   "stopped early", below="--- noisy: student"),
+        "digits, 200 images of a teacher of 1097, a fifth of the labels random": [
+            Effect("noisy heart", "05", "a teacher by heart against labels", "noise_trial = kd.study", "by heart"),
+            Effect("noisy stop", "05", "a teacher stopped early against labels", "noise_trial = kd.study",
+                   "stopped  "),
+            Effect("noisy stop heart", "05", "a teacher stopped early against one by heart",
+                   "noise_trial = kd.study", "stopped  ", column=1),
+            Effect("noisy bare", "05", "the stopped teacher's probabilities against its bare classes",
+                   "noise_trial = kd.study", "stopped: probabilities"),
+            Effect("noisy dropout", "05", "a teacher with dropout 0.5 against labels", "noise_trial = kd.study",
+                   "dropout"),
+            Effect("noisy all", "05", "all 1097 labels, no teacher, against a teacher stopped early",
+                   "noise_trial = kd.study", "all labels, no teacher: against"),
         ],
-        "waves, 500 labels": [
-            Effect("age 2", "14", "a teacher of 2 epochs against labels", "study = kd.study.compare(ages", "age 2"),
-            Effect("age better", "14", "teacher of 60 epochs against 8: the teacher itself", "better = study",
-                   "60 epochs against 8"),
-            Effect("age worse", "14", "teacher of 60 epochs against 8: its student, on the teacher's own rows",
-                   "better = study", "60 epochs against 8", column=1),
-            Effect("age new", "14", "teacher of 60 epochs against 8: its student, on new rows", "better = study",
-                   "60 epochs against 8", column=2),
-            Effect("width", "14", "a teacher of width 256 against one of width 64", "pairs = {",
-                   "width 256 - width 64"),
-            Effect("assistant", "14", "an assistant taught on 2000 rows against the direct lesson", "pairs = {",
-                   "assistant (2000) - direct"),
-            Effect("assistant few", "14", "an assistant taught on the student's 500 rows against the direct lesson",
-                   "pairs = {", "assistant (500) - direct"),
-            Effect("assistant plain", "14", "the assistant of 2000 rows against a plain teacher of its size",
-                   "pairs = {", "assistant (2000) - plain"),
+        "waves, 500 labels, one rate": [
+            Effect("age T1", "14", "a teacher of 60 epochs against one of 8, T = 1", "a, b = f", "T = 1 "),
+            Effect("age T16", "14", "a teacher of 60 epochs against one of 8, T = 16", "a, b = f", "T = 16"),
+            Effect("width T1", "14", "a teacher of width 128 against one of 32, T = 1",
+                   "gap = kd.study.compare(widths", "T = 1 "),
+            Effect("width T16", "14", "a teacher of width 128 against one of 32, T = 16",
+                   "gap = kd.study.compare(widths", "T = 16"),
+            Effect("assistant T1", "14", "an assistant against the direct lesson, T = 1",
+                   "gap = kd.study.compare(widths", "T = 1 ", column=1),
+            Effect("assistant T16", "14", "an assistant against the direct lesson, T = 16",
+                   "gap = kd.study.compare(widths", "T = 16", column=1),
+        ],
+        "waves, 500 labels, T, rate and decay tuned": [
+            Effect("wave teacher", "14", "soft targets of a teacher of 60 epochs against labels",
+                   "found = kd.study.trial", "60 epochs"),
+            Effect("age tuned", "14", "a teacher of 8 epochs against one of 60", "found = kd.study.trial", "8 epochs",
+                   column=1),
+            Effect("width tuned", "14", "a teacher of width 32 against one of 128", "found = kd.study.trial",
+                   "narrow", column=1),
+            Effect("assistant tuned", "14", "an assistant against the direct lesson", "found = kd.study.trial",
+                   "assistant", column=1),
+            Effect("dropout tuned", "14", "a teacher with dropout 0.3 against one without", "found = kd.study.trial",
+                   "dropout", column=1),
+        ],
+        "digits, long-tailed": [
+            Effect("tail rare", "14", "soft targets, T = 4, against labels: the three rarest classes",
+                   "heat = kd.study", "T = 4"),
+            Effect("tail soft", "14", "soft targets against labels, all tuned", "skew = kd.study", "soft targets  "),
+            Effect("tail prior", "14", "labels + log prior against labels, all tuned", "skew = kd.study",
+                   "labels + log prior"),
+            Effect("tail repaired", "14", "soft targets - log prior against labels + log prior, all tuned",
+                   "skew = kd.study", "soft targets - log prior", column=1),
+            Effect("tail balanced", "14", "a balanced teacher against labels + log prior, all tuned",
+                   "skew = kd.study", "balanced teacher", column=1),
         ],
     },
     "Other losses on logits": {
@@ -197,6 +253,8 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "soft targets against labels"),
         ],
         "MNIST-1D, 500 labels, no weight decay": [
+            Effect("hint bare", "09", "a hint beside labels without decay, against them", "hinted = arm(", "trained"),
+            Effect("hint bare untrained", "09", "the same from an untrained network", "hinted = arm(", "untrained"),
             Effect("deep fits", "09", "labels alone, 16 layers of 24 against 2", "depths = kd.study", "16 layers",
                    below="             training", unit="training accuracy"),
             Effect("deep", "09", "labels alone, 16 layers of 24 against 2", "depths = kd.study", "16 layers",
@@ -231,50 +289,61 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
     },
     "Self-distillation": {
         "digits, clean labels": [
-            Effect("ban 2", "11", "generation 2 against generation 1", "SEEDS = range", "generation 2",
-                   below="--- clean"),
-            Effect("ban 3", "11", "generation 3 against generation 1", "SEEDS = range", "generation 3 ",
-                   below="--- clean"),
-            Effect("pskd", "11", "PS-KD against plain training", "SEEDS = range", "last epoch", below="--- clean"),
-            Effect("independent", "11", "the average of three independent networks against one", "SEEDS = range",
-                   "average of independent", below="--- clean"),
-            Effect("pskd ece", "11", "PS-KD against plain training", "study.table('calibration')", "last epoch",
-                   below="--- clean", words=DOWN, unit="calibration error"),
+            Effect("ban", "11", "generations with decay against labels with decay, both tuned", "clean = kd.study",
+                   "generations + decay", column=1),
+            Effect("pskd", "11", "PS-KD with decay against labels with decay, both tuned", "clean = kd.study",
+                   "PS-KD", column=1),
+            Effect("smooth clean", "11", "smoothed labels with decay against labels with decay, both tuned",
+                   "clean = kd.study", "smoothed labels", column=1),
+            Effect("pskd ece", "11", "PS-KD with decay against labels with decay", 'study.mean(way, "calibration")',
+                   "PS-KD", below="--- clean", words=DOWN, unit="calibration error"),
         ],
         "digits, 40 % of the labels wrong": [
-            Effect("ban noise", "11", "generation 3 against generation 1", "SEEDS = range", "generation 3 ",
-                   below="--- 40 %"),
-            Effect("ban noise start", "11", "the same with one set of initial weights", "SEEDS = range",
-                   "generation 3, same", below="--- 40 %"),
-            Effect("pskd noise", "11", "PS-KD against plain training", "SEEDS = range", "last epoch",
-                   below="--- 40 %"),
-            Effect("ban noise ece", "11", "generation 3 against generation 1", "study.table('calibration')",
-                   "generation 3 ", below="--- 40 %", words=DOWN, unit="calibration error"),
+            Effect("decay noise", "11", "tuned weight decay against plain labels", "spoilt = kd.study",
+                   "weight decay"),
+            Effect("ban noise", "11", "generations without decay against plain labels", "spoilt = kd.study",
+                   "generations "),
+            Effect("ban short", "11", "generations without decay against labels for fewer epochs", "beside = spoilt",
+                   "generations beyond"),
+            Effect("ban noise decay", "11", "generations with decay against labels with decay, both tuned",
+                   "spoilt = kd.study", "generations + decay", column=1),
+            Effect("pskd noise", "11", "PS-KD with decay against labels with decay, both tuned", "spoilt = kd.study",
+                   "PS-KD", column=1),
+            Effect("smooth noise", "11", "smoothed labels with decay against labels with decay, both tuned",
+                   "spoilt = kd.study", "smoothed labels", column=1),
         ],
         "digits, 200 labels": [
-            Effect("exits", "11", "early exits taught by labels, averaged, against no exits", "doors = kd.study",
-                   "deep supervision: average"),
-            Effect("byot", "11", "exits taught by the last layer too, against labels alone", "doors = kd.study",
-                   "what the teaching adds"),
+            Effect("exits", "11", "early exits taught by labels, averaged, against no exits, both tuned",
+                   "floors = kd.study", "deep supervision"),
+            Effect("byot", "11", "exits taught by the last layer too, against labels alone, both tuned",
+                   "floors = kd.study", "taught by the end", column=1),
+            Effect("mean teacher", "11", "mean teacher against labels, both tuned", "relatives = kd.study",
+                   "mean teacher"),
+            Effect("cs-kd", "11", "CS-KD against labels, both tuned", "relatives = kd.study", "CS-KD"),
+            Effect("ddgsd", "11", "DDGSD against the labels of two views, both tuned", "relatives = kd.study",
+                   "DDGSD", column=1),
         ],
     },
     "Several teachers, and peers": {
         "digits, eight teachers of 50 labels": [
-            Effect("eight", "12", "the student of all eight against the best of its teachers", "def beyond(a, b)",
-                   "student of 8 beyond the best"),
-            Effect("team", "12", "the student of all eight against the team itself", "def beyond(a, b)",
-                   "student of 8 beyond its own"),
-            Effect("votes", "12", "mean of the answers against mean of the logits", "def beyond(a, b)",
-                   "votes beyond"),
+            Effect("eight", "12", "the student of all eight against the best of its teachers", "divided = kd.study",
+                   "student, votes"),
+            Effect("majority", "12", "the student of their mean answer against that of their majority vote",
+                   "divided = kd.study", "student, votes", column=1),
+            Effect("one house", "12", "fifty labels of one house against the best of the eight teachers",
+                   "divided = kd.study", "its 50 labels"),
         ],
         "digits, 100 labels, teachers of the same 1097": [
-            Effect("one or three", "12", "one teacher against three", "corrupted = kd.study", "1 honest"),
+            Effect("three", "12", "three teachers against one", "alike = kd.study", "three"),
+            Effect("five", "12", "five teachers against one", "alike = kd.study", "five"),
         ],
         "the same, with one teacher that learnt wrong labels": [
             Effect("liar mean", "12", "mean of the answers against the team without it", "corrupted = kd.study",
                    "+ liar: mean of answers"),
             Effect("liar sure", "12", "weights by certainty (EB-KD), against the team without it",
                    "corrupted = kd.study", "+ liar: whoever is sure"),
+            Effect("liar sure labels", "12", "weights by certainty (EB-KD), against labels with tuned decay",
+                   "corrupted = kd.study", "+ liar: whoever is sure", column=1),
             Effect("liar label", "12", "weights by the loss on the label (CA-MKD), against the team without it",
                    "corrupted = kd.study", "+ liar: whoever knows"),
             Effect("liar median", "12", "the median, against the team without it", "corrupted = kd.study",
@@ -283,64 +352,86 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "corrupted = kd.study", "+ liar: shortest"),
         ],
         "MNIST-1D, 4000 labels": [
-            Effect("dml", "13", "mutual learning of two equals against each alone",
-                   "equals = kd.study.compare(equals_seed", "mutual ", below="                       peer"),
-            Effect("dml average", "13", "the same: the average of the two", "equals = kd.study.compare(equals_seed",
-                   "mutual ", below="                    average"),
-            Effect("dml large", "13", "mutual learning: the large one of two unequals", "unequals = kd.study",
-                   "mutual learning", column=1),
-            Effect("dml small", "13", "mutual learning: the small one", "unequals = kd.study", "mutual learning"),
-            Effect("kdcl", "13", "KDCL (min) against each alone", "equals = kd.study.compare(equals_seed",
-                   "KDCL, min", below="                       peer"),
-            Effect("4000 teacher", "13", "a trained teacher of the same labels against labels", "hired = kd.study",
-                   "4000 labels, teacher"),
+            Effect("dml", "13", "mutual learning of two equals against each alone, without decay",
+                   "equals = kd.study.trial", "mutual "),
+            Effect("peer decay", "13", "tuned weight decay against none, each alone", "equals = kd.study.trial",
+                   "weight decay"),
+            Effect("dml decay", "13", "mutual learning with decay against decay alone, both tuned",
+                   "equals = kd.study.trial", "mutual + decay", column=1),
+            Effect("kdcl", "13", "KDCL (min) with decay against decay alone, both tuned", "equals = kd.study.trial",
+                   "KDCL + decay", column=1),
+            Effect("dml average", "13", "mutual learning with decay against decay alone: the average of the two",
+                   "average of the two", "mutual + decay"),
+            Effect("dml large", "13", "mutual learning of weight 1, decay 0.3: the large one of two unequals",
+                   "unequals = kd.study", "large peer, weight 1 "),
+            Effect("dml small", "13", "mutual learning of weight 1, decay 0.3: the small one",
+                   "unequals = kd.study", "small peer, weight 1 "),
+            Effect("dml large light", "13", "mutual learning of weight 0.1, decay 0.3: the large one",
+                   "unequals = kd.study", "large peer, weight 0.1"),
         ],
         "MNIST-1D, 500 labels": [
-            Effect("500 dml", "13", "mutual learning against each alone", "hired = kd.study", "500 labels, mutual"),
-            Effect("500 teacher", "13", "a trained teacher of 4000 labels against labels", "hired = kd.study",
-                   "500 labels, teacher"),
+            Effect("500 dml", "13", "mutual learning with decay against decay alone, both tuned",
+                   "five_hundred = kd.study", "mutual"),
+            Effect("500 teacher", "13", "a teacher of 4000 labels against labels, both with tuned decay",
+                   "five_hundred = kd.study", "teacher"),
         ],
     },
     "Generation": {
-        "a made-up language, 3000 letters": [
-            Effect("forward ppl", "15", "forward KL against labels", "study = kd.study.compare(one_seed",
-                   "forward KL", below="perplexity", words=DOWN, unit="perplexity"),
-            Effect("reverse ppl", "15", "reverse KL against labels", "study = kd.study.compare(one_seed",
-                   "reverse KL", below="perplexity", words=DOWN, unit="perplexity"),
-            Effect("reverse real", "15", "reverse KL against forward KL", "own text - given text", "real",
-                   unit="words that exist, points"),
-            Effect("reverse used", "15", "reverse KL against forward KL", "own text - given text", "used",
-                   unit="words in use"),
-            Effect("own text", "15", "the student's own text against given text, reverse KL", "own text - given text",
-                   "real", column=1, unit="words that exist, points"),
-            Effect("own text ppl", "15", "the student's own text against given text, reverse KL",
-                   "own text - given text", "perplexity", column=1, words=DOWN, unit="perplexity"),
-            Effect("sequence", "15", "labels on the teacher's text against labels on the given text",
-                   "study = kd.study.compare(one_seed", "teacher's text, labels", below="perplexity", words=DOWN,
-                   unit="perplexity"),
+        "a made-up language, 3000 letters, rate tuned": [
+            Effect("forward real", "15", "forward KL against labels, at equal variety", "rates = {\"rate\": [5e-3",
+                   "forward", unit="words that exist, points"),
+            Effect("jsd real", "15", "Jensen-Shannon against labels, at equal variety", "rates = {\"rate\": [5e-3",
+                   "JSD", unit="words that exist, points"),
+            Effect("reverse real", "15", "reverse KL against labels, at equal variety", "rates = {\"rate\": [5e-3",
+                   "reverse", unit="words that exist, points"),
+            Effect("forward ppl", "15", "forward KL against labels", "rates = {\"rate\": [5e-3",
+                   "forward  perplexity", words=DOWN, unit="perplexity"),
+            Effect("reverse ppl", "15", "reverse KL against labels", "rates = {\"rate\": [5e-3",
+                   "reverse  perplexity", words=DOWN, unit="perplexity"),
+        ],
+        "a word said again and again, 100 texts, rate tuned": [
+            Effect("own given", "15", "the student's own text against given text, forward KL",
+                   "state = kd.study.trial", "forward, own", unit="words kept, points"),
+            Effect("own new", "15", "the student's own text against the teacher's new text, forward KL",
+                   "state = kd.study.trial", "forward, own", column=1, unit="words kept, points"),
+            Effect("slipped", "15", "random slips in the teacher's new text against none, forward KL",
+                   "state = kd.study.trial", "forward, slipped", column=1, unit="words kept, points"),
+            Effect("own slipped", "15", "the student's own text against random slips, reverse KL",
+                   "for text in (\"own\"", "reverse, own", unit="words kept, points"),
         ],
     },
     "Transfer": {
-        "a rule made for trees, 500 labels": [
+        "a rule made for trees, 500 labels, all tuned": [
             Effect("trees same", "16", "boosted trees teach on the same 500 rows, against labels",
-                   "study = kd.study.compare(from_trees", "trees' answers, same rows", below="right, %"),
+                   "forest = kd.study", "trees, same rows"),
             Effect("trees new", "16", "boosted trees teach on 4000 unlabelled rows, against labels",
-                   "study = kd.study.compare(from_trees", "trees' answers, new rows", below="right, %"),
-            Effect("regression new", "16", "regression: the same on 4000 unlabelled rows",
-                   "study = kd.study.compare(from_trees", "trees' answers, new rows", below="error", words=DOWN,
-                   unit="root mean square error"),
+                   "forest = kd.study", "trees, new rows"),
+            Effect("trees self", "16", "self-training on the same 4000 rows, against labels", "forest = kd.study",
+                   "self-training"),
+            Effect("regression new", "16", "regression: trees on 4000 unlabelled rows, against labels",
+                   "number = kd.study", "trees, new rows", words=DOWN, unit="root mean square error"),
+            Effect("regression self", "16", "regression: self-training on the same 4000 rows, against labels",
+                   "number = kd.study", "self-training", words=DOWN, unit="root mean square error"),
         ],
-        "digits, a student of four classes": [
+        "digits, a student of four classes, all tuned": [
             Effect("specialist", "16", "a teacher of ten classes on unlabelled rows of the four, against 20 labels",
-                   "few = kd.study", "all of the four, teacher"),
-            Effect("other six", "16", "the same on rows of the other six classes alone", "few = kd.study",
-                   "the other six"),
+                   "special = kd.study", "all of the four"),
+            Effect("specialist all", "16", "the same against all labels of the four", "special = kd.study",
+                   "all of the four", column=1),
+            Effect("other six", "16", "the same on rows of the other six classes alone, against 20 labels",
+                   "special = kd.study", "the other six"),
+            Effect("special self", "16", "self-training on the unlabelled rows, against 20 labels",
+                   "special = kd.study", "self-training"),
         ],
-        "digits, 30 labels of three new classes": [
-            Effect("new features", "16", "the features of a teacher of seven classes against from scratch",
-                   "new = kd.study", "teacher's features"),
-            Effect("new answers", "16", "its answers as a second task against from scratch", "new = kd.study",
-                   "teacher's answers too"),
+        "digits, 30 labels of three new classes, all tuned": [
+            Effect("new pixels", "16", "logistic regression on the pixels against a network from scratch",
+                   "unseen = kd.study", "pixels"),
+            Effect("new h1", "16", "logistic regression on the teacher's h1 against from scratch",
+                   "unseen = kd.study", "h1"),
+            Effect("new h2", "16", "logistic regression on the teacher's h2 against from scratch",
+                   "unseen = kd.study", "h2"),
+            Effect("new fine", "16", "fine-tuning the teacher against from scratch", "unseen = kd.study",
+                   "fine-tuning"),
         ],
     },
     "Deployment": {
@@ -390,12 +481,13 @@ NOT_REPRODUCED = [
     ),
     (
         "A generation taught by its equal is better than it (Furlanello et al. 2018).",
-        "On clean labels: {ban 2} and {ban 3}. With 40 % wrong labels it is, {ban noise}.",
+        "On clean labels, with decay tuned for both: {ban}. With 40 % wrong labels {ban noise} without decay, but "
+        "decay alone brings {decay noise}, and generations beyond it {ban noise decay}.",
     ),
     (
         "PS-KD raises accuracy and calibrates (Kim et al. 2021).",
-        "Accuracy on clean labels: {pskd}; with 40 % wrong ones {pskd noise}. Calibration error: {pskd ece}, and "
-        "more is worse.",
+        "Accuracy beyond tuned decay: {pskd} on clean labels, {pskd noise} with 40 % wrong ones. Calibration error: "
+        "{pskd ece}, and more is worse.",
     ),
     (
         "Exits gain from being taught by the last layer (Zhang et al. 2019).",
@@ -403,9 +495,9 @@ NOT_REPRODUCED = [
     ),
     (
         "Mutual learning helps large peers too, and beats a static teacher (Zhang et al. 2018).",
-        "Of two equals each gains {dml}; the large one of two unequals pays {dml large}. A static teacher of more "
-        "labels is worth {500 teacher} where peers gain {500 dml}; one of the same 4000 labels is worth {4000 "
-        "teacher}.",
+        "Of two equals each gains {dml} without decay; decay alone brings {peer decay}, and peers beyond it {dml "
+        "decay}. The large one of two unequals pays {dml large}. A static teacher of more labels is worth {500 "
+        "teacher} where peers gain {500 dml}.",
     ),
     (
         "DKD, NKD, DIST and standardised logits beat plain distillation (Zhao et al. 2022; Yang et al. 2023; Huang "
@@ -414,18 +506,24 @@ NOT_REPRODUCED = [
         "{standardised}; DKD on fresh seeds {dkd}.",
     ),
     (
+        "A teacher that trained longer teaches worse (Cho and Hariharan 2019), and so does a larger one (Mirzadeh et "
+        "al. 2020).",
+        "Only at a low temperature. Older: {age T1} at T = 1, {age T16} at T = 16. Wider: {width T1} and {width T16}. "
+        "With T, rate and decay tuned the younger one lies at {age tuned}, the narrow one at {width tuned}.",
+    ),
+    (
         "A teacher assistant bridges the gap (Mirzadeh et al. 2020).",
-        "Against the direct lesson: {assistant} if the assistant hears the teacher on 2000 rows, {assistant few} on "
-        "the student's 500. Against a plain teacher of the assistant's size: {assistant plain}.",
+        "Against the direct lesson: {assistant T1} at T = 1, {assistant T16} at T = 16, {assistant tuned} where both "
+        "are tuned.",
     ),
     (
         "A student should learn on its own text (Agarwal et al. 2024; Gu et al. 2024).",
-        "Words that exist: {own text}; perplexity: {own text ppl}, and more is worse. Forty letters are too short "
-        "for mistakes to feed on themselves.",
+        "Against given text {own given}; against new text of the teacher {own new}. Random slips in that text are "
+        "worth {slipped}.",
     ),
     (
         "What a teacher has learnt helps with classes that it never saw.",
-        "{new features} by its features, {new answers} by its answers.",
+        "{new h1} and {new h2} by its features, {new fine} by fine-tuning, against a network from scratch.",
     ),
 ]  # fmt: skip
 
@@ -444,9 +542,6 @@ UNMEASURED = {
     "noisy teachers": "noisy_teacher",
     "CTKD": "AdversarialTemperature",
     "annealed temperature": "ScheduledTemperature",
-    "mean teacher": "MovingAverage",
-    "CS-KD": "same_class",
-    "DDGSD": "agreeing_views",
     "ONE": "branches.one(",
     "CL-ILR": "cl_ilr",
     "OKDDip": "okddip",
@@ -487,22 +582,40 @@ def found(e):
     line = next((line for line in lines if line.lstrip().startswith(e.row)), None)
     assert line is not None, f"{e.name}: {path.name} prints no line {e.row!r} there"
     mean, half = MEASURED.findall(line)[e.column]
-    verdict = e.words[float(mean) < 0]
-    size, edge = abs(float(mean)), float(half)
-    if size < edge or (size == edge and not clear_of_zero(lines, line)):
-        verdict = "no effect shown"
-    ruled = [word for _, _, word in RULED.findall(line)]
-    if ruled:
-        verdict = ruled[e.column] if ruled[e.column] in UP else "no effect shown"
+    judged = {(m, h): word for m, h, word in JUDGED.findall(line)}
     text = f"{mean.replace('-', MINUS)}{NO_BREAK}±{NO_BREAK}{half}"
-    return Found(float(mean), float(half), text, seeds(cells[: places[0] + 1]), verdict, bool(ruled))
+    return Found(float(mean), float(half), text, seeds(cells[: places[0] + 1]), judged.get((mean, half), ""))
 
 
-def clear_of_zero(lines, line):
-    """Whether a table of `Comparison.table`, which knows more digits than it prints, shows an effect in this line."""
-    above = lines[: lines.index(line)]
-    table = above[max((i for i, text in enumerate(above) if not text), default=-1) + 1 :]
-    return any("difference to" in text for text in table) and "no effect shown" not in line
+def verdicts():
+    """{effect: word}: what the notebook prints, or else the rule of `kd.study.verdicts` over the rows of a section."""
+    words = {}
+    for groups in SECTIONS.values():
+        rows = [(e, found(e)) for those in groups.values() for e in those]
+        words |= {e.name: f.printed for e, f in rows if f.printed}
+        open_ = [(e, f) for e, f in rows if not f.printed]
+        adjusted = kd.study.holm([p_value(f) for _, f in open_])
+        for (e, f), p in zip(open_, adjusted):
+            zone = 0.0 if e.unit else ZONE
+            strict = f.half * quantile(f.seeds, 1 - 0.05 / len(open_)) / quantile(f.seeds, 0.95)
+            if abs(f.mean) + strict <= zone:
+                words[e.name] = "equal"
+            else:
+                shown = p < 0.05 and abs(f.mean) > zone
+                words[e.name] = e.words[f.mean < 0] if shown else "not shown"
+    return words
+
+
+def quantile(n, level):
+    """Half of the interval of this level, in standard errors, over n seeds."""
+    return float(scipy.stats.t.ppf(0.5 + level / 2, n - 1))
+
+
+def p_value(f):
+    """Of a t-test, from a mean and half of its 95 % interval."""
+    if f.half == 0:
+        return float(f.mean == 0)
+    return float(2 * scipy.stats.t.sf(abs(f.mean) / f.half * quantile(f.seeds, 0.95), f.seeds - 1))
 
 
 def seeds(cells):
@@ -512,7 +625,7 @@ def seeds(cells):
         for node in ast.walk(ast.parse(source.replace("%matplotlib", "#"))):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node.value
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("kd.study.compare", "kd.study.trial"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in STUDIES:
                 given = [k.value for k in node.keywords if k.arg == "seeds"] or node.args[1:2]
                 value = names.get(given[0].id) if isinstance(given[0], ast.Name) else given[0]
                 several = isinstance(value, ast.Call)
@@ -523,7 +636,8 @@ def seeds(cells):
 def page():
     rows = effects()
     measured = {e.name: found(e) for _, _, e in rows}
-    counts = {word: sum(f.verdict == word for f in measured.values()) for word in ("helps", "no effect shown", "hurts")}
+    words = verdicts()
+    counts = {word: list(words.values()).count(word) for word in ("helps", "hurts", "equal", "not shown")}
     text = [
         f"""# Effects
 
@@ -532,13 +646,14 @@ What the notebooks measured, one row an effect. The numbers are read from the no
 
 **How to read a row.** The difference is paired: within a seed both sides share the split, the initial weights and the
 order of the batches. After ± stands half of the 95 % interval of its mean over the seeds. Unless a row says otherwise,
-it is in points of test accuracy. The verdict follows from the interval alone: *helps* and *hurts* where it leaves zero
-out, *no effect shown* where it holds zero, which does not mean that there is none. In the tables of trials the verdict
-is the trial's own: it counts how many comparisons the table makes, and claims nothing within half a point of zero.
+it is in points of test accuracy.
 
-Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, and {counts["no effect shown"]} show no effect.
-With so many intervals some leave zero out by chance: one in twenty where nothing is to be found. What is close to its
-interval's edge is unproven.
+**The verdict** is the notebook's own where it prints one. Elsewhere the same rule is used here, with the rows of a
+section for a table: *helps* and *hurts* where Holm's test finds an effect above {ZONE:g} points; *equal* where the
+effect is surely smaller; *not shown* for the rest, which does not mean that there is no effect.
+
+Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, {counts["equal"]} are equal and
+{counts["not shown"]} show nothing.
 
 **What was tuned.** Where a row says *tuned*, validation chose among as many settings for either side. Elsewhere one
 rate served both sides; the notebook says which.
@@ -555,7 +670,7 @@ network or another field. All students are small multilayer perceptrons."""
                 unit = f", {e.unit}" if e.unit else ""
                 text.append(
                     f"| [{e.notebook}](../../notebooks/{path.name}) | {data} | {e.comparison} | {f.text}{unit} "
-                    f"| {f.seeds} | {f.verdict} |"
+                    f"| {f.seeds} | {words[e.name]} |"
                 )
     text += [
         """

@@ -1,4 +1,4 @@
-"""Collaborative learning: the peers' answers are made into one, better than each, which teaches them all.
+"""Collaborative learning: the peers' answers are made into one, never worse than the best, which teaches them all.
 
 Letters: N rows, K classes, M peers; y labels (N,), each of the logits (N, K). The targets are functions
 for `Given`: they are held, and need no gradient. Derivation: docs/derivations/collaborative.md.
@@ -71,8 +71,9 @@ def min_logit(y: Array, *logits: Array) -> Array:
     .. math:: z_{t,k} = \min_m\,(z_{m,k} - z_{m,y}), \qquad
               \mathrm{CE}(z_t, y) = \log\sum_k e^{z_{t,k}} \le \min_m \mathrm{CE}(z_m, y)
 
-    A teacher better than each of the peers on every row, and surer than all of them. Shapes: y
-    (N,), each of the logits (N, K). Source: Guo et al. 2020, section 3.2 (KDCL-MinLogit).
+    A teacher that is on no row worse than the best peer, and better where no peer has all the smallest leads; and
+    surer than all of them. Shapes: y (N,), each of the logits (N, K). Source: Guo et al. 2020, section 3.2
+    (KDCL-MinLogit).
     """
     check_labels(logits[0], y)
     xp = array_module(y, *logits)

@@ -243,7 +243,7 @@ def _next(before: float, edge: float) -> float:
     """The value after `before` and `edge`: in a geometric row, or an arithmetic one if it holds 0 or less."""
     value = edge * edge / before if before > 0 and edge > 0 else 2 * edge - before
     if isinstance(before, int) and isinstance(edge, int):
-        return round(value)
+        return max(1, round(value)) if before > 0 and edge > 0 else value
     return float(f"{value:.6g}")
 
 

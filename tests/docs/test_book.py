@@ -235,7 +235,7 @@ KINDS = [  # one page of each kind
     "docs/glossary.html",
     "docs/cheat_sheet.html",
     "docs/explore/slopes.html",
-    "notebooks/04_kd_gradient.html",
+    "notebooks/03_temperature_and_the_gradient.html",
     "source/docs/_ext/font.py.html",
     "genindex.html",
     "search.html",
@@ -261,7 +261,7 @@ def test_a_laptop_shows_contents_and_whole_lines(book, browser):
     page.goto(f"{book[1]}docs/derivations/response.html")
     box = page.locator(".toc-tree a", has_text="response.2").bounding_box()
     assert box["x"] > 0 and box["x"] + box["width"] <= 1280 and box["y"] < 800
-    for name in ("docs/derivations/response.html", "notebooks/04_kd_gradient.html"):
+    for name in ("docs/derivations/response.html", "notebooks/03_temperature_and_the_gradient.html"):
         page.goto(book[1] + name)
         page.evaluate("document.querySelector('article .highlight pre').textContent = 'x'.repeat(88)")
         room = page.evaluate("(p => p.clientWidth - p.scrollWidth)(document.querySelector('article .highlight pre'))")
@@ -296,7 +296,7 @@ def test_copied_code_has_no_prompts(book, browser):
 
 def test_a_box_is_drawn_and_the_font_is_small(book, browser):
     page = browser.new_page()
-    page.goto(f"{book[1]}notebooks/04_kd_gradient.html")
+    page.goto(f"{book[1]}notebooks/03_temperature_and_the_gradient.html")
     width = "getComputedStyle(document.querySelector('menclose[notation=box]')).borderTopWidth"
     assert page.evaluate(width) == "1px"
     fonts = [path for path in book[0].rglob("*") if path.suffix in (".ttf", ".otf", ".woff2")]
@@ -407,6 +407,8 @@ def test_what_the_site_offers_to_take_away(book, pages):
     assert not [name for name in inside[".whl"] if name.startswith(("tests", "docs"))]
     for end, needed in (
         ("-notebooks.zip", "notebooks/00_start_here.ipynb"),
+        ("-notebooks.zip", "notebooks/workbook/my_kd.py"),
+        ("-source.zip", "notebooks/workbook/README.md"),
         ("-source.zip", "tests/docs/test_book.py"),
     ):
         assert any(name.endswith(needed) for name in inside[end])

@@ -5,7 +5,21 @@ from __future__ import annotations
 import re
 
 import pytest
-from _pages.effects import MEASURED, NOT_REPRODUCED, PAGE, ROOT, UNMEASURED, effects, found, notebook, page
+from _pages.effects import (
+    MEASURED,
+    NOT_REPRODUCED,
+    PAGE,
+    ROOT,
+    UNMEASURED,
+    ZONE,
+    Found,
+    effects,
+    found,
+    notebook,
+    p_value,
+    page,
+    verdicts,
+)
 
 import kdlearn as kd
 
@@ -20,7 +34,8 @@ def test_an_effect_is_printed_by_its_notebook(name):
 def test_every_notebook_with_a_study_has_a_row():
     listed = {e.notebook for _, _, e in effects()}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        compares = any("kd.study.compare(" in source for source, _ in notebook(path.name[:2])[1])
+        sources = [source for source, _ in notebook(path.name[:2])[1]]
+        compares = any(f"kd.study.{study}(" in source for source in sources for study in ("compare", "trial"))
         assert not compares or path.name[:2] in listed, (
             f"add the effects of {path.name} to SECTIONS in docs/_pages/effects.py"
         )
@@ -42,13 +57,20 @@ def test_what_is_called_unmeasured_is_in_the_package_and_in_no_study():
         )
 
 
-def test_a_verdict_follows_from_its_interval():
+def test_a_verdict_is_the_notebooks_or_follows_from_the_rule():
+    words = verdicts()
     for _, _, e in effects():
         f = found(e)
-        if f.ruled:  # by a rule that is stricter than the interval alone
-            assert f.verdict == "no effect shown" or (abs(f.mean) > f.half and f.verdict == e.words[f.mean < 0]), e.name
-        elif abs(f.mean) != f.half:
-            assert f.verdict == (e.words[f.mean < 0] if abs(f.mean) > f.half else "no effect shown"), e.name
+        if f.printed:
+            assert words[e.name] == f.printed
+        elif words[e.name] in ("helps", "hurts"):  # at least what the interval alone would ask for
+            assert abs(f.mean) >= f.half and (e.unit or abs(f.mean) > ZONE) and words[e.name] == e.words[f.mean < 0]
+
+
+def test_a_p_value_is_that_of_the_numbers(rng):
+    a = rng.normal(0.4, 1, 10)
+    made = kd.study.interval(a)
+    assert p_value(Found(made.mean, made.half_width, "", 10, "")) == pytest.approx(kd.study.verdicts({"a": a})["a"].p)
 
 
 def test_the_page_of_effects_is_up_to_date():

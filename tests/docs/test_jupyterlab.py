@@ -132,7 +132,7 @@ def test_the_first_notebook_runs_from_top_to_bottom(page, lab):
 
 
 def test_the_slider_moves_the_temperature(page, lab):
-    run_all(page, lab, "03_temperature")
+    run_all(page, lab, "03_temperature_and_the_gradient")
     assert not any(o["output_type"] == "error" for c in outputs(page) for o in c["outputs"])
     handle = page.locator(".widget-slider .noUi-handle").first
     handle.scroll_into_view_if_needed(timeout=60_000)

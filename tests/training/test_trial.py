@@ -165,6 +165,8 @@ def test_what_lies_beyond():
     assert up.chosen["a"] == {"x": 4}
     whole = trial({"a": (arm(100), {"x": [100 // 9, 100 // 3]})}, "a", 2, widen=1, **QUIET)
     assert whole.chosen["a"] == {"x": 99} and isinstance(whole.chosen["a"]["x"], int)
+    least = trial({"a": (arm(-9), {"x": [1, 4]})}, "a", 2, widen=3, **QUIET)
+    assert least.chosen["a"] == {"x": 1} and least.edges["a"] == []  # a whole number below 1 would be 0
     assert trial({"a": (arm(1), {"x": [1], "other": [True, False]})}, "a", 2, widen=3, **QUIET).tried["a"] == 2
 
 

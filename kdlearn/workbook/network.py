@@ -1,0 +1,269 @@
+"""The layers and the network of the workbook, and their usual mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.ideas import Case
+from kdlearn.learner import Verdict, array, call, results
+from kdlearn.nn.layers import Linear, ReLU
+from kdlearn.nn.network import MLP
+from kdlearn.workbook.task import D, H, K, Layers, N, Task, normal
+
+Three = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+# ---------------------------------------------------------------- layers
+
+
+def _layer(W: np.ndarray, b: np.ndarray) -> Linear:
+    layer = Linear(*W.shape)
+    layer.hold(W=W, b=b)
+    return layer
+
+
+def linear(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """As the workbook asks for it."""
+    return _layer(W, b).forward(x)[0]
+
+
+def no_bias(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """the bias: Add b to every row."""
+    return x @ W
+
+
+def linear_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
+    """As the workbook asks for it."""
+    layer = _layer(W, np.zeros(W.shape[1]))
+    dx = layer.backward(dy, x)
+    assert dx is not None
+    return dx, layer.dW, layer.db
+
+
+def mean_db(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
+    """the sum over rows: db is the sum of dy over the rows; the mean is in dy already."""
+    dx, dW, db = linear_backward(dy, x, W)
+    return dx, dW, db / len(x)
+
+
+def mean_dW(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
+    """the sum over rows: dW is a sum over the rows; the mean is in dy already."""
+    dx, dW, db = linear_backward(dy, x, W)
+    return dx, dW / len(x), db
+
+
+def mean_both(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
+    """the sum over rows: The mean is in dy already, so dW and db are divided by nothing."""
+    dx, dW, db = linear_backward(dy, x, W)
+    return dx, dW / len(x), db / len(x)
+
+
+def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """As the workbook asks for it."""
+    return ReLU().backward(dy, y)
+
+
+def no_mask(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """the mask: Nothing passes where the output is zero; y >= 0 is true everywhere."""
+    return dy
+
+
+def mask_alone(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """the chain rule: The slope, 0 or 1, is to be multiplied by dy."""
+    return (y > 0) * 1.0
+
+
+def times_output(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """a slope of 0 or 1: Where the output is positive dy passes as it is."""
+    return dy * y
+
+
+def sign_of_dy(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """the output as the judge: Whether y is positive decides, not whether dy is."""
+    return dy * (dy > 0)
+
+
+def wrong_half(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """the mask the right way round: dy passes where the output is positive."""
+    return dy * (y <= 0)
+
+
+# ---------------------------------------------------------------- start
+
+
+def start(widths: Sequence[int], rng: np.random.Generator) -> Layers:
+    """As the workbook asks for it."""
+    net = MLP(*widths, seed=rng, dtype="float64")
+    return [(layer.W.copy(), layer.b.copy()) for layer in net.layers if isinstance(layer, Linear)]
+
+
+WIDTHS = (300, 200, 120, 40)
+INPUTS, OUTPUTS = (np.array(w, float) for w in (WIDTHS[:-1], WIDTHS[1:]))
+GAIN = np.array([2.0, 2.0, 1.0])
+SPREADS = {  # of the weights, layer by layer
+    "": np.sqrt(GAIN / INPUTS),
+    "the scale: The more inputs, the smaller the weights: their spread is √(2/n).": np.ones(3),
+    "the 2 of the ReLU: A ReLU lets half through, so the weights before it need √(2/n).": np.sqrt(1 / INPUTS),
+    "the last layer: No ReLU follows it, so its weights need √(1/n).": np.sqrt(2 / INPUTS),
+    "the number of inputs: Yours divides by the number of outputs.": np.sqrt(GAIN / OUTPUTS),
+    "the root: The spread is √(2/n); yours is 2/n.": GAIN / INPUTS,
+}
+
+
+def check_start(function: Callable[..., Any]) -> None:
+    """By widths, means and spreads; the numbers themselves are the learner's."""
+    network = pairs(call(function, WIDTHS, np.random.default_rng(0)), 3, "(W, b)")
+    for i, (W, b) in enumerate(network):
+        for name, a, shape in (("W", W, WIDTHS[i : i + 2]), ("b", b, WIDTHS[i + 1 : i + 2])):
+            array(a, shape, f"{name} of layer {i}")
+        if np.any(b):
+            raise Verdict("biases of zero", f"b of layer {i} is not zero.")
+    weights = [np.asarray(W, float) for W, _ in network]
+    spread = np.array([W.std() for W in weights])
+    if (spread < 1e-12).any():
+        raise Verdict("different weights", "Weights of a layer that are all equal stay equal for ever.")
+    said = [sentence for sentence, wanted in SPREADS.items() if np.allclose(spread, wanted, rtol=0.05)]
+    if not said:
+        found, wanted = (", ".join(f"{v:.3g}" for v in a) for a in (spread, SPREADS[""]))
+        raise Verdict("the scale", f"The spreads of your weights are {found}; they must be {wanted}.")
+    if said[0]:
+        raise Verdict(*said[0].split(": ", 1))
+    if max(abs(W.mean()) * W.size**0.5 / s for W, s in zip(weights, spread)) > 6:
+        raise Verdict("a mean of zero", "Your weights are not centred on zero.")
+    again, other = (call(function, WIDTHS, np.random.default_rng(seed))[0][0] for seed in (0, 1))
+    if not np.array_equal(again, weights[0]) or np.array_equal(other, weights[0]):
+        raise Verdict("rng", "Draw the weights from rng: the same generator gives the same network.")
+
+
+def pairs(found: Any, n: int, what: str) -> Layers:
+    """A list of n pairs; a Verdict, where it is none."""
+    try:
+        made = [(a, b) for a, b in found]
+    except (TypeError, ValueError):
+        raise Verdict("", f"it must return a list of pairs {what}") from None
+    if len(made) != n:
+        raise Verdict("", f"it returns {len(made)} pairs {what} for {n} layers")
+    return made
+
+
+# ---------------------------------------------------------------- forward
+
+
+def forward(network: Layers, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """As the workbook asks for it."""
+    return _forward(network, x)
+
+
+def _forward(network: Layers, x: np.ndarray, keep: str = "after", first: int = 1) -> tuple[np.ndarray, Any]:
+    """With a ReLU before each layer from the one with number `first` on."""
+    kept: dict[str, list[np.ndarray]] = {"before": [], "after": []}
+    for i, (W, b) in enumerate(network):
+        kept["before"].append(x)
+        x = np.maximum(x, 0) if i >= first else x
+        kept["after"].append(x)
+        x = linear(x, W, b)
+    return x, kept[keep]
+
+
+def no_relu(network: Layers, x: np.ndarray) -> Any:
+    """the ReLU: Without it all layers together are one linear layer."""
+    return _forward(network, x, first=len(network))
+
+
+def relu_at_the_start(network: Layers, x: np.ndarray) -> Any:
+    """the data as they are: There is no ReLU before the first layer."""
+    return _forward(network, x, first=0)
+
+
+def relu_at_the_end(network: Layers, x: np.ndarray) -> Any:
+    """logits as they are: After the last layer there is no ReLU."""
+    z, inputs = _forward(network, x)
+    return np.maximum(z, 0), inputs
+
+
+def before_the_relu(network: Layers, x: np.ndarray) -> Any:
+    """what a layer reads: inputs must hold what the ReLU let through, not what it was given."""
+    return _forward(network, x, keep="before")
+
+
+def logits_and_inputs(found: Any) -> tuple[Any, ...]:
+    """(z, inputs) as (z, the input of layer 0, …)."""
+    z, inputs = results(found, ("z", "inputs"))
+    if not isinstance(inputs, (list, tuple)):
+        raise Verdict("", f"inputs must be a list of arrays, it is of type {type(inputs).__name__}")
+    if len(inputs) != len(NET):
+        raise Verdict("", f"inputs holds {len(inputs)} arrays, it must hold {len(NET)}: one for each linear layer")
+    return z, *inputs
+
+
+# ---------------------------------------------------------------- backward
+
+
+def backward(network: Layers, inputs: Sequence[np.ndarray], dz: np.ndarray) -> Layers:
+    """As the workbook asks for it."""
+    return list(_backward(network, inputs, dz))[::-1]
+
+
+def _backward(network: Layers, inputs: Sequence[np.ndarray], dz: np.ndarray, relu: bool = True) -> Iterator[Any]:
+    for (W, _), x in zip(network[::-1], inputs[::-1]):
+        dx, dW, db = linear_backward(dz, x, W)
+        yield dW, db
+        dz = relu_backward(dx, x) if relu else dx
+
+
+def no_relu_back(network: Layers, inputs: Sequence[np.ndarray], dz: np.ndarray) -> Layers:
+    """the ReLU: Between two layers the gradient goes back through a ReLU, too."""
+    return list(_backward(network, inputs, dz, relu=False))[::-1]
+
+
+def last_first(network: Layers, inputs: Sequence[np.ndarray], dz: np.ndarray) -> Layers:
+    """the order: Return the pairs in the order of the network, the first layer first."""
+    return list(_backward(network, inputs, dz))
+
+
+def gradients(found: Any) -> tuple[Any, ...]:
+    """[(dW, db), …] as (dW of layer 0, db of layer 0, …)."""
+    return tuple(a for pair in pairs(found, len(NET), "(dW, db)") for a in pair)
+
+
+# ---------------------------------------------------------------- where they are asked
+
+X, X2, W_, W2, DY, DY2 = normal((N, D), (N, D), (D, H), (D, H), (N, H), (N, H), seed=5)
+B, B2 = normal((H,), (H,), seed=6)
+OUT, OUT2 = (np.maximum(a, 0) for a in normal((N, H), (N, H), seed=7))
+NET = list(zip(normal((D, H), (H, 9), (9, K), seed=8), normal((H,), (9,), (K,), seed=9)))
+NET2 = list(zip(normal((D, H), (H, 9), (9, K), seed=10), normal((H,), (9,), (K,), seed=11)))
+DZ, DZ2 = normal((N, K), (N, K), seed=12)
+LAYERS = range(len(NET))
+
+TASKS = {
+    "linear": Task(linear, ("y",), [(X, W_, B), (X2, W2, B2)], [no_bias]),
+    "linear_backward": Task(
+        linear_backward, ("dx", "dW", "db"), [(DY, X, W_), (DY2, X2, W2)], [mean_db, mean_dW, mean_both], case=Case(DY)
+    ),
+    "relu_backward": Task(
+        relu_backward,
+        ("dx",),
+        [(DY, OUT), (DY2, OUT2)],
+        [no_mask, mask_alone, times_output, sign_of_dy, wrong_half],
+    ),
+    "start": Task(start, more=check_start),
+    "forward": Task(
+        forward,
+        ("z", *(f"inputs[{i}]" for i in LAYERS)),
+        [(NET, X), (NET2, X2)],
+        [no_relu, relu_at_the_start, relu_at_the_end, before_the_relu],
+        unpack=logits_and_inputs,
+        case=Case(DZ),
+    ),
+    "backward": Task(
+        backward,
+        tuple(f"{name} of layer {i}" for i in LAYERS for name in ("dW", "db")),
+        [(NET, forward(NET, X)[1], DZ), (NET2, forward(NET2, X2)[1], DZ2)],
+        [no_relu_back, last_first],
+        unpack=gradients,
+        case=Case(DZ),
+    ),
+}

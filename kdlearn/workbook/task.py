@@ -1,0 +1,77 @@
+"""How one function of the workbook is judged.
+
+What is right comes from the package. A slip is a wrong function: one idea is missing in it, and its docstring
+says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdlearn.ideas import Case
+from kdlearn.learner import Verdict, call, judge
+
+Layers = list[tuple[np.ndarray, np.ndarray]]  # (W, b) of each linear layer
+
+# Different numbers, so that a factor has one name: rows, inputs, units, a teacher's units, classes, temperature
+N, D, H, E, K, T = 5, 4, 6, 8, 7, 3.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One function of the workbook.
+
+    Parameters
+    ----------
+    right : what the function must be.
+    names : of its results.
+    places : arguments to ask it at; none where `more` says all.
+    slips : wrong functions, each with a docstring "idea: sentence".
+    unpack : what the function returns, as a tuple of arrays with these names.
+    case : the first place, where it is not the first argument.
+    more : what else must hold, as a function that raises a Verdict.
+    """
+
+    right: Callable[..., Any]
+    names: Sequence[str] = ()
+    places: Sequence[Sequence[Any]] = ()
+    slips: Sequence[Callable[..., Any]] = ()
+    unpack: Callable[[Any], Any] | None = None
+    case: Case | None = None
+    more: Callable[[Callable[..., Any]], None] | None = None
+
+    def check(self, function: Callable[..., Any]) -> None:
+        """A Verdict, where the function is not right."""
+        if self.places:
+            first, *others = self.places[0]
+            temperature = next((a for a in others if isinstance(a, float)), 1.0)
+            case = self.case or Case(first, temperature, others)
+            slips = {str(slip.__doc__): self._unpacked(slip) for slip in self.slips}
+            judge(self._unpacked(function), self._unpacked(self.right), self.places, self.names, slips, case)
+        if self.more:
+            self.more(function)
+
+    def _unpacked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        unpack = self.unpack
+        return (lambda *place: unpack(call(function, *place))) if unpack else function
+
+
+def finite(hint: str, *arguments: Any) -> Callable[[Callable[..., Any]], None]:
+    """What else must hold: what the function returns for these large numbers is finite."""
+
+    def more(function: Callable[..., Any]) -> None:
+        found = call(function, *arguments)
+        if not all(np.isfinite(part).all() for part in (found if isinstance(found, tuple) else (found,))):
+            raise Verdict("large numbers", hint)
+
+    return more
+
+
+def normal(*shapes: tuple[int, ...], seed: int = 0, scale: float = 1.0) -> list[np.ndarray]:
+    """Arrays of normal numbers."""
+    rng = np.random.default_rng(seed)
+    return [scale * rng.normal(size=shape) for shape in shapes]

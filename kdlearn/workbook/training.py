@@ -1,0 +1,224 @@
+"""Adam and the training loop of the workbook, and their usual mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kdlearn.distill.response import cross_entropy
+from kdlearn.ideas import Case
+from kdlearn.learner import Verdict
+from kdlearn.workbook.network import backward, forward, pairs
+from kdlearn.workbook.task import D, H, K, Layers, Task, normal
+
+Loss = Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]]
+Moved = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+# ---------------------------------------------------------------- Adam
+
+
+def means(grad: Any, m: Any, v: Any, b1: float, b2: float) -> tuple[Any, Any]:
+    """The new running means."""
+    return b1 * m + (1 - b1) * grad, b2 * v + (1 - b2) * grad**2
+
+
+def step(m: Any, v: Any, t: int, lr: float, b1: float, b2: float, eps: float) -> Any:
+    """By how much theta falls."""
+    return lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+
+
+def adam(
+    theta: Any, grad: Any, m: Any, v: Any, t: int, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> Moved:  # fmt: skip
+    """As the workbook asks for it."""
+    if t < 1:
+        raise Verdict("Adam's clock", "Steps are counted from 1: with t = 0 the correction divides by zero.")
+    m, v = means(grad, m, v, beta1, beta2)
+    return theta - step(m, v, t, lr, beta1, beta2, eps), m, v
+
+
+def _adam(sentence: str, means: Callable = means, step: Callable = step, old: bool = False) -> Callable[..., Moved]:
+    """Adam with other means or another step."""
+
+    def wrong(theta: Any, grad: Any, m: Any, v: Any, t: int, lr: float, b1: float, b2: float, eps: float) -> Moved:
+        new = means(grad, m, v, b1, b2)
+        used = (m, v) if old else new
+        return theta - step(*used, t, lr, b1, b2, eps), *new
+
+    wrong.__doc__ = sentence
+    return wrong
+
+
+def returned_corrected(
+    theta: Any, grad: Any, m: Any, v: Any, t: int, lr: float, b1: float, b2: float, eps: float
+) -> Moved:
+    """running means as they were: Divide m and v by 1 - beta^t for the step alone, and return them undivided."""
+    theta, m, v = adam(theta, grad, m, v, t, lr, b1, b2, eps)
+    return theta, m / (1 - b1**t), v / (1 - b2**t)
+
+
+ADAM = [
+    returned_corrected,
+    _adam(
+        "the bias correction: m and v begin at zero; divide them by 1 - beta^t for the step.",
+        step=lambda m, v, t, lr, b1, b2, eps: lr * m / (np.sqrt(v) + eps),
+    ),
+    _adam(
+        "the power t: The corrections are 1 - beta^t; yours do not change with t.",
+        step=lambda m, v, t, *settings: step(m, v, 1, *settings),
+    ),
+    _adam(
+        "the root: The step is divided by √v, not by v.",
+        step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / (v / (1 - b2**t) + eps),
+    ),
+    _adam(
+        "eps outside the root: It is √v + eps, not √(v + eps).",
+        step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + eps),
+    ),
+    _adam("a sign: The step goes against the gradient; yours climbs.", step=lambda *place: -step(*place)),
+    _adam(
+        "the learning rate: The step is multiplied by lr.",
+        step=lambda m, v, t, lr, *rest: step(m, v, t, 1.0, *rest),
+    ),
+    _adam("the new means: The step takes m and v with the new gradient in them.", old=True),
+    _adam(
+        "the square: v is the running mean of the squared gradients.",
+        means=lambda grad, m, v, b1, b2: (b1 * m + (1 - b1) * grad, b2 * v + (1 - b2) * grad),
+    ),
+    _adam(
+        "the share of the new: The new gradient enters with 1 - beta, or the mean is a sum.",
+        means=lambda grad, m, v, b1, b2: (b1 * m + grad, b2 * v + grad**2),
+    ),
+    _adam(
+        "beta for the old: The old mean enters with beta, the new gradient with 1 - beta.",
+        means=lambda grad, m, v, b1, b2: means(grad, m, v, 1 - b1, 1 - b2),
+    ),
+    _adam(
+        "each its own beta: beta1 belongs to m, beta2 to v.",
+        means=lambda grad, m, v, b1, b2: means(grad, m, v, b2, b1),
+        step=lambda m, v, t, lr, b1, b2, eps: step(m, v, t, lr, b2, b1, eps),
+    ),
+]
+
+
+# ---------------------------------------------------------------- the loop
+
+
+def train(
+    network: Layers, x: np.ndarray, loss: Loss, epochs: int, batch_size: int, lr: float, rng: np.random.Generator
+) -> Layers:
+    """As the workbook asks for it."""
+    return _train("", network, x, loss, epochs, batch_size, lr, rng)
+
+
+def _train(
+    slip: str,
+    network: Layers,
+    x: np.ndarray,
+    loss: Loss,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    rng: np.random.Generator,
+) -> Layers:
+    """The loop, or the loop with one mistake."""
+    theta = [a for layer in network for a in layer]
+    memory = [(np.zeros_like(a), np.zeros_like(a)) for a in theta]
+    for t, rows in enumerate(_batches(len(x), epochs, batch_size, rng, slip), 1):
+        network = list(zip(theta[::2], theta[1::2]))
+        z, inputs = forward(network, x[rows])
+        said = np.arange(len(rows)) if slip == "the loss's rows" else rows
+        grads = [g for pair in backward(network, inputs, loss(z, said)[1]) for g in pair]
+        if slip == "memory":
+            memory = [(np.zeros_like(a), np.zeros_like(a)) for a in theta]
+        for k, (grad, (m, v)) in enumerate(zip(grads, memory)):
+            clocks = {"clock": 1, "epochs": -(-t * batch_size // len(x)), "arrays": (t - 1) * len(theta) + k + 1}
+            rate = 1e-3 if slip == "rate" else lr
+            if slip == "descent":
+                theta[k] = theta[k] - lr * grad
+            elif slip != "biases" or k % 2 == 0:
+                theta[k], *memory[k] = adam(theta[k], grad, m, v, clocks.get(slip, t), rate)  # type: ignore[call-overload]
+    return list(zip(theta[::2], theta[1::2]))
+
+
+def _batches(n: int, epochs: int, batch_size: int, rng: np.random.Generator, slip: str) -> Iterator[np.ndarray]:
+    order = rng.permutation(n) if slip == "one order" else np.arange(n)
+    for _ in range(1 if slip == "one epoch" else epochs):
+        if slip not in ("one order", "in order"):
+            order = rng.permutation(n)
+        if slip == "whole":
+            yield order
+            continue
+        for i in range(0, n - n % batch_size if slip == "whole batches" else n, batch_size):
+            yield order[i : i + batch_size]
+
+
+def _slip(name: str, sentence: str) -> Callable[..., Layers]:
+    def wrong(*arguments: Any) -> Layers:
+        return _train(name, *arguments)
+
+    wrong.__doc__ = sentence
+    return wrong
+
+
+SLIPS = [
+    _slip("in order", "the shuffle: Draw an order of the rows, rng.permutation(N), in each epoch."),
+    _slip("one order", "a new order: Draw one in each epoch, not one for all of them."),
+    _slip("whole batches", "the last rows: The last batch takes what is left; yours leaves it out."),
+    _slip("whole", "the batches: Each step sees batch_size rows, not all of them."),
+    _slip("one epoch", "the epochs: One pass over the rows is not all of them."),
+    _slip("memory", "Adam's memory: m and v are kept from step to step; yours begin at zero in each."),
+    _slip("clock", "Adam's clock: t grows by one in each step; yours stands still."),
+    _slip("epochs", "Adam's clock: t counts the steps, not the epochs."),
+    _slip("arrays", "Adam's clock: t grows once in a step, not once for each W and b."),
+    _slip("rate", "the learning rate: Give lr to `adam`."),
+    _slip("biases", "the biases: Every W and every b is moved; yours leaves b as it was."),
+    _slip(
+        "the loss's rows", "the rows of the batch: loss(z, rows) must get the numbers of the rows that z belongs to."
+    ),
+    _slip("descent", "Adam: The step is that of `adam`, not plain gradient descent."),
+]
+
+
+def weights(found: Any) -> tuple[Any, ...]:
+    """[(W, b), …] as (W of layer 0, b of layer 0, …)."""
+    return tuple(a for pair in pairs(found, 2, "(W, b)") for a in pair)
+
+
+# ---------------------------------------------------------------- where they are asked
+
+ROWS = 11  # batches of 4, and 3 that are left
+THETA, GRAD, M, ROOT, THETA2, GRAD2 = normal((D, H), (D, H), (D, H), (D, H), (D, H), (D, H), seed=13)
+SETTINGS = (0.1, 0.8, 0.9, 0.05)
+X, X2 = normal((ROWS, D), (ROWS, D), seed=14)
+Y = np.random.default_rng(15).integers(0, K, ROWS)
+NET = list(zip(normal((D, H), (H, K), seed=16), normal((H,), (K,), seed=17)))
+
+
+def labels(z: np.ndarray, rows: np.ndarray) -> tuple[Any, np.ndarray]:
+    """The loss that `train` is asked with."""
+    return cross_entropy(z, Y[rows])
+
+
+TASKS = {
+    "adam": Task(
+        adam,
+        ("theta", "m", "v"),
+        [(THETA, GRAD, M, ROOT**2, 3, *SETTINGS), (THETA2, GRAD2, 0 * M, 0 * M, 1, *SETTINGS)],
+        ADAM,
+    ),
+    "train": Task(
+        train,
+        tuple(f"{name} of layer {i}" for i in (0, 1) for name in ("W", "b")),
+        [
+            (NET, X, labels, 3, 4, 0.05, np.random.default_rng(18)),
+            (NET, X2, labels, 2, 5, 0.1, np.random.default_rng(19)),
+        ],
+        SLIPS,
+        unpack=weights,
+        case=Case(X),
+    ),
+}

@@ -1,0 +1,177 @@
+"""The workbook: its solution is right, each mistake in it gets its name, and nothing in a file harms the check."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from mistakes import HARMS, MISTAKES
+
+from kdlearn import cli, learner
+from kdlearn.commands import check
+
+HERE = Path(__file__).parent
+SOLUTION = (HERE / "solution.py").read_text("utf-8")
+FOLDER = HERE.parents[1] / "notebooks" / "workbook"
+
+
+def module(text):
+    made = types.ModuleType("my_kd")
+    exec(compile(text, "my_kd.py", "exec"), vars(made))
+    return made
+
+
+def source(name, text=SOLUTION):
+    """The text of one function."""
+    node = next(n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == name)
+    return ast.get_source_segment(text, node)
+
+
+def functions(text):
+    """Names, arguments and docstrings of a file's functions."""
+    nodes = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)]
+    return [(n.name, ast.unparse(n.args), ast.get_docstring(n)) for n in nodes]
+
+
+def test_the_solution_is_right():
+    own = module(SOLUTION)
+    assert [name for name in check.ORDER if not check.review(own, name)] == []
+
+
+def test_the_workbook_asks_for_what_the_solution_solves():
+    text = (FOLDER / "my_kd.py").read_text("utf-8")
+    assert functions(text) == functions(SOLUTION)
+    assert [name for name, _, _ in functions(text)] == list(check.ORDER) and set(check.ORDER) == set(check.TASKS)
+    assert text.count("raise NotImplementedError") == len(check.ORDER)
+    assert max(map(len, text.splitlines())) <= 88
+    own = module(text)
+    assert {str(check.review(own, name)) for name in check.ORDER} == {"not written yet"}
+
+
+@pytest.mark.parametrize("name, old, new, words", MISTAKES, ids=[f"{m[0]}: {m[3]} {i}" for i, m in enumerate(MISTAKES)])
+def test_a_mistake_has_its_name(name, old, new, words):
+    before = source(name)
+    assert before.count(old) == 1, f"{old!r} is not in {name} once"
+    own = module(SOLUTION.replace(before, before.replace(old, new)))
+    found = str(check.review(own, name))
+    assert found.startswith(words) and "\n" not in found, found
+    calls = [n for n in check.ORDER if n != name and re.search(rf"\b{name}\(", source(n))]
+    assert all(check.review(own, other) for other in calls)  # each is judged alone
+
+
+@pytest.mark.parametrize("name", check.ORDER)
+def test_every_slip_is_told_from_what_is_right_and_from_the_others(name):
+    task = check.TASKS[name]
+    assert learner.reviewed(lambda: task.check(task.right))
+    for slip in task.slips:
+        idea, _, hint = slip.__doc__.partition(": ")
+        found = learner.reviewed(lambda slip=slip: task.check(slip))
+        assert (found.right, found.idea, found.hint) == (False, idea, hint)
+
+
+def test_there_are_mistakes_of_every_function():
+    assert {m[0] for m in MISTAKES} == set(check.ORDER)
+
+
+@pytest.mark.parametrize("words", HARMS)
+def test_whatever_a_function_does_the_check_goes_on(words, monkeypatch):
+    monkeypatch.setattr(check, "SECONDS", 0.3)
+    before = source("relu_backward")
+    own = module(SOLUTION.replace(before, f"def relu_backward(dy, y):\n    {HARMS[words]}"))
+    found = str(check.review(own, "relu_backward"))
+    assert found.startswith(words) and "\n" not in found, found
+    assert check.review(own, "backward")
+
+
+def test_what_calls_a_wrong_function_is_told_apart_from_it():
+    """The learner's softmax is back in its place after each check."""
+    own = module(SOLUTION)
+    mine = own.softmax
+    check.review(own, "cross_entropy")
+    assert own.softmax is mine
+
+
+def run(tmp_path, text, capsys):
+    path = tmp_path / "my_kd.py"
+    path.write_text(text, "utf-8")
+    status = cli.main(["check", str(path)])
+    out, err = capsys.readouterr()
+    return status, out, err.replace(str(path), "my_kd.py")
+
+
+def test_the_command_says_a_line_for_each_function(tmp_path, capsys):
+    before = source("adam")
+    text = SOLUTION.replace(before, before.replace("return theta - lr", "return theta + lr")).replace(
+        "def start(", "def begin("
+    )
+    status, out, err = run(tmp_path, text, capsys)
+    lines = out.splitlines()
+    assert status == 1 and err == "" and lines[-1] == "12 of 14 are right."
+    assert [line.split()[0] for line in lines[:14]] == list(check.ORDER)
+    assert [line.split(maxsplit=1) for line in lines[:14] if not line.endswith(" right")] == [
+        ["start", "the file has no function start"],
+        ["adam", "missing: a sign. The step goes against the gradient; yours climbs."],
+    ]
+
+
+def test_a_solved_workbook_trains_beside_the_package(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(check, "SEEDS", range(2))
+    monkeypatch.setattr(check, "EPOCHS", 40)
+    status, out, err = run(tmp_path, SOLUTION, capsys)
+    assert status == 0 and err == "" and "All 14 are right." in out
+    rows = re.findall(r"^(labels alone|with a teacher) +(\S+) % +(\S+) %$", out, re.M)
+    assert [name for name, _, _ in rows] == ["labels alone", "with a teacher"]
+    for _, yours, ours in rows:
+        assert abs(float(yours) - float(ours)) < 1 and float(yours) > 60
+    assert re.search(r"adds [+-]\d+\.\d+ ± ", out)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("def f(:\n", "my_kd.py, line 1: invalid syntax"),
+        ("import numpy\n\nnumpy.nothing\n", "my_kd.py, line 3: AttributeError: "),
+        ("raise SystemExit\n", "my_kd.py, line 1: SystemExit"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_refused_in_one_line(text, words, tmp_path, capsys):
+    if text is None:
+        assert cli.main(["check", str(tmp_path / "none.py")]) == 2
+        out, err = capsys.readouterr()
+    else:
+        status, out, err = run(tmp_path, text, capsys)
+        assert status == 2
+    assert out == "" and words in err and len(err.splitlines()) == 1
+
+
+def test_a_name_that_is_no_function():
+    assert "is no function, it is of type int" in str(check.review(module("softmax = 3"), "softmax"))
+
+
+def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_kd.py").write_text(SOLUTION, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_kd", raising=False)
+    readme = (FOLDER / "README.md").read_text("utf-8")
+    exec("\n".join(re.findall(r"```python\n(.*?)```", readme, re.S)), {})
+    monkeypatch.delitem(sys.modules, "my_kd")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "right" and float(second.removesuffix(" %")) > 80
+    named = [
+        name for row in re.findall(r"^\| \d .*", readme, re.M) for name in re.findall(r"`(\w+)`", row.split("|")[2])
+    ]
+    assert named == list(check.ORDER)
+
+
+def test_a_limit_ends_where_it_was_set(monkeypatch):
+    """No alarm is left behind."""
+    import signal
+
+    with learner.limited(5.0):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
