@@ -29,7 +29,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "notebooks/17_deployment.ipynb",
     "notebooks/18_the_same_code_on_a_gpu.ipynb",
     "notebooks/20_modern_logit_losses.ipynb",
-    "notebooks/21_hinton_2015.ipynb",
 }
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
