@@ -16,7 +16,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",
-    "notebooks/21_hinton_2015.ipynb",
 }
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
