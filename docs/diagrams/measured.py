@@ -76,7 +76,7 @@ def paper() -> Picture:
     rows = json.loads((EVIDENCE / "hinton_2015.json").read_text("utf-8"))
     found = {name: values for name, values in errors(rows).items() if name in PAPER}
     same = [name for name in found if verdict(found, name) == "reproduced" and not late(name)]
-    title = f"{len(same)} of {len(found)} rows come within a tenth of the paper's number"
+    title = f"{len(same)} of {len(found)} rows lie within a tenth of the paper"
     means = {name: interval(list(values.values())) for name, values in found.items()}
     ours = {name: shown(list(values.values())) for name, values in found.items()}
     told = "; ".join(f"{name}: paper {PAPER[name]}, ours {ours[name]}" for name in found)
