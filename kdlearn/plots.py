@@ -55,10 +55,9 @@ def _plain(ax: Any) -> Any:
 def _names(ax: Any) -> Any:
     """The names of lines beside them, where the figure makes room; in a legend, where it does not."""
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
-    beside = len(lines) <= MOST_NAMES and ax.figure.get_layout_engine() is not None
-    if beside:
-        label_lines(ax)
-    ax.legend(frameon=False, fontsize=8).set_visible(not beside)  # there in both cases, for who wants it removed
+    if len(lines) <= MOST_NAMES and ax.figure.get_layout_engine() is not None:
+        return label_lines(ax)
+    ax.legend(frameon=False, fontsize=8)
     return ax
 
 

@@ -89,12 +89,21 @@ def label_lines(ax: Any, gap: float = 11.0) -> Any:
     """
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_") and len(line.get_xdata())]
     ends = [(line.get_xdata()[-1], line.get_ydata()[-1]) for line in lines]
+    names = []
     for i, line in enumerate(lines):
         place = functools.partial(_beside, ax=ax, ends=ends, i=i, gap=gap)
         look = {"va": "center", "color": line.get_color(), "fontsize": 8}
-        ax.annotate(line.get_label(), ends[i], (0, 0), textcoords=place, **look)
-    if ax.get_legend() is not None:
-        ax.get_legend().remove()
+        names.append(ax.annotate(line.get_label(), ends[i], (0, 0), textcoords=place, **look))
+    legend = ax.legend()  # the names stand for it: who removes it, removes them
+    legend.set_visible(False)
+    removed = legend.remove
+
+    def remove() -> None:
+        for artist in names:
+            artist.remove()
+        removed()
+
+    legend.remove = remove
     return ax
 
 

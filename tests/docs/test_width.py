@@ -16,19 +16,6 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",
-    "notebooks/00_start_here.ipynb",
-    "notebooks/02_soft_and_hard_labels.ipynb",
-    "notebooks/06_distil_a_student.ipynb",
-    "notebooks/07_dark_knowledge.ipynb",
-    "notebooks/08_the_omitted_class.ipynb",
-    "notebooks/09_features.ipynb",
-    "notebooks/10_relations.ipynb",
-    "notebooks/14_when_distillation_fails.ipynb",
-    "notebooks/15_generation.ipynb",
-    "notebooks/16_transfer.ipynb",
-    "notebooks/17_deployment.ipynb",
-    "notebooks/18_the_same_code_on_a_gpu.ipynb",
-    "notebooks/20_modern_logit_losses.ipynb",
 }
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
