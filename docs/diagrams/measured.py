@@ -100,7 +100,7 @@ def paper() -> Picture:
         y, mean = 90 + 42 * i, means[name]
         low, high = mean.mean - mean.half_width, mean.mean + mean.half_width
         p.text(20, y, name, "ink", "start")
-        words = "length chosen late" if late(name) else verdict(found, name)
+        words = "chosen late" if late(name) else verdict(found, name)
         p.text(380, y, words, "label small" if name in same else "quiet small", "end")
         y += 18
         if mean.n > 2:
