@@ -76,7 +76,7 @@ def paper() -> Picture:
     rows = json.loads((EVIDENCE / "hinton_2015.json").read_text("utf-8"))
     found = {name: values for name, values in errors(rows).items() if name in PAPER}
     same = [name for name in found if verdict(found, name) == "reproduced" and not late(name)]
-    title = f"{len(same)} of {len(found)} rows come within a tenth of the paper's number"
+    title = f"{len(same)} of {len(found)} rows lie within a tenth of the paper"
     means = {name: interval(list(values.values())) for name, values in found.items()}
     ours = {name: shown(list(values.values())) for name, values in found.items()}
     told = "; ".join(f"{name}: paper {PAPER[name]}, ours {ours[name]}" for name in found)
@@ -100,7 +100,7 @@ def paper() -> Picture:
         y, mean = 90 + 42 * i, means[name]
         low, high = mean.mean - mean.half_width, mean.mean + mean.half_width
         p.text(20, y, name, "ink", "start")
-        words = "length chosen late" if late(name) else verdict(found, name)
+        words = "chosen late" if late(name) else verdict(found, name)
         p.text(380, y, words, "label small" if name in same else "quiet small", "end")
         y += 18
         if mean.n > 2:
