@@ -13,7 +13,11 @@ from kdlearn.catalogue.measured.tasks import TASKS
 from kdlearn.study import interval
 
 EVIDENCE = Path(__file__).resolve().parents[1] / "evidence"
-ROWS, PAGE, FIGURE = EVIDENCE / "catalogue.json", EVIDENCE / "what_helps.md", EVIDENCE / "what_helps.svg"
+ROWS, PAGE, FIGURE = (
+    EVIDENCE / "catalogue.json",
+    EVIDENCE / "what_helps.md",
+    EVIDENCE.parent / "images" / "what_helps.svg",
+)
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 COLORS = {"helps": "#047857", "hurts": "#c2410c", "equal": "#1d4ed8", "not shown": "#6b7280"}
 
@@ -115,7 +119,7 @@ def page(data):
         opening(rows),
         "",
         f"![Paired differences to tuned labels, method by method, on each task; the same numbers stand in the tables "
-        f"below.]({FIGURE.name})",
+        f"below.](../images/{FIGURE.name})",
         "",
         "Points of test accuracy, mean of the paired differences and its 95 % interval over 10 seeds. The grey strip "
         f"is the zone of ±{data['zone']:g} points in which nothing is claimed.",
