@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from kdlearn.catalogue.equations import equations, tests_of
@@ -31,6 +32,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "assistant": "Capacity and teacher quality",
     "sequence": "Generation",
     "transfer": "Transfer",
+    "forgetting": "A new task beside an old one",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -56,6 +58,8 @@ ENGINE = {
     "progressive_targets_in_the_first_epoch": "labels in place of a past",
     "densely_guided_with_absences": "a weight drawn anew in each step",
     "rows_without_a_label": "rows that one term leaves out",
+    "one_head": "a loss on some of the live logits",
+    "a_held_adaptor": "a frozen adaptor",
     "squared_error": "features of one width, without a regressor",
 }
 # The objective is that of soft targets, or of labels: what differs is who teaches, and on which rows.
@@ -82,7 +86,11 @@ ELSEWHERE = {
     "specialist": "notebook 16",
     "regression_from_label_and_teacher": "notebook 16",
     "regression_bounded_by_the_teacher": "not measured: it needs a target of numbers",
+    "relational_angle": "not measured: a batch of N rows holds N³ angles",
     "cross_modal": "not measured: it needs two views of each row",
+    "learning_without_forgetting": "notebook 22",
+    "dark_experience_replay": "notebook 22",
+    "replay_with_a_term_for_old_classes": "notebook 22",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }
@@ -106,28 +114,43 @@ def room(row: tuple[str, str, str]) -> str:
     return ROOMS.get(own) or ROOMS[label.partition(".")[0]]
 
 
-def methods_page() -> str:
-    """The text of docs/methods.md."""
-    known = {e.label: e for e in equations()}
+def methods_page(verdicts: Mapping[str, str]) -> str:
+    """The text of docs/methods.md. `verdicts`: {recipe: what the catalogue says of it}."""
     text = [
         "# Methods",
         "",
         "Every method as an expression in the algebra, written from the recipes in `kdlearn/catalogue/recipes/` by",
         "`python docs/pages.py`. Over each of them `tests/training/test_objective.py` runs four checks: its",
         "gradient and its whole training step against central differences, the same training on every",
-        "backend, and no wait for the device within a step.",
+        "backend, and no wait for the device within a step. The last column says what the",
+        "[catalogue](evidence/what_helps.md) found against tuned labels: one word for each task.",
     ]
     rows = methods()
+    plain = [row for row in rows if row[2] not in ENGINE and row[2] not in WHO]
     for heading in dict.fromkeys(ROOMS.values()):
-        chosen = [row for row in rows if room(row) == heading]
-        if not chosen:
-            continue
-        text += ["", f"## {heading}", "", "| method | equation | file | test | recipe |", "|---|---|---|---|---|"]
-        for line, label, name in sorted(chosen, key=lambda r: (r[1].partition(".")[0], int(r[1].partition(".")[2]))):
-            e = known[label]
-            test = tests_of(e.stem)
-            text.append(
-                f"| {line} | [{label}](derivations/{e.stem}.md#{e.anchor}) | [{Path(e.module).name}](../{e.module}) "
-                f"| [{Path(test).name}](../{test}) | `{name}` |"
-            )
+        text += _table(heading, [row for row in plain if room(row) == heading], verdicts)
+    text += _table("Who the teacher is", [row for row in rows if row[2] in WHO], verdicts)
+    checks = [row for row in rows if row[2] in ENGINE]
+    text += ["", "## Engine checks", "", "Recipes that check a part of the algebra. They are not counted as methods."]
+    text += ["", "| recipe | what it checks |", "|---|---|"]
+    text += [f"| `{name}` | {ENGINE[name]} |" for _, _, name in checks]
     return "\n".join(text) + "\n"
+
+
+def _table(heading: str, rows: list[tuple[str, str, str]], verdicts: Mapping[str, str]) -> list[str]:
+    known = {e.label: e for e in equations()}
+    text = [
+        "",
+        f"## {heading}",
+        "",
+        "| method | equation | file | test | recipe | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for line, label, name in sorted(rows, key=lambda r: (r[1].partition(".")[0], int(r[1].partition(".")[2]))):
+        e = known[label]
+        test = tests_of(e.stem)
+        text.append(
+            f"| {line} | [{label}](derivations/{e.stem}.md#{e.anchor}) | [{Path(e.module).name}](../{e.module}) "
+            f"| [{Path(test).name}](../{test}) | `{name}` | {verdicts.get(name) or ELSEWHERE.get(name, '')} |"
+        )
+    return text if rows else []

@@ -222,24 +222,18 @@ FEATURES: Mapping[str, tuple[Callable[[Ground], Any], float, str, str]] = {
     "similarity preserving": (between(relation.similarity_preserving), 1.0, "similarity_preserving", ""),
     "probabilistic transfer (PKT)": (between(relation.probabilistic_transfer), 1.0, "probabilistic_transfer", ""),
     "relational distances (RKD-D)": (between(relation.relational_distance), 1.0, "relational_distance", ""),
-    "relational angles (RKD-A)": (between(relation.relational_angle), 1.0, "relational_angle", ""),
     "correlation congruence": (between(relation.correlation_congruence), 1.0, "correlation_congruence", ""),
     "centred kernel alignment": (between(relation.linear_cka), 1.0, "linear_cka", ""),
 }  # fmt: skip
-SLOW = {"relational angles (RKD-A)": "measured on digits alone, and not on soft targets: a batch has N³ angles"}
 for title, (term, scale, recipe, remark) in FEATURES.items():
     room = "relations" if hasattr(relation, recipe) else "features"
-    remark = SLOW.get(title, remark)
     enter(
         Method(title, room, beside(term, False), {"strength": tuple(scale * k for k in (0.1, 1.0, 10.0, 100.0))},
-               (recipe,), note=remark, tasks=("digits",) if title in SLOW else ("digits", "noise")),
+               (recipe,), note=remark, tasks=("digits", "noise")),
+        Method(f"{title}, on soft targets", room, beside(term, True),
+               {"strength": (scale, 10 * scale), "T": (4.0, 16.0)}, (recipe,), note=remark,
+               tasks=("digits", "clothes")),
     )  # fmt: skip
-    if title not in SLOW:
-        enter(
-            Method(f"{title}, on soft targets", room, beside(term, True),
-                   {"strength": (scale, 10 * scale), "T": (4.0, 16.0)}, (recipe,), note=remark,
-                   tasks=("digits", "clothes")),
-        )  # fmt: skip
 enter(
     Method("Jacobian matching", "features", slopes, {"strength": (0.1, 1.0, 10.0, 100.0)}, ("jacobian_matching",),
            alone=True, tasks=("digits",), note="measured on digits alone: it trains one by one, at K times the cost"),
