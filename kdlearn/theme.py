@@ -39,8 +39,13 @@ def theme(dark: bool = False) -> dict[str, Any]:
 @contextlib.contextmanager
 def style(dark: bool = False) -> Iterator[None]:
     """Figures that are made inside are in the house style, on a light or on a dark ground."""
-    with pyplot().rc_context(theme(dark)):
+    settings, own = pyplot().rcParams, theme(dark)
+    before = {name: settings[name] for name in own}
+    settings.update(own)
+    try:
         yield
+    finally:  # these alone: rc_context would also undo what a backend sets when its first figure is made
+        settings.update(before)
 
 
 def pyplot() -> Any:

@@ -135,6 +135,14 @@ def test_the_theme_ends_where_its_block_ends():
     assert dict(matplotlib.rcParams) == before
 
 
+def test_what_a_backend_sets_at_its_first_figure_stays(monkeypatch):
+    """As a notebook's does: it turns the display of figures on."""
+    monkeypatch.setitem(matplotlib.rcParams, "interactive", False)
+    with plots.style():
+        matplotlib.rcParams["interactive"] = True
+    assert matplotlib.rcParams["interactive"]
+
+
 def test_colours_are_those_of_the_diagrams():
     from diagrams.draw import COLORS
 
