@@ -45,8 +45,8 @@ from kdlearn.history import DivergenceError, History
 from kdlearn.hooks import EarlyStopping, LastEpoch, MovingAverage, Route, StalePeers
 from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.functional import log_softmax, log_softmax_backward, one_hot, softmax, softmax_backward
-from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Tanh
-from kdlearn.nn.module import FreeVector, Module
+from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Select, Tanh
+from kdlearn.nn.module import FreeVector, Module, frozen
 from kdlearn.nn.network import MLP, Network, UnknownSiteError
 from kdlearn.nn.optim import SGD, Adam, AdamW, constant, cosine, steps, warmup
 from kdlearn.nn.stack import Stack
@@ -89,6 +89,7 @@ __all__ = [
     "ReLU",
     "Route",
     "Run",
+    "Select",
     "SigmoidTargets",
     "SoftTargets",
     "Splits",
@@ -120,6 +121,7 @@ __all__ = [
     "export",
     "fit",
     "fitnets",
+    "frozen",
     "fsp",
     "gradcheck",
     "info_nce",

@@ -152,7 +152,8 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
         kinds = [(getattr(layer_types, kind), settings) for kind, settings in config["layers"]]
         if not all(isinstance(kind, type) and issubclass(kind, layer_types.Layer) for kind, _ in kinds):
             raise TypeError("it names a layer that there is not")
-        for number in (v for _, settings in kinds for v in settings.values()):
+        values = [v if isinstance(v, list) else [v] for _, settings in kinds for v in settings.values()]
+        for number in (number for several in values for number in several):
             if isinstance(number, bool) or not (isinstance(number, (int, float)) and 0 <= number < math.inf):
                 raise ValueError(f"a layer has the setting {number!r}")
         size = sum(math.prod(shape) for kind, settings in kinds for shape in kind.shapes_of(**settings).values())

@@ -213,7 +213,10 @@ def _theta_gradient(net: Module, value: Callable[[], float]) -> np.ndarray:
 
     gradient = numerical_gradient(at, kept)
     net.theta[...] = kept
-    return gradient
+    moves = np.zeros(kept.shape, bool)  # what is frozen must stay where it is
+    for start, stop, _ in net.slices:
+        moves[start:stop] = True
+    return np.where(moves, gradient, 0)
 
 
 # ---------------------------------------------------------------- for learners

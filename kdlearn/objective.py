@@ -108,8 +108,8 @@ class Objective:
 
     @functools.cached_property
     def nets(self) -> tuple[Module, ...]:
-        """The adaptors it trains, each once."""
-        return tuple(dict.fromkeys(o.net for o in self.walk() if isinstance(o, Through)))
+        """The adaptors it trains, each once; what has no parameters is none of them."""
+        return tuple(dict.fromkeys(o.net for o in self.walk() if isinstance(o, Through) and o.net.n_parameters))
 
     @functools.cached_property
     def makes(self) -> frozenset[str]:
@@ -123,7 +123,7 @@ class Objective:
     def with_nets(self, nets: Mapping[Module, Module]) -> Objective:
         """This objective with other adaptors in the place of its own, {own: other}."""
         if isinstance(self, Through):
-            return replace(self, net=nets[self.net], inner=self.inner.with_nets(nets))
+            return replace(self, net=nets.get(self.net, self.net), inner=self.inner.with_nets(nets))
         if isinstance(self, Given):
             return replace(self, inner=self.inner.with_nets(nets))
         return Sum(tuple(part.with_nets(nets) for part in self.parts)) if isinstance(self, Sum) else self
@@ -316,7 +316,8 @@ class Through(Objective):
 
     Parameters
     ----------
-    net : a network whose output is the tap `"logits"`.
+    net : a network whose output is the tap `"logits"`. One without parameters, such as a single `Select`, is not
+        trained; it works in the sources' precision, and as it is for stacks of any size.
     sources : a live site, or several in the order of the arguments of `net.forward`.
     target : name of the new site.
     inner : an objective that reads it.
@@ -351,14 +352,15 @@ class Through(Objective):
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
-        if self.net.members != result.members:
+        trained = self.net.n_parameters > 0
+        if trained and self.net.members != result.members:
             raise ValueError(
                 f"the adaptor that makes {self.target!r} is one network, the students are stacks of {result.members}; "
                 "give it a kd.Stack with one adaptor a member"
             )
         sources = [_site(name, live, "live") for name in self._names]
-        dtype = self.net.theta.dtype
-        taps, caches = self.net.forward(*(a.astype(dtype, copy=False) for a in sources), taps=("logits",))
+        given = [a.astype(self.net.theta.dtype, copy=False) for a in sources] if trained else sources
+        taps, caches = self.net.forward(*given, taps=("logits",))
         made = taps["logits"]
         result.made[self.target] = made
         held = {self.target: made, **fixed}  # a check that holds it puts it there

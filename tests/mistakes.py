@@ -119,4 +119,13 @@ MISTAKES = {
         "test_mistakes.py"),
     "an exported shift with the wrong sign": (
         "export/plan.py", 'first.arrays["b"] - shift @ W', 'first.arrays["b"] + shift @ W', "test_mistakes.py"),
+    # ---- what is not trained, and losses on some of the logits
+    "a frozen layer computes its gradients all the same": (
+        "nn/network.py", "adds = self.written if write and i not in self._frozen else None",
+        "adds = self.written if write else None", "test_forgetting.py"),
+    "gradients of chosen columns go to the first columns": (
+        "nn/layers.py", "dx[..., k] = dy[..., i]", "dx[..., i] = dy[..., i]", "test_forgetting.py"),
+    "the old answers of other columns": (
+        "distill/forgetting.py", "select_classes(chosen.columns)", "select_classes(range(len(chosen.columns)))",
+        "test_forgetting.py"),
 }  # fmt: skip

@@ -48,6 +48,7 @@ LEVELS = [
         "distill.exits",
         "distill.past",
         "distill.views",
+        "distill.forgetting",
     },
     {"distill.sequence", "distill.jacobian"},
     {"distill.assistant"},

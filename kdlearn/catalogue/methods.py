@@ -31,6 +31,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "assistant": "Capacity and teacher quality",
     "sequence": "Generation",
     "transfer": "Transfer",
+    "forgetting": "A new task beside an old one",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -56,6 +57,8 @@ ENGINE = {
     "progressive_targets_in_the_first_epoch": "labels in place of a past",
     "densely_guided_with_absences": "a weight drawn anew in each step",
     "rows_without_a_label": "rows that one term leaves out",
+    "one_head": "a loss on some of the live logits",
+    "a_held_adaptor": "a frozen adaptor",
     "squared_error": "features of one width, without a regressor",
 }
 # The objective is that of soft targets, or of labels: what differs is who teaches, and on which rows.
@@ -84,6 +87,9 @@ ELSEWHERE = {
     "regression_bounded_by_the_teacher": "not measured: it needs a target of numbers",
     "relational_angle": "not measured: a batch of N rows holds N³ angles",
     "cross_modal": "not measured: it needs two views of each row",
+    "learning_without_forgetting": "notebook 22",
+    "dark_experience_replay": "notebook 22",
+    "replay_with_a_term_for_old_classes": "notebook 22",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }

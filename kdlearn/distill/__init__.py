@@ -16,6 +16,7 @@ MODULES = (
     "ensemble",
     "exits",
     "feature",
+    "forgetting",
     "generations",
     "jacobian",
     "logits",

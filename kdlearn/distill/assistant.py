@@ -1,11 +1,12 @@
 """Teacher assistants: when the teacher is too far ahead, somebody in between teaches.
 
 At a low temperature a large teacher, or one that knows its training rows by heart, can be a poor teacher of a
-small student. A higher temperature is the first remedy, and often enough. Four others: a chain of networks of falling size, each taught by the one before
-(`assistants`); the same with all of them teaching (`densely_guided`); the teacher's own younger
-selves, one after the other (`Route`, `follow`); and a lesson that ends before the training does,
-which needs nothing new: `kd.steps(0.5, factor=0.0) * kd.SoftTargets(4)`. All are loops over `fit`
-and weights in the algebra. Derivation: docs/derivations/assistant.md.
+small student. A higher temperature is the first remedy, and often enough. Four others: a chain of networks
+of falling size, each taught by the one before (`assistants`); the same with all of them teaching
+(`densely_guided`); the teacher's own younger selves, one after the other (`Route`, `follow`); and a lesson
+that ends before the training does, which needs nothing new:
+`kd.steps(0.5, factor=0.0) * kd.SoftTargets(4)`. All are loops over `fit` and weights in the algebra.
+Derivation: docs/derivations/assistant.md.
 """
 
 from __future__ import annotations

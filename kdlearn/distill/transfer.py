@@ -16,6 +16,7 @@ from typing import Any
 
 from kdlearn.backend import Array, array_module
 from kdlearn.loss import check_share, check_size, mean_over_rows
+from kdlearn.nn.layers import different_numbers
 from kdlearn.objective import Term
 
 
@@ -28,10 +29,7 @@ def select_classes(classes: Iterable[int]) -> Callable[[Array], Array]:
     The teacher of a specialist: `Given("few.logits", select_classes([3, 5]), ("teacher.logits",),
     SoftTargets(4, teacher="few.logits"))`. The student's class i is the teacher's `classes[i]`.
     """
-    chosen = tuple(int(k) for k in classes)
-    if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
-        raise ValueError(f"classes must be different numbers from 0 on, got {list(chosen)}")
-    return functools.partial(_columns, chosen=chosen)
+    return functools.partial(_columns, chosen=different_numbers(classes, "classes"))
 
 
 def match_classes(teacher: Sequence[Any], student: Sequence[Any]) -> Callable[[Array], Array]:

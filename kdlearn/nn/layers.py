@@ -8,7 +8,7 @@ flag, a caller who wants dropout hands over the dice. Letters: N batch, D input,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -345,3 +345,44 @@ class Embedding(Layer):
 
     def settings(self) -> dict[str, Any]:
         return dict(zip(("V", "width"), self.shapes["W"][-2:]))
+
+
+class Select(Layer):
+    r"""Some columns of its input, in this order `[layers.8]`.
+
+    .. math:: y_{ni} = x_{n\,c_i}, \qquad
+       \frac{\partial L}{\partial x_{nk}} = \begin{cases}\partial L/\partial y_{ni} & k = c_i\\
+       0 & \text{for a column that was not chosen}\end{cases}
+
+    It has no parameters. Inside a `Through` it is a loss on some of a student's live logits; for fixed ones there is
+    `select_classes`.
+
+    Parameters
+    ----------
+    columns : different numbers from 0 on, c_1 … c_H; y is (N, H).
+    """
+
+    def __init__(self, columns: Iterable[int]) -> None:
+        self.columns = different_numbers(columns, "columns")
+
+    def forward(self, x: Array, rng: Dice = None) -> tuple[Array, int]:
+        if max(self.columns) >= x.shape[-1]:
+            raise ValueError(f"there is no column {max(self.columns)}: the input has {x.shape[-1]} columns")
+        return array_module(x).stack([x[..., k] for k in self.columns], axis=-1), x.shape[-1]
+
+    def backward(self, dy: Array, cache: int, accumulate: Writes = False, need_dx: bool = True) -> Array:
+        dx = array_module(dy).zeros((*dy.shape[:-1], cache), dy.dtype)
+        for i, k in enumerate(self.columns):
+            dx[..., k] = dy[..., i]
+        return dx
+
+    def settings(self) -> dict[str, Any]:
+        return {"columns": self.columns}
+
+
+def different_numbers(numbers: Iterable[int], what: str) -> tuple[int, ...]:
+    """`numbers` as a tuple; ValueError unless there is at least one, none is negative and no two are equal."""
+    chosen = tuple(int(k) for k in numbers)
+    if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
+        raise ValueError(f"{what} must be different numbers from 0 on, got {list(chosen)}")
+    return chosen

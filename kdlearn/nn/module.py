@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -175,6 +175,27 @@ class Module:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.lay_over(self.theta)
+
+
+M = TypeVar("M", bound=Module)
+
+
+def frozen(net: M) -> M:
+    """A copy of a network that nothing trains: every layer is frozen, and backward computes no gradient of a weight.
+
+    Inside a `Through` it is a fixed map that gradients pass, such as a teacher's upper layers above a student's
+    features. The step costs its forward pass and the gradient of its input, no more.
+
+    Example
+    -------
+    >>> from kdlearn.nn.network import MLP
+    >>> held = frozen(MLP(4, 8, 3))
+    >>> held.slices, sorted(held.frozen)
+    ((), [0, 1, 2])
+    """
+    held = net.copy()
+    held.frozen = frozenset(range(len(held.layers)))
+    return held
 
 
 class FreeVector(Module):

@@ -16,12 +16,9 @@ NOT_YET_HELD = {  # files with wider lines or longer cells; one that has none ha
     "docs/guides/deploying.md",
     "docs/guides/new_method.md",
     "docs/guides/scikit_learn.md",
-    "notebooks/09_features.ipynb",
-    "notebooks/10_relations.ipynb",
     "notebooks/17_deployment.ipynb",
     "notebooks/18_the_same_code_on_a_gpu.ipynb",
     "notebooks/19_the_bug_museum.ipynb",
-    "notebooks/20_modern_logit_losses.ipynb",
     "notebooks/21_hinton_2015.ipynb",
 }
 FILES = sorted(

@@ -14,6 +14,7 @@ LAYERS = {
     "GELU": kd.GELU,
     "LayerNorm": lambda: kd.LayerNorm(4, dtype="float64"),
     "Dropout": lambda: kd.Dropout(0.4),
+    "Select": lambda: kd.Select([3, 0, 2]),
 }
 
 
@@ -106,7 +107,7 @@ def test_a_silent_float64_is_refused():
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_same_on_every_backend(name, backend, rng):
-    x, dy = rng.normal(size=(5, 4)), rng.normal(size=(5, 3 if name == "Linear" else 4))
+    x, dy = rng.normal(size=(5, 4)), rng.normal(size=(5, 3 if name in ("Linear", "Select") else 4))
     here, there = made(name), made(name)
     there.hold(**{p: np.zeros(there.shapes[p]) for p in there.parameters})
     for p in there.parameters:

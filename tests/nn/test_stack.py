@@ -60,8 +60,9 @@ def side_by_side(setups):
 
 
 def thetas(net):
-    """One flat vector a member."""
-    return np.concatenate([kd.to_numpy(part) for part in net.by_member(net.theta)], axis=1)
+    """What is trained, one flat vector a member."""
+    parts = [kd.to_numpy(part) for part in net.by_member(net.theta)]
+    return np.concatenate([np.zeros((net.members, 0)), *parts], axis=1)
 
 
 @pytest.mark.parametrize("name", RECIPES)

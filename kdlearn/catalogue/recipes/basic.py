@@ -134,3 +134,10 @@ def pre_activations_with_tanh(device="cpu"):
     """A loss at a pre-activation tap [network.1]."""
     objective = kd.CrossEntropy() + kd.Match("student.a1", "student.h1", kd.logit_matching)
     return Setup(student(activation=kd.Tanh), objective, batch())
+
+
+@recipe
+def a_held_adaptor(device="cpu"):
+    """A frozen network above a student's features: gradients pass, nothing of it moves [network.1]."""
+    top = kd.frozen(net(7, 8, K, seed=5)).to(device)
+    return Setup(student(), kd.Through(top, "student.h1", "seen", kd.CrossEntropy("seen")), batch())
