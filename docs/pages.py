@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from _pages import effects, hinton, performance
+from _pages import catalogue, effects, hinton, performance
 
 from kdlearn.catalogue.equations import equations_page
 from kdlearn.catalogue.methods import methods_page
@@ -23,10 +23,11 @@ DOCS = Path(__file__).resolve().parent
 
 def pages() -> dict[Path, Callable[[], str]]:
     """{page: what makes its text}"""
-    rows = hinton.stored()
+    rows, measured = hinton.stored(), catalogue.stored()
     return {
         DOCS / "equations.md": equations_page,
-        DOCS / "methods.md": methods_page,
+        DOCS / "methods.md": lambda: methods_page(catalogue.words(measured)),
+        catalogue.PAGE: lambda: catalogue.page(measured),
         effects.PAGE: effects.page,
         performance.PAGE: lambda: performance.write(performance.PAGE.read_text("utf-8")),
         hinton.PAGE: lambda: hinton.with_rows(hinton.PAGE.read_text("utf-8"), hinton.measured(rows)),
@@ -46,6 +47,10 @@ def main(runs: list[str]) -> None:
     if hinton.drawn(hinton.FIGURE) != json.loads(json.dumps(hinton.by_width(rows))):
         hinton.draw(rows, hinton.FIGURE)
         print(f"{hinton.FIGURE.relative_to(DOCS.parent)}: drawn")
+    measured = catalogue.stored()
+    if catalogue.drawn(catalogue.FIGURE) != catalogue.numbers(measured):
+        catalogue.draw(measured, catalogue.FIGURE)
+        print(f"{catalogue.FIGURE.relative_to(DOCS.parent)}: drawn")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from kdlearn.catalogue.equations import equations, tests_of
@@ -113,28 +114,43 @@ def room(row: tuple[str, str, str]) -> str:
     return ROOMS.get(own) or ROOMS[label.partition(".")[0]]
 
 
-def methods_page() -> str:
-    """The text of docs/methods.md."""
-    known = {e.label: e for e in equations()}
+def methods_page(verdicts: Mapping[str, str]) -> str:
+    """The text of docs/methods.md. `verdicts`: {recipe: what the catalogue says of it}."""
     text = [
         "# Methods",
         "",
         "Every method as an expression in the algebra, written from the recipes in `kdlearn/catalogue/recipes/` by",
         "`python docs/pages.py`. Over each of them `tests/training/test_objective.py` runs four checks: its",
         "gradient and its whole training step against central differences, the same training on every",
-        "backend, and no wait for the device within a step.",
+        "backend, and no wait for the device within a step. The last column says what the",
+        "[catalogue](evidence/what_helps.md) found against tuned labels: one word for each task.",
     ]
     rows = methods()
+    plain = [row for row in rows if row[2] not in ENGINE and row[2] not in WHO]
     for heading in dict.fromkeys(ROOMS.values()):
-        chosen = [row for row in rows if room(row) == heading]
-        if not chosen:
-            continue
-        text += ["", f"## {heading}", "", "| method | equation | file | test | recipe |", "|---|---|---|---|---|"]
-        for line, label, name in sorted(chosen, key=lambda r: (r[1].partition(".")[0], int(r[1].partition(".")[2]))):
-            e = known[label]
-            test = tests_of(e.stem)
-            text.append(
-                f"| {line} | [{label}](derivations/{e.stem}.md#{e.anchor}) | [{Path(e.module).name}](../{e.module}) "
-                f"| [{Path(test).name}](../{test}) | `{name}` |"
-            )
+        text += _table(heading, [row for row in plain if room(row) == heading], verdicts)
+    text += _table("Who the teacher is", [row for row in rows if row[2] in WHO], verdicts)
+    checks = [row for row in rows if row[2] in ENGINE]
+    text += ["", "## Engine checks", "", "Recipes that check a part of the algebra. They are not counted as methods."]
+    text += ["", "| recipe | what it checks |", "|---|---|"]
+    text += [f"| `{name}` | {ENGINE[name]} |" for _, _, name in checks]
     return "\n".join(text) + "\n"
+
+
+def _table(heading: str, rows: list[tuple[str, str, str]], verdicts: Mapping[str, str]) -> list[str]:
+    known = {e.label: e for e in equations()}
+    text = [
+        "",
+        f"## {heading}",
+        "",
+        "| method | equation | file | test | recipe | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for line, label, name in sorted(rows, key=lambda r: (r[1].partition(".")[0], int(r[1].partition(".")[2]))):
+        e = known[label]
+        test = tests_of(e.stem)
+        text.append(
+            f"| {line} | [{label}](derivations/{e.stem}.md#{e.anchor}) | [{Path(e.module).name}](../{e.module}) "
+            f"| [{Path(test).name}](../{test}) | `{name}` | {verdicts.get(name) or ELSEWHERE.get(name, '')} |"
+        )
+    return text if rows else []

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     found = study.run(
         tasks, args.method, store, jobs=args.jobs, progress=False if args.quiet else None, **size
     )  # fmt: skip
-    args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    args.out.write_text(json.dumps(found, separators=(",", ":")) + "\n", "utf-8")
     for task, rows in found["tasks"].items():
         print(f"\n{TASKS[task].line}")
         for family in study.BASELINES:

@@ -197,6 +197,17 @@ def test_one_seed_shows_no_direction():
     assert command.verdict(table, hinton.SOFT) == "not reproduced"
 
 
+def test_two_runs_are_two_numbers_and_no_interval():
+    assert command.shown([80, 88]) == "80, 88" and command.shown([92]) == "92"
+    assert command.shown([80, 88, 90]) == "86 ± 13"
+
+
+def test_a_row_whose_length_was_chosen_late_says_so():
+    longer = f"{hinton.SOFT}, teacher twice as long"
+    text = command.table(rows_of(**{hinton.SOFT: (103, 104, 99), longer: (91, 90, 92)}))
+    assert [("chosen after" in line) for line in text.splitlines()] == [False, False, True]
+
+
 # ---------------------------------------------------------------- what the pages show of the rows
 
 

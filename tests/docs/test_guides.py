@@ -93,7 +93,7 @@ def check_command(words):
                 word.startswith("-")
                 or "=" in word
                 or (ROOT / word.partition("::")[0]).exists()
-                or rest[rest.index(word) - 1] in ("-k", "-m", "-p")
+                or rest[rest.index(word) - 1] in ("-k", "-m", "-p", "-n", "--dist")
             ), f"there is no {word}"
     elif program == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

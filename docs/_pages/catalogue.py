@@ -1,0 +1,234 @@
+"""What helps: the catalogue's rows as a page, a figure, and one verdict a method."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+from kdlearn.catalogue.measured.arm import METHODS
+from kdlearn.catalogue.measured.study import BASELINES, families, judged
+from kdlearn.catalogue.measured.tasks import TASKS
+from kdlearn.study import interval
+
+EVIDENCE = Path(__file__).resolve().parents[1] / "evidence"
+ROWS, PAGE, FIGURE = EVIDENCE / "catalogue.json", EVIDENCE / "what_helps.md", EVIDENCE / "what_helps.svg"
+MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+COLORS = {"helps": "#047857", "hurts": "#c2410c", "equal": "#1d4ed8", "not shown": "#6b7280"}
+
+
+def stored():
+    return json.loads(ROWS.read_text("utf-8"))
+
+
+def found(data):
+    """`(task, family, method, baseline, Verdict)` of every comparison, table by table."""
+    rows = []
+    for task, measured in data["tasks"].items():
+        for family in ("baselines", *BASELINES):
+            for (name, baseline), verdict in judged(measured, family).items():
+                rows.append((task, family, name, baseline, verdict))
+    return rows
+
+
+def words(data):
+    """{recipe: its verdict against tuned labels on each task}, for docs/methods.md."""
+    told = {}
+    for task, _, name, baseline, verdict in found(data):
+        if baseline == "labels":
+            told.setdefault(name, []).append((task, verdict.word))
+    by_recipe = {}
+    for method in METHODS.values():
+        if method.name in told:
+            text = ", ".join(f"{task} {word}" for task, word in told[method.name])
+            soft = method.name.endswith(", on soft targets")
+            for recipe in method.covers:
+                by_recipe.setdefault(recipe, []).append(f"on soft targets: {text}" if soft else text)
+    return {recipe: "; ".join(texts) for recipe, texts in by_recipe.items()}
+
+
+def signed(d):
+    return f"{d.mean:+.1f}{NO_BREAK}±{NO_BREAK}{d.half_width:.1f}".replace("-", MINUS)
+
+
+def setting(row):
+    marks = dict.fromkeys(row["edges"], "\\*")
+    chosen = {k: v for k, v in row["chosen"].items() if not (k in ("rate", "epochs") and v == 1)}
+    return ", ".join(f"{k} {v:g}{marks.get(k, '')}" for k, v in chosen.items())
+
+
+def opening(rows):
+    """The page's first paragraph."""
+
+    def say(tasks, baseline, word):
+        asked = [r for r in rows if r[1] != "baselines" and r[0] in tasks and r[3] == baseline]
+        return f"{sum(r[4].word == word for r in asked)} of {len(asked)}"
+
+    (soft,) = [r[4].difference for r in rows if r[0] == "noise" and r[2] == "soft targets" and r[3] == "labels"]
+    won = [f"{name} on {task}" for task, _, name, b, v in rows
+           if b == "soft targets" and v.word == "helps" and task != "noise" and name != "labels"]  # fmt: skip
+    return (
+        "**Where the teacher knows more than the student, plain soft targets with a tuned temperature are hard to "
+        "beat: "
+        f"{say(('digits', 'clothes'), 'soft targets', 'helps')} comparisons with them show help"
+        + (f" ({'; '.join(won)})" if won else "")
+        + f", {say(('digits', 'clothes'), 'soft targets', 'hurts')} show harm.** Against labels alone, tuned as long, "
+        f"{say(('digits', 'clothes'), 'labels', 'helps')} help. Where the teacher learnt the same wrong labels, "
+        f"soft targets themselves show no gain over labels ({signed(soft)} points), and "
+        f"{say(('noise',), 'labels', 'helps')} comparisons with labels help."
+    )
+
+
+def surprises(data):
+    """What one would not have guessed, with its numbers."""
+    judged_ = {(task, name, b): v for task, _, name, b, v in found(data)}
+
+    def gap(task, name, b="labels"):
+        v = judged_[task, name, b]
+        return f"{signed(v.difference)} ({v.word})"
+
+    noise, twin, peers = "labels with noise on the inputs", "a teacher of the student's size", "mutual learning (DML)"
+    alike, beside = "similarity preserving", "similarity preserving, on soft targets"
+    return [
+        "## What surprised",
+        "",
+        f"- *Noise on the inputs is the strongest baseline without a teacher*: {gap('digits', noise)} on digits and "
+        f"{gap('noise', noise)} with wrong labels. There the mean teacher adds {gap('noise', 'mean teacher', noise)}. "
+        f"On clothes noise adds {gap('clothes', noise)}.",
+        "- *Matching the Jacobian* is the only loss that beats soft targets on digits: "
+        f"{gap('digits', 'Jacobian matching', 'soft targets')}. It costs K backward passes a step.",
+        "- *A teacher of the student's size* teaches clothes better than the large one: "
+        f"{gap('clothes', twin, 'soft targets')}. On digits it is {gap('digits', twin, 'soft targets')}.",
+        f"- *Features and relations help labels on digits*: {gap('digits', alike)} for similarity. On top of soft "
+        f"targets the same loss adds {gap('digits', beside, 'soft targets')}.",
+        f"- *Peers without a teacher* gain less than noise does: mutual learning {gap('digits', peers)} on digits, "
+        f"{gap('clothes', peers)} on clothes, {gap('noise', peers)} with wrong labels.",
+    ]
+
+
+def page(data):
+    rows = found(data)
+    text = [
+        "# What helps",
+        "",
+        opening(rows),
+        "",
+        f"![Paired differences to tuned labels, method by method, on each task; the same numbers stand in the tables "
+        f"below.]({FIGURE.name})",
+        "",
+        "Points of test accuracy, mean of the paired differences and its 95 % interval over 10 seeds. The grey strip "
+        f"is the zone of ±{data['zone']:g} points in which nothing is claimed.",
+        "",
+        "**How it was measured.** Each method is tuned over eight settings, and two more where its choice lies on the "
+        "edge of its grid; validation rows choose, test rows are read once. Weight decay is tuned for every method; "
+        "labels alone tune rate and length, too. The verdict counts all comparisons of its table "
+        "([the rule](../../kdlearn/study/intervals.py)). A star marks a value on the edge of what was tried.",
+        "",
+        "**What it does not show.** Multilayer perceptrons with two hidden layers, three tasks, one size each. "
+        "A method made for convolutions or for a larger scale may do better there.",
+        "",
+        "```sh",
+        "python -m kdlearn catalogue --method DKD --task digits     # any row anew",
+        "python -m kdlearn catalogue                                # all of them",
+        "```",
+    ]
+    for task, measured in data["tasks"].items():
+        base = ", ".join(f"{b} {interval(measured[b]['test']['accuracy']).mean:.1f}{NO_BREAK}%" for b in
+                         ("labels", "smoothed labels", "labels with noise on the inputs", "soft targets"))  # fmt: skip
+        text += ["", f"## {task.capitalize()}", "", f"{TASKS[task].line}. Tuned baselines: {base}."]
+        for family in BASELINES:
+            text += table(measured, family, task)
+    text += ["", *surprises(data), "", *notes(data)]
+    return "\n".join(text) + "\n"
+
+
+def table(measured, family, task):
+    verdicts = judged(measured, family)
+    names = list(dict.fromkeys(name for name, _ in verdicts))
+    if not names:
+        return []
+    head = "".join(f" against {b} | |" for b in BASELINES[family])
+    lines = [
+        "",
+        f"### {family.capitalize()}: {task}",
+        "",
+        f"| method | accuracy |{head} log-loss | agreement | chosen |",
+    ]
+    lines += ["|---|---|" + "---|---|" * len(BASELINES[family]) + "---|---|---|"]
+    labels = measured["labels"]["test"]
+    order = sorted(names, key=lambda n: -verdicts[n, BASELINES[family][0]].difference.mean)
+    for name in order:
+        test = measured[name]["test"]
+        cells = []
+        for b in BASELINES[family]:
+            v = verdicts[name, b]
+            cells.append(f" {signed(v.difference)} | {v.word} |")
+        nll = interval([a - b for a, b in zip(test["nll"], labels["nll"])])
+        agree = interval(test["agreement"]).mean
+        lines.append(
+            f"| {name} | {interval(test['accuracy']).mean:.1f} |{''.join(cells)} "
+            f"{nll.mean:+.2f}{NO_BREAK}±{NO_BREAK}{nll.half_width:.2f} | {agree:.1f}{NO_BREAK}% "
+            f"| {setting(measured[name])} |".replace("-0", f"{MINUS}0")
+        )
+    return lines
+
+
+def notes(data):
+    """Where a method is measured on part of the tasks, or its idea is gone."""
+    seen = {name for measured in data["tasks"].values() for name in measured}
+    told = {}
+    for method in METHODS.values():
+        if method.note and method.name in seen and not method.name.endswith(", on soft targets"):
+            told[method.name] = method.note
+    return ["## Notes", "", *(f"- {name}: {note}." for name, note in told.items())]
+
+
+def draw(data, path):
+    """The forest plot: a panel a task, methods sorted by their effect."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [row for row in found(data) if row[3] == "labels"]
+    tasks = list(data["tasks"])
+    most = max(sum(t == task for t, *_ in rows) for task in tasks)
+    with plt.rc_context({"svg.hashsalt": "kdlearn", "font.size": 7, "svg.fonttype": "none"}):
+        fig, axes = plt.subplots(1, len(tasks), figsize=(4.6 * len(tasks), 0.15 * most + 1), layout="constrained")
+        for ax, task in zip(axes if len(tasks) > 1 else [axes], tasks):
+            own = sorted((r for r in rows if r[0] == task), key=lambda r: r[4].difference.mean)
+            for i, (*_, v) in enumerate(own):
+                d = v.difference
+                ax.plot([d.low, d.high], [i, i], color=COLORS[v.word], lw=1.2)
+                ax.plot(d.mean, i, "o", color=COLORS[v.word], ms=3)
+            ax.axvspan(-data["zone"], data["zone"], color="#6b7280", alpha=0.2, lw=0)
+            ax.axvline(0, color="#6b7280", lw=0.6)
+            ax.set_yticks(range(len(own)), [r[2] for r in own])
+            ax.set(title=f"{task}: points over tuned labels", ylim=(-1, len(own)))
+            ax.spines[["top", "right"]].set_visible(False)
+        for word, color in COLORS.items():
+            axes[-1].plot([], [], "o-", color=color, ms=3, label=word)
+        axes[-1].legend(loc="lower right", frameon=False)
+        fig.savefig(path, metadata={"Date": None, "Description": json.dumps(numbers(data))})
+        plt.close(fig)
+
+
+def numbers(data):
+    """What the figure shows, to tell whether it is up to date."""
+    return [[t, n, v.word, round(v.difference.mean, 3), round(v.difference.half_width, 3)]
+            for t, _, n, b, v in found(data) if b == "labels"]  # fmt: skip
+
+
+def drawn(path):
+    """The numbers that a figure says it shows."""
+    if not path.exists():
+        return None
+    text = re.search(r"<dc:description>(.*?)</dc:description>", path.read_text("utf-8"), re.S)
+    return json.loads(html.unescape(text[1]))
+
+
+def rows_that_are_missing(data):
+    """(task, method) that belongs into the rows and is not there."""
+    return [(task, m.name) for those in families().values() for m in those for task in m.tasks
+            if m.name not in data["tasks"].get(task, {})]  # fmt: skip
