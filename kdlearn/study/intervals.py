@@ -8,12 +8,10 @@ claim rests on.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 class Interval(NamedTuple):
