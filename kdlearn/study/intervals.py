@@ -93,11 +93,11 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def verdicts(
-    differences: Mapping[Key, Sequence[float] | np.ndarray],
+    differences: Mapping[Any, Sequence[float] | np.ndarray],
     zone: float = 0.0,
     better: str = "higher",
     overlap: float = 0.0,
-) -> dict[Key, Verdict]:
+) -> dict[Any, Verdict]:
     """One verdict for each paired difference of a table.
 
     Parameters
