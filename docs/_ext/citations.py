@@ -7,16 +7,18 @@ The page docs/references lists for each paper where it is derived, written, test
 from __future__ import annotations
 
 import ast
-import json
 import re
 import unicodedata
 
+from _pages.catalogue import stored, words
 from docutils import nodes
 from links import find, spoken
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 from sources import EQUATIONS, ROOT, link, notebooks, sections
 from sphinx.transforms import SphinxTransform
+
+from kdlearn.catalogue.methods import methods
 
 PAPERS = parse_file(str(ROOT / "docs" / "references.bib")).entries
 STYLE = find_plugin("pybtex.style.formatting", "unsrt")(abbreviate_names=True)
@@ -106,12 +108,12 @@ def uses() -> dict[str, dict[str, list[str]]]:
 
 
 def verdicts() -> dict[str, list[tuple[str, str]]]:
-    """{key: [(verdict, page)]} of docs/evidence/catalogue.json, a list of objects with these and `papers`."""
-    path = ROOT / "docs" / "evidence" / "catalogue.json"
+    """{key: [(verdict, page)]}: what the catalogue says of the methods whose line cites the paper."""
+    told = words(stored())
     found: dict[str, list[tuple[str, str]]] = {}
-    for entry in json.loads(path.read_text("utf-8")) if path.exists() else []:
-        for key in entry.get("papers", []):
-            found.setdefault(key, []).append((entry["verdict"], entry["page"]))
+    for line, _, name in methods():
+        for *_, key in cited(line) if name in told else ():
+            found.setdefault(key, []).append((told[name], "evidence/what_helps.md"))
     return found
 
 
