@@ -17,7 +17,7 @@ DataFunction = Callable[[int, np.random.Generator], Data]
 
 def one_each(thing: Any, members: int, what: str) -> list[Any]:
     """`thing` once a member: a sequence of that length as it is, anything else repeated."""
-    if not isinstance(thing, (list, tuple, np.ndarray)):
+    if not isinstance(thing, (list, tuple, range, np.ndarray)):
         return [thing] * members
     if len(thing) != members:
         raise ValueError(f"{what}: there are {members} members, got {len(thing)}")

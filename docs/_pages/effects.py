@@ -435,6 +435,29 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "fine-tuning"),
         ],
     },
+    "Forgetting": {
+        "MNIST, then Fashion-MNIST, 1000 rows each, two heads": [
+            Effect("lwf", "22", "own old answers (LwF) against fine-tuning, all tuned", "two = kd.study.trial",
+                   "own answers", unit="mean of both tasks"),
+            Effect("lwf anchor", "22", "the same against an anchor at the old weights", "two = kd.study.trial",
+                   "own answers", column=1, unit="mean of both tasks"),
+            Effect("lwf trunk", "22", "the same against a frozen trunk", "two = kd.study.trial", "own answers",
+                   column=2, unit="mean of both tasks"),
+            Effect("lwf joint", "22", "the same against all old rows replayed", "gap = two.difference",
+                   "own answers against", unit="mean of both tasks"),
+        ],
+        "digits 0 to 4, then 5 to 9, one softmax": [
+            Effect("lwf one", "22", "own old answers (LwF) against fine-tuning, all tuned", "ten = kd.study.trial",
+                   "own answers"),
+            Effect("replay", "22", "25 old rows replayed against fine-tuning", "ten = kd.study.trial", "25 rows  "),
+            Effect("der", "22", "their past logits (DER) against their labels", "ten = kd.study.trial",
+                   "25 rows, past logits", column=1),
+            Effect("icarl", "22", "their labels and old outputs as yes and no (iCaRL) against the labels",
+                   "ten = kd.study.trial", "25 rows, yes and no", column=1),
+            Effect("lwf beside", "22", "their labels and own old answers against the labels", "ten = kd.study.trial",
+                   "25 rows, own answers", column=1),
+        ],
+    },
     "Deployment": {
         "digits, all 1097 labels": [
             Effect("int8", "17", "8 bits a weight, one scale a unit, against float32", "bits_lost = lost",
@@ -513,6 +536,11 @@ NOT_REPRODUCED = [
         "Of two equals each gains {dml} without decay; decay alone brings {peer decay}, and peers beyond it {dml "
         "decay}. The large one of two unequals pays {dml large}. A static teacher of more labels is worth {500 "
         "teacher} where peers gain {500 dml}.",
+    ),
+    (
+        "Past logits of kept rows beat their labels (DER against replay, Buzzega et al. 2020).",
+        "With one old task and logits kept once, at its end, they lose {der}. Old outputs as yes and no, beside the "
+        "labels, add {icarl}.",
     ),
     (
         "DKD, NKD, DIST and standardised logits beat plain distillation (Zhao et al. 2022; Yang et al. 2023; Huang "

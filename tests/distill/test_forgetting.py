@@ -74,7 +74,7 @@ def test_the_first_step_is_that_of_fine_tuning_and_later_ones_are_not():
         ):
             kd.train_step(student, None, goal, batch, optimizer=kd.SGD(0.5))
         apart = np.abs(plain.theta - held.theta).max()
-        assert apart < 1e-12 if step == 0 else apart > 1e-4
+        assert (apart < 1e-12) if step == 0 else (apart > 1e-4)
 
 
 def test_labels_are_checked_against_the_width_of_their_head():
@@ -170,7 +170,7 @@ def test_a_frozen_network_passes_gradients_and_computes_none_of_its_own():
         Counting.asked.clear()
         _, caches = network.forward(x)
         seen.append(network.backward(caches, {"logits": np.ones((6, 3))}, need_dx=True))
-        assert Counting.asked == [False, False] if network is net else [None, None]
+        assert Counting.asked == 2 * [False if network is net else None]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert np.isnan(held.grad).all() and net.grad.any()
 

@@ -110,6 +110,13 @@ SEEDS = [4, 9, 2]
 SETTINGS = {"epochs": 3, "batch_size": 16, "schedule": kd.cosine, "progress": False}
 
 
+def test_a_range_of_seeds_is_one_a_member():
+    stacks = [kd.Stack([make_net(i) for i in range(R)]) for _ in range(2)]
+    for stack, seed in zip(stacks, (range(R), list(range(R)))):
+        kd.fit(stack, kd.CrossEntropy(), make_data(0), seed=seed, **SETTINGS)
+    np.testing.assert_array_equal(stacks[0].theta, stacks[1].theta)
+
+
 def alone(i, data, validation=None, hooks=(), objective=None, **more):
     net = make_net(i)
     goal = objective or 0.4 * kd.CrossEntropy() * "w" + kd.SoftTargets(2)
