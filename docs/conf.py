@@ -36,7 +36,7 @@ autodoc_member_order = "bysource"
 autosummary_generate = False
 napoleon_google_docstring = False
 python_maximum_signature_line_length = 100
-nitpick_ignore_regex = [("py:class", r"(?!kdlearn).*|.*\.Swapped|kdlearn\.nn\.module\.M")]  # types of others, a variable
+nitpick_ignore_regex = [("py:class", r"(?!kdlearn).*|.*\.Swapped|kdlearn\.nn\.module\.M")]  # types of others
 autodoc_default_options = {
     "members": True,
     "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
