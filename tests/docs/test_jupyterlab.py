@@ -98,7 +98,7 @@ def run_all(page, address, name, attempts=3):
                     const code = [...Array(cells.length).keys()].map(i => cells.get(i)).filter(c => c.type === 'code');
                     return code.every(c => c.executionState === 'idle' && c.executionCount);
                 }""",
-                timeout=100_000,
+                timeout=300_000,
             )
             return
         except TimeoutError:
