@@ -14,8 +14,6 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-import scipy.stats
-
 import kdlearn as kd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -636,29 +634,12 @@ def verdicts():
     for groups in SECTIONS.values():
         rows = [(e, found(e)) for those in groups.values() for e in those]
         words |= {e.name: f.printed for e, f in rows if f.printed}
-        open_ = [(e, f) for e, f in rows if not f.printed]
-        adjusted = kd.study.holm([p_value(f) for _, f in open_])
-        for (e, f), p in zip(open_, adjusted):
-            zone = 0.0 if e.unit else ZONE
-            strict = f.half * quantile(f.seeds, 1 - 0.05 / len(open_)) / quantile(f.seeds, 0.95)
-            if abs(f.mean) + strict <= zone:
-                words[e.name] = "equal"
-            else:
-                shown = p < 0.05 and abs(f.mean) > zone
-                words[e.name] = e.words[f.mean < 0] if shown else "not shown"
+        left = {e.name: (e, kd.study.Interval(f.mean, f.half, f.seeds)) for e, f in rows if not f.printed}
+        zones = {name: 0.0 if e.unit else ZONE for name, (e, _) in left.items()}
+        judged = kd.study.judge({name: found for name, (_, found) in left.items()}, zones)
+        for name, (e, _) in left.items():
+            words[name] = dict(zip(UP, e.words)).get(judged[name].word, judged[name].word)
     return words
-
-
-def quantile(n, level):
-    """Half of the interval of this level, in standard errors, over n seeds."""
-    return float(scipy.stats.t.ppf(0.5 + level / 2, n - 1))
-
-
-def p_value(f):
-    """Of a t-test, from a mean and half of its 95 % interval."""
-    if f.half == 0:
-        return float(f.mean == 0)
-    return float(2 * scipy.stats.t.sf(abs(f.mean) / f.half * quantile(f.seeds, 0.95), f.seeds - 1))
 
 
 def seeds(cells):

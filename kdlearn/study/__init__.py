@@ -6,7 +6,7 @@ methods that need no tuning. `sweep` runs the cells of either side by side.
 
 from kdlearn.study.cells import cell_key, environment, sweep
 from kdlearn.study.comparison import Comparison, choose, compare
-from kdlearn.study.intervals import Interval, Verdict, holm, interval, verdicts
+from kdlearn.study.intervals import Interval, Verdict, holm, interval, judge, p_value, verdicts
 from kdlearn.study.trial import Trial, trial
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "environment",
     "holm",
     "interval",
+    "judge",
+    "p_value",
     "sweep",
     "trial",
     "verdicts",

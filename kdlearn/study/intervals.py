@@ -43,13 +43,12 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     that of one value, instead of 1/n. Without it the interval speaks of further splits of the same pool.
     Source: Nadeau and Bengio 2003, section 4.
     """
-    from scipy.stats import t
-
     a = np.asarray(list(values), dtype=float)
     if len(a) < 2:
         return Interval(float(a.mean()) if len(a) else math.nan, math.inf, len(a))
-    quantile = float(t.ppf(0.5 + level / 2, len(a) - 1))
-    return Interval(float(a.mean()), quantile * float(a.std(ddof=1)) * math.sqrt(1 / len(a) + overlap), len(a))
+    return Interval(
+        float(a.mean()), _quantile(level, len(a)) * float(a.std(ddof=1)) * math.sqrt(1 / len(a) + overlap), len(a)
+    )
 
 
 class Verdict(NamedTuple):
@@ -60,17 +59,15 @@ class Verdict(NamedTuple):
     word: str
 
 
-def p_value(values: Iterable[float], overlap: float = 0.0) -> float:
-    """Of a two-sided t-test that the mean of the values is zero; see `interval`."""
+def p_value(found: Interval) -> float:
+    """Of a two-sided t-test that the mean is zero, from the mean and its 95 % interval."""
     from scipy.stats import t
 
-    a = np.asarray(list(values), dtype=float)
-    if len(a) < 2 or not np.isfinite(a).all():
+    if found.n < 2 or not np.isfinite([found.mean, found.half_width]).all():
         return 1.0
-    error = float(a.std(ddof=1)) * math.sqrt(1 / len(a) + overlap)
-    if error == 0.0:
-        return 1.0 if a.mean() == 0 else 0.0
-    return float(2 * t.sf(abs(float(a.mean())) / error, len(a) - 1))
+    if found.half_width == 0.0:
+        return 1.0 if found.mean == 0 else 0.0
+    return float(2 * t.sf(abs(found.mean) / found.half_width * _quantile(0.95, found.n), found.n - 1))
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -98,14 +95,21 @@ def verdicts(
     better: str = "higher",
     overlap: float = 0.0,
 ) -> dict[Any, Verdict]:
+    """`judge` of paired differences, {name: one difference a seed}; `overlap` as in `interval`."""
+    return judge({name: interval(d, overlap=overlap) for name, d in differences.items()}, zone, better)
+
+
+def judge(
+    found: Mapping[Any, Interval], zone: float | Mapping[Any, float] = 0.0, better: str = "higher"
+) -> dict[Any, Verdict]:
     """One verdict for each paired difference of a table.
 
     Parameters
     ----------
-    differences : {name: one difference a seed}; the whole table, since each test makes the others stricter.
-    zone : differences of at most this size are not worth a claim, in the metric's unit.
+    found : {name: mean paired difference with its 95 % interval}; the whole table, since each test makes the others
+        stricter.
+    zone : differences of at most this size are not worth a claim, in the metric's unit; one for all, or {name: zone}.
     better : "higher" or "lower": which sign of a difference is the good one.
-    overlap : as in `interval`.
 
     Returns
     -------
@@ -117,24 +121,35 @@ def verdicts(
 
     Example
     -------
-    >>> found = verdicts({"a": [2.0, 2.5, 2.2], "b": [-1.0, 1.2, 0.1]}, zone=0.5)
-    >>> {name: verdict.word for name, verdict in found.items()}
+    >>> found = {"a": interval([2.0, 2.5, 2.2]), "b": interval([-1.0, 1.2, 0.1])}
+    >>> {name: verdict.word for name, verdict in judge(found, zone=0.5).items()}
     {'a': 'helps', 'b': 'not shown'}
     """
     if better not in ("higher", "lower"):
         raise ValueError(f"better is 'higher' or 'lower', got {better!r}")
-    if not zone >= 0:
-        raise ValueError(f"zone must be 0 or more, got {zone}")
-    adjusted = holm([p_value(d, overlap) for d in differences.values()])
-    found = {}
-    for (name, d), p in zip(differences.items(), adjusted):
-        strict = interval(d, 1 - 0.05 / len(differences), overlap)
-        mean = strict.mean if better == "higher" else -strict.mean
-        if -zone <= strict.low and strict.high <= zone:
-            word = "equal"
-        elif p < 0.05 and abs(mean) > zone:
-            word = "helps" if mean > 0 else "hurts"
-        else:
-            word = "not shown"
-        found[name] = Verdict(interval(d, overlap=overlap), p, word)
-    return found
+    zones = zone if isinstance(zone, Mapping) else dict.fromkeys(found, zone)
+    for own in zones.values():
+        if not own >= 0:
+            raise ValueError(f"zone must be 0 or more, got {own}")
+    adjusted = holm([p_value(difference) for difference in found.values()])
+    level = 1 - 0.05 / max(len(found), 1)
+    return {
+        name: Verdict(difference, p, _word(difference, p, level, zones[name], better))
+        for (name, difference), p in zip(found.items(), adjusted)
+    }
+
+
+def _word(found: Interval, p: float, level: float, zone: float, better: str) -> str:
+    strict = found.half_width * _quantile(level, found.n) / _quantile(0.95, found.n)
+    if abs(found.mean) + strict <= zone:
+        return "equal"
+    if p < 0.05 and abs(found.mean) > zone:
+        return "helps" if (found.mean > 0) == (better == "higher") else "hurts"
+    return "not shown"
+
+
+def _quantile(level: float, n: int) -> float:
+    """Half of the interval of this level, in standard errors, over n values."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + level / 2, n - 1))
