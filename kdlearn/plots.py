@@ -14,6 +14,7 @@ import numpy as np
 from kdlearn.backend import Array, to_numpy
 from kdlearn.nn.functional import softmax
 from kdlearn.theme import (
+    GRADIENT,
     LABEL,
     NEUTRAL,
     STUDENT,
@@ -30,7 +31,6 @@ from kdlearn.theme import (
     theme,
 )
 
-GRADIENT = "#a21caf"
 __all__ = [
     "GRADIENT", "LABEL", "NEUTRAL", "STUDENT", "TEACHER", "accuracy_by_temperature", "curves", "diverging",
     "filters", "graph", "heatmap", "history", "image", "ink", "intervals", "label_lines", "one_scale", "panels",

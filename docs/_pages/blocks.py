@@ -1,6 +1,8 @@
-"""Blocks of a page that are written by code, each between two marks."""
+"""What pages that are written by code share: blocks between two marks, and how numbers are set."""
 
 from __future__ import annotations
+
+MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
 
 def with_block(page, name, block):

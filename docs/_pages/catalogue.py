@@ -7,6 +7,9 @@ import json
 import re
 from pathlib import Path
 
+from _pages.blocks import MINUS, NO_BREAK
+
+from kdlearn import plots
 from kdlearn.catalogue.measured.arm import METHODS
 from kdlearn.catalogue.measured.study import BASELINES, families, judged
 from kdlearn.catalogue.measured.tasks import TASKS
@@ -18,8 +21,7 @@ ROWS, PAGE, FIGURE = (
     EVIDENCE / "what_helps.md",
     EVIDENCE.parent / "images" / "what_helps.svg",
 )
-MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
-COLORS = {"helps": "#047857", "hurts": "#c2410c", "equal": "#1d4ed8", "not shown": "#6b7280"}
+COLORS = {"helps": plots.LABEL, "hurts": plots.TEACHER, "equal": plots.STUDENT, "not shown": plots.NEUTRAL}
 
 
 def stored():
@@ -52,8 +54,8 @@ def words(data):
     return {recipe: "; ".join(texts) for recipe, texts in by_recipe.items()}
 
 
-def signed(d):
-    return f"{d.mean:+.1f}{NO_BREAK}±{NO_BREAK}{d.half_width:.1f}".replace("-", MINUS)
+def signed(d, digits=1):
+    return f"{d.mean:+.{digits}f}{NO_BREAK}±{NO_BREAK}{d.half_width:.{digits}f}".replace("-", MINUS)
 
 
 def setting(row):
@@ -172,8 +174,7 @@ def table(measured, family, task):
         agree = interval(test["agreement"]).mean
         lines.append(
             f"| {name} | {interval(test['accuracy']).mean:.1f} |{''.join(cells)} "
-            f"{nll.mean:+.2f}{NO_BREAK}±{NO_BREAK}{nll.half_width:.2f} | {agree:.1f}{NO_BREAK}% "
-            f"| {setting(measured[name])} |".replace("-0", f"{MINUS}0")
+            f"{signed(nll, 2)} | {agree:.1f}{NO_BREAK}% | {setting(measured[name])} |"
         )
     return lines
 
@@ -206,8 +207,8 @@ def draw(data, path):
                 d = v.difference
                 ax.plot([d.low, d.high], [i, i], color=COLORS[v.word], lw=1.2)
                 ax.plot(d.mean, i, "o", color=COLORS[v.word], ms=3)
-            ax.axvspan(-data["zone"], data["zone"], color="#6b7280", alpha=0.2, lw=0)
-            ax.axvline(0, color="#6b7280", lw=0.6)
+            ax.axvspan(-data["zone"], data["zone"], color=plots.NEUTRAL, alpha=0.2, lw=0)
+            ax.axvline(0, color=plots.NEUTRAL, lw=0.6)
             ax.set_yticks(range(len(own)), [r[2] for r in own])
             ax.set(title=f"{task}: points over tuned labels", ylim=(-1, len(own)))
             ax.spines[["top", "right"]].set_visible(False)

@@ -14,11 +14,12 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
+from _pages.blocks import MINUS, NO_BREAK
+
 import kdlearn as kd
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "evidence" / "effects.md"
-MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 JUDGED = re.compile(MEASURED.pattern + r" +(helps|hurts|equal|not shown)\b")  # as `Trial.table` prints it
 ZONE = 0.5  # points of accuracy in which nothing is claimed

@@ -7,16 +7,14 @@ import json
 
 from kdlearn.catalogue.measured import study
 from kdlearn.catalogue.measured.tasks import TASKS
+from kdlearn.files import cells_beside
 
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, write the rows, print a table a task and family."""
-    store = args.out.with_suffix(".jsonl")
-    if store.exists() and not args.resume:
-        raise ValueError(f"{store} holds the cells of an earlier run; go on with --resume, or choose another --out")
     if not any(args.method in name for name in study.METHODS):
         raise ValueError(f"no method's name contains {args.method!r}; there are: {', '.join(study.METHODS)}")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    store = cells_beside(args.out, args.resume)
     size = {"seeds": 3, "widen": 0} if args.quick else {"seeds": args.seeds, "widen": study.WIDEN}
     tasks = [args.task] if args.task else list(TASKS)
     found = study.run(

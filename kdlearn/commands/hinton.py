@@ -11,6 +11,7 @@ from typing import Any
 
 from kdlearn import hinton
 from kdlearn.backend import resolve_device
+from kdlearn.files import cells_beside
 from kdlearn.study import interval, sweep
 
 Row = dict[str, Any]  # {"cell": the configuration, "result": what came out}
@@ -47,10 +48,7 @@ AGAINST = {
 def run(args: argparse.Namespace) -> int:
     """Run what is missing of the study, write the rows, print the table."""
     device = resolve_device(args.device)
-    store = args.out.with_suffix(".jsonl")
-    if store.exists() and not args.resume:
-        raise ValueError(f"{store} holds the cells of an earlier run; go on with --resume, or choose another --out")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    store = cells_beside(args.out, args.resume)
     on: dict[str, Any] = {"store": store, "jobs": args.jobs if device == "cpu" else 1}
     on["progress"] = False if args.quiet else None
     teach, learn = (_on(device, function) for function in (hinton.teach, hinton.learn))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,14 +38,10 @@ class Train:
 
         `rate` is a factor of the task's, `epochs` is 0 for its short training and 1 for the long one.
         """
-        began = time.process_time()
-        if self.method.alone:
-            nets = [self._train(ground(self.task, (s,)), rate, epochs, decay, own)[0] for s in seeds]
-        else:
-            nets = list(self._train(ground(self.task, tuple(seeds)), rate, epochs, decay, own))
-        spent = time.process_time() - began
         made = ground(self.task, tuple(seeds))
-        return measure(nets, getattr(made, part), made.teachers["teacher"], spent / len(nets))
+        apart = [made.only(i) for i in range(len(seeds))] if self.method.alone else [made]
+        nets = [net for own_ground in apart for net in self._train(own_ground, rate, epochs, decay, own)]
+        return measure(nets, getattr(made, part), made.teachers["teacher"])
 
     def _train(self, made: Ground, rate: float, epochs: int, decay: float, own: dict[str, Any]) -> Any:
         lesson = self.method.teach(made, **own)
@@ -69,16 +64,13 @@ class Train:
         return [net] if self.method.alone else net
 
 
-def measure(
-    nets: Sequence[Network], rows: Sequence[Data], teachers: Sequence[Network], seconds: float
-) -> dict[str, list[float]]:
-    """Accuracy and agreement with the teacher (percent), log-loss (nats), calibration error, CPU seconds a student."""
-    found: dict[str, list[float]] = {k: [] for k in ("accuracy", "nll", "ece", "agreement", "seconds")}
+def measure(nets: Sequence[Network], rows: Sequence[Data], teachers: Sequence[Network]) -> dict[str, list[float]]:
+    """Accuracy and agreement with the teacher (percent), log-loss (nats) and calibration error, one value a network."""
+    found: dict[str, list[float]] = {k: [] for k in ("accuracy", "nll", "ece", "agreement")}
     for net, d, teacher in zip(nets, rows, teachers):
         z = net.logits(d.x)
         found["accuracy"].append(100 * metrics.accuracy(z, d.y))
         found["nll"].append(metrics.negative_log_likelihood(z, d.y))
         found["ece"].append(metrics.calibration_error(z, d.y))
         found["agreement"].append(100 * metrics.agreement(z, teacher.logits(d.x)))
-        found["seconds"].append(seconds)
     return found

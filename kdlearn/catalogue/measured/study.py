@@ -70,7 +70,7 @@ def _row(made: Trial, name: str) -> dict[str, Any]:
         "edges": made.edges[name],
         "tried": made.tried[name],
         "validation": np.round(made.validation[name], 3).tolist(),
-        "test": {metric: np.round(v, 4).tolist() for metric, v in made.results[name].items() if metric != "seconds"},
+        "test": {metric: np.round(values, 4).tolist() for metric, values in made.results[name].items()},
     }
 
 

@@ -98,10 +98,15 @@ class Ground:
     test: list[Data]
     teachers: dict[str, list[Network]]
 
-    def students(self, name: str = "student", offset: int = 0) -> Stack:
+    def students(self, offset: int = 0) -> Stack:
         """Untrained students; those of the same offset begin with the same weights in every arm."""
-        del name
         return Stack([MLP(*self.task.student, seed=1000 + offset * 100 + seed) for seed in self.seeds])
+
+    def only(self, i: int) -> Ground:
+        """What seed i alone stands on."""
+        one = slice(i, i + 1)
+        teachers = {who: nets[one] for who, nets in self.teachers.items()}
+        return Ground(self.task, self.seeds[one], self.lessons[one], self.validation[one], self.test[one], teachers)
 
 
 @functools.cache
