@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 
 import pytest
-from mistakes import HARMS, MISTAKES
+from slips import HARMS, MISTAKES
 
 from kdlearn import cli, learner
 from kdlearn.commands import check
