@@ -405,6 +405,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("own slipped", "15", "the student's own text against random slips, reverse KL",
                    "for text in (\"own\"", "reverse, own", unit="words kept, points"),
         ],
+        "mazes, exact values": [
+            Effect("policy soft", "15", "sharpened values as soft targets against the best action alone, both tuned",
+                   "policies = kd.study", "soft, tau tuned", unit="share of the best policy's worth, points"),
+            Effect("policy hot", "15", "the same at temperature 1", "policies = kd.study", "soft, tau = 1",
+                   unit="share of the best policy's worth, points"),
+            Effect("policy values", "15", "values by squared error against the best action alone, both tuned",
+                   "policies = kd.study", "values", unit="share of the best policy's worth, points"),
+        ],
     },
     "Transfer": {
         "a rule made for trees, 500 labels, all tuned": [
