@@ -25,6 +25,7 @@ MODULES = (
     "past",
     "relation",
     "response",
+    "robust",
     "sequence",
     "targets",
     "temperature",
