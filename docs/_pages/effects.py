@@ -352,6 +352,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("liar gradient", "12", "the shortest common gradient (AE-KD), against the team without it",
                    "corrupted = kd.study", "+ liar: shortest"),
         ],
+        "digits 0 to 6 from 100 labels, 8 and 9 unknown": [
+            Effect("spread", "12", "the student of the team's distribution against that of its mean, both tuned",
+                   "unknown = kd.study", "distribution ", column=1, unit="AUROC of unknown digits, points"),
+            Effect("spread labels", "12", "the student of the team's mean against labels, both tuned",
+                   "unknown = kd.study", "mean of 8", unit="AUROC of unknown digits, points"),
+        ],
         "MNIST-1D, 4000 labels": [
             Effect("dml", "13", "mutual learning of two equals against each alone, without decay",
                    "equals = kd.study.trial", "mutual "),
@@ -500,6 +506,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "exits_trial = kd.study", "exits "),
             Effect("early 64", "17", "early exits against one of 64 units, about half their arithmetic, both tuned",
                    "exits_trial = kd.study", "exits ", column=1),
+            Effect("through", "17", "three values a weight, trained through the rounding, against rounded afterwards",
+                   "three_values = kd.study", "straight through "),
+            Effect("through forest", "17", "a forest's answers on top of that, both tuned", "three_values = kd.study",
+                   "straight through, forest", column=1),
+            Effect("pruned", "17", "64 units, a quarter of the weights left, against 16 dense units, both tuned",
+                   "pruning = kd.study", "64 units, pruned"),
         ],
     },
     "Mistakes": {

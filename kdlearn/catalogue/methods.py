@@ -34,6 +34,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "transfer": "Transfer",
     "forgetting": "A new task beside an old one",
     "robust": "Robustness",
+    "dirichlet": "Several teachers",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -97,6 +98,7 @@ ELSEWHERE = {
     "defensive_distillation": "notebook 25",
     "adversarial_training": "notebook 25",
     "adversarially_robust_distillation": "notebook 25",
+    "distribution_of_a_team": "notebook 12",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }
