@@ -466,13 +466,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
     },
     "Robustness": {
         "digits, all 1097 labels, one step of 0.1 in each pixel": [
-            Effect("defensive", "25", "distilled at T = 40 (defensive distillation) against undefended, in float32",
+            Effect("defensive", "25",
+                   "distilled at T = 40 (defensive distillation) against undefended, as far as float32 sees",
                    'for name in ("distilled"', "float32  ", below="distilled, against", unit=ATTACKED),
             Effect("defensive exact", "25", "the same without rounding", 'for name in ("distilled"',
                    "float32, log-odds", below="distilled, against", unit=ATTACKED),
-            Effect("defensive alone", "25", "labels at T = 40, no teacher, in float32", 'for name in ("distilled"',
-                   "float32  ", below="no teacher, against", unit=ATTACKED),
-            Effect("louder", "25", "the undefended network, its logits times 40, in float32",
+            Effect("defensive alone", "25", "labels at T = 40, no teacher, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="no teacher, against", unit=ATTACKED),
+            Effect("louder", "25", "the undefended network, its logits times 40, as far as float32 sees",
                    'for name in ("distilled"', "float32  ", below="louder, against", unit=ATTACKED),
         ],
         "the same, ten steps, all tuned": [
