@@ -26,6 +26,7 @@ MODULES = (
     "past",
     "relation",
     "response",
+    "robust",
     "sequence",
     "targets",
     "temperature",
