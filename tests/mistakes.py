@@ -128,4 +128,13 @@ MISTAKES = {
     "the old answers of other columns": (
         "distill/forgetting.py", "select_classes(chosen.columns)", "select_classes(range(len(chosen.columns)))",
         "test_forgetting.py"),
+    # ---- rows without a label
+    "the temperatures of student and teacher exchanged": (
+        "distill/unlabelled.py", "(tau_s / tau_t), z_s, tau_s)", "(tau_t / tau_s), z_s, tau_s)", "test_unlabelled.py"),
+    "a forgotten entropy of the teacher": (
+        "distill/unlabelled.py", "return kl + entropy, ", "return kl, ", "test_unlabelled.py"),
+    "a centre that is added": (
+        "distill/unlabelled.py", "return z_t - self.c[i]", "return z_t + self.c[i]", "test_unlabelled.py"),
+    "one centre for all members of a stack": (
+        "distill/unlabelled.py", "(self.turn + 1) % len(self.c)", "0", "test_unlabelled.py"),
 }  # fmt: skip

@@ -29,6 +29,7 @@ MODULES = (
     "targets",
     "temperature",
     "transfer",
+    "unlabelled",
     "views",
 )
 

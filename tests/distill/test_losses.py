@@ -28,6 +28,7 @@ PAYS = {
     "bounded_regression": "the label is another number",
     "cross_entropy": "a label is surer than any answer",
     "binary_cross_entropy": "a label is surer than any answer",
+    "dino": "its teacher is sharper, and an entropy is part of it",
     "variational_information": "it learns a variance beside",
 }
 NEAR = {"activation_boundary": {"margin": 0.0}}  # settings under which equal answers cost nothing
@@ -44,6 +45,8 @@ REFUSED = {  # setting: values that mean nothing
     "beta": NO_WEIGHT,
     "gamma": NO_WEIGHT,
     "tau": NO_SCALE,
+    "tau_s": NO_SCALE,
+    "tau_t": NO_SCALE,
     "floor": NO_SCALE,
     "low": NO_SCALE,
     "high": NO_SCALE,
