@@ -29,6 +29,7 @@ PAYS = {
     "cross_entropy": "a label is surer than any answer",
     "binary_cross_entropy": "a label is surer than any answer",
     "dino": "its teacher is sharper, and an entropy is part of it",
+    "dirichlet_likelihood": "the more of the density lies at the answers, the better, without end",
     "variational_information": "it learns a variance beside",
 }
 NEAR = {"activation_boundary": {"margin": 0.0}}  # settings under which equal answers cost nothing
