@@ -141,4 +141,13 @@ MISTAKES = {
     "a stack's gradient of the input mixes its members": (
         "nn/stack.py", "{tap: self._apart(g) for tap, g in gradients.items()}",
         "{tap: self._apart(g)[::-1] for tap, g in gradients.items()}", "test_robust.py"),
+    # ---- rows without a label
+    "the temperatures of student and teacher exchanged": (
+        "distill/unlabelled.py", "(tau_s / tau_t), z_s, tau_s)", "(tau_t / tau_s), z_s, tau_s)", "test_unlabelled.py"),
+    "a forgotten entropy of the teacher": (
+        "distill/unlabelled.py", "return kl + entropy, ", "return kl, ", "test_unlabelled.py"),
+    "a centre that is added": (
+        "distill/unlabelled.py", "return z_t - self.c[i]", "return z_t + self.c[i]", "test_unlabelled.py"),
+    "one centre for all members of a stack": (
+        "distill/unlabelled.py", "(self.turn + 1) % len(self.c)", "0", "test_unlabelled.py"),
 }  # fmt: skip

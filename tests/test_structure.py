@@ -50,6 +50,7 @@ LEVELS = [
         "distill.views",
         "distill.forgetting",
         "distill.robust",
+        "distill.unlabelled",
         "distill.dirichlet",
     },
     {"distill.sequence", "distill.jacobian"},

@@ -507,6 +507,33 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "robust teacher, clean rows, against", unit=ATTACKED),
         ],
     },
+    "Rows without a label": {
+        "digits, 50 labels and 950 rows without, all tuned": [
+            Effect("noise alone", "23", "the labels with dropout of pixels against the labels", "both = kd.study.trial",
+                   "labels, noise"),
+            Effect("pseudo", "23", "pseudo-labels without noise against the labels", "both = kd.study.trial",
+                   "pseudo-labels, no noise"),
+            Effect("noisy student", "23", "a noisy student against the labels", "both = kd.study.trial",
+                   "noisy student"),
+            Effect("noisy beside", "23", "a noisy student against the labels with the same noise",
+                   "both = kd.study.trial", "noisy student", column=1),
+            Effect("quiet beside", "23", "a student without noise of the same teacher against the labels with noise",
+                   "both = kd.study.trial", "quiet student", column=1),
+            Effect("average", "23", "a mean teacher against the labels", "both = kd.study.trial", "mean teacher"),
+            Effect("average beside", "23", "a mean teacher against the labels with noise", "both = kd.study.trial",
+                   "mean teacher", column=1),
+        ],
+        "digits, 50 labels that vote as neighbours, all tuned": [
+            Effect("dino", "23", "features of DINO, which saw no label, against pixels", "free = kd.study.trial",
+                   "DINO"),
+            Effect("dino untrained", "23", "features of DINO against those of an untrained layer",
+                   "free = kd.study.trial", "DINO", column=1),
+            Effect("dino no centre", "23", "the same without centring against pixels", "free = kd.study.trial",
+                   "no centring"),
+            Effect("dino no sharp", "23", "the same without sharpening against pixels", "free = kd.study.trial",
+                   "no sharpening"),
+        ],
+    },
     "Deployment": {
         "digits, all 1097 labels": [
             Effect("int8", "17", "8 bits a weight, one scale a unit, against float32", "bits_lost = lost",

@@ -31,6 +31,7 @@ MODULES = (
     "targets",
     "temperature",
     "transfer",
+    "unlabelled",
     "views",
 )
 

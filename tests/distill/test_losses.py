@@ -29,6 +29,7 @@ PAYS = {
     "cross_entropy": "a label is surer than any answer",
     "log_odds": "a label is surer than any answer",
     "binary_cross_entropy": "a label is surer than any answer",
+    "dino": "its teacher is sharper, and an entropy is part of it",
     "dirichlet_likelihood": "the more of the density lies at the answers, the better, without end",
     "variational_information": "it learns a variance beside",
 }
@@ -46,6 +47,8 @@ REFUSED = {  # setting: values that mean nothing
     "beta": NO_WEIGHT,
     "gamma": NO_WEIGHT,
     "tau": NO_SCALE,
+    "tau_s": NO_SCALE,
+    "tau_t": NO_SCALE,
     "floor": NO_SCALE,
     "low": NO_SCALE,
     "high": NO_SCALE,
