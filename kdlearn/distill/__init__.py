@@ -12,6 +12,7 @@ MODULES = (
     "attention",
     "branches",
     "collaborative",
+    "datafree",
     "divergence",
     "ensemble",
     "exits",
