@@ -135,7 +135,6 @@ NEAREST = {
     "views": "11_self_distillation",
     "branches": "13_online_distillation",
     "attention": "13_online_distillation",
-    "datafree": "16_transfer",
 }
 
 
