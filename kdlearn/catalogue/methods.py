@@ -34,6 +34,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "transfer": "Transfer",
     "forgetting": "A new task beside an old one",
     "datafree": "Without data",
+    "dirichlet": "Several teachers",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -95,6 +96,7 @@ ELSEWHERE = {
     "inverted_inputs": "notebook 24",
     "generator_of_sure_answers": "notebook 24",
     "adversarial_generator": "notebook 24",
+    "distribution_of_a_team": "notebook 12",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }

@@ -13,6 +13,7 @@ MODULES = (
     "branches",
     "collaborative",
     "datafree",
+    "dirichlet",
     "divergence",
     "ensemble",
     "exits",

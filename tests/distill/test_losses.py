@@ -32,6 +32,7 @@ PAYS = {
     "one_hot_loss": "no answer is quite sure",
     "activation_loss": "it has no lower bound",
     "information_entropy": "the best is -log K",
+    "dirichlet_likelihood": "the more of the density lies at the answers, the better, without end",
     "variational_information": "it learns a variance beside",
 }
 NEAR = {"activation_boundary": {"margin": 0.0}}  # settings under which equal answers cost nothing
