@@ -50,6 +50,7 @@ LEVELS = [
         "distill.views",
         "distill.forgetting",
         "distill.datafree",
+        "distill.robust",
         "distill.dirichlet",
     },
     {"distill.sequence", "distill.jacobian"},

@@ -34,6 +34,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "transfer": "Transfer",
     "forgetting": "A new task beside an old one",
     "datafree": "Without data",
+    "robust": "Robustness",
     "dirichlet": "Several teachers",
     "multilabel": "Several labels at once",
     "layers": "Networks",
@@ -60,6 +61,7 @@ ENGINE = {
     "progressive_targets_in_the_first_epoch": "labels in place of a past",
     "densely_guided_with_absences": "a weight drawn anew in each step",
     "rows_without_a_label": "rows that one term leaves out",
+    "odds_of_the_label": "a loss of labels that is not cross-entropy",
     "one_head": "a loss on some of the live logits",
     "a_held_adaptor": "a frozen adaptor",
     "squared_error": "features of one width, without a regressor",
@@ -76,6 +78,7 @@ WHO = (
     "words_of_the_data",
     "unlabelled",
     "cross_modal",
+    "defensive_distillation",
 )
 # Where a method is not in the catalogue: who measures it instead, or why nobody does.
 ELSEWHERE = {
@@ -96,6 +99,9 @@ ELSEWHERE = {
     "inverted_inputs": "notebook 24",
     "generator_of_sure_answers": "notebook 24",
     "adversarial_generator": "notebook 24",
+    "defensive_distillation": "notebook 25",
+    "adversarial_training": "notebook 25",
+    "adversarially_robust_distillation": "notebook 25",
     "distribution_of_a_team": "notebook 12",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",

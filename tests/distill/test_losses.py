@@ -27,6 +27,7 @@ PAYS = {
     "regression_kd": "the label is another number",
     "bounded_regression": "the label is another number",
     "cross_entropy": "a label is surer than any answer",
+    "log_odds": "a label is surer than any answer",
     "binary_cross_entropy": "a label is surer than any answer",
     "match_moments": "the moments that are kept are others",
     "one_hot_loss": "no answer is quite sure",
