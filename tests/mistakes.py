@@ -128,6 +128,16 @@ MISTAKES = {
     "the old answers of other columns": (
         "distill/forgetting.py", "select_classes(chosen.columns)", "select_classes(range(len(chosen.columns)))",
         "test_forgetting.py"),
+    # ---- inputs made by descent
+    "a variance whose gradient lost its factor 2": (
+        "distill/datafree.py", "(dm + 2 * dv * centred)", "(dm + dv * centred)", "test_datafree.py"),
+    "a balance of classes that unbalances": (
+        "distill/datafree.py", "softmax_backward(q, log / z.shape[0])", "-softmax_backward(q, log / z.shape[0])",
+        "test_datafree.py"),
+    "the teacher's part of a disagreement is forgotten": (
+        "distill/datafree.py", "(sign, -sign)", "(sign, 0 * sign)", "test_datafree.py"),
+    "a student that climbs the disagreement too": (
+        "distill/datafree.py", "apart, ascend=True", "apart", "test_datafree.py"),
     # ---- attacked rows
     "the label stays among the others": (
         "distill/robust.py", "xp.where(xp.arange(z.shape[1]) == y[:, None], -math.inf, z)", "z", "test_robust.py"),

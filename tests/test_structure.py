@@ -49,6 +49,7 @@ LEVELS = [
         "distill.past",
         "distill.views",
         "distill.forgetting",
+        "distill.datafree",
         "distill.robust",
         "distill.unlabelled",
         "distill.dirichlet",

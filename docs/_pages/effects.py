@@ -480,6 +480,33 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "25 rows, own answers", column=1),
         ],
     },
+    "Without data": {
+        "digits, no row for the student, all tuned": [
+            Effect("free inverted", "24", "inverted images against plain noise", "found = kd.study.trial",
+                   "inverted   "),
+            Effect("free around", "24", "noise around inverted images against plain noise", "found = kd.study.trial",
+                   "inverted + noise"),
+            Effect("free dafl", "24", "a generator of sure images (DAFL) against plain noise",
+                   "found = kd.study.trial", "DAFL"),
+            Effect("free dafl long", "24", "the same, three times as long for both", "def thrice", "DAFL against"),
+            Effect("free dfad", "24", "a generator against the student (DFAD) against plain noise",
+                   "found = kd.study.trial", "DFAD"),
+            Effect("free real", "24", "the teacher's own rows, unlabelled, against plain noise",
+                   "found = kd.study.trial", "real rows"),
+        ],
+        "digits, 320 rows of each kind": [
+            Effect("few inverted", "24", "inverted images against plain noise", "short = kd.study.compare",
+                   "inverted  "),
+            Effect("few real", "24", "the teacher's own rows, unlabelled, against plain noise",
+                   "short = kd.study.compare", "real rows  "),
+            Effect("few shape", "24", "inverted images against noise of their mean and covariance",
+                   "gap = short.difference", "inverted"),
+            Effect("few shape dafl", "24", "DAFL's images against noise of their mean and covariance",
+                   "gap = short.difference", "DAFL"),
+            Effect("few shape real", "24", "real rows against noise of their mean and covariance",
+                   "gap = short.difference", "real rows"),
+        ],
+    },
     "Robustness": {
         "digits, all 1097 labels, one step of 0.1 in each pixel": [
             Effect("defensive", "25",

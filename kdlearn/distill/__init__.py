@@ -12,6 +12,7 @@ MODULES = (
     "attention",
     "branches",
     "collaborative",
+    "datafree",
     "dirichlet",
     "divergence",
     "ensemble",
