@@ -128,4 +128,9 @@ MISTAKES = {
     "the old answers of other columns": (
         "distill/forgetting.py", "select_classes(chosen.columns)", "select_classes(range(len(chosen.columns)))",
         "test_forgetting.py"),
+    "a student's target with the teacher's step": (
+        "distill/diffusion.py", "(math.cos(step) * z - end) / math.sin(step)",
+        "(math.cos(step / 2) * z - end) / math.sin(step / 2)", "test_diffusion.py"),
+    "every step of a sampler asks at the first angle": (
+        "distill/diffusion.py", "angle = angle - step", "angle = angle", "test_diffusion.py"),
 }  # fmt: skip

@@ -12,6 +12,7 @@ MODULES = (
     "attention",
     "branches",
     "collaborative",
+    "diffusion",
     "divergence",
     "ensemble",
     "exits",
