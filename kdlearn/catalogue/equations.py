@@ -131,7 +131,6 @@ NEAREST = {
     "targets": "02_soft_and_hard_labels",
     "jacobian": "09_features",
     "multilabel": "16_transfer",
-    "diffusion": "15_generation",
     "hooks": "11_self_distillation",
     "views": "11_self_distillation",
     "branches": "13_online_distillation",
