@@ -34,6 +34,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "transfer": "Transfer",
     "forgetting": "A new task beside an old one",
     "diffusion": "Fewer steps",
+    "dirichlet": "Several teachers",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -94,6 +95,7 @@ ELSEWHERE = {
     "replay_with_a_term_for_old_classes": "notebook 22",
     "denoising": "notebook 27",
     "progressive_distillation": "notebook 27",
+    "distribution_of_a_team": "notebook 12",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }

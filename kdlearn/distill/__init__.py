@@ -13,6 +13,7 @@ MODULES = (
     "branches",
     "collaborative",
     "diffusion",
+    "dirichlet",
     "divergence",
     "ensemble",
     "exits",
