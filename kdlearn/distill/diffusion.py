@@ -82,9 +82,10 @@ def one_step_answer(z: Array, end: Array, step: float) -> Array:
     Two steps of a teacher make progressive distillation:
 
         end = ddim(teacher, z, angle, step / 2, count=2)
-        rows = kd.Data({"x": inputs(z, angle), "v": one_step_answer(z, end, step)})
+        rows = kd.Data({"x": x, "v": one_step_answer(z, end, step)})
 
-    and all of its steps at once, from pure noise, a regression on pairs of noise and sample.
+    where x is what the network sees of z and the angle. All of the teacher's steps at once, from pure noise, make a
+    regression on pairs of noise and sample.
 
     Parameters
     ----------
