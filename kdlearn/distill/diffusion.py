@@ -36,7 +36,7 @@ def noised(x: Array, noise: Array, angle: Any) -> tuple[Array, Array]:
     -------
     z, v, both (N, D).
 
-    Source: Ho, Jain and Abbeel 2020 for the rows; Salimans and Ho 2022, section 4 and appendix D, for v and the angle.
+    Source: Ho, Jain and Abbeel 2020 for the rows; Salimans and Ho 2022 for v and the angle.
 
     Example
     -------
@@ -66,7 +66,7 @@ def ddim(answer: Answer, z: Array, angle: Any, step: float, count: int = 1) -> A
     angle : phi, one number or (N, 1).
     step, count : delta > 0, and how many.
 
-    Source: Song, Meng and Ermon 2021 (DDIM), with the angle of Salimans and Ho 2022, appendix D.
+    Source: Song, Meng and Ermon 2021 (DDIM), with the angle of Salimans and Ho 2022.
     """
     for _ in range(count):
         z = math.cos(step) * z - math.sin(step) * answer(z, angle)
@@ -92,7 +92,7 @@ def one_step_answer(z: Array, end: Array, step: float) -> Array:
     z, end : (N, D) where the step begins, and z'' where it is to end.
     step : delta, the student's step, in (0, pi).
 
-    Source: Salimans and Ho 2022, algorithm 2, whose target is the x that belongs to this v; Luhman and Luhman 2021
+    Source: Salimans and Ho 2022, whose target is the x that belongs to this v; Luhman and Luhman 2021
     for all steps at once.
 
     Example

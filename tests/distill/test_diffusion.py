@@ -84,7 +84,7 @@ def test_the_target_is_that_of_the_paper(seed, step):
     z, _, phi = example(seed)
     end = ddim(bent, z, phi, step / 2, 2)
     a, s, a2, s2 = np.cos(phi), np.sin(phi), np.cos(phi - step), np.sin(phi - step)
-    x = (end - s2 / s * z) / (a2 - s2 / s * a)  # Salimans and Ho 2022, algorithm 2
+    x = (end - s2 / s * z) / (a2 - s2 / s * a)  # as Salimans and Ho (2022) write it
     np.testing.assert_allclose(one_step_answer(z, end, step), (a * z - x) / s, atol=1e-9)
 
 
