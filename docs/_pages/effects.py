@@ -24,6 +24,7 @@ MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 JUDGED = re.compile(MEASURED.pattern + r" +(helps|hurts|equal|not shown)\b")  # as `Trial.table` prints it
 ZONE = 0.5  # points of accuracy in which nothing is claimed
 UP, DOWN = ("helps", "hurts"), ("hurts", "helps")
+ATTACKED = "points read under attack"
 STUDIES = ("kd.study.compare", "kd.study.trial")
 
 
@@ -405,6 +406,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("own slipped", "15", "the student's own text against random slips, reverse KL",
                    "for text in (\"own\"", "reverse, own", unit="words kept, points"),
         ],
+        "mazes, exact values": [
+            Effect("policy soft", "15", "sharpened values as soft targets against the best action alone, both tuned",
+                   "policies = kd.study", "soft, tau tuned", unit="share of the best policy's worth, points"),
+            Effect("policy hot", "15", "the same at temperature 1", "policies = kd.study", "soft, tau = 1",
+                   unit="share of the best policy's worth, points"),
+            Effect("policy values", "15", "values by squared error against the best action alone, both tuned",
+                   "policies = kd.study", "values", unit="share of the best policy's worth, points"),
+        ],
     },
     "Transfer": {
         "a rule made for trees, 500 labels, all tuned": [
@@ -469,6 +478,33 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "ten = kd.study.trial", "25 rows, yes and no", column=1),
             Effect("lwf beside", "22", "their labels and own old answers against the labels", "ten = kd.study.trial",
                    "25 rows, own answers", column=1),
+        ],
+    },
+    "Robustness": {
+        "digits, all 1097 labels, one step of 0.1 in each pixel": [
+            Effect("defensive", "25",
+                   "distilled at T = 40 (defensive distillation) against undefended, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="distilled, against", unit=ATTACKED),
+            Effect("defensive exact", "25", "the same without rounding", 'for name in ("distilled"',
+                   "float32, log-odds", below="distilled, against", unit=ATTACKED),
+            Effect("defensive alone", "25", "labels at T = 40, no teacher, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="no teacher, against", unit=ATTACKED),
+            Effect("louder", "25", "the undefended network, its logits times 40, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="louder, against", unit=ATTACKED),
+        ],
+        "the same, ten steps, all tuned": [
+            Effect("attacked rows", "25", "labels on clean rows against labels on attacked rows",
+                   "found = kd.study.trial", "labels  ", unit=ATTACKED),
+            Effect("robust smoothed", "25", "smoothed labels against labels, on attacked rows",
+                   "found = kd.study.trial", "smoothed labels", unit=ATTACKED),
+            Effect("ard", "25", "a robust teacher (ARD) against labels, on attacked rows", "found = kd.study.trial",
+                   "ARD  ", unit=ATTACKED),
+            Effect("ard alone", "25", "the same against labels at its temperature, without a teacher",
+                   "found = kd.study.trial", "ARD  ", column=2, unit=ATTACKED),
+            Effect("ard smoothed", "25", "the same against smoothed labels", "found = kd.study.trial", "ARD  ",
+                   column=1, unit=ATTACKED),
+            Effect("robust clean", "25", "a robust teacher against labels, on clean rows", "found = kd.study.trial",
+                   "robust teacher, clean rows, against", unit=ATTACKED),
         ],
     },
     "Fewer steps": {
@@ -580,6 +616,16 @@ NOT_REPRODUCED = [
         "Past logits of kept rows beat their labels (DER against replay, Buzzega et al. 2020).",
         "With one old task and logits kept once, at its end, they lose {der}. Old outputs as yes and no, beside the "
         "labels, add {icarl}.",
+    ),
+    (
+        "Distillation at a high temperature defends against attacks (Papernot et al. 2016).",
+        "Against one step computed in float32, {defensive}; without rounding, {defensive exact}. An undefended network "
+        "whose logits are multiplied by 40 is as well defended: {louder}.",
+    ),
+    (
+        "A robust teacher hands its robustness on (Goldblum et al. 2020).",
+        "On attacked rows {ard} against labels, and {ard alone} against labels at the same temperature; on clean rows "
+        "{robust clean}.",
     ),
     (
         "DKD, NKD, DIST and standardised logits beat plain distillation (Zhao et al. 2022; Yang et al. 2023; Huang "

@@ -27,6 +27,7 @@ MODULES = (
     "past",
     "relation",
     "response",
+    "robust",
     "sequence",
     "targets",
     "temperature",
