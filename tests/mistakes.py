@@ -160,4 +160,10 @@ MISTAKES = {
         "distill/unlabelled.py", "return z_t - self.c[i]", "return z_t + self.c[i]", "test_unlabelled.py"),
     "one centre for all members of a stack": (
         "distill/unlabelled.py", "(self.turn + 1) % len(self.c)", "0", "test_unlabelled.py"),
+    # ---- fewer steps
+    "a student's target with the teacher's step": (
+        "distill/diffusion.py", "(math.cos(step) * z - end) / math.sin(step)",
+        "(math.cos(step / 2) * z - end) / math.sin(step / 2)", "test_diffusion.py"),
+    "every step of a sampler asks at the first angle": (
+        "distill/diffusion.py", "angle = angle - step", "angle = angle", "test_diffusion.py"),
 }  # fmt: skip

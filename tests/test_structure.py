@@ -33,6 +33,7 @@ LEVELS = [
     {"training"},
     {"distill.response"},
     {
+        "distill.diffusion",
         "distill.divergence",
         "distill.targets",
         "distill.feature",

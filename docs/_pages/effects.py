@@ -561,6 +561,26 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "no sharpening"),
         ],
     },
+    "Fewer steps": {
+        "points in the plane, a teacher of 32 steps, one step": [
+            Effect("halved", "27", "a student halved five times against one of all steps at once, both tuned",
+                   "found = kd.study.trial", "halved ", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved alone", "27", "the same against matched pairs without a teacher, tuned",
+                   "found = kd.study.trial", "halved ", column=1, words=DOWN, unit="% of points in wrong cells"),
+            Effect("no diffusion", "27", "matched pairs without a teacher against all steps at once, both tuned",
+                   "found = kd.study.trial", "no teacher ", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved teacher", "27", "the halved student against its teacher with one step", "longer = halved",
+                   "halved to 1 step, against the teacher's 1 step", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved 32", "27", "the same against its teacher with 32 steps", "longer = halved",
+                   "halved to 1 step, against the teacher's 32", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved longer", "27", "the same with three times the budget, against all steps at once",
+                   "longer = halved", "halved with three", words=DOWN, unit="% of points in wrong cells"),
+        ],
+        "the same, four steps": [
+            Effect("halved 4", "27", "the student halved to 4 steps against the teacher's 4, extrapolated",
+                   "longer = halved", "halved to 4 steps", words=DOWN, unit="% of points in wrong cells"),
+        ],
+    },
     "Deployment": {
         "digits, all 1097 labels": [
             Effect("int8", "17", "8 bits a weight, one scale a unit, against float32", "bits_lost = lost",

@@ -37,6 +37,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "robust": "Robustness",
     "unlabelled": "Rows without a label",
     "dirichlet": "Several teachers",
+    "diffusion": "Fewer steps",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -106,6 +107,8 @@ ELSEWHERE = {
     "noisy_student_training": "notebook 23",
     "no_labels_at_all": "notebook 23",
     "distribution_of_a_team": "notebook 12",
+    "denoising": "notebook 27",
+    "progressive_distillation": "notebook 27",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }

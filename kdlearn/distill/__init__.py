@@ -13,6 +13,7 @@ MODULES = (
     "branches",
     "collaborative",
     "datafree",
+    "diffusion",
     "dirichlet",
     "divergence",
     "ensemble",
