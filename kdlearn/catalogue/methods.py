@@ -74,6 +74,7 @@ WHO = (
     "words_of_the_data",
     "unlabelled",
     "cross_modal",
+    "private_votes",
 )
 # Where a method is not in the catalogue: who measures it instead, or why nobody does.
 ELSEWHERE = {
@@ -91,6 +92,7 @@ ELSEWHERE = {
     "learning_without_forgetting": "notebook 22",
     "dark_experience_replay": "notebook 22",
     "replay_with_a_term_for_old_classes": "notebook 22",
+    "private_votes": "notebook 26",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }

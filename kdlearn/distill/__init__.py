@@ -23,6 +23,7 @@ MODULES = (
     "multilabel",
     "mutual",
     "past",
+    "privacy",
     "relation",
     "response",
     "sequence",
