@@ -127,7 +127,6 @@ def named_in_tests(e: Equation) -> tuple[str, int] | None:
 
 # Ideas that no notebook uses, and the notebook that comes nearest.
 NEAREST = {
-    "privacy": "12_several_teachers",
     "temperature": "03_temperature_and_the_gradient",
     "targets": "02_soft_and_hard_labels",
     "jacobian": "09_features",
