@@ -495,6 +495,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "exits_trial = kd.study", "exits "),
             Effect("early 64", "17", "early exits against one of 64 units, about half their arithmetic, both tuned",
                    "exits_trial = kd.study", "exits ", column=1),
+            Effect("through", "17", "three values a weight, trained through the rounding, against rounded afterwards, both tuned",
+                   "three_values = kd.study", "straight through "),
+            Effect("through forest", "17", "a forest's answers on top of that, both tuned", "three_values = kd.study",
+                   "straight through, forest", column=1),
+            Effect("pruned", "17", "64 units, a quarter of the weights left, against 16 dense units, both tuned",
+                   "pruning = kd.study", "64 units, pruned"),
         ],
     },
     "Mistakes": {
