@@ -351,6 +351,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("liar gradient", "12", "the shortest common gradient (AE-KD), against the team without it",
                    "corrupted = kd.study", "+ liar: shortest"),
         ],
+        "digits 0 to 6 from 100 labels, 8 and 9 unknown": [
+            Effect("spread", "12", "the student of the team's distribution against that of its mean, both tuned",
+                   "unknown = kd.study", "distribution ", column=1, unit="AUROC of unknown digits, points"),
+            Effect("spread labels", "12", "the student of the team's mean against labels, both tuned",
+                   "unknown = kd.study", "mean of 8", unit="AUROC of unknown digits, points"),
+        ],
         "MNIST-1D, 4000 labels": [
             Effect("dml", "13", "mutual learning of two equals against each alone, without decay",
                    "equals = kd.study.trial", "mutual "),
@@ -467,8 +473,8 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "steps = kd.study.trial", "vote  "),
         ],
         "MNIST, 40,000 private rows, 1000 public ones": [
-            *[Effect(f"pate {e}", "26", f"PATE against noisy class means at epsilon {e}, each tuned", "judged = kd.study",
-                     f"PATE against class means at ε = {e}") for e in (1, 2, 4, 8)],
+            *[Effect(f"pate {e}", "26", f"PATE against noisy class means at epsilon {e}, each tuned",
+                     "judged = kd.study", f"PATE against class means at ε = {e}") for e in (1, 2, 4, 8)],
             Effect("pate labels", "26", "PATE at epsilon 8 against true labels of all public rows", "judged = kd.study",
                    "PATE at ε = 8 against true"),
         ],
@@ -495,7 +501,7 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "exits_trial = kd.study", "exits "),
             Effect("early 64", "17", "early exits against one of 64 units, about half their arithmetic, both tuned",
                    "exits_trial = kd.study", "exits ", column=1),
-            Effect("through", "17", "three values a weight, trained through the rounding, against rounded afterwards, both tuned",
+            Effect("through", "17", "three values a weight, trained through the rounding, against rounded afterwards",
                    "three_values = kd.study", "straight through "),
             Effect("through forest", "17", "a forest's answers on top of that, both tuned", "three_values = kd.study",
                    "straight through, forest", column=1),
