@@ -44,7 +44,7 @@ def noisy_winners(counts: Any, scale: float, rng: np.random.Generator, noise: st
     ----------
     counts : (N, K) from `votes`.
     scale : sigma, or b; 0 adds none and protects nobody.
-    rng : draws the noise. Its seed is a secret too: who knows it can take the noise off.
+    rng : draws the noise. Its seed is a secret too: with it the noise can be taken off.
     noise : "gaussian" (GNMax) or "laplace" (LNMax).
 
     Returns
