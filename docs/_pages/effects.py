@@ -439,6 +439,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("new fine", "16", "fine-tuning the teacher against from scratch", "unseen = kd.study",
                    "fine-tuning"),
         ],
+        "50 inputs, 200 labels, linear networks": [
+            Effect("clean labels", "16", "a teacher that sees the distance behind a noisy label, against labels",
+                   "sees_more = {}", "teacher sees more", below="clean labels"),
+            Effect("clean inputs", "16", "a teacher that sees the inputs without noise, against labels, both tuned",
+                   "sees_more = {}", "teacher sees more", below="clean inputs"),
+            Effect("same sight", "16", "the control: a teacher that sees what the student sees, against labels",
+                   "sees_more = {}", "teacher sees the same", below="clean labels"),
+        ],
     },
     "Forgetting": {
         "MNIST, then Fashion-MNIST, 1000 rows each, two heads": [
