@@ -12,6 +12,8 @@ MODULES = (
     "attention",
     "branches",
     "collaborative",
+    "datafree",
+    "diffusion",
     "dirichlet",
     "divergence",
     "ensemble",
@@ -27,10 +29,12 @@ MODULES = (
     "privacy",
     "relation",
     "response",
+    "robust",
     "sequence",
     "targets",
     "temperature",
     "transfer",
+    "unlabelled",
     "views",
 )
 
