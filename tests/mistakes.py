@@ -128,6 +128,11 @@ MISTAKES = {
     "the old answers of other columns": (
         "distill/forgetting.py", "select_classes(chosen.columns)", "select_classes(range(len(chosen.columns)))",
         "test_forgetting.py"),
+    # ---- promises of privacy
+    "a moved vote counted as one changed count": (
+        "distill/privacy.py", "VOTE = math.sqrt(2)", "VOTE = math.sqrt(1)", "test_privacy.py"),
+    "Laplace noise that hides one of the two counts": (
+        "distill/privacy.py", "return 2 * np.logaddexp", "return np.logaddexp", "test_privacy.py"),
     # ---- inputs made by descent
     "a variance whose gradient lost its factor 2": (
         "distill/datafree.py", "(dm + 2 * dv * centred)", "(dm + dv * centred)", "test_datafree.py"),

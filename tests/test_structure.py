@@ -31,7 +31,7 @@ LEVELS = [
     {"run"},
     {"hooks", "door", "checkpoint", "side_by_side"},
     {"training"},
-    {"distill.response"},
+    {"distill.response", "distill.privacy"},
     {
         "distill.diffusion",
         "distill.divergence",

@@ -480,6 +480,28 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "25 rows, own answers", column=1),
         ],
     },
+    "Private teachers": {
+        "MNIST, 40,000 private rows, 300 public ones": [
+            Effect("split", "26", "labels from one teacher of all rows against a vote of 400 teachers, tuned alike",
+                   "steps = kd.study.trial", "one teacher", column=1),
+            Effect("vote noise", "26", "the vote with noise for epsilon 4 against the vote without",
+                   "steps = kd.study.trial", "vote, ε = 4", column=1),
+            Effect("vote labels", "26", "the vote without noise against true labels of the same rows",
+                   "steps = kd.study.trial", "vote  "),
+        ],
+        "MNIST, 40,000 private rows, 1000 public ones": [
+            *[Effect(f"pate {e}", "26", f"PATE against noisy class means at epsilon {e}, each tuned",
+                     "judged = kd.study", f"PATE against class means at ε = {e}") for e in (1, 2, 4, 8)],
+            Effect("pate labels", "26", "PATE at epsilon 8 against true labels of all public rows", "judged = kd.study",
+                   "PATE at ε = 8 against true"),
+        ],
+        "MNIST, five clients with four classes each": [
+            Effect("fedmd", "26", "FedMD against each client alone", "alone, together = clients",
+                   "FedMD against each alone"),
+            Effect("fedmd pooled", "26", "FedMD against one network of all clients' rows", "alone, together = clients",
+                   "FedMD against pooled"),
+        ],
+    },
     "Without data": {
         "digits, no row for the student, all tuned": [
             Effect("free inverted", "24", "inverted images against plain noise", "found = kd.study.trial",

@@ -80,6 +80,7 @@ WHO = (
     "words_of_the_data",
     "unlabelled",
     "cross_modal",
+    "private_votes",
     "defensive_distillation",
 )
 # Where a method is not in the catalogue: who measures it instead, or why nobody does.
@@ -98,6 +99,7 @@ ELSEWHERE = {
     "learning_without_forgetting": "notebook 22",
     "dark_experience_replay": "notebook 22",
     "replay_with_a_term_for_old_classes": "notebook 22",
+    "private_votes": "notebook 26",
     "inverted_inputs": "notebook 24",
     "generator_of_sure_answers": "notebook 24",
     "adversarial_generator": "notebook 24",

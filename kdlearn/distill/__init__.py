@@ -26,6 +26,7 @@ MODULES = (
     "multilabel",
     "mutual",
     "past",
+    "privacy",
     "relation",
     "response",
     "robust",
