@@ -13,6 +13,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.data.columns import GATHER_BYTES, Data
+from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
@@ -28,10 +29,7 @@ def check_settings(
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("micro_batch", micro_batch)):
         if value is None and name == "micro_batch":
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
+        check_count(name, value)
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
         raise ValueError(
             f"checkpoint={os.fspath(checkpoint)!r}: the folder {str(Path(checkpoint).parent)!r} is not there"

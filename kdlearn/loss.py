@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.nn.functional import as_real
 
 _WIDE = (np.dtype("float32"), np.dtype("float64"))
 
@@ -124,19 +125,10 @@ def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
 
 
 def _floats(a: Any, name: str) -> Any:
-    try:
-        dtype = a.dtype
-    except AttributeError:
-        if isinstance(a, numbers.Real):
-            return a
-        raise TypeError(f"{name} must be a numpy or cupy array, got {type(a).__name__}") from None
-    if dtype in _WIDE:
+    if isinstance(a, numbers.Real) and not hasattr(a, "dtype"):  # the training's progress
         return a
-    if dtype.kind == "f":
-        return a.astype("float32") if dtype.itemsize < 4 else a
-    if dtype.kind in "iub":
-        return a if name == "y" else a.astype("float64")
-    raise TypeError(f"{name} must hold real numbers, got {dtype}")
+    labels = name == "y" and getattr(getattr(a, "dtype", None), "kind", "") in tuple("iub")
+    return a if labels else as_real(a, name)
 
 
 def _dtype(a: Any) -> Any:
@@ -202,13 +194,20 @@ def check_labels(z: Array, y: Array, ignore: int | None = None) -> None:
     if y.shape != z.shape[:1]:
         hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
         raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
+    check_classes(y, z.shape[1], ignore)
+
+
+def check_classes(y: Array, K: int, ignore: int | None = None) -> None:
+    """ValueError unless all of `y` (N,) are integers in 0 … K-1 (or `ignore`); on a GPU as in `check_labels`."""
+    if y.ndim != 1:
+        raise ValueError(f"y must hold one label a row, got shape {y.shape}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
     # as an unsigned number a negative label is a large one, so one comparison finds both kinds
-    if isinstance(y, np.ndarray) and y.astype(np.uint64).max() >= z.shape[1]:
-        wrong = [k for k in y.tolist() if not 0 <= k < z.shape[1] and k != ignore]
+    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= K:
+        wrong = [k for k in y.tolist() if not 0 <= k < K and k != ignore]
         if wrong:
-            raise ValueError(f"labels must lie in 0 … {z.shape[1] - 1}, got {wrong[0]}")
+            raise ValueError(f"labels must lie in 0 … {K - 1}, got {wrong[0]}")
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:

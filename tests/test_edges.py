@@ -302,3 +302,98 @@ def test_a_verdict_needs_an_interval_that_excludes_zero(difference, shown):
     noise = np.array([0.1, -0.1, 0.2, -0.2])
     table = kd.study.Comparison({"a": {"m": values}, "b": {"m": values + difference + noise}}, "a").table("m")
     assert ("no effect shown" not in table.splitlines()[-1]) is shown
+
+
+# ------------------------------------------------------------------ wrong numbers without a word
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "int32", "int64", "float16"])
+def test_whole_numbers_have_a_softmax(dtype):
+    """In a small integer's own precision every probability would be rounded to 0."""
+    z = np.array([[1, 0, 1], [0, 0, 1]]).astype(dtype)
+    exact = np.exp(z.astype(float)) / np.exp(z.astype(float)).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(kd.softmax(z), exact, rtol=2e-3)
+    np.testing.assert_allclose(kd.log_softmax(z, 2.0), kd.log_softmax(z.astype(float), 2.0), rtol=2e-3)
+    assert kd.softmax(z).dtype == (dtype if dtype == "float16" else "float64")
+    assert kd.metrics.entropy(z) == pytest.approx(kd.metrics.entropy(z.astype(float)), rel=1e-3)
+
+
+@pytest.mark.parametrize("z", [np.ones((1, 2), complex), np.ones((1, 2), object), [[1.0, 2.0]]])
+def test_what_holds_no_real_numbers_has_no_softmax(z):
+    for function in (kd.softmax, kd.log_softmax):
+        with pytest.raises(TypeError, match=r"real numbers|must be a numpy"):
+            function(z)
+
+
+MEASURES = [kd.metrics.accuracy, kd.metrics.negative_log_likelihood, kd.metrics.calibration_error]
+NO_LABELS = {
+    "one column": [[0], [1], [1]],
+    "one-hot": [[1, 0], [0, 1], [0, 1]],
+    "one for all": [0],
+    "a number": 0,
+    "negative": [0, 1, -1],
+    "no class": [0, 1, 2],
+    "booleans": [True, False, True],
+    "texts": ["0", "1", "1"],
+    "floats": [0.0, 1.0, np.nan],
+}
+
+
+@pytest.mark.parametrize("what", NO_LABELS)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_measure_refuses_labels_that_are_none(measure, what):
+    """Compared by broadcasting, or as an index from the end, they gave a number that looked like one."""
+    z = np.array([[2.0, 1.0], [0.0, 1.0], [0.0, 3.0]])
+    assert np.isfinite(measure(z, np.array([0, 1, 1])))
+    with pytest.raises(ValueError, match="label"):
+        measure(z, np.array(NO_LABELS[what]))
+
+
+def test_networks_that_say_nothing_agree_in_nothing():
+    z, y = np.array([[2.0, 1.0], [np.nan, np.nan]]), np.array([0, 0])
+    assert np.isnan([measure(z, y) for measure in MEASURES]).all()
+    assert np.isnan(kd.metrics.agreement(z, z)) and np.isnan(kd.metrics.entropy(z))
+    for other in (z[:1], np.ones((2, 3)), z[None]):
+        with pytest.raises(ValueError, match="logits"):
+            kd.metrics.agreement(z, other)
+    with pytest.raises(ValueError, match="at least one row"):
+        kd.metrics.accuracy(z[:0], y[:0])
+
+
+BY_LABEL = {
+    "virtual_teacher": lambda z, y: kd.distill.targets.virtual_teacher(y, 3),
+    "label_logits": lambda z, y: kd.label_logits(y, 3),
+    "corrected_teacher": kd.distill.targets.corrected_teacher,
+    "need_of_teaching": lambda z, y: kd.distill.targets.need_of_teaching(z, z, y),
+    "confidence_weights": lambda z, y: kd.distill.ensemble.confidence_weights(y, z, -z),
+}
+
+
+@pytest.mark.parametrize("y", [[0, -1], [0, 3], [0.0, 1.0], [[0, 1, 0], [1, 0, 0]], [True, False], ["0", "1"]])
+@pytest.mark.parametrize("function", BY_LABEL)
+def test_teachers_made_from_labels_refuse_what_is_no_label(function, y):
+    """A label of -1 was the last class here, and a uniform answer there."""
+    z = np.array([[0.0, 1.0, 2.0], [2.0, 0.5, 0.0]])
+    assert BY_LABEL[function](z, np.array([0, 2])).shape[0] == 2
+    with pytest.raises(ValueError, match="label"):
+        BY_LABEL[function](z, np.array(y))
+
+
+def test_whole_numbers_can_be_masked_weighed_and_distorted():
+    z = np.array([[3, 1, 2], [0, 1, 5]])
+    real, y = z.astype(float), np.array([0, 0])
+    matched = kd.match_classes("abc", "bax")
+    for function in (
+        matched,
+        lambda z: kd.distill.targets.noisy_teacher(z, np.random.default_rng(0)),
+        lambda z: kd.distill.targets.need_of_teaching(z, real, y),
+        lambda z: kd.distill.ensemble.mean_of_probabilities(z, real),
+    ):
+        np.testing.assert_array_equal(function(z), function(real))
+    assert (matched(z)[:, 2] == -np.inf).all()
+
+
+@pytest.mark.parametrize("classes", [[1.5], [True, False], ["0"]])
+def test_classes_are_chosen_by_whole_numbers(classes):
+    with pytest.raises(ValueError, match="whole numbers"):
+        kd.distill.transfer.select_classes(classes)
