@@ -80,6 +80,7 @@ def average(
     gradients = gradient if isinstance(gradient, tuple) else (gradient,)
     count: Any = rows.shape[0] // members
     if weight is not None:
+        weight = as_real(weight, "weight")  # in float16 a sum of weights soon is infinite, and the mean 0
         rows, gradients = _weighted(rows, gradients, weight)
         counted = [weight if not counted else weight * counted[0]] if normalize else counted
     if counted:  # where no row counts, the mean of nothing is 0

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -171,6 +172,14 @@ class Term(Objective):
     def __post_init__(self) -> None:
         if not callable(self.loss):
             raise TypeError(f"a term's loss must be a function, got {self.loss!r}")
+        for kind, names in (("live", self.live), ("fixed", self.fixed)):
+            _check_names(kind, names)
+        for w in self.weight if isinstance(self.weight, tuple) else (self.weight,):
+            number = isinstance(w, numbers.Real) and not isinstance(w, bool)
+            if not (number or isinstance(w, str) or callable(w)):
+                raise TypeError(f"a weight is a number, a function of the progress or the name of a column, got {w!r}")
+            if number and not math.isfinite(w):  # type: ignore[arg-type]
+                raise ValueError(f"a weight must be a finite number, got {w!r}")
         if self.row_weights and not self.weighable:
             raise TypeError(
                 f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch "
@@ -389,6 +398,9 @@ class Given(Objective):
     sources: tuple[str, ...]
     inner: Objective
 
+    def __post_init__(self) -> None:
+        _check_names("sources", self.sources)
+
     def walk(self) -> Iterator[Objective]:
         """See `Objective.walk`."""
         yield self
@@ -411,6 +423,12 @@ class Given(Objective):
         else:  # it may compare rows, and only those of one member belong together
             made = joined([self.function(*own) for own in split_members(sources, result.members)])
         return self.inner.evaluate(live, {**fixed, self.target: made}, result)
+
+
+def _check_names(kind: str, names: Any) -> None:
+    """TypeError unless these are names; one text alone would be read letter by letter."""
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{kind} must be a tuple of names of sites, got {names!r}")
 
 
 def _parts(objective: Objective) -> tuple[Objective, ...]:

@@ -397,3 +397,196 @@ def test_whole_numbers_can_be_masked_weighed_and_distorted():
 def test_classes_are_chosen_by_whole_numbers(classes):
     with pytest.raises(ValueError, match="whole numbers"):
         kd.distill.transfer.select_classes(classes)
+
+
+NO_WEIGHTS = [None, True, [0.5], np.ones(12), np.nan, np.inf, (0.5, None)]
+
+
+@pytest.mark.parametrize("weight", NO_WEIGHTS, ids=repr)
+def test_a_weight_that_is_none_is_refused_where_the_term_is_made(weight):
+    """It was left out, as if it were 1."""
+    for make in (
+        lambda w: kd.Term(kd.cross_entropy, ("student.logits",), ("y",), w),
+        lambda w: kd.Match("a", "b", len, w),
+    ):
+        with pytest.raises((TypeError, ValueError), match="a weight"):
+            make(weight)
+
+
+def test_a_text_is_not_read_letter_by_letter_as_names_of_sites():
+    for make in (
+        lambda: kd.Term(kd.cross_entropy, "student.logits", ("y",)),
+        lambda: kd.Term(kd.cross_entropy, ("student.logits",), "y"),
+        lambda: kd.Given("a", len, "teacher.logits", kd.CrossEntropy()),
+    ):
+        with pytest.raises(TypeError, match="names of sites"):
+            make()
+
+
+def test_weights_in_half_precision_are_summed_in_single(rng):
+    z, y = rng.normal(size=(70_000, 2)), rng.integers(0, 2, 70_000)
+    weight = np.ones(len(z), np.float16)  # their sum is more than float16 can hold
+    assert kd.cross_entropy(z, y, weight=weight, normalize=True)[0] == pytest.approx(kd.cross_entropy(z, y)[0])
+    for none in (weight.astype(complex), weight.astype(str), list(weight)):
+        with pytest.raises(TypeError, match="weight must"):
+            kd.cross_entropy(z, y, weight=none)
+
+
+COLUMNS = {"texts": np.array(list("abcdefghijkl")), "objects": np.ones(12, object), "complex": np.ones(12) * 1j}
+
+
+@pytest.mark.parametrize("what", COLUMNS)
+def test_a_column_that_is_read_holds_numbers(what):
+    """A complex weight trained on its real part."""
+    train = rows().with_columns({"w": COLUMNS[what]})
+    kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), train, epochs=1, progress=False)  # nobody reads it
+    with pytest.raises(ValueError, match="column 'w' must hold numbers"):
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy() * "w", train, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "timedelta64[D]"])
+def test_dates_are_no_features(dtype):
+    """They were numbers of days."""
+    x = np.zeros((12, 3), int).astype(dtype)
+    with pytest.raises(ValueError, match="real numbers"):
+        kd.evaluate(kd.MLP(3, 3), kd.CrossEntropy(), rows().with_columns({"x": x}))
+    with pytest.raises(ValueError, match="real numbers"):
+        kd.MLP(3, 3).logits(x)
+
+
+def test_columns_of_pandas_are_taken_by_position():
+    pd = pytest.importorskip("pandas")
+    y = pd.Series([0, 1, 2], index=[2, 1, 0])
+    taken = kd.Data({"x": np.zeros((3, 1)), "y": y}).take([0])
+    assert taken.y.tolist() == [0]  # by the index it was the last one
+    assert isinstance(taken.y, np.ndarray)
+
+
+def test_masked_entries_are_not_computed_with():
+    for name, a in (("x", np.zeros((2, 1))), ("y", np.zeros(2, int))):
+        columns = {"x": np.zeros((2, 1)), "y": np.zeros(2, int)}
+        mask = np.zeros(a.shape, bool)
+        assert len(kd.Data({**columns, name: np.ma.masked_array(a, mask)})) == 2
+        mask[0] = True
+        with pytest.raises(TypeError, match=rf"column '{name}': it has masked entries"):
+            kd.Data({**columns, name: np.ma.masked_array(a, mask)})
+
+
+SIZES = {
+    "batches": lambda n: list(rows().batches(n)),
+    "logits": lambda n: kd.MLP(3, 3).logits(rows().x, n),
+    "stack": lambda n: kd.Stack([kd.MLP(3, 3)] * 2).logits(rows().x, n),
+    "evaluate": lambda n: kd.evaluate(kd.MLP(3, 3), kd.CrossEntropy(), rows(), batch_size=n),
+    "soft_labels": lambda n: kd.soft_labels(kd.MLP(3, 3), rows().x, batch_size=n, top=1),
+    "bins": lambda n: kd.metrics.calibration_error(rows().x.astype(float), rows().y, n),
+}
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True])
+@pytest.mark.parametrize("what", SIZES)
+def test_sizes_are_whole_numbers_from_one_on(what, size):
+    """With -1 rows a batch there were none, and `evaluate` had no loss to tell."""
+    SIZES[what](2)
+    with pytest.raises((TypeError, ValueError), match=r"must be (an integer|at least 1)"):
+        SIZES[what](size)
+
+
+def test_one_stack_is_evaluated_as_its_members_are():
+    """The rows were cut into halves, one a member, and the values divided by two."""
+    members, objective = [kd.MLP(3, 4, 3, seed=seed) for seed in (0, 1)], kd.CrossEntropy()
+    found = kd.evaluate(kd.Stack(members), objective, rows(), batch_size=5)
+    own = kd.evaluate(kd.Stack(members), objective, [rows(), rows(8).take(np.arange(12) % 8)])
+    for i, net in enumerate(members):
+        alone = kd.evaluate(net, objective, rows(), batch_size=5)
+        assert {name: values[i] for name, values in found.items()} == pytest.approx(alone)
+    assert own["loss"][0] == pytest.approx(found["loss"][0]) and own["loss"][1] != pytest.approx(found["loss"][1])
+
+
+@pytest.mark.parametrize("stack", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_rows_without_a_label_do_not_count_whatever_the_batches(stack, batch_size):
+    """Rows whose label nobody knows came last, and each batch of them was a loss of 0; they counted as errors, too."""
+    y = np.array([0, 1, 2, 0] + [-1] * 8)
+    data, net = rows().with_columns({"y": y, "w": np.arange(12.0)}), kd.MLP(3, 3)
+    objective = 0.5 * kd.CrossEntropy(ignore=-1) * "w" + kd.CrossEntropy(smoothing=0.1, ignore=-1)
+    found = kd.evaluate(kd.Stack([net, net]) if stack else net, objective, data, batch_size=batch_size)
+    found = {name: value[1] if stack else value for name, value in found.items()}
+    z = net.logits(data.x)
+    weighted, _ = kd.cross_entropy(z, y, ignore=-1, weight=data["w"])
+    smoothed, _ = kd.cross_entropy(z, y, smoothing=0.1, ignore=-1)
+    assert found["loss"] == pytest.approx(0.5 * weighted + smoothed, rel=1e-5)
+    assert found["accuracy"] == kd.metrics.accuracy(z[:4], y[:4])
+
+
+def test_an_accuracy_needs_labels_that_number_the_answers():
+    data = rows().with_columns({"y": np.arange(12) % 2})
+    few = kd.distill.forgetting.OnClasses([1, 2], "few", kd.CrossEntropy("few"))
+    first = kd.distill.forgetting.OnClasses([0, 1], "few", kd.CrossEntropy("few"))
+    assert "accuracy" not in kd.evaluate(kd.MLP(3, 3), few, data)
+    assert "accuracy" in kd.evaluate(kd.MLP(3, 3), first, data)
+    with pytest.raises(ValueError, match="progress"):
+        kd.evaluate(kd.MLP(3, 3), first, data, progress=2)
+
+
+PIECES = {
+    "compares the rows": kd.Match("student.h1", "teacher.h1", kd.similarity_preserving),
+    "leaves rows out": kd.CrossEntropy(ignore=-1),
+}
+
+
+@pytest.mark.parametrize("what", PIECES)
+def test_a_batch_goes_in_pieces_only_where_the_step_is_the_same(what):
+    """In pieces of one row a relation between rows is 0, and so was the whole training."""
+    net = kd.MLP(3, 4, 3)
+    before = net.theta.copy()
+    with pytest.raises(ValueError, match=what):
+        kd.fit(net, PIECES[what], rows(), teachers=kd.MLP(3, 4, 3, seed=1), epochs=1, micro_batch=1, progress=False)
+    np.testing.assert_array_equal(net.theta, before)
+
+
+def test_students_are_all_stacks_of_one_size_or_none_is():
+    peers = {"a": kd.Stack([kd.MLP(3, 3), kd.MLP(3, 3)]), "b": kd.MLP(3, 3)}
+    with pytest.raises(ValueError, match="student 'b' is a stack of 1"):
+        kd.fit(peers, kd.distill.mutual.mutual("a", "b"), rows(), epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("schedule", [0.5, "cosine", kd.steps, lambda t: -1, lambda t: None, lambda t: np.ones(2)])
+def test_a_schedule_makes_a_factor(schedule):
+    """A negative one climbed."""
+    with pytest.raises((TypeError, ValueError), match="a schedule"):
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(), schedule=schedule, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("labels", [-1.0, 2.0])
+def test_yes_and_no_lie_between_zero_and_one(labels):
+    """Labels of -1 and 1 made a loss without a lower end."""
+    data = rows().with_columns({"labels": np.full((12, 3), labels)})
+    with pytest.raises(ValueError, match=r"column 'labels' must lie in \[0, 1\]"):
+        kd.fit(kd.MLP(3, 3), kd.BinaryCrossEntropy(), data, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("top", [[-1, 0], [0, 3], [1, 1], [0.0, 1.0]])
+def test_the_answers_kept_are_classes(top):
+    data = rows().with_columns(
+        {"teacher.top": np.array([[0, 1]] * 11 + [top]), "teacher.top_logits": np.zeros((12, 3))}
+    )
+    with pytest.raises(ValueError, match=r"column 'teacher\.top'"):
+        kd.fit(kd.MLP(3, 3), kd.TopTargets(), data, epochs=1, progress=False)
+
+
+def test_what_a_classifier_says_becomes_logits():
+    class Says:
+        def __init__(self, p):
+            self.p = np.array(p)
+
+        def predict_proba(self, x):
+            return self.p
+
+    x = np.zeros((2, 3))
+    np.testing.assert_array_equal(kd.soft_labels(Says([[1, 0], [0, 1]]), x), [[0, -np.inf], [-np.inf, 0]])
+    for p in ([[0.5, 0.5]], [0.5, 0.5], [[[1.0]], [[1.0]]]):
+        with pytest.raises(ValueError, match="one row of probabilities"):
+            kd.soft_labels(Says(p), x)
+    for ignored in ({"dtype": "float16"}, {"dtype": "int8"}, {"T": -5}, {"top": 1.0}):
+        with pytest.raises(ValueError, match=r"dtype|T must|top must"):
+            kd.soft_labels(kd.MLP(3, 3), x, **ignored)

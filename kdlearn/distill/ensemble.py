@@ -22,7 +22,7 @@ from typing import Any
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import check_labels, check_logits
-from kdlearn.nn.functional import as_real, check_temperature, log_softmax, one_hot, softmax, softmax_backward
+from kdlearn.nn.functional import as_real, at_label, check_temperature, log_softmax, one_hot, softmax, softmax_backward
 from kdlearn.objective import Given, Objective
 
 # ------------------------------------------------------------------ one answer out of many
@@ -117,9 +117,7 @@ def confidence_weights(y: Array, *logits: Array) -> Array:
     check_logits(*logits)
     xp, M = array_module(y, *logits), len(logits)
     check_labels(logits[0], y)
-    log_p = xp.stack(
-        [xp.take_along_axis(log_softmax(as_real(z, "logits")), y[:, None], axis=1)[:, 0] for z in logits], axis=1
-    )
+    log_p = xp.stack([at_label(log_softmax(as_real(z, "logits")), y) for z in logits], axis=1)
     if M == 1:
         return xp.ones_like(log_p)
     # a label that a teacher excludes costs it infinity; a finite stand-in keeps two such teachers comparable

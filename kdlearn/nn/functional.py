@@ -47,7 +47,7 @@ def as_real(a: Any, name: str) -> Array:
     raise TypeError(f"{name} must hold real numbers, got {dtype}")
 
 
-def check_count(name: str, value: int) -> int:
+def check_count(name: str, value: Any) -> int:
     """`value`; TypeError unless it is a whole number, ValueError unless it is at least 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer, got {value!r}")
