@@ -240,6 +240,23 @@ def check_size(name: str, value: float, zero: bool = True) -> float:
     return value
 
 
+def check_sites(**names: Any) -> None:
+    """TypeError unless each is a sequence of names; one text alone would be read letter by letter."""
+    for kind, given in names.items():
+        if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+            raise TypeError(f"{kind} must be a tuple of names of sites, got {given!r}")
+
+
+def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
+    """TypeError or ValueError unless these are names, and numbers, functions of the progress or names of columns."""
+    check_sites(live=live, fixed=fixed)
+    for w in weights:
+        if not (_is_number(w) or isinstance(w, str) or callable(w)):
+            raise TypeError(f"a weight is a number, a function of the progress or the name of a column, got {w!r}")
+        if _is_number(w) and not math.isfinite(w):
+            raise ValueError(f"a weight must be a finite number, got {w!r}")
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 

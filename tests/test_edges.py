@@ -590,3 +590,229 @@ def test_what_a_classifier_says_becomes_logits():
     for ignored in ({"dtype": "float16"}, {"dtype": "int8"}, {"T": -5}, {"top": 1.0}):
         with pytest.raises(ValueError, match=r"dtype|T must|top must"):
             kd.soft_labels(kd.MLP(3, 3), x, **ignored)
+
+
+def compared(run, seeds=3):
+    return kd.study.compare(lambda seed: run(seed), seeds, jobs=1, progress=False)
+
+
+def test_small_integers_do_not_wrap_around_where_they_are_compared():
+    """As unsigned bytes 3 less 4 is 255."""
+    found = compared(lambda seed: {"a": {"right": np.uint8(3)}, "b": {"right": np.uint8(3 + seed)}})
+    assert found.difference("b", "right").mean == 1 and found.difference("a", "right", "b").mean == -1
+    assert compared(lambda seed: {"a": {"m": False}, "b": {"m": True}}).difference("b", "m").mean == 1
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], "1", None, 1j])
+def test_a_measure_is_one_number_a_seed(value):
+    """The mean of a list ran over all its entries, its interval over the seeds."""
+    with pytest.raises(TypeError, match="one number a seed"):
+        compared(lambda seed: {"a": {"m": value}})
+    with pytest.raises(ValueError, match="one number a seed"):
+        kd.study.interval([[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_what_only_some_seeds_measure_is_not_left_out():
+    for more in (0, 1):
+        with pytest.raises(ValueError, match="every seed must measure the same"):
+            compared(lambda seed, more=more: {"a": {"m": 1.0}, **({"b": {"m": 1.0}} if seed == more else {})})
+
+
+def measure(seeds, part, rate):
+    return {"accuracy": [rate + seed for seed in seeds]}
+
+
+def tried(seeds=2, grid=(1, 2), **settings):
+    arms = {"a": (measure, {"rate": list(grid)}), "b": (measure, {"rate": [1, 2]})}
+    return kd.study.trial(arms, "a", seeds, jobs=1, progress=False, **settings)
+
+
+@pytest.mark.parametrize("seeds", [[0, 0], [], "12", True])
+def test_seeds_are_different_numbers(seeds):
+    """A seed that is named twice is no second observation, and made every interval narrower."""
+    for study in (lambda: compared(lambda seed: {"a": {"m": 1.0}}, seeds), lambda: tried(seeds)):
+        with pytest.raises((TypeError, ValueError), match="seed"):
+            study()
+
+
+WRONG = {
+    "better": ({"better": "min"}, "better is"),
+    "zone": ({"zone": -1}, "zone must"),
+    "overlap": ({"overlap": -0.1}, "overlap must"),
+    "limits": ({"limits": {"rat": (0, 1)}}, "limits name"),
+    "metric": ({"metric": "acc"}, "does not measure 'acc'"),
+    "together": ({"together": 0}, "together must"),
+    "grid": ({"grid": [1, 1]}, "twice"),
+    "no grid": ({"grid": []}, "nothing to try"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_trial_is_refused_before_it_trains_the_wrong_way(what):
+    """With better="min" the worst setting was chosen, and the word was refused when the table was printed."""
+    assert tried().chosen["a"] == {"rate": 2} and tried(better="lower").chosen["a"] == {"rate": 1}
+    settings, message = WRONG[what]
+    with pytest.raises(ValueError, match=message):
+        tried(**settings)
+
+
+def test_a_candidate_that_diverged_is_not_chosen():
+    """No number is larger than NaN, and so it was the largest."""
+    found = compared(lambda seed: {"a": {"m": np.nan}, "b": {"m": 1.0}, "c": {"m": 2.0}})
+    assert kd.study.choose(found, {"x": ["a", "b"], "y": ["b", "c"]}, "m") == {"x": "b", "y": "c"}
+    assert kd.study.choose(found, {"y": ["a", "b", "c"]}, "m", better="lower") == {"y": "b"}
+    with pytest.raises(ValueError, match="no candidate has a finite m"):
+        kd.study.choose(found, {"x": ["a"]}, "m")
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, np.nan])
+def test_a_level_lies_between_zero_and_one(level):
+    with pytest.raises(ValueError, match="level lies"):
+        kd.study.interval([1.0, 2.0], level=level)
+
+
+def test_a_value_that_is_not_finite_has_no_right_gradient():
+    """NaN is not larger than the tolerance, and so the check went through."""
+    for value in (np.nan, np.inf):
+        with pytest.raises(kd.gradcheck.GradientError, match="not finite"):
+            kd.gradcheck.check_loss(lambda z, value=value: (value, np.zeros_like(z)), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("monitor", ["acc", "accuracy"])
+def test_an_accuracy_is_better_where_it_is_higher_however_it_is_named(monitor):
+    """By the beginning of its name it was monitored for its smallest value."""
+    stopper = kd.EarlyStopping(monitor, patience=3)
+    for epoch, value in enumerate((0.2, 0.9, 0.1), 1):
+        record = {"epoch": epoch, "train": {"loss": 1.0}, "validation": {"loss": 1.0, "accuracy": value}}
+        if epoch == 1:
+            run = SimpleNamespace(history=kd.History(), trained=[kd.MLP(3, 3)], stop=False)
+        run.epoch = epoch
+        run.history.records.append(record)
+        stopper.after_epoch(run)
+    assert stopper.best_epoch.tolist() == [2]
+
+
+COUNTS = {
+    "patience": lambda n: kd.EarlyStopping(patience=n),
+    "every": lambda n: kd.StalePeers("a", "b", every=n),
+    "route": lambda n: kd.Route(1, n),
+}
+
+
+@pytest.mark.parametrize("n", [0, 1.5, np.nan, True])
+@pytest.mark.parametrize("what", COUNTS)
+def test_epochs_are_counted_in_whole_numbers(what, n):
+    """A route by epoch 1.5 kept nothing, and patience of NaN never ended."""
+    with pytest.raises((TypeError, ValueError), match=r"must be (an integer|at least 1)"):
+        COUNTS[what](n)
+
+
+@pytest.mark.parametrize("settings", [{"eps": -1}, {"eps": 0}, {"eps": np.nan}, {"lr": True}])
+def test_settings_of_adam(settings):
+    with pytest.raises(ValueError, match="must be a positive finite number"):
+        kd.Adam(**settings)
+
+
+def test_the_members_of_a_history_are_counted_from_both_ends():
+    nets = kd.Stack([kd.MLP(3, 3, seed=seed) for seed in (0, 1)])
+    history = kd.fit(nets, kd.CrossEntropy(), rows(), epochs=1, progress=False)
+    history.diverged[1] = "why"
+    assert history.member(-1).diverged == {0: "why"} and history.member(-1)["loss"] == history.member(1)["loss"]
+    with pytest.raises(IndexError):
+        history.member(2)
+    with pytest.raises(IndexError):
+        history.member(0).member(1)
+
+
+# ------------------------------------------------------------------ estimators, and tables of the command line
+
+
+def fitted(kind, X, y, **fit):
+    estimators = pytest.importorskip("kdlearn.estimators")
+    model = {"classes": estimators.DistilledClassifier, "numbers": estimators.DistilledRegressor}[kind]
+    settings = {name: fit.pop(name) for name in ("class_weight", "soft_weight") if name in fit}
+    return model(hidden_layer_sizes=(3,), max_iter=2, random_state=0, **settings).fit(X, y, **fit)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("weight", [-5.0, np.nan, np.inf])
+def test_weights_of_classes_and_rows_are_finite_and_not_negative(weight):
+    """A negative weight of a class left its rows out; as one number for all rows NaN was taken, too."""
+    X, y = rows().x, rows().y
+    with pytest.raises(ValueError, match="class_weight must be finite"):
+        fitted("classes", X, y, class_weight={0: weight})
+    with pytest.raises(ValueError, match=r"sample_weight|Negative values"):
+        fitted("classes", X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match="not 0 for all"):
+        fitted("classes", X, y, class_weight={0: 0, 1: 0, 2: 0})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_teachers_numbers_are_known_by_name():
+    """By position each number learnt from the prediction of the other."""
+    pd = pytest.importorskip("pandas")
+    x = rows(60).x.astype(float)
+    y = pd.DataFrame({"u": x[:, 0], "v": -x[:, 1]})
+    fit = {"soft_weight": 1.0, "teacher_prediction": y}
+    named = fitted("numbers", x, y, **fit).predict(x)
+    turned = fitted("numbers", x, y, **{**fit, "teacher_prediction": y[["v", "u"]]}).predict(x)
+    np.testing.assert_array_equal(turned, named)
+    with pytest.raises(ValueError, match=r"has the columns \['u', 'w'\], y has \['u', 'v'\]"):
+        fitted("numbers", x, y, **{**fit, "teacher_prediction": y.rename(columns={"v": "w"})})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_columns_whose_names_are_numbers_keep_their_order():
+    """scikit-learn compares names that are texts alone: in another order these were other inputs."""
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(rows(30).x.astype(float), columns=[2, 0, 1])
+    model = fitted("numbers", X, X[0])
+    assert model.predict(X.to_numpy()).tolist() == model.predict(X).tolist()
+    with pytest.raises(ValueError, match=r"columns \[0, 1, 2\], in fit it had \[2, 0, 1\]"):
+        model.predict(X[[0, 1, 2]])
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        model.predict(X[0])
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        model.predict({0: [1.0]})
+
+
+def test_labels_are_of_one_kind():
+    with pytest.raises(ValueError, match="mixes texts with labels of the type int"):
+        fitted("classes", rows().x, np.array([0, "0", "1"] * 4, object))
+
+
+def table_of(text, path):
+    pytest.importorskip("pandas")
+    from kdlearn.commands.frames import read_table
+
+    path.write_text(text)
+    return read_table(path)
+
+
+@pytest.mark.parametrize("taught", ["comma", "point"])
+def test_a_table_with_the_other_decimal_sign_is_the_same_table(taught, tmp_path):
+    """A model that was taught with 0,126 read 0.126 as 126."""
+    from kdlearn.commands.frames import Rules
+
+    numbers = [0.126, 1.9, 2.139, 0.566] * 3
+    texts = {"comma": "a;b\n" + "".join(f"{v:.3f};{1 + v:.3f}\n" for v in numbers).replace(".", ",")}
+    texts["point"] = texts["comma"].replace(",", ".").replace(";", ",")
+    tables = {name: table_of(text, tmp_path / f"{name}.csv") for name, text in texts.items()}
+    rules, said = Rules.of(tables[taught], (), (), ("a", "b"), []), []
+    other = rules(tables["point" if taught == "comma" else "comma"], said)
+    np.testing.assert_allclose(other["a"], numbers)
+    np.testing.assert_allclose(other["b"], [1 + v for v in numbers])  # 1.126 alone could be thousands
+    assert len(said) == 1 and "'a', 'b'" in said[0]
+    np.testing.assert_allclose(rules(tables[taught], said)["a"], numbers)
+    assert len(said) == 1
+
+
+def test_a_target_is_read_with_the_decimal_sign_that_it_has(tmp_path):
+    """Between semicolons 0.817 was 817."""
+    from kdlearn.commands.decimals import target_numbers
+
+    said = []
+    table = table_of("a;y\n1;0.817\n2;2.139\n3;1.5\n", tmp_path / "table.csv")
+    assert target_numbers(table, "y", said).tolist() == [0.817, 2.139, 1.5] and said == []
+    table = table_of("a;y\n1;2.139\n2;3.500\n", tmp_path / "table.csv")
+    assert target_numbers(table, "y", said).tolist() == [2139, 3500] and "is read as 2139" in said[0]
