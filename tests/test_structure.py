@@ -50,6 +50,7 @@ LEVELS = [
         "distill.past",
         "distill.views",
         "distill.forgetting",
+        "distill.dirichlet",
     },
     {"distill.sequence", "distill.jacobian"},
     {"distill.assistant"},

@@ -351,6 +351,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("liar gradient", "12", "the shortest common gradient (AE-KD), against the team without it",
                    "corrupted = kd.study", "+ liar: shortest"),
         ],
+        "digits 0 to 6 from 100 labels, 8 and 9 unknown": [
+            Effect("spread", "12", "the student of the team's distribution against that of its mean, both tuned",
+                   "unknown = kd.study", "distribution ", column=1, unit="AUROC of unknown digits, points"),
+            Effect("spread labels", "12", "the student of the team's mean against labels, both tuned",
+                   "unknown = kd.study", "mean of 8", unit="AUROC of unknown digits, points"),
+        ],
         "MNIST-1D, 4000 labels": [
             Effect("dml", "13", "mutual learning of two equals against each alone, without decay",
                    "equals = kd.study.trial", "mutual "),
@@ -433,6 +439,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("new fine", "16", "fine-tuning the teacher against from scratch", "unseen = kd.study",
                    "fine-tuning"),
         ],
+        "50 inputs, 200 labels, linear networks": [
+            Effect("clean labels", "16", "a teacher that sees the distance behind a noisy label, against labels",
+                   "sees_more = {}", "teacher sees more", below="clean labels"),
+            Effect("clean inputs", "16", "a teacher that sees the inputs without noise, against labels, both tuned",
+                   "sees_more = {}", "teacher sees more", below="clean inputs"),
+            Effect("same sight", "16", "the control: a teacher that sees what the student sees, against labels",
+                   "sees_more = {}", "teacher sees the same", below="clean labels"),
+        ],
     },
     "Forgetting": {
         "MNIST, then Fashion-MNIST, 1000 rows each, two heads": [
@@ -473,6 +487,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "exits_trial = kd.study", "exits "),
             Effect("early 64", "17", "early exits against one of 64 units, about half their arithmetic, both tuned",
                    "exits_trial = kd.study", "exits ", column=1),
+            Effect("through", "17", "three values a weight, trained through the rounding, against rounded afterwards",
+                   "three_values = kd.study", "straight through "),
+            Effect("through forest", "17", "a forest's answers on top of that, both tuned", "three_values = kd.study",
+                   "straight through, forest", column=1),
+            Effect("pruned", "17", "64 units, a quarter of the weights left, against 16 dense units, both tuned",
+                   "pruning = kd.study", "64 units, pruned"),
         ],
     },
     "Mistakes": {

@@ -33,6 +33,7 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "sequence": "Generation",
     "transfer": "Transfer",
     "forgetting": "A new task beside an old one",
+    "dirichlet": "Several teachers",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -91,6 +92,7 @@ ELSEWHERE = {
     "learning_without_forgetting": "notebook 22",
     "dark_experience_replay": "notebook 22",
     "replay_with_a_term_for_old_classes": "notebook 22",
+    "distribution_of_a_team": "notebook 12",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }

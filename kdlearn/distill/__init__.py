@@ -12,6 +12,7 @@ MODULES = (
     "attention",
     "branches",
     "collaborative",
+    "dirichlet",
     "divergence",
     "ensemble",
     "exits",
