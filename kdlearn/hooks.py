@@ -113,9 +113,9 @@ class Route:
 
     def __init__(self, *epochs: int, student: str = "student") -> None:
         if not epochs:
-            raise ValueError("a route needs at least one epoch, counted from 1")
+            raise ValueError("a route needs at least one epoch")
         for epoch in epochs:
-            check_count("an epoch of a route", epoch)
+            check_count("an epoch of a route, counted from 1,", epoch)
         self.epochs, self.student = frozenset(epochs), student
         self.weights: list[Array] = []
         self.networks: list[Network] = []

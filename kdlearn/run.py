@@ -104,10 +104,10 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     weight = {"weights of": [[term.name, _said(term.loss), _said(term.weight)] for term in run.objective.terms]}
     adaptors = [o.target for o in run.objective.walk() if isinstance(o, Through)]
     told = {
-        "networks": [[name, net.theta.size, str(net.theta.dtype)] for net, name in run.owners.items()],
-        "layers": {
-            name: [[repr(layer) for layer in net.layers], sorted(net.frozen)] for net, name in run.owners.items()
-        },
+        "networks": [
+            [name, net.theta.size, str(net.theta.dtype), repr(net.layers), sorted(net.frozen)]
+            for net, name in run.owners.items()
+        ],
         "teachers": {name: _sum(net) for name, net in run.teachers.items() if net not in run.owners},
         "objective": [weight, adaptors],
         "optimizer": run.optimizer.settings(),

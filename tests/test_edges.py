@@ -639,7 +639,6 @@ WRONG = {
     "better": ({"better": "min"}, "better is"),
     "zone": ({"zone": -1}, "zone must"),
     "overlap": ({"overlap": -0.1}, "overlap must"),
-    "limits": ({"limits": {"rat": (0, 1)}}, "limits name"),
     "metric": ({"metric": "acc"}, "does not measure 'acc'"),
     "together": ({"together": 0}, "together must"),
     "grid": ({"grid": [1, 1]}, "twice"),

@@ -485,7 +485,7 @@ def test_a_run_goes_on_only_with_its_own_networks(what, tmp_path, rng):
 
     first = run()
     assert run(resume=True)["loss"] == first["loss"]
-    with pytest.raises(kd.CheckpointError, match=r"is of another run: its (layers|teachers)"):
+    with pytest.raises(kd.CheckpointError, match=r"is of another run: its (networks|teachers)"):
         run(resume=True, **OTHERS[what])
     with pytest.raises(kd.CheckpointError, match="holds a run of fit, no network"):
         kd.load(tmp_path / "run.npz")

@@ -173,9 +173,6 @@ def trial(
     named = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
     _check(grids, named)
-    unknown = set(limits or {}) - {name for settings in grids.values() for name in settings[0]}
-    if unknown:
-        raise ValueError(f"limits name {sorted(unknown)}, which no arm has in its grid")
 
     def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
         cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together)]
