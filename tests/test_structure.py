@@ -34,6 +34,7 @@ LEVELS = [
     {"training"},
     {"distill.response"},
     {
+        "distill.diffusion",
         "distill.divergence",
         "distill.targets",
         "distill.feature",
@@ -50,6 +51,9 @@ LEVELS = [
         "distill.past",
         "distill.views",
         "distill.forgetting",
+        "distill.datafree",
+        "distill.robust",
+        "distill.unlabelled",
         "distill.dirichlet",
     },
     {"distill.sequence", "distill.jacobian"},

@@ -24,6 +24,7 @@ MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 JUDGED = re.compile(MEASURED.pattern + r" +(helps|hurts|equal|not shown)\b")  # as `Trial.table` prints it
 ZONE = 0.5  # points of accuracy in which nothing is claimed
 UP, DOWN = ("helps", "hurts"), ("hurts", "helps")
+ATTACKED = "points read under attack"
 STUDIES = ("kd.study.compare", "kd.study.trial")
 
 
@@ -405,6 +406,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("own slipped", "15", "the student's own text against random slips, reverse KL",
                    "for text in (\"own\"", "reverse, own", unit="words kept, points"),
         ],
+        "mazes, exact values": [
+            Effect("policy soft", "15", "sharpened values as soft targets against the best action alone, both tuned",
+                   "policies = kd.study", "soft, tau tuned", unit="share of the best policy's worth, points"),
+            Effect("policy hot", "15", "the same at temperature 1", "policies = kd.study", "soft, tau = 1",
+                   unit="share of the best policy's worth, points"),
+            Effect("policy values", "15", "values by squared error against the best action alone, both tuned",
+                   "policies = kd.study", "values", unit="share of the best policy's worth, points"),
+        ],
     },
     "Transfer": {
         "a rule made for trees, 500 labels, all tuned": [
@@ -469,6 +478,107 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "ten = kd.study.trial", "25 rows, yes and no", column=1),
             Effect("lwf beside", "22", "their labels and own old answers against the labels", "ten = kd.study.trial",
                    "25 rows, own answers", column=1),
+        ],
+    },
+    "Without data": {
+        "digits, no row for the student, all tuned": [
+            Effect("free inverted", "24", "inverted images against plain noise", "found = kd.study.trial",
+                   "inverted   "),
+            Effect("free around", "24", "noise around inverted images against plain noise", "found = kd.study.trial",
+                   "inverted + noise"),
+            Effect("free dafl", "24", "a generator of sure images (DAFL) against plain noise",
+                   "found = kd.study.trial", "DAFL"),
+            Effect("free dafl long", "24", "the same, three times as long for both", "def thrice", "DAFL against"),
+            Effect("free dfad", "24", "a generator against the student (DFAD) against plain noise",
+                   "found = kd.study.trial", "DFAD"),
+            Effect("free real", "24", "the teacher's own rows, unlabelled, against plain noise",
+                   "found = kd.study.trial", "real rows"),
+        ],
+        "digits, 320 rows of each kind": [
+            Effect("few inverted", "24", "inverted images against plain noise", "short = kd.study.compare",
+                   "inverted  "),
+            Effect("few real", "24", "the teacher's own rows, unlabelled, against plain noise",
+                   "short = kd.study.compare", "real rows  "),
+            Effect("few shape", "24", "inverted images against noise of their mean and covariance",
+                   "gap = short.difference", "inverted"),
+            Effect("few shape dafl", "24", "DAFL's images against noise of their mean and covariance",
+                   "gap = short.difference", "DAFL"),
+            Effect("few shape real", "24", "real rows against noise of their mean and covariance",
+                   "gap = short.difference", "real rows"),
+        ],
+    },
+    "Robustness": {
+        "digits, all 1097 labels, one step of 0.1 in each pixel": [
+            Effect("defensive", "25",
+                   "distilled at T = 40 (defensive distillation) against undefended, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="distilled, against", unit=ATTACKED),
+            Effect("defensive exact", "25", "the same without rounding", 'for name in ("distilled"',
+                   "float32, log-odds", below="distilled, against", unit=ATTACKED),
+            Effect("defensive alone", "25", "labels at T = 40, no teacher, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="no teacher, against", unit=ATTACKED),
+            Effect("louder", "25", "the undefended network, its logits times 40, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="louder, against", unit=ATTACKED),
+        ],
+        "the same, ten steps, all tuned": [
+            Effect("attacked rows", "25", "labels on clean rows against labels on attacked rows",
+                   "found = kd.study.trial", "labels  ", unit=ATTACKED),
+            Effect("robust smoothed", "25", "smoothed labels against labels, on attacked rows",
+                   "found = kd.study.trial", "smoothed labels", unit=ATTACKED),
+            Effect("ard", "25", "a robust teacher (ARD) against labels, on attacked rows", "found = kd.study.trial",
+                   "ARD  ", unit=ATTACKED),
+            Effect("ard alone", "25", "the same against labels at its temperature, without a teacher",
+                   "found = kd.study.trial", "ARD  ", column=2, unit=ATTACKED),
+            Effect("ard smoothed", "25", "the same against smoothed labels", "found = kd.study.trial", "ARD  ",
+                   column=1, unit=ATTACKED),
+            Effect("robust clean", "25", "a robust teacher against labels, on clean rows", "found = kd.study.trial",
+                   "robust teacher, clean rows, against", unit=ATTACKED),
+        ],
+    },
+    "Rows without a label": {
+        "digits, 50 labels and 950 rows without, all tuned": [
+            Effect("noise alone", "23", "the labels with dropout of pixels against the labels", "both = kd.study.trial",
+                   "labels, noise"),
+            Effect("pseudo", "23", "pseudo-labels without noise against the labels", "both = kd.study.trial",
+                   "pseudo-labels, no noise"),
+            Effect("noisy student", "23", "a noisy student against the labels", "both = kd.study.trial",
+                   "noisy student"),
+            Effect("noisy beside", "23", "a noisy student against the labels with the same noise",
+                   "both = kd.study.trial", "noisy student", column=1),
+            Effect("quiet beside", "23", "a student without noise of the same teacher against the labels with noise",
+                   "both = kd.study.trial", "quiet student", column=1),
+            Effect("average", "23", "a mean teacher against the labels", "both = kd.study.trial", "mean teacher"),
+            Effect("average beside", "23", "a mean teacher against the labels with noise", "both = kd.study.trial",
+                   "mean teacher", column=1),
+        ],
+        "digits, 50 labels that vote as neighbours, all tuned": [
+            Effect("dino", "23", "features of DINO, which saw no label, against pixels", "free = kd.study.trial",
+                   "DINO"),
+            Effect("dino untrained", "23", "features of DINO against those of an untrained layer",
+                   "free = kd.study.trial", "DINO", column=1),
+            Effect("dino no centre", "23", "the same without centring against pixels", "free = kd.study.trial",
+                   "no centring"),
+            Effect("dino no sharp", "23", "the same without sharpening against pixels", "free = kd.study.trial",
+                   "no sharpening"),
+        ],
+    },
+    "Fewer steps": {
+        "points in the plane, a teacher of 32 steps, one step": [
+            Effect("halved", "27", "a student halved five times against one of all steps at once, both tuned",
+                   "found = kd.study.trial", "halved ", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved alone", "27", "the same against matched pairs without a teacher, tuned",
+                   "found = kd.study.trial", "halved ", column=1, words=DOWN, unit="% of points in wrong cells"),
+            Effect("no diffusion", "27", "matched pairs without a teacher against all steps at once, both tuned",
+                   "found = kd.study.trial", "no teacher ", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved teacher", "27", "the halved student against its teacher with one step", "longer = halved",
+                   "halved to 1 step, against the teacher's 1 step", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved 32", "27", "the same against its teacher with 32 steps", "longer = halved",
+                   "halved to 1 step, against the teacher's 32", words=DOWN, unit="% of points in wrong cells"),
+            Effect("halved longer", "27", "the same with three times the budget, against all steps at once",
+                   "longer = halved", "halved with three", words=DOWN, unit="% of points in wrong cells"),
+        ],
+        "the same, four steps": [
+            Effect("halved 4", "27", "the student halved to 4 steps against the teacher's 4, extrapolated",
+                   "longer = halved", "halved to 4 steps", words=DOWN, unit="% of points in wrong cells"),
         ],
     },
     "Deployment": {
@@ -560,6 +670,16 @@ NOT_REPRODUCED = [
         "Past logits of kept rows beat their labels (DER against replay, Buzzega et al. 2020).",
         "With one old task and logits kept once, at its end, they lose {der}. Old outputs as yes and no, beside the "
         "labels, add {icarl}.",
+    ),
+    (
+        "Distillation at a high temperature defends against attacks (Papernot et al. 2016).",
+        "Against one step computed in float32, {defensive}; without rounding, {defensive exact}. An undefended network "
+        "whose logits are multiplied by 40 is as well defended: {louder}.",
+    ),
+    (
+        "A robust teacher hands its robustness on (Goldblum et al. 2020).",
+        "On attacked rows {ard} against labels, and {ard alone} against labels at the same temperature; on clean rows "
+        "{robust clean}.",
     ),
     (
         "DKD, NKD, DIST and standardised logits beat plain distillation (Zhao et al. 2022; Yang et al. 2023; Huang "

@@ -12,6 +12,8 @@ MODULES = (
     "attention",
     "branches",
     "collaborative",
+    "datafree",
+    "diffusion",
     "dirichlet",
     "divergence",
     "ensemble",
@@ -26,10 +28,12 @@ MODULES = (
     "past",
     "relation",
     "response",
+    "robust",
     "sequence",
     "targets",
     "temperature",
     "transfer",
+    "unlabelled",
     "views",
 )
 
