@@ -40,6 +40,7 @@ from kdlearn.distill.relation import (
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, logit_matching, soft_targets
 from kdlearn.distill.transfer import bounded_regression, match_classes, regression, regression_kd
 from kdlearn.distill.views import same_class
+from kdlearn.evaluation import evaluate
 from kdlearn.export.saved import load, save
 from kdlearn.history import DivergenceError, History
 from kdlearn.hooks import EarlyStopping, LastEpoch, MovingAverage, Route, StalePeers
@@ -53,7 +54,7 @@ from kdlearn.nn.stack import Stack
 from kdlearn.objective import Evaluation, Given, Match, Objective, Sum, Term, Through
 from kdlearn.run import Run
 from kdlearn.step import train_step
-from kdlearn.training import evaluate, fit
+from kdlearn.training import fit
 
 __version__ = "0.1.0"
 

@@ -71,6 +71,18 @@ def to_device(array: Any, device: str, dtype: Any = None) -> Array:
     return _cupy(device).asarray(array, dtype=dtype)
 
 
+def as_array(a: Any) -> Array:
+    """`a` as a NumPy or CuPy array, memory-mapped ones as they are; what is wrapped around one, as by pandas, is left.
+
+    TypeError for an array with masked entries: the numbers below a mask mean nothing, and would be computed with.
+    """
+    if type(a).__module__.partition(".")[0] == "cupy":
+        return a
+    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
+        raise TypeError("it has masked entries; fill them with .filled(…), or leave these rows out")
+    return a if isinstance(a, np.memmap) else np.asarray(a)
+
+
 def to_numpy(array: Any) -> np.ndarray:
     """`array` on the host. The one place where a device array is copied back."""
     if type(array).__module__.partition(".")[0] == "cupy":

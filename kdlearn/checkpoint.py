@@ -8,7 +8,6 @@ allocates nothing that the file's own size does not cover.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import json
@@ -26,8 +25,8 @@ from kdlearn.files import written_aside
 from kdlearn.nn import layers as layer_types
 from kdlearn.nn.network import MLP, Network
 from kdlearn.nn.optim import Memory
-from kdlearn.objective import Through
-from kdlearn.run import Run
+from kdlearn.nn.stack import Stack
+from kdlearn.run import Run, describe
 
 Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
 
@@ -124,6 +123,10 @@ def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None 
 
     `load` needs nothing but the file.
     """
+    if isinstance(net, Stack):
+        raise TypeError("a stack is saved member by member: kd.save(path, stack[0]), and so on")
+    if not np.isfinite(to_numpy(net.theta)).all():
+        raise ValueError("the network has weights that are not finite; load would refuse the file")
     described = []
     for layer in net.layers:
         kind = type(layer).__name__
@@ -144,6 +147,8 @@ def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None 
 def load(path: str | os.PathLike, device: str = "cpu") -> Network:
     """The network that `save` wrote, on `device`, wherever it was when it was saved."""
     arrays, config = read(path)
+    if "run" in config:
+        raise CheckpointError(f"{path} holds a run of fit, no network; fit goes on with it by resume=True")
     _expect(path, arrays, {"theta": None})
     theta = arrays["theta"]
     if theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
@@ -206,30 +211,6 @@ def _expect(path: Any, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tu
 
 
 # ---------------------------------------------------------------- a run of fit
-
-
-def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is, in words and numbers: a checkpoint goes on only with a run of the same description."""
-    weight = {"weights of": [[term.name, _said(term.loss), _said(term.weight)] for term in run.objective.terms]}
-    adaptors = [o.target for o in run.objective.walk() if isinstance(o, Through)]
-    told = {
-        "networks": [[name, net.theta.size, str(net.theta.dtype)] for net, name in run.owners.items()],
-        "objective": [weight, adaptors],
-        "optimizer": run.optimizer.settings(),
-        "hooks": [type(hook).__name__ for hook in run.hooks if hasattr(hook, "state")],
-        "rows": None if run.given is None else len(run.given),
-        **{name: _said(value) for name, value in settings.items()},
-    }
-    return json.loads(json.dumps(told, default=str))
-
-
-def _said(thing: Any) -> Any:
-    """A function by its name and what is set of it; other things as they are."""
-    if isinstance(thing, functools.partial):
-        return [_said(thing.func), [_said(a) for a in thing.args], {k: _said(v) for k, v in thing.keywords.items()}]
-    if isinstance(thing, (tuple, list)):
-        return [_said(t) for t in thing]
-    return getattr(thing, "__qualname__", type(thing).__qualname__) if callable(thing) else thing
 
 
 def save_run(path: str | os.PathLike, run: Run, dice: Dice, settings: Mapping[str, Any]) -> None:

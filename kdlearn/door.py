@@ -5,14 +5,18 @@ Each message says what was given, what is wrong with it and what to do.
 
 from __future__ import annotations
 
+import math
+import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.data.columns import GATHER_BYTES, Data
+from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
@@ -22,20 +26,33 @@ from kdlearn.step import input_of, members_of, run_networks
 
 
 def check_settings(
-    *, epochs: int, batch_size: int, micro_batch: int | None, checkpoint: str | os.PathLike | None
+    *, epochs: int, batch_size: int, micro_batch: int | None, checkpoint: str | os.PathLike | None, resume: bool
 ) -> None:
     """TypeError or ValueError for settings that no training can have."""
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("micro_batch", micro_batch)):
         if value is None and name == "micro_batch":
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
+        check_count(name, value)
+    if resume and checkpoint is None:
+        raise ValueError("resume=True needs checkpoint=, the file to go on from")
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
         raise ValueError(
             f"checkpoint={os.fspath(checkpoint)!r}: the folder {str(Path(checkpoint).parent)!r} is not there"
         )
+
+
+def check_schedule(schedule: Any) -> None:
+    """TypeError or ValueError unless it makes a factor of the learning rate of the progress; asked at 0."""
+    if not callable(schedule):
+        raise TypeError(f"a schedule is a function of the progress, such as kd.cosine, got {schedule!r}")
+    factor: Any = schedule(0.0)
+    if not isinstance(factor, numbers.Real) or isinstance(factor, bool):
+        name = getattr(schedule, "__name__", "the schedule")
+        raise TypeError(
+            f"a schedule returns a number, {name}(0.0) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
+        )
+    if not 0 <= float(factor) < math.inf:
+        raise ValueError(f"a schedule returns a finite factor of at least 0, at the start it is {factor!r}")
 
 
 def check_networks(
@@ -60,7 +77,7 @@ def check_networks(
                     net, "predict_proba"
                 )
                 raise TypeError(f"{kind} {name!r} must be a kd.Network, got {type(net).__name__}{hint}")
-            if net.members not in (1, members_of(students)):
+            if net.members != members_of(students) and (kind == "student" or net.members != 1):
                 raise ValueError(
                     f"{kind} {name!r} is a stack of {net.members}, the students are {members_of(students)}"
                 )
@@ -113,6 +130,8 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True) 
         elif last in ("logits", "top_logits", "proba"):
             _check_logits(name, a)
             columns[name] = a if a.dtype.kind == "f" else a.astype(first)
+        elif name in run.objective.sites and a.dtype.kind not in "biuf":
+            raise ValueError(f"column {name!r} must hold numbers, got {a.dtype}")
         elif a.dtype.kind == "f" and not _all_finite(a):
             raise ValueError(f"column {name!r} has values that are not finite")
     checked = data.like(columns)
@@ -163,6 +182,12 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
             if name == "y" and site in data and term.live[0] in sites:
                 none = getattr(term.loss, "keywords", {}).get("ignore")
                 _check_labels(site, data[site], sites[term.live[0]].shape[1], none)
+            if name == "top" and site in data and term.live[0] in sites:
+                _check_top(site, data[site], sites[term.live[0]].shape[1])
+            if name in getattr(term.function, "shares", ()) and site in data:
+                a = data[site]
+                if bool(((a < 0) | (a > 1)).any()):
+                    raise ValueError(f"column {site!r} must lie in [0, 1], it goes from {a.min()} to {a.max()}")
 
 
 def _check_features(name: str, x: Array, networks: Mapping[str, Network]) -> Array:
@@ -185,8 +210,8 @@ def _check_features(name: str, x: Array, networks: Mapping[str, Network]) -> Arr
         if x.dtype.kind not in "iu":
             raise ValueError(f"column {name!r} must hold integer tokens, for a network's Embedding, got {x.dtype}")
         return x
-    if x.dtype.kind == "c":
-        raise ValueError(f"column {name!r} must be real, got {x.dtype}")
+    if x.dtype.kind in "cmM":
+        raise ValueError(f"column {name!r} must hold real numbers, got {x.dtype}")
     try:
         x = x.astype(np.result_type(*(net.theta.dtype for net in networks.values())), copy=False)
     except (TypeError, ValueError) as error:
@@ -213,6 +238,14 @@ def _check_logits(name: str, z: Array) -> None:
             raise ValueError(f"column {name!r} has +inf; -inf would mask a class, +inf means nothing")
         if bool((z.max(axis=1) == -xp.inf).any()):
             raise ValueError(f"column {name!r} has a row of only -inf: no class is left")
+
+
+def _check_top(name: str, top: Array, n_classes: int) -> None:
+    ordered = np.sort(to_numpy(top), axis=-1)
+    if top.dtype.kind not in "iu" or (ordered < 0).any() or (ordered >= n_classes).any():
+        raise ValueError(f"column {name!r} must hold classes, integers in 0 … {n_classes - 1}")
+    if (ordered[:, 1:] == ordered[:, :-1]).any():
+        raise ValueError(f"column {name!r} names a class twice in one row")
 
 
 def _check_labels(name: str, y: Array, n_classes: int, none: int | None) -> None:

@@ -58,6 +58,9 @@ def compare_gradients(got: Array, expected: Array, name: str = "gradient", toler
     if not np.isfinite(got).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
         raise GradientError(f"{name}{list(where)} is {got[where]}")
+    if not np.isfinite(expected).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(expected))[0])
+        raise GradientError(f"the value is not finite near {name}{list(where)}: it has no derivative there")
     if got.size == 0:
         return 0.0
     scale = max(float(np.abs(expected).max()), 1e-8)

@@ -31,15 +31,23 @@ class History:
 
     def __getitem__(self, key: str | tuple[str, str]) -> list[Any]:
         name, part = key if isinstance(key, tuple) else (key, "train")
+        full = self.full_name(name, part)
+        return [record[part][full] for record in self.records]
+
+    def full_name(self, name: str, part: str = "train") -> str:
+        """The name of the value that begins like this; KeyError where there is none, or several."""
         known = list(self.records[0].get(part, {})) if self.records else []
         found = [n for n in known if n == name] or [n for n in known if n.startswith(name)]
         if len(found) != 1:
             problem = "is not in" if not found else "fits several of"
             raise KeyError(f"{name!r} {problem} the {part} values: {', '.join(known) or 'none'}")
-        return [record[part][found[0]] for record in self.records]
+        return found[0]
 
     def member(self, i: int) -> History:
         """The history of one member of a stack."""
+        if self.records:
+            loss = self.records[0]["train"]["loss"]
+            i = range(len(loss) if isinstance(loss, list) else 1)[i]  # an IndexError where there is no such member
         own = History()
         for record in self.records:
             parts: dict[str, Any] = {

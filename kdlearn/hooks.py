@@ -12,6 +12,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module
 from kdlearn.data import Data
+from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.run import Run
@@ -33,12 +34,11 @@ class EarlyStopping:
     """
 
     def __init__(self, monitor: str = "loss", patience: int = 10, mode: str | None = None) -> None:
-        if patience < 1:
-            raise ValueError(f"patience must be at least 1, got {patience!r}")
+        check_count("patience", patience)
         if mode not in (None, "min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
         self.monitor, self.patience = monitor, patience
-        self.mode = mode or ("max" if monitor.endswith("accuracy") else "min")
+        self.mode = mode
         self.forget()
 
     def forget(self) -> None:
@@ -60,7 +60,8 @@ class EarlyStopping:
             raise ValueError(
                 f"the validation value {self.monitor!r} is NaN in epoch {run.epoch}; it can't be monitored"
             )
-        if self.mode == "max":
+        full = run.history.full_name(self.monitor, "validation")  # a beginning of it may have been given
+        if self.mode == "max" or (self.mode is None and full.endswith("accuracy")):
             value = -value
         if not self.weights:
             self.best, self.best_epoch = np.full(len(value), np.inf), np.zeros(len(value), int)
@@ -111,8 +112,10 @@ class Route:
     """
 
     def __init__(self, *epochs: int, student: str = "student") -> None:
-        if not epochs or min(epochs) < 1:
-            raise ValueError(f"a route needs at least one epoch, counted from 1, got {epochs}")
+        if not epochs:
+            raise ValueError("a route needs at least one epoch")
+        for epoch in epochs:
+            check_count("an epoch of a route, counted from 1,", epoch)
         self.epochs, self.student = frozenset(epochs), student
         self.weights: list[Array] = []
         self.networks: list[Network] = []
@@ -234,8 +237,7 @@ class StalePeers:
 
     def __init__(self, *names: str, every: int = 1) -> None:
         check_names(names)
-        if every < 1:
-            raise ValueError(f"every must be at least 1 epoch, got {every!r}")
+        check_count("every", every)
         self.names, self.every = names, every
 
     def refresh(self, data: Data, students: Mapping[str, Network]) -> Data:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.nn.functional import as_real
 
 _WIDE = (np.dtype("float32"), np.dtype("float64"))
 
@@ -79,6 +80,7 @@ def average(
     gradients = gradient if isinstance(gradient, tuple) else (gradient,)
     count: Any = rows.shape[0] // members
     if weight is not None:
+        weight = as_real(weight, "weight")  # in float16 a sum of weights soon is infinite, and the mean 0
         rows, gradients = _weighted(rows, gradients, weight)
         counted = [weight if not counted else weight * counted[0]] if normalize else counted
     if counted:  # where no row counts, the mean of nothing is 0
@@ -124,19 +126,10 @@ def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
 
 
 def _floats(a: Any, name: str) -> Any:
-    try:
-        dtype = a.dtype
-    except AttributeError:
-        if isinstance(a, numbers.Real):
-            return a
-        raise TypeError(f"{name} must be a numpy or cupy array, got {type(a).__name__}") from None
-    if dtype in _WIDE:
+    if isinstance(a, numbers.Real) and not hasattr(a, "dtype"):  # the training's progress
         return a
-    if dtype.kind == "f":
-        return a.astype("float32") if dtype.itemsize < 4 else a
-    if dtype.kind in "iub":
-        return a if name == "y" else a.astype("float64")
-    raise TypeError(f"{name} must hold real numbers, got {dtype}")
+    labels = name == "y" and getattr(getattr(a, "dtype", None), "kind", "") in tuple("iub")
+    return a if labels else as_real(a, name)
 
 
 def _dtype(a: Any) -> Any:
@@ -202,13 +195,20 @@ def check_labels(z: Array, y: Array, ignore: int | None = None) -> None:
     if y.shape != z.shape[:1]:
         hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
         raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
+    check_classes(y, z.shape[1], ignore)
+
+
+def check_classes(y: Array, K: int, ignore: int | None = None) -> None:
+    """ValueError unless all of `y` (N,) are integers in 0 … K-1 (or `ignore`); on a GPU as in `check_labels`."""
+    if y.ndim != 1:
+        raise ValueError(f"y must hold one label a row, got shape {y.shape}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
     # as an unsigned number a negative label is a large one, so one comparison finds both kinds
-    if isinstance(y, np.ndarray) and y.astype(np.uint64).max() >= z.shape[1]:
-        wrong = [k for k in y.tolist() if not 0 <= k < z.shape[1] and k != ignore]
+    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= K:
+        wrong = [k for k in y.tolist() if not 0 <= k < K and k != ignore]
         if wrong:
-            raise ValueError(f"labels must lie in 0 … {z.shape[1] - 1}, got {wrong[0]}")
+            raise ValueError(f"labels must lie in 0 … {K - 1}, got {wrong[0]}")
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
@@ -238,6 +238,23 @@ def check_size(name: str, value: float, zero: bool = True) -> float:
             f"{name} must be a {'finite number of at least 0' if zero else 'positive finite number'}, got {value!r}"
         )
     return value
+
+
+def check_sites(**names: Any) -> None:
+    """TypeError unless each is a sequence of names; one text alone would be read letter by letter."""
+    for kind, given in names.items():
+        if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+            raise TypeError(f"{kind} must be a tuple of names of sites, got {given!r}")
+
+
+def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
+    """TypeError or ValueError unless these are names, and numbers, functions of the progress or names of columns."""
+    check_sites(live=live, fixed=fixed)
+    for w in weights:
+        if not (_is_number(w) or isinstance(w, str) or callable(w)):
+            raise TypeError(f"a weight is a number, a function of the progress or the name of a column, got {w!r}")
+        if _is_number(w) and not math.isfinite(w):
+            raise ValueError(f"a weight must be a finite number, got {w!r}")
 
 
 def _is_number(value: Any) -> bool:

@@ -1,27 +1,35 @@
-"""What to measure of a classifier. All take logits (N, K) or labels and return a float."""
+"""What to measure of a classifier. All take logits (N, K) or labels and return a float.
+
+As everywhere, NaN in is NaN out: a network that diverged has no accuracy. Logits or labels of another shape are a
+ValueError: compared by broadcasting, they would give a number that looks like one.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
-from kdlearn.nn.functional import log_softmax, softmax
+from kdlearn.loss import check_labels, check_logits
+from kdlearn.nn.functional import as_real, check_count, log_softmax, softmax
 
 
 def accuracy(z: Array, y: Array) -> float:
     """Share of rows whose largest logit is the label; z (N, K), y (N,)."""
-    return float((z.argmax(axis=1) == y).mean())
+    z, y = _labelled(z, y)
+    return _share(z.argmax(axis=1) == y, z)
 
 
 def agreement(z_a: Array, z_b: Array) -> float:
     """Share of rows in which two networks choose the same class (Stanton et al. 2021, top-1)."""
-    return float((z_a.argmax(axis=1) == z_b.argmax(axis=1)).mean())
+    z_a, z_b = _logits(z_a), _logits(z_b)
+    check_logits(z_a, z_b, least=1)
+    return _share(z_a.argmax(axis=1) == z_b.argmax(axis=1), z_a, z_b)
 
 
 def negative_log_likelihood(z: Array, y: Array) -> float:
     """Mean of -log p(label), in nats: what the cross-entropy measures on these rows."""
-    rows = np.arange(len(z))
-    return float(-to_numpy(log_softmax(z))[rows, to_numpy(y)].mean())
+    z, y = _labelled(z, y)
+    return float(-log_softmax(z)[np.arange(len(z)), y].mean())
 
 
 def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
@@ -29,7 +37,11 @@ def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
 
     Each bin is weighted by its rows. Source: Guo et al. 2017, equation 3.
     """
-    p, y = to_numpy(softmax(z)), to_numpy(y)
+    z, y = _labelled(z, y)
+    check_count("bins", bins)
+    if np.isnan(z).any():
+        return float("nan")
+    p = softmax(z)
     confidence, right = p.max(axis=1), p.argmax(axis=1) == y
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     gap = np.bincount(which, weights=right - confidence.astype(float), minlength=bins)
@@ -38,5 +50,22 @@ def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
 
 def entropy(z: Array, T: float = 1.0) -> float:
     """Mean entropy of softmax(z/T), in nats; log K for a uniform answer."""
-    p = to_numpy(softmax(z, T)).astype(float)
+    p = softmax(_logits(z), T).astype(float)
     return float(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1).mean())
+
+
+def _logits(z: Array) -> np.ndarray:
+    z = as_real(to_numpy(z), "z")
+    check_logits(z, least=1)
+    return z
+
+
+def _labelled(z: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+    z, y = _logits(z), to_numpy(y)
+    check_labels(z, y)
+    return z, y
+
+
+def _share(right: np.ndarray, *logits: np.ndarray) -> float:
+    unknown = any(np.isnan(z).any() for z in logits)
+    return float("nan") if unknown else float(right.mean())

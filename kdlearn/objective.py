@@ -17,12 +17,13 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import average, joined, member_by_member, split_members
+from kdlearn.loss import average, check_sites, check_term, joined, member_by_member, split_members
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError
 
@@ -171,6 +172,7 @@ class Term(Objective):
     def __post_init__(self) -> None:
         if not callable(self.loss):
             raise TypeError(f"a term's loss must be a function, got {self.loss!r}")
+        check_term(self.live, self.fixed, self.weight if isinstance(self.weight, tuple) else (self.weight,))
         if self.row_weights and not self.weighable:
             raise TypeError(
                 f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch "
@@ -249,7 +251,7 @@ class Term(Objective):
         arrays = [_site(name, live, "live") for name in self.live]
         arrays += [_site(name, fixed, "fixed") for name in self.fixed]
         weight, rows = self.factor(fixed), self.row_weights
-        per_row = _product([_site(name, fixed, "fixed") for name in rows]) if rows else None
+        per_row = functools.reduce(operator.mul, [_site(name, fixed, "fixed") for name in rows]) if rows else None
         if self.averaged is not None:
             loss, settings = self.averaged
             value, gradients = average(loss, arrays, settings, per_row, members=result.members, factor=weight)
@@ -389,6 +391,9 @@ class Given(Objective):
     sources: tuple[str, ...]
     inner: Objective
 
+    def __post_init__(self) -> None:
+        check_sites(sources=self.sources)
+
     def walk(self) -> Iterator[Objective]:
         """See `Objective.walk`."""
         yield self
@@ -423,7 +428,3 @@ def _site(name: str, sites: Sites, kind: str) -> Any:
     except KeyError:
         there = ", ".join(sorted(sites)) or "none"
         raise UnknownSiteError(f"no {kind} site {name!r}; there are: {there}") from None
-
-
-def _product(weights: Sequence[Array]) -> Array:
-    return functools.reduce(lambda a, b: a * b, weights)

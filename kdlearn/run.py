@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import json
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdlearn.backend import Array
+from kdlearn.backend import Array, to_numpy
 from kdlearn.data import Data
 from kdlearn.history import History
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
-from kdlearn.objective import Objective
+from kdlearn.objective import Objective, Through
 from kdlearn.step import members_of
 
 MOMENTS = ("before_fit", "after_step", "after_epoch", "after_fit")
@@ -94,3 +97,36 @@ class Run:
                         f"{kind} moves the teacher {name!r}, which is the student {same[0]!r} itself; "
                         f"give fit teachers={{{name!r}: {same[0]}.copy()}}"
                     )
+
+
+def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run is, in words and numbers: a checkpoint goes on only with a run of the same description."""
+    weight = {"weights of": [[term.name, _said(term.loss), _said(term.weight)] for term in run.objective.terms]}
+    adaptors = [o.target for o in run.objective.walk() if isinstance(o, Through)]
+    told = {
+        "networks": [
+            [name, net.theta.size, str(net.theta.dtype), repr(net.layers), sorted(net.frozen)]
+            for net, name in run.owners.items()
+        ],
+        "teachers": {name: _sum(net) for name, net in run.teachers.items() if net not in run.owners},
+        "objective": [weight, adaptors],
+        "optimizer": run.optimizer.settings(),
+        "hooks": [type(hook).__name__ for hook in run.hooks if hasattr(hook, "state")],
+        "rows": None if run.given is None else len(run.given),
+        **{name: _said(value) for name, value in settings.items()},
+    }
+    return json.loads(json.dumps(told, default=str))
+
+
+def _sum(net: Module) -> str:
+    """What tells the weights of a teacher, which is not saved, from those of another."""
+    return f"weights with the sum {zlib.crc32(to_numpy(net.theta).tobytes()):08x}"
+
+
+def _said(thing: Any) -> Any:
+    """A function by its name and what is set of it; other things as they are."""
+    if isinstance(thing, functools.partial):
+        return [_said(thing.func), [_said(a) for a in thing.args], {k: _said(v) for k, v in thing.keywords.items()}]
+    if isinstance(thing, (tuple, list)):
+        return [_said(t) for t in thing]
+    return getattr(thing, "__qualname__", type(thing).__qualname__) if callable(thing) else thing

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.data import Data
-from kdlearn.data.stacked import stack_data
+from kdlearn.data.stacked import StackedData, stack_data
 from kdlearn.nn.stack import stacked
 from kdlearn.objective import Objective
 
@@ -40,6 +40,8 @@ def one_objective(objectives: Objective | Sequence[Objective], members: int) -> 
 
 def one_data(data: Any, members: int, what: str = "data") -> Any:
     """One `StackedData` of the members' data, or one data function of theirs."""
+    if isinstance(data, StackedData):
+        return data
     given = one_each(data, members, what)
     if all(isinstance(d, Data) for d in given):
         return stack_data(given)

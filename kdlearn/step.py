@@ -59,6 +59,7 @@ def train_step(
     if micro_batch is None:
         values = _gradients(students, teachers, objective, batch, rng)
     else:
+        _check_pieces(objective)
         values = {}
         for share, piece in _pieces(batch, micro_batch):
             part = _gradients(students, teachers, share * objective, piece, rng)
@@ -127,6 +128,18 @@ def named(networks: Networks | None, default: str) -> dict[str, Network]:
     if isinstance(networks, Module):
         return {default: networks}
     return {} if networks is None else dict(networks)
+
+
+def _check_pieces(objective: Objective) -> None:
+    """ValueError for a term whose mean over the batch is not the mean over its pieces."""
+    for term in objective.terms:
+        if not term.by_rows:
+            raise ValueError(
+                f"micro_batch: {term.name} compares the rows of a batch, and would see those of a piece alone; "
+                "a loss that is a mean over rows says so by @kd.mean_over_rows"
+            )
+        if getattr(term.loss, "keywords", {}).get("ignore") is not None:
+            raise ValueError(f"micro_batch: {term.name} leaves rows out, and each piece would have a mean of its own")
 
 
 def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[float, Mapping[str, Array]]]:

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module, collect, to_numpy
+from kdlearn.backend import Array, array_module, collect
 from kdlearn.checkpoint import load_run, save_run
 from kdlearn.data import Data
-from kdlearn.door import check_data, check_networks, check_settings
+from kdlearn.door import check_data, check_networks, check_schedule, check_settings
+from kdlearn.evaluation import evaluate_checked
 from kdlearn.history import DivergenceError, History
 from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
 from kdlearn.run import Run
 from kdlearn.side_by_side import DataFunction, one_data, one_each, one_objective
-from kdlearn.step import Networks, input_of, members_of, named, run_networks, train_step
+from kdlearn.step import Networks, members_of, named, train_step
 
 
 def fit(
@@ -98,7 +99,8 @@ def fit(
     rows: Any = one_data(data, members) if stack else data
     held_out: Any = one_data(validation, members, "validation data") if stack and validation is not None else validation
     check_networks(students, teachers, goal, optimizer)
-    check_settings(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, checkpoint=checkpoint)
+    check_schedule(schedule)
+    check_settings(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, checkpoint=checkpoint, resume=resume)
     if micro_batch is not None and stack:
         raise ValueError("micro_batch is for one network; a stack of fewer members needs less memory, too")
     if micro_batch is not None:
@@ -137,7 +139,7 @@ def fit(
             start.put_back(run.history.diverged)
             if held_out is not None:
                 now = run.epoch / epochs
-                record["validation"] = _evaluate(students, teachers, goal, held_out, progress=now)
+                record["validation"] = evaluate_checked(students, teachers, goal, held_out, progress=now)
             run.history.records.append(record)
         with _with_history(run):
             run.call("after_epoch")
@@ -204,53 +206,6 @@ def _with_history(run: Run) -> Iterator[None]:
         with contextlib.suppress(AttributeError, TypeError):  # not every exception takes attributes
             error.history = run.history  # type: ignore[attr-defined]
         raise
-
-
-def evaluate(
-    students: Networks,
-    objective: Objective,
-    data: Data,
-    *,
-    teachers: Networks | None = None,
-    batch_size: int = 1024,
-    progress: float = 1.0,
-) -> dict[str, Any]:
-    """Each term's mean over the data, without dropout and without training, and the accuracies.
-
-    Accuracies are there if the data has integer labels `y`: "accuracy" for one student,
-    "<name>.accuracy" for several. `progress` in [0, 1] is where in the training schedules are asked.
-    For a stack each value is a list, one number a member.
-    """
-    students, teachers = named(students, "student"), named(teachers, "teacher")
-    check_networks(students, teachers, objective)
-    data = check_data(data, Run(students, teachers, objective, Adam()))
-    return _evaluate(students, teachers, objective, data, batch_size, progress)
-
-
-def _evaluate(
-    students: dict[str, Any],
-    teachers: dict[str, Any],
-    objective: Objective,
-    data: Data,
-    batch_size: int = 1024,
-    progress: float = 1.0,
-) -> dict[str, Any]:
-    sums: dict[str, Any] = {}
-    members = members_of(students)
-    for batch in data.batches(batch_size):
-        batch["progress"] = progress
-        live, fixed, _ = run_networks(students, teachers, objective, batch)
-        result = objective(live, fixed, members=members, backward=False)
-        share = len(batch["index"]) / (len(data) * members)
-        for term, value in {"loss": result.value, **result.terms}.items():
-            sums[term] = sums.get(term, 0.0) + share * to_numpy(value).astype(float)
-    if "y" in data and data.y.ndim == 1 and data.y.dtype.kind in "iu":
-        for name, net in students.items():
-            label = "accuracy" if len(students) == 1 else f"{name}.accuracy"
-            z = net.logits(data.for_logits(input_of(name, data.columns)))
-            if z.shape[-1] > 1:
-                sums[label] = to_numpy((z.argmax(axis=-1) == data.for_logits(data.y)).mean(axis=-1))
-    return {name: value.tolist() for name, value in sums.items()}
 
 
 def _one_epoch(

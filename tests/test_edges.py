@@ -302,3 +302,516 @@ def test_a_verdict_needs_an_interval_that_excludes_zero(difference, shown):
     noise = np.array([0.1, -0.1, 0.2, -0.2])
     table = kd.study.Comparison({"a": {"m": values}, "b": {"m": values + difference + noise}}, "a").table("m")
     assert ("no effect shown" not in table.splitlines()[-1]) is shown
+
+
+# ------------------------------------------------------------------ wrong numbers without a word
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "int32", "int64", "float16"])
+def test_whole_numbers_have_a_softmax(dtype):
+    """In a small integer's own precision every probability would be rounded to 0."""
+    z = np.array([[1, 0, 1], [0, 0, 1]]).astype(dtype)
+    exact = np.exp(z.astype(float)) / np.exp(z.astype(float)).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(kd.softmax(z), exact, rtol=2e-3)
+    np.testing.assert_allclose(kd.log_softmax(z, 2.0), kd.log_softmax(z.astype(float), 2.0), rtol=2e-3)
+    assert kd.softmax(z).dtype == (dtype if dtype == "float16" else "float64")
+    assert kd.metrics.entropy(z) == pytest.approx(kd.metrics.entropy(z.astype(float)), rel=1e-3)
+
+
+@pytest.mark.parametrize("z", [np.ones((1, 2), complex), np.ones((1, 2), object), [[1.0, 2.0]]])
+def test_what_holds_no_real_numbers_has_no_softmax(z):
+    for function in (kd.softmax, kd.log_softmax):
+        with pytest.raises(TypeError, match=r"real numbers|must be a numpy"):
+            function(z)
+
+
+MEASURES = [kd.metrics.accuracy, kd.metrics.negative_log_likelihood, kd.metrics.calibration_error]
+NO_LABELS = {
+    "one column": [[0], [1], [1]],
+    "one-hot": [[1, 0], [0, 1], [0, 1]],
+    "one for all": [0],
+    "a number": 0,
+    "negative": [0, 1, -1],
+    "no class": [0, 1, 2],
+    "booleans": [True, False, True],
+    "texts": ["0", "1", "1"],
+    "floats": [0.0, 1.0, np.nan],
+}
+
+
+@pytest.mark.parametrize("what", NO_LABELS)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_measure_refuses_labels_that_are_none(measure, what):
+    """Compared by broadcasting, or as an index from the end, they gave a number that looked like one."""
+    z = np.array([[2.0, 1.0], [0.0, 1.0], [0.0, 3.0]])
+    assert np.isfinite(measure(z, np.array([0, 1, 1])))
+    with pytest.raises(ValueError, match="label"):
+        measure(z, np.array(NO_LABELS[what]))
+
+
+def test_networks_that_say_nothing_agree_in_nothing():
+    z, y = np.array([[2.0, 1.0], [np.nan, np.nan]]), np.array([0, 0])
+    assert np.isnan([measure(z, y) for measure in MEASURES]).all()
+    assert np.isnan(kd.metrics.agreement(z, z)) and np.isnan(kd.metrics.entropy(z))
+    for other in (z[:1], np.ones((2, 3)), z[None]):
+        with pytest.raises(ValueError, match="logits"):
+            kd.metrics.agreement(z, other)
+    with pytest.raises(ValueError, match="at least one row"):
+        kd.metrics.accuracy(z[:0], y[:0])
+
+
+BY_LABEL = {
+    "virtual_teacher": lambda z, y: kd.distill.targets.virtual_teacher(y, 3),
+    "label_logits": lambda z, y: kd.label_logits(y, 3),
+    "corrected_teacher": kd.distill.targets.corrected_teacher,
+    "need_of_teaching": lambda z, y: kd.distill.targets.need_of_teaching(z, z, y),
+    "confidence_weights": lambda z, y: kd.distill.ensemble.confidence_weights(y, z, -z),
+}
+
+
+@pytest.mark.parametrize("y", [[0, -1], [0, 3], [0.0, 1.0], [[0, 1, 0], [1, 0, 0]], [True, False], ["0", "1"]])
+@pytest.mark.parametrize("function", BY_LABEL)
+def test_teachers_made_from_labels_refuse_what_is_no_label(function, y):
+    """A label of -1 was the last class here, and a uniform answer there."""
+    z = np.array([[0.0, 1.0, 2.0], [2.0, 0.5, 0.0]])
+    assert BY_LABEL[function](z, np.array([0, 2])).shape[0] == 2
+    with pytest.raises(ValueError, match="label"):
+        BY_LABEL[function](z, np.array(y))
+
+
+def test_whole_numbers_can_be_masked_weighed_and_distorted():
+    z = np.array([[3, 1, 2], [0, 1, 5]])
+    real, y = z.astype(float), np.array([0, 0])
+    matched = kd.match_classes("abc", "bax")
+    for function in (
+        matched,
+        lambda z: kd.distill.targets.noisy_teacher(z, np.random.default_rng(0)),
+        lambda z: kd.distill.targets.need_of_teaching(z, real, y),
+        lambda z: kd.distill.ensemble.mean_of_probabilities(z, real),
+    ):
+        np.testing.assert_array_equal(function(z), function(real))
+    assert (matched(z)[:, 2] == -np.inf).all()
+
+
+@pytest.mark.parametrize("classes", [[1.5], [True, False], ["0"]])
+def test_classes_are_chosen_by_whole_numbers(classes):
+    with pytest.raises(ValueError, match="whole numbers"):
+        kd.distill.transfer.select_classes(classes)
+
+
+NO_WEIGHTS = [None, True, [0.5], np.ones(12), np.nan, np.inf, (0.5, None)]
+
+
+@pytest.mark.parametrize("weight", NO_WEIGHTS, ids=repr)
+def test_a_weight_that_is_none_is_refused_where_the_term_is_made(weight):
+    """It was left out, as if it were 1."""
+    for make in (
+        lambda w: kd.Term(kd.cross_entropy, ("student.logits",), ("y",), w),
+        lambda w: kd.Match("a", "b", len, w),
+    ):
+        with pytest.raises((TypeError, ValueError), match="a weight"):
+            make(weight)
+
+
+def test_a_text_is_not_read_letter_by_letter_as_names_of_sites():
+    for make in (
+        lambda: kd.Term(kd.cross_entropy, "student.logits", ("y",)),
+        lambda: kd.Term(kd.cross_entropy, ("student.logits",), "y"),
+        lambda: kd.Given("a", len, "teacher.logits", kd.CrossEntropy()),
+    ):
+        with pytest.raises(TypeError, match="names of sites"):
+            make()
+
+
+def test_weights_in_half_precision_are_summed_in_single(rng):
+    z, y = rng.normal(size=(70_000, 2)), rng.integers(0, 2, 70_000)
+    weight = np.ones(len(z), np.float16)  # their sum is more than float16 can hold
+    assert kd.cross_entropy(z, y, weight=weight, normalize=True)[0] == pytest.approx(kd.cross_entropy(z, y)[0])
+    for none in (weight.astype(complex), weight.astype(str), list(weight)):
+        with pytest.raises(TypeError, match="weight must"):
+            kd.cross_entropy(z, y, weight=none)
+
+
+COLUMNS = {"texts": np.array(list("abcdefghijkl")), "objects": np.ones(12, object), "complex": np.ones(12) * 1j}
+
+
+@pytest.mark.parametrize("what", COLUMNS)
+def test_a_column_that_is_read_holds_numbers(what):
+    """A complex weight trained on its real part."""
+    train = rows().with_columns({"w": COLUMNS[what]})
+    kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), train, epochs=1, progress=False)  # nobody reads it
+    with pytest.raises(ValueError, match="column 'w' must hold numbers"):
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy() * "w", train, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "timedelta64[D]"])
+def test_dates_are_no_features(dtype):
+    """They were numbers of days."""
+    x = np.zeros((12, 3), int).astype(dtype)
+    with pytest.raises(ValueError, match="real numbers"):
+        kd.evaluate(kd.MLP(3, 3), kd.CrossEntropy(), rows().with_columns({"x": x}))
+    with pytest.raises(ValueError, match="real numbers"):
+        kd.MLP(3, 3).logits(x)
+
+
+def test_columns_of_pandas_are_taken_by_position():
+    pd = pytest.importorskip("pandas")
+    y = pd.Series([0, 1, 2], index=[2, 1, 0])
+    taken = kd.Data({"x": np.zeros((3, 1)), "y": y}).take([0])
+    assert taken.y.tolist() == [0]  # by the index it was the last one
+    assert isinstance(taken.y, np.ndarray)
+
+
+def test_masked_entries_are_not_computed_with():
+    for name, a in (("x", np.zeros((2, 1))), ("y", np.zeros(2, int))):
+        columns = {"x": np.zeros((2, 1)), "y": np.zeros(2, int)}
+        mask = np.zeros(a.shape, bool)
+        assert len(kd.Data({**columns, name: np.ma.masked_array(a, mask)})) == 2
+        mask[0] = True
+        with pytest.raises(TypeError, match=rf"column '{name}': it has masked entries"):
+            kd.Data({**columns, name: np.ma.masked_array(a, mask)})
+
+
+SIZES = {
+    "batches": lambda n: list(rows().batches(n)),
+    "logits": lambda n: kd.MLP(3, 3).logits(rows().x, n),
+    "stack": lambda n: kd.Stack([kd.MLP(3, 3)] * 2).logits(rows().x, n),
+    "evaluate": lambda n: kd.evaluate(kd.MLP(3, 3), kd.CrossEntropy(), rows(), batch_size=n),
+    "soft_labels": lambda n: kd.soft_labels(kd.MLP(3, 3), rows().x, batch_size=n, top=1),
+    "bins": lambda n: kd.metrics.calibration_error(rows().x.astype(float), rows().y, n),
+}
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True])
+@pytest.mark.parametrize("what", SIZES)
+def test_sizes_are_whole_numbers_from_one_on(what, size):
+    """With -1 rows a batch there were none, and `evaluate` had no loss to tell."""
+    SIZES[what](2)
+    with pytest.raises((TypeError, ValueError), match=r"must be (an integer|at least 1)"):
+        SIZES[what](size)
+
+
+def test_one_stack_is_evaluated_as_its_members_are():
+    """The rows were cut into halves, one a member, and the values divided by two."""
+    members, objective = [kd.MLP(3, 4, 3, seed=seed) for seed in (0, 1)], kd.CrossEntropy()
+    found = kd.evaluate(kd.Stack(members), objective, rows(), batch_size=5)
+    own = kd.evaluate(kd.Stack(members), objective, [rows(), rows(8).take(np.arange(12) % 8)])
+    for i, net in enumerate(members):
+        alone = kd.evaluate(net, objective, rows(), batch_size=5)
+        assert {name: values[i] for name, values in found.items()} == pytest.approx(alone)
+    assert own["loss"][0] == pytest.approx(found["loss"][0]) and own["loss"][1] != pytest.approx(found["loss"][1])
+
+
+@pytest.mark.parametrize("stack", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_rows_without_a_label_do_not_count_whatever_the_batches(stack, batch_size):
+    """Rows whose label nobody knows came last, and each batch of them was a loss of 0; they counted as errors, too."""
+    y = np.array([0, 1, 2, 0] + [-1] * 8)
+    data, net = rows().with_columns({"y": y, "w": np.arange(12.0)}), kd.MLP(3, 3)
+    objective = 0.5 * kd.CrossEntropy(ignore=-1) * "w" + kd.CrossEntropy(smoothing=0.1, ignore=-1)
+    found = kd.evaluate(kd.Stack([net, net]) if stack else net, objective, data, batch_size=batch_size)
+    found = {name: value[1] if stack else value for name, value in found.items()}
+    z = net.logits(data.x)
+    weighted, _ = kd.cross_entropy(z, y, ignore=-1, weight=data["w"])
+    smoothed, _ = kd.cross_entropy(z, y, smoothing=0.1, ignore=-1)
+    assert found["loss"] == pytest.approx(0.5 * weighted + smoothed, rel=1e-5)
+    assert found["accuracy"] == kd.metrics.accuracy(z[:4], y[:4])
+
+
+def test_an_accuracy_needs_labels_that_number_the_answers():
+    data = rows().with_columns({"y": np.arange(12) % 2})
+    few = kd.distill.forgetting.OnClasses([1, 2], "few", kd.CrossEntropy("few"))
+    first = kd.distill.forgetting.OnClasses([0, 1], "few", kd.CrossEntropy("few"))
+    assert "accuracy" not in kd.evaluate(kd.MLP(3, 3), few, data)
+    assert "accuracy" in kd.evaluate(kd.MLP(3, 3), first, data)
+    with pytest.raises(ValueError, match="progress"):
+        kd.evaluate(kd.MLP(3, 3), first, data, progress=2)
+
+
+PIECES = {
+    "compares the rows": kd.Match("student.h1", "teacher.h1", kd.similarity_preserving),
+    "leaves rows out": kd.CrossEntropy(ignore=-1),
+}
+
+
+@pytest.mark.parametrize("what", PIECES)
+def test_a_batch_goes_in_pieces_only_where_the_step_is_the_same(what):
+    """In pieces of one row a relation between rows is 0, and so was the whole training."""
+    net = kd.MLP(3, 4, 3)
+    before = net.theta.copy()
+    with pytest.raises(ValueError, match=what):
+        kd.fit(net, PIECES[what], rows(), teachers=kd.MLP(3, 4, 3, seed=1), epochs=1, micro_batch=1, progress=False)
+    np.testing.assert_array_equal(net.theta, before)
+
+
+def test_students_are_all_stacks_of_one_size_or_none_is():
+    peers = {"a": kd.Stack([kd.MLP(3, 3), kd.MLP(3, 3)]), "b": kd.MLP(3, 3)}
+    with pytest.raises(ValueError, match="student 'b' is a stack of 1"):
+        kd.fit(peers, kd.distill.mutual.mutual("a", "b"), rows(), epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("schedule", [0.5, "cosine", kd.steps, lambda t: -1, lambda t: None, lambda t: np.ones(2)])
+def test_a_schedule_makes_a_factor(schedule):
+    """A negative one climbed."""
+    with pytest.raises((TypeError, ValueError), match="a schedule"):
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(), schedule=schedule, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("labels", [-1.0, 2.0])
+def test_yes_and_no_lie_between_zero_and_one(labels):
+    """Labels of -1 and 1 made a loss without a lower end."""
+    data = rows().with_columns({"labels": np.full((12, 3), labels)})
+    with pytest.raises(ValueError, match=r"column 'labels' must lie in \[0, 1\]"):
+        kd.fit(kd.MLP(3, 3), kd.BinaryCrossEntropy(), data, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("top", [[-1, 0], [0, 3], [1, 1], [0.0, 1.0]])
+def test_the_answers_kept_are_classes(top):
+    data = rows().with_columns(
+        {"teacher.top": np.array([[0, 1]] * 11 + [top]), "teacher.top_logits": np.zeros((12, 3))}
+    )
+    with pytest.raises(ValueError, match=r"column 'teacher\.top'"):
+        kd.fit(kd.MLP(3, 3), kd.TopTargets(), data, epochs=1, progress=False)
+
+
+def test_what_a_classifier_says_becomes_logits():
+    class Says:
+        def __init__(self, p):
+            self.p = np.array(p)
+
+        def predict_proba(self, x):
+            return self.p
+
+    x = np.zeros((2, 3))
+    np.testing.assert_array_equal(kd.soft_labels(Says([[1, 0], [0, 1]]), x), [[0, -np.inf], [-np.inf, 0]])
+    for p in ([[0.5, 0.5]], [0.5, 0.5], [[[1.0]], [[1.0]]]):
+        with pytest.raises(ValueError, match="one row of probabilities"):
+            kd.soft_labels(Says(p), x)
+    for ignored in ({"dtype": "float16"}, {"dtype": "int8"}, {"T": -5}, {"top": 1.0}):
+        with pytest.raises(ValueError, match=r"dtype|T must|top must"):
+            kd.soft_labels(kd.MLP(3, 3), x, **ignored)
+
+
+def compared(run, seeds=3):
+    return kd.study.compare(lambda seed: run(seed), seeds, jobs=1, progress=False)
+
+
+def test_small_integers_do_not_wrap_around_where_they_are_compared():
+    """As unsigned bytes 3 less 4 is 255."""
+    found = compared(lambda seed: {"a": {"right": np.uint8(3)}, "b": {"right": np.uint8(3 + seed)}})
+    assert found.difference("b", "right").mean == 1 and found.difference("a", "right", "b").mean == -1
+    assert compared(lambda seed: {"a": {"m": False}, "b": {"m": True}}).difference("b", "m").mean == 1
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], "1", None, 1j])
+def test_a_measure_is_one_number_a_seed(value):
+    """The mean of a list ran over all its entries, its interval over the seeds."""
+    with pytest.raises(TypeError, match="one number a seed"):
+        compared(lambda seed: {"a": {"m": value}})
+    with pytest.raises(ValueError, match="one number a seed"):
+        kd.study.interval([[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_what_only_some_seeds_measure_is_not_left_out():
+    for more in (0, 1):
+        with pytest.raises(ValueError, match="every seed must measure the same"):
+            compared(lambda seed, more=more: {"a": {"m": 1.0}, **({"b": {"m": 1.0}} if seed == more else {})})
+
+
+def measure(seeds, part, rate):
+    return {"accuracy": [rate + seed for seed in seeds]}
+
+
+def tried(seeds=2, grid=(1, 2), **settings):
+    arms = {"a": (measure, {"rate": list(grid)}), "b": (measure, {"rate": [1, 2]})}
+    return kd.study.trial(arms, "a", seeds, jobs=1, progress=False, **settings)
+
+
+@pytest.mark.parametrize("seeds", [[0, 0], [], "12", True])
+def test_seeds_are_different_numbers(seeds):
+    """A seed that is named twice is no second observation, and made every interval narrower."""
+    for study in (lambda: compared(lambda seed: {"a": {"m": 1.0}}, seeds), lambda: tried(seeds)):
+        with pytest.raises((TypeError, ValueError), match="seed"):
+            study()
+
+
+WRONG = {
+    "better": ({"better": "min"}, "better is"),
+    "zone": ({"zone": -1}, "zone must"),
+    "overlap": ({"overlap": -0.1}, "overlap must"),
+    "metric": ({"metric": "acc"}, "does not measure 'acc'"),
+    "together": ({"together": 0}, "together must"),
+    "grid": ({"grid": [1, 1]}, "twice"),
+    "no grid": ({"grid": []}, "nothing to try"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_trial_is_refused_before_it_trains_the_wrong_way(what):
+    """With better="min" the worst setting was chosen, and the word was refused when the table was printed."""
+    assert tried().chosen["a"] == {"rate": 2} and tried(better="lower").chosen["a"] == {"rate": 1}
+    settings, message = WRONG[what]
+    with pytest.raises(ValueError, match=message):
+        tried(**settings)
+
+
+def test_a_candidate_that_diverged_is_not_chosen():
+    """No number is larger than NaN, and so it was the largest."""
+    found = compared(lambda seed: {"a": {"m": np.nan}, "b": {"m": 1.0}, "c": {"m": 2.0}})
+    assert kd.study.choose(found, {"x": ["a", "b"], "y": ["b", "c"]}, "m") == {"x": "b", "y": "c"}
+    assert kd.study.choose(found, {"y": ["a", "b", "c"]}, "m", better="lower") == {"y": "b"}
+    with pytest.raises(ValueError, match="no candidate has a finite m"):
+        kd.study.choose(found, {"x": ["a"]}, "m")
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, np.nan])
+def test_a_level_lies_between_zero_and_one(level):
+    with pytest.raises(ValueError, match="level lies"):
+        kd.study.interval([1.0, 2.0], level=level)
+
+
+def test_a_value_that_is_not_finite_has_no_right_gradient():
+    """NaN is not larger than the tolerance, and so the check went through."""
+    for value in (np.nan, np.inf):
+        with pytest.raises(kd.gradcheck.GradientError, match="not finite"):
+            kd.gradcheck.check_loss(lambda z, value=value: (value, np.zeros_like(z)), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("monitor", ["acc", "accuracy"])
+def test_an_accuracy_is_better_where_it_is_higher_however_it_is_named(monitor):
+    """By the beginning of its name it was monitored for its smallest value."""
+    stopper = kd.EarlyStopping(monitor, patience=3)
+    for epoch, value in enumerate((0.2, 0.9, 0.1), 1):
+        record = {"epoch": epoch, "train": {"loss": 1.0}, "validation": {"loss": 1.0, "accuracy": value}}
+        if epoch == 1:
+            run = SimpleNamespace(history=kd.History(), trained=[kd.MLP(3, 3)], stop=False)
+        run.epoch = epoch
+        run.history.records.append(record)
+        stopper.after_epoch(run)
+    assert stopper.best_epoch.tolist() == [2]
+
+
+COUNTS = {
+    "patience": lambda n: kd.EarlyStopping(patience=n),
+    "every": lambda n: kd.StalePeers("a", "b", every=n),
+    "route": lambda n: kd.Route(1, n),
+}
+
+
+@pytest.mark.parametrize("n", [0, 1.5, np.nan, True])
+@pytest.mark.parametrize("what", COUNTS)
+def test_epochs_are_counted_in_whole_numbers(what, n):
+    """A route by epoch 1.5 kept nothing, and patience of NaN never ended."""
+    with pytest.raises((TypeError, ValueError), match=r"must be (an integer|at least 1)"):
+        COUNTS[what](n)
+
+
+@pytest.mark.parametrize("settings", [{"eps": -1}, {"eps": 0}, {"eps": np.nan}, {"lr": True}])
+def test_settings_of_adam(settings):
+    with pytest.raises(ValueError, match="must be a positive finite number"):
+        kd.Adam(**settings)
+
+
+def test_the_members_of_a_history_are_counted_from_both_ends():
+    nets = kd.Stack([kd.MLP(3, 3, seed=seed) for seed in (0, 1)])
+    history = kd.fit(nets, kd.CrossEntropy(), rows(), epochs=1, progress=False)
+    history.diverged[1] = "why"
+    assert history.member(-1).diverged == {0: "why"} and history.member(-1)["loss"] == history.member(1)["loss"]
+    with pytest.raises(IndexError):
+        history.member(2)
+    with pytest.raises(IndexError):
+        history.member(0).member(1)
+
+
+# ------------------------------------------------------------------ estimators, and tables of the command line
+
+
+def fitted(kind, X, y, **fit):
+    estimators = pytest.importorskip("kdlearn.estimators")
+    model = {"classes": estimators.DistilledClassifier, "numbers": estimators.DistilledRegressor}[kind]
+    settings = {name: fit.pop(name) for name in ("class_weight", "soft_weight") if name in fit}
+    return model(hidden_layer_sizes=(3,), max_iter=2, random_state=0, **settings).fit(X, y, **fit)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("weight", [-5.0, np.nan, np.inf])
+def test_weights_of_classes_and_rows_are_finite_and_not_negative(weight):
+    """A negative weight of a class left its rows out; as one number for all rows NaN was taken, too."""
+    X, y = rows().x, rows().y
+    with pytest.raises(ValueError, match="class_weight must be finite"):
+        fitted("classes", X, y, class_weight={0: weight})
+    with pytest.raises(ValueError, match=r"sample_weight|Negative values"):
+        fitted("classes", X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match="not 0 for all"):
+        fitted("classes", X, y, class_weight={0: 0, 1: 0, 2: 0})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_teachers_numbers_are_known_by_name():
+    """By position each number learnt from the prediction of the other."""
+    pd = pytest.importorskip("pandas")
+    x = rows(60).x.astype(float)
+    y = pd.DataFrame({"u": x[:, 0], "v": -x[:, 1]})
+    fit = {"soft_weight": 1.0, "teacher_prediction": y}
+    named = fitted("numbers", x, y, **fit).predict(x)
+    turned = fitted("numbers", x, y, **{**fit, "teacher_prediction": y[["v", "u"]]}).predict(x)
+    np.testing.assert_array_equal(turned, named)
+    with pytest.raises(ValueError, match=r"has the columns \['u', 'w'\], y has \['u', 'v'\]"):
+        fitted("numbers", x, y, **{**fit, "teacher_prediction": y.rename(columns={"v": "w"})})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_columns_whose_names_are_numbers_keep_their_order():
+    """scikit-learn compares names that are texts alone: in another order these were other inputs."""
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(rows(30).x.astype(float), columns=[2, 0, 1])
+    model = fitted("numbers", X, X[0])
+    assert model.predict(X.to_numpy()).tolist() == model.predict(X).tolist()
+    with pytest.raises(ValueError, match=r"columns \[0, 1, 2\], in fit it had \[2, 0, 1\]"):
+        model.predict(X[[0, 1, 2]])
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        model.predict(X[0])
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        model.predict({0: [1.0]})
+
+
+def test_labels_are_of_one_kind():
+    with pytest.raises(ValueError, match="mixes texts with labels of the type int"):
+        fitted("classes", rows().x, np.array([0, "0", "1"] * 4, object))
+
+
+def table_of(text, path):
+    pytest.importorskip("pandas")
+    from kdlearn.commands.frames import read_table
+
+    path.write_text(text)
+    return read_table(path)
+
+
+@pytest.mark.parametrize("taught", ["comma", "point"])
+def test_a_table_with_the_other_decimal_sign_is_the_same_table(taught, tmp_path):
+    """A model that was taught with 0,126 read 0.126 as 126."""
+    from kdlearn.commands.frames import Rules
+
+    numbers = [0.126, 1.9, 2.139, 0.566] * 3
+    texts = {"comma": "a;b\n" + "".join(f"{v:.3f};{1 + v:.3f}\n" for v in numbers).replace(".", ",")}
+    texts["point"] = texts["comma"].replace(",", ".").replace(";", ",")
+    tables = {name: table_of(text, tmp_path / f"{name}.csv") for name, text in texts.items()}
+    rules, said = Rules.of(tables[taught], (), (), ("a", "b"), []), []
+    other = rules(tables["point" if taught == "comma" else "comma"], said)
+    np.testing.assert_allclose(other["a"], numbers)
+    np.testing.assert_allclose(other["b"], [1 + v for v in numbers])  # 1.126 alone could be thousands
+    assert len(said) == 1 and "'a', 'b'" in said[0]
+    np.testing.assert_allclose(rules(tables[taught], said)["a"], numbers)
+    assert len(said) == 1
+
+
+def test_a_target_is_read_with_the_decimal_sign_that_it_has(tmp_path):
+    """Between semicolons 0.817 was 817."""
+    from kdlearn.commands.decimals import target_numbers
+
+    said = []
+    table = table_of("a;y\n1;0.817\n2;2.139\n3;1.5\n", tmp_path / "table.csv")
+    assert target_numbers(table, "y", said).tolist() == [0.817, 2.139, 1.5] and said == []
+    table = table_of("a;y\n1;2.139\n2;3.500\n", tmp_path / "table.csv")
+    assert target_numbers(table, "y", said).tolist() == [2139, 3500] and "is read as 2139" in said[0]

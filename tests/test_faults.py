@@ -458,3 +458,51 @@ def test_answers_that_are_not_kept_need_no_memory():
     whole = kd.data.soft_labels(teacher, x[:1000], top=3)
     for a, b in zip(whole, kd.data.soft_labels(teacher, x[:1000], top=3, batch_size=77)):
         np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+# ------------------------------------------------------------------ of another run, or never to be read
+
+
+OTHERS = {
+    "layers": {"student": kd.MLP(2, 5, 3, activation=kd.Tanh)},
+    "frozen layers": {"student": kd.frozen(kd.MLP(2, 5, 3))},
+    "dropout": {"student": kd.MLP(2, 5, 3, dropout=0.5)},
+    "teachers": {"teachers": kd.MLP(2, 5, 3, seed=9)},
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_run_goes_on_only_with_its_own_networks(what, tmp_path, rng):
+    """Their sizes are the same: the weights went into a network with other layers, or met another teacher."""
+    data = kd.Data({"x": rng.normal(size=(8, 2)), "y": np.arange(8) % 3})
+
+    def run(student=None, teachers=None, **more):
+        teachers = teachers or kd.MLP(2, 5, 3, seed=3)
+        objective = kd.CrossEntropy() + kd.SoftTargets()
+        student = student or kd.MLP(2, 5, 3)
+        settings = {"epochs": 2, "checkpoint": tmp_path / "run.npz", "progress": False, **more}
+        return kd.fit(student, objective, data, teachers=teachers, **settings)
+
+    first = run()
+    assert run(resume=True)["loss"] == first["loss"]
+    with pytest.raises(kd.CheckpointError, match=r"is of another run: its (networks|teachers)"):
+        run(resume=True, **OTHERS[what])
+    with pytest.raises(kd.CheckpointError, match="holds a run of fit, no network"):
+        kd.load(tmp_path / "run.npz")
+
+
+def test_nothing_is_resumed_without_a_file(rng):
+    data = kd.Data({"x": rng.normal(size=(8, 2)), "y": np.arange(8) % 3})
+    with pytest.raises(ValueError, match="resume=True needs checkpoint="):
+        kd.fit(kd.MLP(2, 3), kd.CrossEntropy(), data, epochs=1, resume=True)
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
+    """A stack was written as a file that `load` refuses, and so was lost."""
+    net = kd.MLP(2, 3)
+    with pytest.raises(TypeError, match="member by member"):
+        kd.save(tmp_path / "stack.npz", kd.Stack([net, net]))
+    net.theta[0] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        kd.save(tmp_path / "net.npz", net)
+    assert os.listdir(tmp_path) == []

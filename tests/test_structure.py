@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each module may import those of lower levels, and its own where the level is a folder of losses.
 LEVELS = [
-    {"backend", "files", "cells", "theme"},
+    {"backend", "files", "cells", "theme", "commands.decimals"},
     {"nn.functional"},
     {"loss", "data.labelling", "ideas"},
     {"data.columns"},
@@ -30,6 +30,7 @@ LEVELS = [
     {"step", "history"},
     {"run"},
     {"hooks", "door", "checkpoint", "side_by_side"},
+    {"evaluation"},
     {"training"},
     {"distill.response", "distill.privacy"},
     {

@@ -13,7 +13,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
-from kdlearn.commands.frames import Rules, TableError, numbers, read_table
+from kdlearn.commands.decimals import target_numbers
+from kdlearn.commands.frames import Rules, TableError, read_table
 from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.teacher import TEACHERS, teacher_of
@@ -98,7 +99,8 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
         cells = table[target]
     if cells.empty:
         raise TableError(f"the target {target!r} is empty")
-    values = numbers(cells, bool(table.attrs.get("decimal_comma")))
+    how: list[str] = []
+    values = target_numbers(table, target, how)
     different = int(cells.nunique())
     quantity = bool(values.notna().all()) and different > MANY and different > 0.05 * len(cells)
     if task == "auto" and quantity:
@@ -109,6 +111,7 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
     if task == "numbers" or (task == "auto" and quantity):
         if values.isna().any():
             raise TableError(f"the target {target!r} holds {str(cells[values.isna()].iloc[0])!r}, which is no number")
+        said += how
         return table, values.to_numpy()
     y = cells.to_numpy()
     y = y.astype(str) if y.dtype == object else y

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kdlearn.commands.decimals import POINT, numbers, readable, short, tell
+
 if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("number", "date", "text")  # of columns
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
-SIGNS = r"[\s\u00a0'\u2019$€£¥%]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"  # around or inside a number, without a meaning for it
-POINT = r"[+-]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
-COMMA = r"[+-]?(?:(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
 DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 NUMERIC = 0.95  # share of the cells that are numbers from which on the others count as missing
 LARGE = 4096.0  # a mean so many deviations from zero loses digits in float32, and is exported otherwise
@@ -166,16 +165,6 @@ def _arrays(path: Path) -> pd.DataFrame:
     return table
 
 
-def numbers(cells: pd.Series, comma: bool) -> pd.Series:
-    """Cells as floats, NaN where one is missing or is no number; `comma`: 1.234,5 and not 1,234.5."""
-    if cells.dtype.kind in "biuf":
-        return cells.astype(float)
-    bare = cells.astype("str").str.replace(SIGNS, "", regex=True).where(cells.notna())
-    bare = bare.where(bare.str.fullmatch(COMMA if comma else POINT).fillna(False).astype(bool))
-    bare = bare.str.replace("." if comma else ",", "", regex=False)
-    return (bare.str.replace(",", ".", regex=False) if comma else bare).astype(float)
-
-
 class Rules:
     """What each column is: {"name", "kind": "number" | "date" | "text", "comma"}; made by `Rules.of`."""
 
@@ -210,22 +199,38 @@ class Rules:
         """Of the columns that are read."""
         return [column["name"] for column in self.columns]
 
+    def _turned(self, table: pd.DataFrame) -> list[str]:
+        """Columns of numbers with the other decimal sign in this table; where both would do, as most have."""
+        found = {}
+        for rule in self.columns:
+            if rule["kind"] == "number" and table[rule["name"]].dtype.kind not in "biuf":
+                point, comma = readable(table[rule["name"]])
+                found[rule["name"]] = point - comma if rule["comma"] else comma - point
+        all_of_it = sum(found.values())
+        return [name for name, gain in found.items() if gain > 0 or (gain == 0 and all_of_it > 0)]
+
     def __call__(self, table: pd.DataFrame, said: list[str] | None = None) -> pd.DataFrame:
         """The columns as floats, NaN where missing, and texts, "" where missing."""
         pd = pandas()
         lacking = [name for name in self.names if name not in table]
         if lacking:
             raise TableError(f"there is no column {lacking[0]!r}; there are: {', '.join(map(str, table.columns))}")
+        turned = self._turned(table)
+        if turned and said is not None:
+            what = ", ".join(map(repr, turned))
+            said.append(f"decimal points and commas are exchanged here, compared with the table that taught: {what}.")
         made = {}
         for rule in self.columns:
             cells = table[rule["name"]]
+            if rule["name"] in turned:
+                rule = {**rule, "comma": not rule["comma"]}
             made[rule["name"]] = _values(cells, rule)
             if said is not None and rule["kind"] != "text":
                 bad = made[rule["name"]].isna() & cells.notna()
                 if bad.any():
                     said.append(
                         f"column {rule['name']!r}: {int(bad.sum())} cells are no {rule['kind']}, such as "
-                        f"{_short(cells[bad].iloc[0])}; they count as missing."
+                        f"{short(cells[bad].iloc[0])}; they count as missing."
                     )
         frame = pd.DataFrame(made, index=table.index)
         holes = sum(int((table[name].isna()).sum()) for name in self.names)
@@ -266,15 +271,9 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
     if shares[comma] < NUMERIC:
         if shares[comma] > 0.5:
             some = there[numbers(there, comma).isna()]
-            said.append(
-                f"column {name!r} is almost numeric: {len(some)} cells are not, such as {_short(some.iloc[0])}."
-            )
+            said.append(f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}.")
         return rule
-    plain = there.str.fullmatch(POINT.replace("|\\d{1,3}(?:,\\d{3})+", "")).mean()
-    if plain < shares[comma]:
-        some = there[~there.str.fullmatch(r"[+-]?\d+")].iloc[0]
-        read = numbers(there[there == some], comma).iloc[0]
-        said.append(f"column {name!r}: {_short(some)} is read as {read:g}.")
+    tell(f"column {name!r}", there, bool(comma), said)
     return {**rule, "kind": "number", "comma": bool(comma)}
 
 
@@ -301,8 +300,3 @@ def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:
             "and what is exported takes the column in float64."
         )
     return False
-
-
-def _short(cell: Any, most: int = 40) -> str:
-    text = str(cell)
-    return repr(text if len(text) <= most else text[: most - 1] + "…")

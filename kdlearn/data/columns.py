@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, device_of, to_device, to_numpy
+from kdlearn.backend import Array, as_array, device_of, to_device, to_numpy
 from kdlearn.data.labelling import soft_labels
+from kdlearn.nn.functional import check_count
 
 # Rows are gathered for a shuffled epoch in pieces of this many bytes: one gather for all of a
 # small set, and never a second copy of a large one.
@@ -33,12 +34,14 @@ class Data:
     def __init__(self, columns: Mapping[str, Any]) -> None:
         if not columns:
             raise ValueError("data needs at least one column")
+        self.columns: dict[str, Array] = {}
         for name, a in columns.items():
             if hasattr(a, "toarray"):
                 raise TypeError(f"column {name!r} is sparse; make it dense with .toarray()")
-        self.columns = {
-            name: a if hasattr(a, "dtype") and hasattr(a, "shape") else np.asarray(a) for name, a in columns.items()
-        }
+            try:
+                self.columns[name] = as_array(a)
+            except TypeError as error:
+                raise TypeError(f"column {name!r}: {error}") from None
         lengths = {name: a.shape[0] if a.ndim else 0 for name, a in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns must have one length, got {lengths}")
@@ -101,6 +104,8 @@ class Data:
 
         For `CrossEntropy() * "class_weight"`: each of the K classes then counts alike, and the mean weight is 1.
         """
+        if self[labels].ndim != 1 or self[labels].dtype.kind not in "iu":
+            raise ValueError(f"column {labels!r} must hold one integer label a row")
         found, number, counts = np.unique(to_numpy(self[labels]), return_inverse=True, return_counts=True)
         weights = self.n_rows / (len(found) * counts)
         return self.with_columns({name: to_device(weights[number].astype("float32"), device_of(self[labels]))})
@@ -118,6 +123,7 @@ class Data:
 
         The last one holds what is left. Without `rng` they are views.
         """
+        check_count("batch_size", batch_size)
         n, names = self.n_rows, list(self.columns)
         if rng is None:
             for i in range(0, n, batch_size):

@@ -10,7 +10,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device, to_numpy
 from kdlearn.files import written_aside
-from kdlearn.nn.functional import check_temperature
+from kdlearn.nn.functional import as_real, check_count, check_temperature
 
 
 def soft_labels(
@@ -38,6 +38,12 @@ def soft_labels(
     top : keep the k largest answers alone and one for the rest: `(classes (N, k), logits (N, k + 1))`,
         exact at the temperature `T`; for the term `TopTargets(T)`.
     """
+    check_count("batch_size", batch_size)
+    check_temperature(T)
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
+    if out is None and dtype != "float32":
+        raise ValueError("dtype= is that of the file; give out=, or cast what is returned")
     if top is not None:
         if out is not None:
             raise ValueError("top= keeps the answers small enough for memory; leave out= away")
@@ -46,8 +52,6 @@ def soft_labels(
         return tuple(array_module(kept[0][0]).concatenate(part) for part in zip(*kept))
     if out is None:
         return _answers(teacher, x)
-    if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
     if len(x) == 0:
         raise ValueError("x has zero rows; there is nothing to label")
     _write(
@@ -78,7 +82,7 @@ def keep_top(z: Array, k: int, T: float = 4.0) -> tuple[Array, Array]:
     at the temperature T is exact. ValueError unless 0 < k < K.
     """
     T, xp = check_temperature(T), array_module(z)
-    if isinstance(k, bool) or z.ndim != 2 or not 0 < k < z.shape[1]:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or z.ndim != 2 or not 0 < k < z.shape[1]:
         raise ValueError(f"top must be at least 1 and less than the number of classes, got {k!r} for {z.shape}")
     rows = xp.arange(len(z))[:, None]
     top = xp.argsort(-z, axis=1)[:, :k]
@@ -97,7 +101,9 @@ def _answers(teacher: Any, x: Array) -> Array:
         return teacher.logits(x)
     if not hasattr(teacher, "predict_proba"):
         raise TypeError(f"a teacher needs `logits` or `predict_proba`, {type(teacher).__name__} has neither")
-    p = np.asarray(teacher.predict_proba(to_numpy(x)))
+    p = as_real(np.asarray(teacher.predict_proba(to_numpy(x))), "what predict_proba returns")
+    if p.ndim != 2 or len(p) != len(x):
+        raise ValueError(f"predict_proba must return one row of probabilities for each of {len(x)} rows, got {p.shape}")
     classes = getattr(teacher, "classes_", np.arange(p.shape[1]))
     if not np.array_equal(classes, np.arange(p.shape[1])):
         raise ValueError(f"the teacher's classes must be 0 … {p.shape[1] - 1}, one column each; got {list(classes)}")

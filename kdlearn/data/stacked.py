@@ -9,6 +9,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
 from kdlearn.data.columns import GATHER_BYTES, Data
+from kdlearn.nn.functional import check_count
 
 
 class StackedData(Data):
@@ -51,6 +52,7 @@ class StackedData(Data):
 
     def batches(self, batch_size: int, rng: Sequence[np.random.Generator] | None = None) -> Iterator[dict[str, Array]]:  # type: ignore[override]
         """As `Data.batches`: `batch_size` rows of each member, each in the order of its own generator."""
+        check_count("batch_size", batch_size)
         n, R = self.n_rows, self.members
         orders = np.stack([np.arange(n) if rng is None else rng[i].permutation(n) for i in range(R)])
         device = device_of(self.columns["index"])

@@ -49,6 +49,7 @@ def best_mixture(y: Array, *logits: Array, steps: int = 20) -> Array:
     """
     Z = stacked(logits)
     M, K = Z.shape[0], Z.shape[2]
+    w = one_hot(_losses(y, Z).argmin(axis=1), M, Z.dtype)
     target = one_hot(y, K, Z.dtype)
 
     def slope(w: Array) -> Array:
@@ -61,7 +62,6 @@ def best_mixture(y: Array, *logits: Array, steps: int = 20) -> Array:
         span = v.max(axis=1) - v.min(axis=1)
         return 0.25 * span * span
 
-    w = one_hot(_losses(y, Z).argmin(axis=1), M, Z.dtype)
     return mixture(descend_on_simplex(slope, curvature, w, steps), Z) if M > 1 else Z[0]
 
 

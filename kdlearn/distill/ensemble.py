@@ -21,8 +21,8 @@ from typing import Any
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import SoftTargets
-from kdlearn.loss import check_logits
-from kdlearn.nn.functional import check_temperature, log_softmax, one_hot, softmax, softmax_backward
+from kdlearn.loss import check_labels, check_logits
+from kdlearn.nn.functional import as_real, at_label, check_temperature, log_softmax, one_hot, softmax, softmax_backward
 from kdlearn.objective import Given, Objective
 
 # ------------------------------------------------------------------ one answer out of many
@@ -116,9 +116,8 @@ def confidence_weights(y: Array, *logits: Array) -> Array:
     """
     check_logits(*logits)
     xp, M = array_module(y, *logits), len(logits)
-    if y.shape != logits[0].shape[:1]:
-        raise ValueError(f"y must hold one label a row, shape {logits[0].shape[:1]}, got {y.shape}")
-    log_p = xp.stack([xp.take_along_axis(log_softmax(_wide(z)), y[:, None], axis=1)[:, 0] for z in logits], axis=1)
+    check_labels(logits[0], y)
+    log_p = xp.stack([at_label(log_softmax(as_real(z, "logits")), y) for z in logits], axis=1)
     if M == 1:
         return xp.ones_like(log_p)
     # a label that a teacher excludes costs it infinity; a finite stand-in keeps two such teachers comparable
@@ -209,8 +208,8 @@ def gradient_weights(z_s: Array, *logits: Array, T: float = 4.0, cap: float = 0.
     T = check_temperature(T)
     check_logits(z_s, *logits)
     xp, N, M = array_module(z_s, *logits), z_s.shape[0], len(logits)
-    q = softmax(_wide(z_s), T)
-    w = min_norm_weights(*(T / N * (q - softmax(_wide(z), T)) for z in logits), cap=max(cap, 1 / M))
+    q = softmax(as_real(z_s, "z_s"), T)
+    w = min_norm_weights(*(T / N * (q - softmax(as_real(z, "logits"), T)) for z in logits), cap=max(cap, 1 / M))
     return w + xp.zeros((N, 1), w.dtype)
 
 
@@ -303,20 +302,16 @@ def _check_cap(cap: float, M: int) -> None:
         raise ValueError(f"cap lies between 1/M = {1 / M:.3g} and 1 for {M} teachers, got {cap!r}")
 
 
-def _wide(z: Array) -> Array:
-    return z.astype("float32") if z.dtype.itemsize < 4 else z
-
-
 def stacked(logits: Sequence[Array]) -> Array:
     """M answers as one array (M, N, K); ValueError unless all have one shape."""
     check_logits(*logits)
-    return array_module(*logits).stack([_wide(z) for z in logits])
+    return array_module(*logits).stack([as_real(z, "logits") for z in logits])
 
 
 def _log_probabilities(logits: Sequence[Array], T: float) -> Array:
     """(M, N, K) logarithms of the softened answers."""
     check_logits(*logits)
-    return array_module(*logits).stack([log_softmax(_wide(z), T) for z in logits])
+    return array_module(*logits).stack([log_softmax(as_real(z, "logits"), T) for z in logits])
 
 
 def _log_mean(log_p: Array) -> Array:

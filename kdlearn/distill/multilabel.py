@@ -44,6 +44,9 @@ def binary_cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     return (normaliser - target * z).sum(axis=1), xp.exp(z - normaliser) - target
 
 
+binary_cross_entropy.shares = ("target",)  # type: ignore[attr-defined]  # in [0, 1]: held to it at the door of `fit`
+
+
 @mean_over_rows
 def sigmoid_targets(z_s: Array, z_t: Array, T: float = 4.0) -> tuple[Array, Array]:
     r"""Divergence of the student's softened yes and no from the teacher's, class by class `[multilabel.2]`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.loss import check_share
+from kdlearn.loss import check_classes, check_share
 from kdlearn.nn.functional import one_hot
 from kdlearn.objective import Objective
 
@@ -40,4 +40,5 @@ def progressive(alpha: float = 0.8, past: str = "past") -> Objective:
 def label_logits(y: Array, K: int, dtype: str = "float32") -> Array:
     """Labels (N,) as logits (N, K), 0 at the label and -inf elsewhere: softmax gives them back as one-hot rows."""
     xp = array_module(y)
+    check_classes(y, K)
     return xp.where(one_hot(y, K, dtype) > 0, 0, -xp.inf).astype(dtype)

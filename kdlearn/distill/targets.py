@@ -17,8 +17,8 @@ import math
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
-from kdlearn.loss import check_logits
-from kdlearn.nn.functional import one_hot, softmax_parts
+from kdlearn.loss import check_classes, check_labels, check_logits
+from kdlearn.nn.functional import as_real, one_hot, softmax_parts
 
 
 def virtual_teacher(y: Array, K: int, confidence: float = 0.99, dtype: str = "float32") -> Array:
@@ -37,6 +37,7 @@ def virtual_teacher(y: Array, K: int, confidence: float = 0.99, dtype: str = "fl
     """
     if not (K >= 2 and 1 / K < confidence < 1):
         raise ValueError(f"confidence lies between 1/K and 1, got {confidence!r} for K = {K!r}")
+    check_classes(y, K)
     # any common shift will do: the others get 0
     gap = math.log(confidence) - math.log((1 - confidence) / (K - 1))
     return gap * one_hot(y, K, dtype)
@@ -53,6 +54,7 @@ def corrected_teacher(z_t: Array, y: Array) -> Array:
     Source: Wen, Lai and Qian 2019 ("probability shift").
     """
     check_logits(z_t)
+    check_labels(z_t, y)
     xp = array_module(z_t, y)
     first = z_t.argmax(axis=1)
     is_label, is_first = (one_hot(k, z_t.shape[1], "bool") for k in (y, first))
@@ -70,12 +72,15 @@ def need_of_teaching(z_s: Array, z_t: Array, y: Array) -> Array:
 
     Source: Zhou et al. 2021 (weighted soft labels).
     """
+    given = z_s.dtype
+    z_s, z_t = as_real(z_s, "z_s"), as_real(z_t, "z_t")
     check_logits(z_s, z_t)
+    check_labels(z_s, y)
     xp = array_module(z_s, z_t, y)
     ce_s, ce_t = (_surprise(z, y) for z in (z_s, z_t))
     # beyond a quotient of 1000 the weight is 1 to the last digit
     quotient = ce_s / xp.maximum(ce_t, ce_s / 1000 + float(xp.finfo(ce_s.dtype).tiny))
-    return -xp.expm1(-quotient).astype(z_s.dtype)
+    return -xp.expm1(-quotient).astype(given if given.kind == "f" else z_s.dtype)
 
 
 def noisy_teacher(z_t: Array, rng: np.random.Generator, deviation: float = 0.3, share: float = 0.5) -> Array:
@@ -96,8 +101,9 @@ def noisy_teacher(z_t: Array, rng: np.random.Generator, deviation: float = 0.3, 
     Source: Sau and Balasubramanian 2016.
     """
     check_logits(z_t)
-    if not (deviation >= 0 and 0 <= share <= 1):
+    if not (0 <= deviation < math.inf and 0 <= share <= 1):
         raise ValueError(f"deviation is at least 0 and share lies in [0, 1], got {deviation!r} and {share!r}")
+    z_t = z_t if z_t.dtype.kind == "f" else as_real(z_t, "z_t")
     xp = array_module(z_t)
     noise = deviation * rng.standard_normal(z_t.shape) * (rng.random((z_t.shape[0], 1)) < share)
     alive = z_t != -xp.inf
@@ -108,7 +114,7 @@ def noisy_teacher(z_t: Array, rng: np.random.Generator, deviation: float = 0.3, 
 def _surprise(z: Array, y: Array) -> Array:
     """-log p_y of each row, to full relative accuracy even where p_y is nearly 1."""
     xp = array_module(z, y)
-    u, p, c = softmax_parts(z if z.dtype.itemsize >= 4 else z.astype("float32"))
+    u, p, c = softmax_parts(z)
     label = one_hot(y, z.shape[1], "bool")
     others = xp.where(label, 0, p).sum(axis=1)
     plain = c[:, 0] - xp.take_along_axis(u, y[:, None], axis=1)[:, 0]

@@ -16,6 +16,7 @@ from typing import Any
 
 from kdlearn.backend import Array, array_module
 from kdlearn.loss import check_share, check_size, mean_over_rows
+from kdlearn.nn.functional import as_real
 from kdlearn.nn.layers import different_numbers
 from kdlearn.objective import Term
 
@@ -59,6 +60,7 @@ def _columns(z: Array, chosen: tuple[int, ...]) -> Array:
     if max(chosen) >= z.shape[1]:
         raise ValueError(f"there is no class {max(chosen)}: the logits have {z.shape[1]} columns")
     xp = array_module(z)
+    z = z if z.dtype.kind == "f" else as_real(z, "z")  # whole numbers have no -inf
     missing = xp.full(len(z), -xp.inf, z.dtype)
     return xp.stack([missing if k < 0 else z[:, k] for k in chosen], axis=1)
 

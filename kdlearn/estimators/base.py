@@ -241,7 +241,7 @@ class Distilled(Training):
 
     def _forward(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return self.student_.logits(self._scaled(self._encoded(rows.read(X))))
+        return self.student_.logits(self._scaled(self._encoded(self._same_columns(X))))
 
     @property
     def coefs_(self) -> list[np.ndarray]:

@@ -228,6 +228,11 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
 
     def _read_y(self, y: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
+        if y.dtype.kind == "O" and 0 < sum(isinstance(label, str) for label in y) < len(y):
+            others = {type(label).__name__ for label in y} - {"str"}
+            raise ValueError(
+                f"y mixes texts with labels of the type {', '.join(sorted(others))}: make all of them texts"
+            )
         if y.dtype.kind == "f":
             check_array(y, ensure_2d=False, input_name="y")
         check_classification_targets(y)
@@ -255,7 +260,12 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         return np.searchsorted(self.classes_, y)
 
     def _class_weights(self, y: np.ndarray) -> np.ndarray | float:
-        return 1.0 if self.class_weight is None else compute_sample_weight(self.class_weight, y)
+        if self.class_weight is None:
+            return 1.0
+        weights = compute_sample_weight(self.class_weight, y)
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+            raise ValueError(f"class_weight must be finite, at least 0, and not 0 for all, got {self.class_weight!r}")
+        return weights
 
     def _outputs(self) -> int:
         return len(self.classes_)

@@ -30,12 +30,14 @@ class Reading(Settings):
     scaler_: Any
     text_columns_: tuple[int, ...] | None
     _notes: list[str]
+    _unchecked: list[Any] | None
 
     def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
-        X = rows.read(X)
+        X = self._same_columns(X) if again else rows.read(X)
         auto = isinstance(self.preprocessor, str)
         if not again:
+            self._unchecked = rows.names_not_texts(X)
             encodes = rows.needs_encoding(X) if auto else self.preprocessor is not None
         else:
             encodes = self.preprocessor_ is not None
@@ -73,7 +75,7 @@ class Reading(Settings):
         """X_unlabeled as a teacher sees it, and encoded; held to the columns of X by name."""
         if more is None:
             return None, x[:0]
-        more = rows.read(more)
+        more = self._same_columns(more)
         hint = "; in a Pipeline its earlier steps transform X alone, see Pipeline(transform_input=…)"
         if hasattr(more, "iloc") and not hasattr(self, "feature_names_in_") and not hasattr(X, "iloc"):
             raise ValueError(f"X_unlabeled has named columns, X has none{hint}")
@@ -94,6 +96,14 @@ class Reading(Settings):
         if self.preprocessor_ is None and not hasattr(more, "iloc"):
             more = made.astype(x.dtype, copy=False)
         return more, made.astype(x.dtype, copy=False)
+
+    def _same_columns(self, X: Any) -> Any:
+        """X as read; ValueError where names that are no texts, which scikit-learn never compares, are others."""
+        X = rows.read(X)
+        known = getattr(self, "_unchecked", None)
+        if known is not None and hasattr(X, "iloc") and list(X.columns) != known:
+            raise ValueError(f"X has the columns {list(X.columns)}, in fit it had {known}, in this order")
+        return X
 
     def _encoded(self, X: Any) -> np.ndarray:
         if self.preprocessor_ is None:
@@ -145,9 +155,8 @@ class Reading(Settings):
 def read_weights(sample_weight: Any, n: int) -> np.ndarray:
     """Weights (n,) as float64; ValueError unless they are of that length, not negative, and not all 0."""
     if sample_weight is None or isinstance(sample_weight, (int, float)):
-        weights = np.full(n, 1.0 if sample_weight is None else float(sample_weight))
-    else:
-        weights = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
+        sample_weight = np.full(n, 1.0 if sample_weight is None else float(sample_weight))
+    weights = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array")
     if weights.shape != (n,):

@@ -69,6 +69,7 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
     # ------------------------------------------------------------------ what `Distilled` asks for
 
     def _read_y(self, y: Any) -> np.ndarray:
+        self._targets = list(y.columns) if getattr(y, "ndim", 1) == 2 and hasattr(y, "columns") else None
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         return y if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True)
 
@@ -96,6 +97,11 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
         return np.size(self.target_scale_)
 
     def _check_answers(self, answers: Any, n: int, whose: str) -> np.ndarray:
+        names = list(answers.columns) if hasattr(answers, "columns") else None
+        if names is not None and self._targets is not None and names != self._targets:
+            if set(names) != set(self._targets) or len(names) != len(self._targets):
+                raise ValueError(f"{whose} has the columns {names}, y has {self._targets}")
+            answers = answers[self._targets]
         answers = check_array(answers, dtype=np.float64, ensure_2d=False, input_name=whose)
         if answers.size != n * self._outputs() or len(answers) != n:
             shape = (n,) if self._one_number else (n, self._outputs())

@@ -27,11 +27,21 @@ NEIGHBOURS = 5  # among which a made row finds its second parent
 
 def read(X: Any) -> Any:
     """X as a pandas DataFrame where it is another kind of data frame; else as it is."""
+    if hasattr(X, "iloc") and X.ndim == 1:
+        raise ValueError("Expected 2D array, got a column of a table: give the table, X[[name]]")
+    if isinstance(X, dict) and not hasattr(X, "shape"):
+        raise ValueError("Expected 2D array, got a dict: make it a DataFrame")
     if hasattr(X, "iloc"):
         if X.columns.has_duplicates:
             raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
         return X
     return X.to_pandas() if hasattr(X, "to_pandas") else X
+
+
+def names_not_texts(X: Any) -> list[Any] | None:
+    """The names of a table's columns where they are not all texts; else None."""
+    names = list(X.columns) if hasattr(X, "iloc") else []
+    return None if all(isinstance(name, str) for name in names) else names
 
 
 def needs_encoding(X: Any) -> bool:

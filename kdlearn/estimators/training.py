@@ -14,12 +14,13 @@ from kdlearn.estimators.contest import Choice
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import Reading
 from kdlearn.estimators.watch import InOrder, Watch
+from kdlearn.evaluation import evaluate
 from kdlearn.history import DivergenceError, History
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Optimizer, Schedule
 from kdlearn.objective import Objective
 from kdlearn.step import train_step
-from kdlearn.training import evaluate, fit
+from kdlearn.training import fit
 
 PASSES = 20  # at the least, where made rows make each pass longer
 

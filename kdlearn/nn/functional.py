@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,32 @@ def check_temperature(T: float) -> float:
         if value > 0 and math.isfinite(value):
             return value
     raise ValueError(f"T must be one positive finite number, got {T!r}")
+
+
+def as_real(a: Any, name: str) -> Array:
+    """An array as this package computes with it: float16 as float32, whole numbers and booleans as float64.
+
+    TypeError for what is no array, or holds no real numbers: each would be a wrong number without a word.
+    """
+    try:
+        dtype = a.dtype
+        kind = dtype.kind
+    except AttributeError:
+        raise TypeError(f"{name} must be a numpy or cupy array, got {type(a).__name__}") from None
+    if kind == "f":
+        return a.astype("float32") if dtype.itemsize < 4 else a
+    if kind in "iub":
+        return a.astype("float64")
+    raise TypeError(f"{name} must hold real numbers, got {dtype}")
+
+
+def check_count(name: str, value: Any) -> int:
+    """`value`; TypeError unless it is a whole number, ValueError unless it is at least 1."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return int(value)
 
 
 def softmax_parts(z: Array, T: float = 1.0, least: float | None = None) -> tuple[Array, Array, Array]:
@@ -61,13 +88,14 @@ def softmax(z: Array, T: float = 1.0) -> Array:
 
     Returns
     -------
-    (N, K) probabilities, each row summing to one; the dtype of `z`.
+    (N, K) probabilities, each row summing to one; the dtype of `z`, float64 where that is of whole numbers.
 
     Source: Hinton, Vinyals and Dean 2015, equation 1.
     """
-    T = check_temperature(T)
-    if z.dtype.itemsize < 4:
-        return softmax(z.astype("float32"), T).astype(z.dtype)
+    T, given = check_temperature(T), z
+    z = as_real(z, "z")
+    if z is not given:
+        return softmax(z, T).astype(given.dtype if given.dtype.kind == "f" else z.dtype, copy=False)
     if z.ndim == 1:
         return softmax(z[None], T)[0]
     xp = array_module(z)
@@ -97,9 +125,10 @@ def log_softmax(z: Array, T: float = 1.0) -> Array:
 
     Shapes as in `softmax`.
     """
-    T = check_temperature(T)
-    if z.dtype.itemsize < 4:
-        return log_softmax(z.astype("float32"), T).astype(z.dtype)
+    T, given = check_temperature(T), z
+    z = as_real(z, "z")
+    if z is not given:
+        return log_softmax(z, T).astype(given.dtype if given.dtype.kind == "f" else z.dtype, copy=False)
     u, _, c = softmax_parts(z, T)
     u -= c
     return u
@@ -162,6 +191,8 @@ def one_hot(y: Array, K: int, dtype: str = "float32") -> Array:
     instead of raising. Such a label gives a row of zeros here; `fit` rejects it before.
     """
     xp = array_module(y)
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"y must hold integer class labels, got {y.dtype}")
     return (y[..., None] == xp.arange(K)).astype(dtype)
 
 

@@ -382,7 +382,10 @@ class Select(Layer):
 
 def different_numbers(numbers: Iterable[int], what: str) -> tuple[int, ...]:
     """`numbers` as a tuple; ValueError unless there is at least one, none is negative and no two are equal."""
-    chosen = tuple(int(k) for k in numbers)
+    chosen = tuple(numbers)
+    if any(isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) for k in chosen):
+        raise ValueError(f"{what} must be whole numbers from 0 on, got {list(chosen)}; of a mask np.flatnonzero(mask)")
+    chosen = tuple(int(k) for k in chosen)
     if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
         raise ValueError(f"{what} must be different numbers from 0 on, got {list(chosen)}")
     return chosen

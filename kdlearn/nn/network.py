@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.nn.functional import softmax
+from kdlearn.nn.functional import check_count, softmax
 from kdlearn.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear, ReLU
 from kdlearn.nn.module import Module
 
@@ -122,6 +122,7 @@ class Network(Module):
 
         In batches: what a thousand rows leave behind in a layer stays in the cache, what all leave does not.
         """
+        check_count("batch_size", batch_size)
         if hasattr(x, "dtype"):
             array_module(x, self.theta)  # one device, or a TypeError that says so
         parts = [
@@ -185,8 +186,8 @@ class Network(Module):
             return x
         if first is None:
             return x
-        if x.dtype.kind == "c":
-            raise ValueError(f"x must be real, got {x.dtype}")
+        if x.dtype.kind in "cmM":
+            raise ValueError(f"x must hold real numbers, got {x.dtype}")
         return x if x.dtype == self.theta.dtype else x.astype(self.theta.dtype)
 
 

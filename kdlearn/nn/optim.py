@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from kdlearn.backend import Array, array_module
+from kdlearn.loss import check_size
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.module import Module
 
@@ -52,6 +53,7 @@ class Optimizer:
     def __init__(
         self, lr: float, weight_decay: float = 0.0, clip_norm: float | None = None, max_norm: float | None = None
     ) -> None:
+        check_size("lr", lr, zero=False)
         for name, value, least in (("lr", lr, False), ("weight_decay", weight_decay, True)):
             if not (math.isfinite(value) and (value > 0 or (least and value == 0))):
                 raise ValueError(
@@ -221,7 +223,7 @@ class Adam(Optimizer):
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} lies in [0, 1), got {beta!r}")
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.beta1, self.beta2, self.eps = beta1, beta2, check_size("eps", eps, zero=False)
 
     def corrected(self, t: int) -> tuple[float, float]:
         """`(rate, eps)` of the t-th step for the moments as they are stored, both corrections in them."""

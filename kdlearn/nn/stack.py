@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module, device_of
+from kdlearn.nn.functional import check_count
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import FreeVector, Module
 from kdlearn.nn.network import Network
@@ -93,6 +94,7 @@ class Stack(Network):
 
     def logits(self, x: Array, batch_size: int = 1024) -> Array:
         """Logits (R, N, K) of x: (N, D), the same rows for all members, or (R, N, D), rows of their own."""
+        check_count("batch_size", batch_size)
         if getattr(x, "ndim", 2) == 3 and x.shape[0] != self.members:
             raise ValueError(f"x has rows for {x.shape[0]} members, the stack has {self.members}")
         parts = []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.study.cells import groups, sweep, workers
-from kdlearn.study.intervals import Interval, interval
+from kdlearn.study.intervals import Interval, best_of, interval
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,22 @@ class Comparison:
         return ax
 
 
-def choose(comparison: Comparison, candidates: Mapping[str, Iterable[str]], metric: str) -> dict[str, str]:
-    """For each method the candidate with the best mean of a (validation) metric.
+def choose(
+    comparison: Comparison, candidates: Mapping[str, Iterable[str]], metric: str, better: str = "higher"
+) -> dict[str, str]:
+    """For each method the candidate with the best mean of a (validation) metric; "higher" or "lower" is better.
 
-    `candidates` is {method: names in the comparison}, one for each setting tried.
+    `candidates` is {method: names in the comparison}, one for each setting tried. One whose mean is not finite, because
+    a training diverged, is not chosen; ValueError where no other is left.
     """
-    return {
-        method: max(names, key=lambda name: comparison.results[name][metric].mean())
-        for method, names in candidates.items()
-    }
+    found = {}
+    for method, given in candidates.items():
+        names = list(given)
+        best = best_of([float(comparison.results[name][metric].mean()) for name in names], better)
+        if best is None:
+            raise ValueError(f"{method}: no candidate has a finite {metric}")
+        found[method] = names[best]
+    return found
 
 
 def compare(
@@ -105,9 +112,7 @@ def compare(
     >>> kd.study.compare(run, seeds=3, jobs=1, progress=False).results["hard"]["accuracy"].shape
     (3,)
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not seeds:
-        raise ValueError("seeds must name at least one seed")
+    seeds = all_different(seeds)
     if "seeds" in inspect.signature(run).parameters:
         size = max(1, min(together, -(-len(seeds) // workers(jobs))))  # some for every worker
         cells = [{"seeds": group} for group in groups(seeds, size)]
@@ -118,14 +123,44 @@ def compare(
     else:
         rows = sweep(run, [{"seed": seed} for seed in seeds], jobs, progress, store)
     methods = list(rows[0])
+    measured = {method: list(metrics) for method, metrics in rows[0].items()}
+    for seed, row in zip(seeds, rows):
+        own = {method: list(metrics) for method, metrics in row.items()}
+        if {m: set(names) for m, names in own.items()} != {m: set(names) for m, names in measured.items()}:
+            raise ValueError(f"every seed must measure the same: seed {seeds[0]} {measured}, seed {seed} {own}")
     results = {
-        method: {metric: np.array([row[method][metric] for row in rows]) for metric in rows[0][method]}
-        for method in methods
+        method: {metric: np.array([_number(row[method][metric], method, metric) for row in rows]) for metric in names}
+        for method, names in measured.items()
     }
     chosen = methods[0] if baseline is None else baseline
     if chosen not in results:
         raise ValueError(f"baseline {chosen!r} is not among the methods: {', '.join(methods)}")
     return Comparison(results, chosen)
+
+
+def all_different(seeds: int | Iterable[int]) -> list[int]:
+    """0 … n-1 for a number n, else these seeds. ValueError for none, and for a seed twice: it would count as two."""
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        seeds = range(int(seeds))
+    if isinstance(seeds, (bool, str)):
+        raise TypeError(f"seeds are a number of seeds, or which, got {seeds!r}")
+    found = [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
+    if not found:
+        raise ValueError("seeds must name at least one seed")
+    twice = [seed for seed in found if found.count(seed) > 1]
+    if twice:
+        raise ValueError(f"seed {twice[0]!r} is named twice: the same training is no second observation")
+    return found
+
+
+def _number(value: Any, method: str, metric: str) -> float:
+    # as a float: small integers would wrap around where they are subtracted
+    if np.ndim(value) or isinstance(value, str):
+        raise TypeError(f"{method}, {metric}: one number a seed is needed, got {value!r}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{method}, {metric}: one number a seed is needed, got {value!r}") from None
 
 
 def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[str, dict[str, float]]]:
@@ -134,4 +169,4 @@ def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[
         for metric, values in metrics.items():
             if len(values) != n:
                 raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
-    return [{m: {k: float(v[i]) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]
+    return [{m: {k: _number(v[i], m, k) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]

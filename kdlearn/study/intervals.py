@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kdlearn.loss import check_share, check_size
+
 
 class Interval(NamedTuple):
     """A mean and the half width of its 95 % interval over n seeds."""
@@ -44,6 +46,11 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     Source: Nadeau and Bengio 2003, section 4.
     """
     a = np.asarray(list(values), dtype=float)
+    if a.ndim != 1:
+        raise ValueError(f"an interval is of one number a seed, got an array of shape {a.shape}")
+    if not 0 < check_share("level", level) < 1:
+        raise ValueError(f"level lies between 0 and 1, got {level!r}")
+    check_size("overlap", overlap)
     if len(a) < 2:
         return Interval(float(a.mean()) if len(a) else math.nan, math.inf, len(a))
     return Interval(
@@ -125,18 +132,35 @@ def judge(
     >>> {name: verdict.word for name, verdict in judge(found, zone=0.5).items()}
     {'a': 'helps', 'b': 'not shown'}
     """
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better is 'higher' or 'lower', got {better!r}")
+    check_better(better)
     zones = zone if isinstance(zone, Mapping) else dict.fromkeys(found, zone)
-    for own in zones.values():
-        if not own >= 0:
-            raise ValueError(f"zone must be 0 or more, got {own}")
+    check_zone(*zones.values())
     adjusted = holm([p_value(difference) for difference in found.values()])
     level = 1 - 0.05 / max(len(found), 1)
     return {
         name: Verdict(difference, p, _word(difference, p, level, zones[name], better))
         for (name, difference), p in zip(found.items(), adjusted)
     }
+
+
+def check_better(better: str) -> None:
+    """ValueError unless it says which way is good."""
+    if better not in ("higher", "lower"):
+        raise ValueError(f"better is 'higher' or 'lower', got {better!r}")
+
+
+def check_zone(*zones: float) -> None:
+    """ValueError unless each is a number of at least 0."""
+    for zone in zones:
+        if not zone >= 0:
+            raise ValueError(f"zone must be 0 or more, got {zone}")
+
+
+def best_of(means: Sequence[float], better: str) -> int | None:
+    """Position of the best of these means, the first of equals; None where none is finite."""
+    check_better(better)
+    a = np.asarray(means, dtype=float) * (1 if better == "higher" else -1)
+    return int(np.where(np.isfinite(a), a, -np.inf).argmax()) if np.isfinite(a).any() else None
 
 
 def _word(found: Interval, p: float, level: float, zone: float, better: str) -> str:

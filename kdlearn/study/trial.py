@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.loss import check_size
+from kdlearn.nn.functional import check_count
 from kdlearn.study.cells import groups, sweep
-from kdlearn.study.comparison import one_row_a_seed
-from kdlearn.study.intervals import Interval, Verdict, interval, verdicts
+from kdlearn.study.comparison import all_different, one_row_a_seed
+from kdlearn.study.intervals import Interval, Verdict, best_of, check_better, check_zone, interval, verdicts
 
 Setting = dict[str, Any]
 Arm = tuple[Callable[..., Mapping[str, Sequence[float]]], Mapping[str, Sequence[Any]]]
@@ -163,10 +165,14 @@ def trial(
     >>> found.tried
     {'labels': 2, 'smoothed labels': 2}
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    seeds = all_different(seeds)
+    check_better(better)
+    check_zone(zone)
+    check_size("overlap", overlap)
+    check_count("together", together)
     named = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
-    _check(grids, named, seeds)
+    _check(grids, named)
 
     def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
         cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together)]
@@ -185,7 +191,7 @@ def trial(
     for arm, settings in grids.items():
         scores, left = measured(arm, "validation", settings), widen
         while True:
-            best = _best([s[metric] for s in scores], better, arm)
+            best = _best(scores, metric, better, arm)
             beyond = _beyond(settings, settings[best], limits or {})
             more = [s for s in beyond.values() if s not in settings][:left]
             if not more:
@@ -202,22 +208,28 @@ def _product(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
     return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
 
 
-def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str], seeds: Sequence[int]) -> None:
-    if not seeds:
-        raise ValueError("seeds must name at least one seed")
+def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str]) -> None:
     for b in baselines:
         if b not in grids:
             raise ValueError(f"baseline {b!r} is not among the arms: {', '.join(grids)}")
+    for arm, settings in grids.items():
+        if not settings:
+            raise ValueError(f"{arm}: a grid without values leaves nothing to try; {{}} is one setting")
+        if any(s in settings[:i] for i, s in enumerate(settings)):
+            raise ValueError(f"{arm}: a setting is in the grid twice, and would count as two that were tried")
     sizes = {arm: len(settings) for arm, settings in grids.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"every arm must be tuned over as many settings as the others, got {sizes}")
 
 
-def _best(scores: list[np.ndarray], better: str, arm: str) -> int:
-    means = np.array([float(np.mean(s)) for s in scores]) * (1 if better == "higher" else -1)
-    if not np.isfinite(means).any():
+def _best(scores: list[dict[str, np.ndarray]], metric: str, better: str, arm: str) -> int:
+    for s in scores:
+        if metric not in s:
+            raise ValueError(f"{arm} does not measure {metric!r}; it measures: {', '.join(s)}")
+    best = best_of([float(np.mean(s[metric])) for s in scores], better)
+    if best is None:
         raise ValueError(f"{arm}: no setting has a finite score on the validation rows")
-    return int(np.where(np.isfinite(means), means, -np.inf).argmax())
+    return best
 
 
 def _beyond(settings: list[Setting], chosen: Setting, limits: Mapping[str, tuple[float, float]]) -> dict[str, Setting]:
