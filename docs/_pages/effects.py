@@ -242,8 +242,6 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "attention"),
             Effect("boundary", "09", "activation boundaries beside labels against labels", "others = kd.study",
                    "boundary"),
-            Effect("contrast", "09", "in-batch contrast (CRD's InfoNCE form) beside labels against labels",
-                   "others = kd.study", "contrast"),
             Effect("vid", "09", "VID beside labels against labels", "others = kd.study", "VID  "),
             Effect("feature decay", "09", "labels with tuned weight decay against labels without", "no_decay = ",
                    "tuned decay"),
@@ -262,6 +260,8 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
         ],
         "digits, 100 labels, weight decay tuned for each": [
             Effect("digits hint", "09", "a hint beside labels against labels", "on_digits = kd.study", "hint  "),
+            Effect("digits hint control", "09", "a hint from an untrained network against one from the teacher",
+                   "on_digits = kd.study", "hint, untrained", column=1),
         ],
     },
     "Relations": {
