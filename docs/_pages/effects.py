@@ -85,11 +85,11 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "small = kd.study.trial", "class mean"),
         ],
         "digits, 50 labels": [
-            Effect("50", "06", "soft labels, T = 8, against labels, decay and length tuned for both",
+            Effect("50", "06", "soft labels, T = 8, against labels, decay tuned for both",
                    "paired = {", "50 labels"),
         ],
-        "digits, 500 labels": [
-            Effect("500", "06", "the same", "paired = {", "500 labels"),
+        "digits, 200 labels": [
+            Effect("200", "06", "the same", "paired = {", "200 labels"),
         ],
         "digits, all 1097 labels": [
             Effect("1097", "06", "the same", "paired = {", "1097 labels"),
