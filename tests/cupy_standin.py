@@ -195,10 +195,14 @@ def modules():
     cupy.cuda = types.SimpleNamespace(is_available=lambda: True)
     special = types.ModuleType("cupyx.scipy.special")
 
-    def erf(x):
-        from scipy.special import erf
+    def made(name):
+        def function(x):
+            import scipy.special
 
-        return wrap(erf(unwrap(x)))
+            return wrap(getattr(scipy.special, name)(unwrap(x)))
 
-    special.erf = erf
+        return function
+
+    for name in ("erf", "gammaln", "psi"):
+        setattr(special, name, made(name))
     return {"cupy": cupy, "cupyx.scipy.special": special}

@@ -128,4 +128,17 @@ MISTAKES = {
     "the old answers of other columns": (
         "distill/forgetting.py", "select_classes(chosen.columns)", "select_classes(range(len(chosen.columns)))",
         "test_forgetting.py"),
+    # ---- attacked rows
+    "the label stays among the others": (
+        "distill/robust.py", "xp.where(xp.arange(z.shape[1]) == y[:, None], -math.inf, z)", "z", "test_robust.py"),
+    "an attack that may leave its box": (
+        "distill/robust.py", "net.input_gradient(attacked, lambda z: loss(z, y))\n",
+        "net.input_gradient(attacked, lambda z: loss(z, y))\n"
+        "        least, most = xp.maximum(attacked - epsilon, low), xp.minimum(attacked + epsilon, high)\n",
+        "test_robust.py"),
+    "the teacher sees attacked rows": (
+        "distill/robust.py", '{**batch, name + ".x": rows}', '{**batch, "x": rows}', "test_robust.py"),
+    "a stack's gradient of the input mixes its members": (
+        "nn/stack.py", "{tap: self._apart(g) for tap, g in gradients.items()}",
+        "{tap: self._apart(g)[::-1] for tap, g in gradients.items()}", "test_robust.py"),
 }  # fmt: skip

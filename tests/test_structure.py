@@ -49,6 +49,8 @@ LEVELS = [
         "distill.past",
         "distill.views",
         "distill.forgetting",
+        "distill.robust",
+        "distill.dirichlet",
     },
     {"distill.sequence", "distill.jacobian"},
     {"distill.assistant"},

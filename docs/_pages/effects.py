@@ -24,6 +24,7 @@ MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 JUDGED = re.compile(MEASURED.pattern + r" +(helps|hurts|equal|not shown)\b")  # as `Trial.table` prints it
 ZONE = 0.5  # points of accuracy in which nothing is claimed
 UP, DOWN = ("helps", "hurts"), ("hurts", "helps")
+ATTACKED = "points read under attack"
 STUDIES = ("kd.study.compare", "kd.study.trial")
 
 
@@ -351,6 +352,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("liar gradient", "12", "the shortest common gradient (AE-KD), against the team without it",
                    "corrupted = kd.study", "+ liar: shortest"),
         ],
+        "digits 0 to 6 from 100 labels, 8 and 9 unknown": [
+            Effect("spread", "12", "the student of the team's distribution against that of its mean, both tuned",
+                   "unknown = kd.study", "distribution ", column=1, unit="AUROC of unknown digits, points"),
+            Effect("spread labels", "12", "the student of the team's mean against labels, both tuned",
+                   "unknown = kd.study", "mean of 8", unit="AUROC of unknown digits, points"),
+        ],
         "MNIST-1D, 4000 labels": [
             Effect("dml", "13", "mutual learning of two equals against each alone, without decay",
                    "equals = kd.study.trial", "mutual "),
@@ -399,6 +406,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("own slipped", "15", "the student's own text against random slips, reverse KL",
                    "for text in (\"own\"", "reverse, own", unit="words kept, points"),
         ],
+        "mazes, exact values": [
+            Effect("policy soft", "15", "sharpened values as soft targets against the best action alone, both tuned",
+                   "policies = kd.study", "soft, tau tuned", unit="share of the best policy's worth, points"),
+            Effect("policy hot", "15", "the same at temperature 1", "policies = kd.study", "soft, tau = 1",
+                   unit="share of the best policy's worth, points"),
+            Effect("policy values", "15", "values by squared error against the best action alone, both tuned",
+                   "policies = kd.study", "values", unit="share of the best policy's worth, points"),
+        ],
     },
     "Transfer": {
         "a rule made for trees, 500 labels, all tuned": [
@@ -433,6 +448,14 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("new fine", "16", "fine-tuning the teacher against from scratch", "unseen = kd.study",
                    "fine-tuning"),
         ],
+        "50 inputs, 200 labels, linear networks": [
+            Effect("clean labels", "16", "a teacher that sees the distance behind a noisy label, against labels",
+                   "sees_more = {}", "teacher sees more", below="clean labels"),
+            Effect("clean inputs", "16", "a teacher that sees the inputs without noise, against labels, both tuned",
+                   "sees_more = {}", "teacher sees more", below="clean inputs"),
+            Effect("same sight", "16", "the control: a teacher that sees what the student sees, against labels",
+                   "sees_more = {}", "teacher sees the same", below="clean labels"),
+        ],
     },
     "Forgetting": {
         "MNIST, then Fashion-MNIST, 1000 rows each, two heads": [
@@ -457,6 +480,33 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "25 rows, own answers", column=1),
         ],
     },
+    "Robustness": {
+        "digits, all 1097 labels, one step of 0.1 in each pixel": [
+            Effect("defensive", "25",
+                   "distilled at T = 40 (defensive distillation) against undefended, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="distilled, against", unit=ATTACKED),
+            Effect("defensive exact", "25", "the same without rounding", 'for name in ("distilled"',
+                   "float32, log-odds", below="distilled, against", unit=ATTACKED),
+            Effect("defensive alone", "25", "labels at T = 40, no teacher, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="no teacher, against", unit=ATTACKED),
+            Effect("louder", "25", "the undefended network, its logits times 40, as far as float32 sees",
+                   'for name in ("distilled"', "float32  ", below="louder, against", unit=ATTACKED),
+        ],
+        "the same, ten steps, all tuned": [
+            Effect("attacked rows", "25", "labels on clean rows against labels on attacked rows",
+                   "found = kd.study.trial", "labels  ", unit=ATTACKED),
+            Effect("robust smoothed", "25", "smoothed labels against labels, on attacked rows",
+                   "found = kd.study.trial", "smoothed labels", unit=ATTACKED),
+            Effect("ard", "25", "a robust teacher (ARD) against labels, on attacked rows", "found = kd.study.trial",
+                   "ARD  ", unit=ATTACKED),
+            Effect("ard alone", "25", "the same against labels at its temperature, without a teacher",
+                   "found = kd.study.trial", "ARD  ", column=2, unit=ATTACKED),
+            Effect("ard smoothed", "25", "the same against smoothed labels", "found = kd.study.trial", "ARD  ",
+                   column=1, unit=ATTACKED),
+            Effect("robust clean", "25", "a robust teacher against labels, on clean rows", "found = kd.study.trial",
+                   "robust teacher, clean rows, against", unit=ATTACKED),
+        ],
+    },
     "Deployment": {
         "digits, all 1097 labels": [
             Effect("int8", "17", "8 bits a weight, one scale a unit, against float32", "bits_lost = lost",
@@ -473,6 +523,12 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "exits_trial = kd.study", "exits "),
             Effect("early 64", "17", "early exits against one of 64 units, about half their arithmetic, both tuned",
                    "exits_trial = kd.study", "exits ", column=1),
+            Effect("through", "17", "three values a weight, trained through the rounding, against rounded afterwards",
+                   "three_values = kd.study", "straight through "),
+            Effect("through forest", "17", "a forest's answers on top of that, both tuned", "three_values = kd.study",
+                   "straight through, forest", column=1),
+            Effect("pruned", "17", "64 units, a quarter of the weights left, against 16 dense units, both tuned",
+                   "pruning = kd.study", "64 units, pruned"),
         ],
     },
     "Mistakes": {
@@ -540,6 +596,16 @@ NOT_REPRODUCED = [
         "Past logits of kept rows beat their labels (DER against replay, Buzzega et al. 2020).",
         "With one old task and logits kept once, at its end, they lose {der}. Old outputs as yes and no, beside the "
         "labels, add {icarl}.",
+    ),
+    (
+        "Distillation at a high temperature defends against attacks (Papernot et al. 2016).",
+        "Against one step computed in float32, {defensive}; without rounding, {defensive exact}. An undefended network "
+        "whose logits are multiplied by 40 is as well defended: {louder}.",
+    ),
+    (
+        "A robust teacher hands its robustness on (Goldblum et al. 2020).",
+        "On attacked rows {ard} against labels, and {ard alone} against labels at the same temperature; on clean rows "
+        "{robust clean}.",
     ),
     (
         "DKD, NKD, DIST and standardised logits beat plain distillation (Zhao et al. 2022; Yang et al. 2023; Huang "

@@ -1,4 +1,4 @@
-/* What the pages need beside their styles: boxes that scroll can be reached by key, tables become cards and can be sorted. */
+/* What the pages need beside their styles: boxes that scroll can be reached by key, tables become cards, can be sorted, and chosen by their headings. */
 (() => {
   "use strict";
 
@@ -49,5 +49,32 @@
       button.onclick = () => sort(table, i, head);
       head.append(button);
     });
+  }
+
+  /** Sections named "family: task", as on the page of what helps, can be chosen by either. */
+  const named = [...document.querySelectorAll("section > h3")]
+    .map((head) => [head.parentElement, ...head.firstChild.textContent.split(": ")])
+    .filter((part) => part.length === 3);
+  if (named.length > 5) {
+    const bar = document.createElement("p");
+    bar.className = "choose";
+    const choices = ["Family", "Task"].map((name, i) => {
+      const select = document.createElement("select");
+      for (const word of ["all", ...new Set(named.map((part) => part[i + 1]))]) select.add(new Option(word));
+      select.onchange = show;
+      const label = document.createElement("label");
+      label.append(name + " ", select);
+      bar.append(label);
+      return select;
+    });
+    function show() {
+      const left = new Set();
+      for (const [section, ...words] of named) {
+        section.hidden = choices.some((select, i) => select.value !== "all" && select.value !== words[i]);
+        if (!section.hidden) left.add(section.parentElement);
+      }
+      for (const [section] of named) section.parentElement.hidden = !left.has(section.parentElement);
+    }
+    named[0][0].parentElement.before(bar);
   }
 })();

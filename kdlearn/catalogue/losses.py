@@ -25,6 +25,7 @@ MADE: dict[str, Callable[[np.random.Generator, int, int], Any]] = {
     "progress": lambda rng, N, K: 0.25,
     "raw": lambda rng, N, K: rng.normal(size=1),
     "rho": lambda rng, N, K: rng.normal(size=K),
+    "log_p": lambda rng, N, K: np.log(rng.dirichlet(np.ones(K), (3, N))).mean(axis=0),
     "top": lambda rng, N, K: rng.permuted(np.tile(np.arange(K), (N, 1)), axis=1)[:, : K - 1],
 }
 SINGLE = ("transfer",)  # files whose outputs `z` are one number a row, not logits

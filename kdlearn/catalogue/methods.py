@@ -33,6 +33,8 @@ ROOMS = {  # stem of the equation -> heading, in the order of the page
     "sequence": "Generation",
     "transfer": "Transfer",
     "forgetting": "A new task beside an old one",
+    "robust": "Robustness",
+    "dirichlet": "Several teachers",
     "multilabel": "Several labels at once",
     "layers": "Networks",
     "network": "Networks",
@@ -58,6 +60,7 @@ ENGINE = {
     "progressive_targets_in_the_first_epoch": "labels in place of a past",
     "densely_guided_with_absences": "a weight drawn anew in each step",
     "rows_without_a_label": "rows that one term leaves out",
+    "odds_of_the_label": "a loss of labels that is not cross-entropy",
     "one_head": "a loss on some of the live logits",
     "a_held_adaptor": "a frozen adaptor",
     "squared_error": "features of one width, without a regressor",
@@ -74,6 +77,7 @@ WHO = (
     "words_of_the_data",
     "unlabelled",
     "cross_modal",
+    "defensive_distillation",
 )
 # Where a method is not in the catalogue: who measures it instead, or why nobody does.
 ELSEWHERE = {
@@ -91,6 +95,10 @@ ELSEWHERE = {
     "learning_without_forgetting": "notebook 22",
     "dark_experience_replay": "notebook 22",
     "replay_with_a_term_for_old_classes": "notebook 22",
+    "defensive_distillation": "notebook 25",
+    "adversarial_training": "notebook 25",
+    "adversarially_robust_distillation": "notebook 25",
+    "distribution_of_a_team": "notebook 12",
     "several_labels": "not measured: it needs several labels a row",
     "top_answers": "not measured: it saves memory and is not meant to help more than soft targets",
 }

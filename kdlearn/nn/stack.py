@@ -84,9 +84,11 @@ class Stack(Network):
         sites, caches = super().forward(self._apart(x), rng, taps)
         return {name: a.reshape(-1, a.shape[-1]) for name, a in sites.items()}, caches
 
-    def backward(self, caches: list[Any], gradients: Mapping[str, Array], need_dx: bool = False) -> Array | None:
-        """As `Network.backward`; each member descends its own loss."""
-        dx = super().backward(caches, {tap: self._apart(g) for tap, g in gradients.items()}, need_dx)
+    def _down(
+        self, caches: list[Any], gradients: Mapping[str, Array], need_dx: bool, write: bool = True
+    ) -> Array | None:
+        # gradients come, and dx goes, as the members' rows one after the other; each member descends its own loss
+        dx = super()._down(caches, {tap: self._apart(g) for tap, g in gradients.items()}, need_dx, write)
         return None if dx is None else dx.reshape(-1, dx.shape[-1])
 
     def logits(self, x: Array, batch_size: int = 1024) -> Array:

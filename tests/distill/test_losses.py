@@ -27,7 +27,9 @@ PAYS = {
     "regression_kd": "the label is another number",
     "bounded_regression": "the label is another number",
     "cross_entropy": "a label is surer than any answer",
+    "log_odds": "a label is surer than any answer",
     "binary_cross_entropy": "a label is surer than any answer",
+    "dirichlet_likelihood": "the more of the density lies at the answers, the better, without end",
     "variational_information": "it learns a variance beside",
 }
 NEAR = {"activation_boundary": {"margin": 0.0}}  # settings under which equal answers cost nothing

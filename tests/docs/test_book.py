@@ -322,6 +322,21 @@ def test_tables_are_cards_on_a_phone_and_sort_by_their_heads(book, browser):
     assert table.evaluate(numbers) == sorted(before, reverse=True)
 
 
+def test_what_helps_can_be_chosen_by_family_and_task(book, browser):
+    page = browser.new_page()
+    page.goto(f"{book[1]}docs/evidence/what_helps.html")
+    shown = "[...document.querySelectorAll('section > h3')].filter(e => e.checkVisibility()).map(e => e.firstChild.textContent)"
+    every = page.evaluate(shown)
+    page.get_by_label("Task").select_option("clothes")
+    assert page.evaluate(shown) == [name for name in every if name.endswith(": clothes")] != []
+    page.get_by_label("Family").select_option("Answers")
+    assert page.evaluate(shown) == ["Answers: clothes"]
+    assert not page.locator("h2", has_text="Digits").is_visible()
+    for label in ("Task", "Family"):
+        page.get_by_label(label).select_option("all")
+    assert page.evaluate(shown) == every
+
+
 def test_plots_follow_the_choice_of_light_and_dark(book, browser):
     page = browser.new_page(color_scheme="light")
     page.goto(f"{book[1]}docs/hinton.html")

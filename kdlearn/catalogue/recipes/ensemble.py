@@ -9,6 +9,7 @@ import numpy as np
 import kdlearn as kd
 from kdlearn.catalogue.recipes.parts import D, K, N, Setup, batch, net, recipe, student
 from kdlearn.distill import ensemble
+from kdlearn.distill.dirichlet import dirichlet_likelihood, mean_log_answer
 
 NAMES = ("a.logits", "b.logits", "c.logits")
 
@@ -96,3 +97,11 @@ def weights_from_columns(device="cpu"):
     columns = batch(own=lambda rng: (np.arange(N) < N // 2).astype(float), other=lambda rng: rng.uniform(0.5, 1, N))
     taught = ensemble.weighted_teachers(NAMES, ("own", "other", lambda t: 1 - t), T=2)
     return Setup(student(), taught, columns, three())
+
+
+@recipe
+def distribution_of_a_team(device="cpu"):
+    """The distribution of the teachers' answers, Malinin et al. 2020 [dirichlet.2]."""
+    match = kd.Match("student.logits", "team.log_p", dirichlet_likelihood)
+    team = kd.Given("team.log_p", mean_log_answer, NAMES, match)
+    return Setup(student(), kd.CrossEntropy() + 0.5 * team, batch(), three())
