@@ -128,6 +128,16 @@ MISTAKES = {
     "the old answers of other columns": (
         "distill/forgetting.py", "select_classes(chosen.columns)", "select_classes(range(len(chosen.columns)))",
         "test_forgetting.py"),
+    # ---- inputs made by descent
+    "a variance whose gradient lost its factor 2": (
+        "distill/datafree.py", "(dm + 2 * dv * centred)", "(dm + dv * centred)", "test_datafree.py"),
+    "a balance of classes that unbalances": (
+        "distill/datafree.py", "softmax_backward(q, log / z.shape[0])", "-softmax_backward(q, log / z.shape[0])",
+        "test_datafree.py"),
+    "the teacher's part of a disagreement is forgotten": (
+        "distill/datafree.py", "(sign, -sign)", "(sign, 0 * sign)", "test_datafree.py"),
+    "a student that climbs the disagreement too": (
+        "distill/datafree.py", "apart, ascend=True", "apart", "test_datafree.py"),
     # ---- attacked rows
     "the label stays among the others": (
         "distill/robust.py", "xp.where(xp.arange(z.shape[1]) == y[:, None], -math.inf, z)", "z", "test_robust.py"),
@@ -141,4 +151,19 @@ MISTAKES = {
     "a stack's gradient of the input mixes its members": (
         "nn/stack.py", "{tap: self._apart(g) for tap, g in gradients.items()}",
         "{tap: self._apart(g)[::-1] for tap, g in gradients.items()}", "test_robust.py"),
+    # ---- rows without a label
+    "the temperatures of student and teacher exchanged": (
+        "distill/unlabelled.py", "(tau_s / tau_t), z_s, tau_s)", "(tau_t / tau_s), z_s, tau_s)", "test_unlabelled.py"),
+    "a forgotten entropy of the teacher": (
+        "distill/unlabelled.py", "return kl + entropy, ", "return kl, ", "test_unlabelled.py"),
+    "a centre that is added": (
+        "distill/unlabelled.py", "return z_t - self.c[i]", "return z_t + self.c[i]", "test_unlabelled.py"),
+    "one centre for all members of a stack": (
+        "distill/unlabelled.py", "(self.turn + 1) % len(self.c)", "0", "test_unlabelled.py"),
+    # ---- fewer steps
+    "a student's target with the teacher's step": (
+        "distill/diffusion.py", "(math.cos(step) * z - end) / math.sin(step)",
+        "(math.cos(step / 2) * z - end) / math.sin(step / 2)", "test_diffusion.py"),
+    "every step of a sampler asks at the first angle": (
+        "distill/diffusion.py", "angle = angle - step", "angle = angle", "test_diffusion.py"),
 }  # fmt: skip

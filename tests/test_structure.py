@@ -33,6 +33,7 @@ LEVELS = [
     {"training"},
     {"distill.response"},
     {
+        "distill.diffusion",
         "distill.divergence",
         "distill.targets",
         "distill.feature",
@@ -49,7 +50,9 @@ LEVELS = [
         "distill.past",
         "distill.views",
         "distill.forgetting",
+        "distill.datafree",
         "distill.robust",
+        "distill.unlabelled",
         "distill.dirichlet",
     },
     {"distill.sequence", "distill.jacobian"},

@@ -24,6 +24,8 @@ MADE: dict[str, Callable[[np.random.Generator, int, int], Any]] = {
     "target": lambda rng, N, K: rng.uniform(0.05, 0.95, (N, K)),
     "progress": lambda rng, N, K: 0.25,
     "raw": lambda rng, N, K: rng.normal(size=1),
+    "mean": lambda rng, N, K: rng.normal(size=(1, K)),
+    "variance": lambda rng, N, K: rng.uniform(0.5, 2, (1, K)),
     "rho": lambda rng, N, K: rng.normal(size=K),
     "log_p": lambda rng, N, K: np.log(rng.dirichlet(np.ones(K), (3, N))).mean(axis=0),
     "top": lambda rng, N, K: rng.permuted(np.tile(np.arange(K), (N, 1)), axis=1)[:, : K - 1],

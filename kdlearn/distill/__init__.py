@@ -12,6 +12,8 @@ MODULES = (
     "attention",
     "branches",
     "collaborative",
+    "datafree",
+    "diffusion",
     "dirichlet",
     "divergence",
     "ensemble",
@@ -31,6 +33,7 @@ MODULES = (
     "targets",
     "temperature",
     "transfer",
+    "unlabelled",
     "views",
 )
 

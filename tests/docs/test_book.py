@@ -325,7 +325,8 @@ def test_tables_are_cards_on_a_phone_and_sort_by_their_heads(book, browser):
 def test_what_helps_can_be_chosen_by_family_and_task(book, browser):
     page = browser.new_page()
     page.goto(f"{book[1]}docs/evidence/what_helps.html")
-    shown = "[...document.querySelectorAll('section > h3')].filter(e => e.checkVisibility()).map(e => e.firstChild.textContent)"
+    heads = "[...document.querySelectorAll('section > h3')].filter(e => e.checkVisibility())"
+    shown = f"{heads}.map(e => e.firstChild.textContent)"
     every = page.evaluate(shown)
     page.get_by_label("Task").select_option("clothes")
     assert page.evaluate(shown) == [name for name in every if name.endswith(": clothes")] != []
