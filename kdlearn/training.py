@@ -218,8 +218,7 @@ def _one_epoch(
     order: Any,
     dice: dict[str, Any],
 ) -> dict[str, Any]:
-    assert run.data is not None
-    began, data = time.perf_counter(), run.data
+    began, data = time.perf_counter(), _read_by(step, run)
     n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
     if not n_steps:
         raise ValueError(f"drop_last leaves no batch of {batch_size} in {len(data)} rows")
@@ -241,6 +240,15 @@ def _one_epoch(
         "seconds": time.perf_counter() - began,
         "train": means,
     }
+
+
+def _read_by(step: Callable[..., dict[str, Array]], run: Run) -> Data:
+    """The columns that a step reads: to gather the others costs as much. A step of another kind may read any."""
+    assert run.data is not None
+    if (step.func if isinstance(step, functools.partial) else step) is not train_step:
+        return run.data
+    inputs = [f"{name}.x" for name in (*run.students, *run.teachers)]
+    return run.data.only({*run.objective.sites, "x", *inputs})
 
 
 def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dict[str, Any]:

@@ -86,11 +86,11 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "small = kd.study.trial", "class mean"),
         ],
         "digits, 50 labels": [
-            Effect("50", "06", "soft labels, T = 8, against labels, decay and length tuned for both",
+            Effect("50", "06", "soft labels, T = 8, against labels, decay tuned for both",
                    "paired = {", "50 labels"),
         ],
-        "digits, 500 labels": [
-            Effect("500", "06", "the same", "paired = {", "500 labels"),
+        "digits, 200 labels": [
+            Effect("200", "06", "the same", "paired = {", "200 labels"),
         ],
         "digits, all 1097 labels": [
             Effect("1097", "06", "the same", "paired = {", "1097 labels"),
@@ -243,8 +243,6 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "attention"),
             Effect("boundary", "09", "activation boundaries beside labels against labels", "others = kd.study",
                    "boundary"),
-            Effect("contrast", "09", "in-batch contrast (CRD's InfoNCE form) beside labels against labels",
-                   "others = kd.study", "contrast"),
             Effect("vid", "09", "VID beside labels against labels", "others = kd.study", "VID  "),
             Effect("feature decay", "09", "labels with tuned weight decay against labels without", "no_decay = ",
                    "tuned decay"),
@@ -263,6 +261,8 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
         ],
         "digits, 100 labels, weight decay tuned for each": [
             Effect("digits hint", "09", "a hint beside labels against labels", "on_digits = kd.study", "hint  "),
+            Effect("digits hint control", "09", "a hint from an untrained network against one from the teacher",
+                   "on_digits = kd.study", "hint, untrained", column=1),
         ],
     },
     "Relations": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,11 @@ class Data:
     def like(self, columns: Mapping[str, Array]) -> Data:
         """Data of the same kind with these columns."""
         return Data(columns)
+
+    def only(self, names: Iterable[str]) -> Data:
+        """The same rows with those of these columns that there are, and `index`."""
+        kept = {*names, "index"}
+        return self.like({name: a for name, a in self.columns.items() if name in kept})
 
     def for_logits(self, column: Array) -> Array:
         """A column as `net.logits` takes it, one row an example."""

@@ -173,6 +173,28 @@ def test_data_may_be_a_function_of_the_epoch():
     assert seen == [0, 1, 2]
 
 
+def test_a_step_gathers_the_columns_that_it_reads():
+    gathered = []
+
+    class Watched(kd.Data):
+        def like(self, columns):
+            return Watched(columns)
+
+        def batches(self, batch_size, rng=None):
+            gathered.append(set(self.columns))
+            return super().batches(batch_size, rng)
+
+    def own_step(*networks_and_goal, **settings):
+        return kd.train_step(*networks_and_goal, **settings)
+
+    rows = Watched({"x": np.eye(4, dtype=np.float32), "y": np.arange(4), "teacher.x": np.eye(4), "w": np.ones(4)})
+    for step, columns in ((kd.train_step, {"x", "y", "index"}), (own_step, set(rows.columns))):
+        kd.fit(kd.MLP(4, 4), kd.CrossEntropy(), rows, epochs=1, progress=False, step=step)
+        assert gathered[-1] == columns
+    kd.fit(kd.MLP(4, 4), kd.CrossEntropy() * "w" + kd.SoftTargets(2), rows, teachers=kd.MLP(4, 4), epochs=1)
+    assert gathered[-1] == set(rows.columns)
+
+
 def test_own_views_and_two_students():
     rows = data(**{"b.x": data(seed=4).x})
     peers = {"a": student(), "b": kd.MLP(5, 6, 3, seed=2)}
