@@ -81,5 +81,5 @@ def test_a_paper_lists_what_it_became():
     assert not [key for key, homes in used.items() if key not in UNUSED and not any(homes.values())]
 
 
-# the example of a guide, which the package does not hold; what export does, which is no method
-UNUSED = {"brier1950", "laine2017", "jacob2018"}
+# the example of a guide, which the package does not hold; what export does, which is no method; surveys
+UNUSED = {"brier1950", "laine2017", "jacob2018", "gou2021", "mansourian2025", "wang2022", "xu2024"}
