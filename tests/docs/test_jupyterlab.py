@@ -161,7 +161,7 @@ def test_links_out_of_the_notebooks_open_as_the_install_page_starts_it(tmp_path,
     """The command of docs/install.md takes the project for its root, so a link to ../docs opens a tab."""
     pytest.importorskip("jupyterlab")
     command = re.search(r"-m jupyter lab (.+)", (ROOT / "docs" / "install.md").read_text("utf-8"))[1].split()
-    for name in ("notebooks", "docs/derivations", "kdlearn"):
+    for name in ("notebooks", "docs/explore", "kdlearn"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -182,11 +182,11 @@ def test_links_out_of_the_notebooks_open_as_the_install_page_starts_it(tmp_path,
             except OSError:
                 time.sleep(0.5)
         page.goto(f"http://127.0.0.1:{port}/lab/tree/{command[-1]}")
-        link = page.locator(".jp-RenderedMarkdown a[href*='/docs/derivations/']").first
+        link = page.locator(".jp-RenderedMarkdown a[href*='/docs/explore/']").first
         link.wait_for(state="attached", timeout=90_000)
         link.evaluate("a => a.click()")
         page.locator(".lm-TabBar-tabLabel", has_text=re.compile(r"^\w+\.md$")).wait_for(timeout=60_000)
-        assert "/lab/tree/docs/derivations/" in page.url
+        assert "/lab/tree/docs/explore/" in page.url
     finally:
         process.terminate()
         process.wait(20)

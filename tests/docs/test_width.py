@@ -48,6 +48,24 @@ def long(text, name):
     return [t.splitlines()[0] for t in texts if words(t) > WORDS]
 
 
+def torn(text, name):
+    """Formulas in a line of text whose next line Markdown takes for an item of a list, a heading or a quotation."""
+    cells = json.loads(text)["cells"] if name.endswith(".ipynb") else []
+    texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"] or [text]
+    alone = re.compile(r"```.*?```|\$\$.*?\$\$", re.S)
+    formulas = [f for t in texts for f in re.findall(r"\$[^$]*\$", alone.sub("", t)) if "\n\n" not in f]
+    return [f for f in formulas if re.search(r"\n *([-+*>#]|\d+[.)]) ", f)]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_formula_is_torn_by_a_list(name):
+    assert not torn((ROOT / name).read_text("utf-8"), name)
+
+
+def test_a_torn_formula_is_found():
+    assert torn("It is $1\n- q$ here.", "a.md") == ["$1\n- q$"] and not torn("It is $1 -\nq$ here.", "a.md")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_code_is_narrow_and_text_is_short(name):
     text = (ROOT / name).read_text("utf-8")
