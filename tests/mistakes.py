@@ -39,11 +39,11 @@ MISTAKES = {
         "metrics.py", "(z_a.argmax(axis=1) == z_b.argmax(axis=1))", "(z_a.argmin(axis=1) == z_b.argmin(axis=1))",
         "test_mistakes.py"),
     "an evaluation with dropout": (
-        "training.py", "live, fixed, _ = run_networks(students, teachers, objective, batch)\n        result",
+        "evaluation.py", "live, fixed, _ = run_networks(students, teachers, objective, batch)\n        result",
         "live, fixed, _ = run_networks(students, teachers, objective, batch, np.random.default_rng(0))\n        result",
         "test_mistakes.py"),
     "an evaluation's last batch counts too much": (
-        "training.py", 'share = len(batch["index"]) / (len(data) * members)',
+        "evaluation.py", 'share = len(batch["index"]) / (len(data) * members)',
         "share = min(batch_size, len(data)) / len(data)", "test_mistakes.py"),
     "other percentiles than named": ("export/costs.py", "(50, 95, 99)", "(50, 90, 95)", "test_mistakes.py"),
     # ---- what is random

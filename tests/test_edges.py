@@ -641,7 +641,7 @@ WRONG = {
     "overlap": ({"overlap": -0.1}, "overlap must"),
     "metric": ({"metric": "acc"}, "does not measure 'acc'"),
     "together": ({"together": 0}, "together must"),
-    "grid": ({"grid": [1, 1]}, "twice"),
+    "grid": ({"grid": [1, 2, 1]}, "twice"),
     "no grid": ({"grid": []}, "nothing to try"),
 }
 

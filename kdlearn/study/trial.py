@@ -215,7 +215,8 @@ def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str]) -> None
     for arm, settings in grids.items():
         if not settings:
             raise ValueError(f"{arm}: a grid without values leaves nothing to try; {{}} is one setting")
-        if any(s in settings[:i] for i, s in enumerate(settings)):
+        different = [s for i, s in enumerate(settings) if s not in settings[:i]]
+        if 1 < len(different) < len(settings):  # one setting as often as the others have some: there is nothing to tune
             raise ValueError(f"{arm}: a setting is in the grid twice, and would count as two that were tried")
     sizes = {arm: len(settings) for arm, settings in grids.items()}
     if len(set(sizes.values())) > 1:
