@@ -56,8 +56,8 @@ def noisy_student(
 def dino(z_s: Array, z_t: Array, tau_s: float = 0.1, tau_t: float = 0.04) -> tuple[Array, Array]:
     r"""Cross-entropy with a teacher that is sharper than its student `[unlabelled.2]`.
 
-    .. math:: L = -\frac1N\sum_n w_n\sum_k p_{nk}\log q_{nk},\quad p = \mathrm{softmax}(z_t/\tau_t),\
-              q = \mathrm{softmax}(z_s/\tau_s), \qquad \frac{\partial L}{\partial z_s} = \frac{w}{N\,\tau_s}\,(q - p)
+    .. math:: L = -\frac1N\sum_n w_n\sum_k p_{nk}\log q_{nk},\quad p = \mathrm{softmax}(z_t/\tau_t),
+              \ q = \mathrm{softmax}(z_s/\tau_s), \qquad \frac{\partial L}{\partial z_s} = \frac{w}{N\,\tau_s}\,(q - p)
 
     The outputs are no classes: nobody says what they mean. z_t is centred before (`Centre`).
 
