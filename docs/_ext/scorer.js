@@ -1,6 +1,7 @@
 /* The search finds what users call before what the benchmark, the command line and the source say by the way. */
 var Scorer = {
-  score: ([docname, , , , score]) => {
+  score: ([docname, , anchor, , score]) => {
+    if (/^#?term-/.test(anchor)) return score + 20; // a word of the glossary, before the functions that bear it
     if (/^docs\/reference\/more/.test(docname)) return score / 4;
     if (/^source\//.test(docname)) return score / 8;
     if (/^docs\/(install|reference\/)/.test(docname)) return score + 6;

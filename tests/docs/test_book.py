@@ -404,8 +404,8 @@ def test_the_reference_says_names_as_users_type_them(book, browser):
     assert "ForwardRef" not in page.inner_text("article")
     table = page.locator("table.autosummary").first
     assert "soft_targets" in table.inner_text()
-    helper, loss = (page.locator(f"dt[id='kdlearn.distill.response.{name}']").bounding_box()["y"]
-                    for name in ("kl_rows", "SoftTargets"))  # fmt: skip
+    helper, loss = (page.locator(f"dt[id='kdlearn.distill.logits.{name}']").bounding_box()["y"]
+                    for name in ("without_label", "TopTargets"))  # fmt: skip
     assert helper > loss
 
 
