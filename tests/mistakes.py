@@ -36,7 +36,7 @@ MISTAKES = {
         "test_mistakes.py"),
     "another number of calibration bins": ("metrics.py", "bins: int = 15", "bins: int = 14", "test_mistakes.py"),
     "agreement on the least probable class": (
-        "metrics.py", "(z_a.argmax(axis=1) == z_b.argmax(axis=1))", "(z_a.argmin(axis=1) == z_b.argmin(axis=1))",
+        "metrics.py", "z_a.argmax(axis=1) == z_b.argmax(axis=1)", "z_a.argmin(axis=1) == z_b.argmin(axis=1)",
         "test_mistakes.py"),
     "an evaluation with dropout": (
         "evaluation.py", "live, fixed, _ = run_networks(students, teachers, objective, batch)\n        result",
@@ -95,7 +95,7 @@ MISTAKES = {
     "the batch size is not compared": ("training.py", '"batch_size": batch_size, ', "", "test_mistakes.py"),
     "the schedule is not compared": ("training.py", '"schedule": schedule, ', "", "test_mistakes.py"),
     "the optimiser is not compared": (
-        "checkpoint.py", '"optimizer": run.optimizer.settings(),', '"optimizer": 0,', "test_mistakes.py"),
+        "run.py", '"optimizer": run.optimizer.settings(),', '"optimizer": 0,', "test_mistakes.py"),
     "alpha is ignored by the estimators": (
         "estimators/settings.py", 'weight_decay=DECAY if self.alpha == "auto" else float(self.alpha))',
         "weight_decay=DECAY)", "test_mistakes.py"),
