@@ -15,7 +15,7 @@ language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.linkcode"]
 extensions += ["sphinxcontrib.bibtex", "sphinx_copybutton", "sphinx_design"]
-extensions += ["formulas", "font", "sources", "links", "citations", "reference", "gallery", "downloads"]
+extensions += ["formulas", "font", "sources", "links", "citations", "reference", "gallery", "downloads", "stored"]
 root_doc = "docs/index"
 include_patterns = ["docs/**", "notebooks/*", "notebooks/workbook/*"]
 exclude_patterns = [".*", "**/.*", "docs/_*", "build", "out"]
