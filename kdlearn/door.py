@@ -6,7 +6,6 @@ Each message says what was given, what is wrong with it and what to do.
 from __future__ import annotations
 
 import math
-import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +15,12 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.data.columns import GATHER_BYTES, Data
+from kdlearn.loss import ignored, is_number
 from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
-from kdlearn.objective import Objective
+from kdlearn.objective import Objective, Term
 from kdlearn.run import Run
 from kdlearn.step import input_of, members_of, run_networks
 
@@ -46,7 +46,7 @@ def check_schedule(schedule: Any) -> None:
     if not callable(schedule):
         raise TypeError(f"a schedule is a function of the progress, such as kd.cosine, got {schedule!r}")
     factor: Any = schedule(0.0)
-    if not isinstance(factor, numbers.Real) or isinstance(factor, bool):
+    if not is_number(factor):
         name = getattr(schedule, "__name__", "the schedule")
         raise TypeError(
             f"a schedule returns a number, {name}(0.0) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
@@ -175,13 +175,17 @@ def _rehearse(data: Data, run: Run, what: str) -> None:
         raise UnknownSiteError(f"{what}: {error}") from None
 
 
+def arguments(term: Term) -> list[tuple[str, str]]:
+    """`(name, site)` of each array that a term's loss takes, where the loss says their names."""
+    return list(zip(getattr(term.function, "arrays", ()), (*term.live, *term.fixed)))
+
+
 def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
     """Every column that some term reads as labels, against the width of the logits beside it."""
     for term in run.objective.terms:
-        for name, site in zip(getattr(term.function, "arrays", ()), (*term.live, *term.fixed)):
+        for name, site in arguments(term):
             if name == "y" and site in data and term.live[0] in sites:
-                none = getattr(term.loss, "keywords", {}).get("ignore")
-                _check_labels(site, data[site], sites[term.live[0]].shape[1], none)
+                _check_labels(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
             if name == "top" and site in data and term.live[0] in sites:
                 _check_top(site, data[site], sites[term.live[0]].shape[1])
             if name in getattr(term.function, "shares", ()) and site in data:

@@ -9,8 +9,8 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.data import Data
-from kdlearn.door import check_data, check_networks
-from kdlearn.loss import check_share
+from kdlearn.door import arguments, check_data, check_networks
+from kdlearn.loss import check_share, ignored
 from kdlearn.nn.layers import Select
 from kdlearn.nn.optim import Adam
 from kdlearn.nn.stack import Stack
@@ -54,19 +54,22 @@ def evaluate_checked(
     batch_size: int = 1024,
     progress: float = 1.0,
 ) -> dict[str, Any]:
+    """`evaluate` of what has passed the door."""
     sums: dict[str, Any] = {}
     members = members_of(students)
+    labelled = [(term, _labelled(term, data)) for term in objective.terms]
     for batch in data.batches(batch_size):
         batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
         result = objective(live, fixed, members=members, backward=False)
         share = len(batch["index"]) / (len(data) * members)
         loss = share * to_numpy(result.value).astype(float)
-        leaves = dict(zip(result.terms, objective.terms))
+        partly = {name: (term, read) for name, (term, read) in zip(result.terms, labelled) if read}
         for name, a in result.terms.items():
             own, value = share, to_numpy(a).astype(float)
-            if name in leaves and (counted := _counted(leaves[name], batch, data, members)) is not None:
-                own, factor = counted, leaves[name].factor(fixed)
+            if name in partly:
+                term, (column, total) = partly[name]
+                own, factor = _count(batch[column], term, members) / total, term.factor(fixed)
                 loss = loss + factor * (own - share) * value if factor else loss
             sums[name] = sums.get(name, 0.0) + own * value
         sums["loss"] = sums.get("loss", 0.0) + loss
@@ -79,16 +82,19 @@ def evaluate_checked(
     return {name: value.tolist() for name, value in sums.items()}
 
 
-def _counted(term: Term, batch: dict[str, Array], data: Data, members: int) -> Any:
-    """The part of the rows that a term does not `ignore` which is in this batch; None where it takes all rows."""
-    none = getattr(term.loss, "keywords", {}).get("ignore")
-    arrays = zip(getattr(term.function, "arrays", ()), (*term.live, *term.fixed))
-    column = next((site for name, site in arrays if name == "y" and site in data), None)
-    if none is None or column is None:
+def _labelled(term: Term, data: Data) -> tuple[str, Any] | None:
+    """The column of labels of which a term does not read all, and how many it reads; None where it takes all rows."""
+    column = next((site for name, site in arguments(term) if name == "y" and site in data), None)
+    if ignored(term.loss) is None or column is None:
         return None
-    here, there = batch[column] != none, data.for_logits(data[column]) != none
-    counts = here.reshape(members, -1).sum(axis=1) if members > 1 else here.sum()
-    return to_numpy(counts) / np.maximum(to_numpy(there.sum(axis=-1)), 1)
+    there = data.for_logits(data[column]) != ignored(term.loss)
+    return column, np.maximum(to_numpy(there.sum(axis=-1)), 1)
+
+
+def _count(y: Array, term: Term, members: int) -> Any:
+    """How many of a batch's labels a term reads, of each member of a stack."""
+    here = y != ignored(term.loss)
+    return to_numpy(here.reshape(members, -1).sum(axis=1) if members > 1 else here.sum())
 
 
 def _accuracy(z: Array, y: Array) -> np.ndarray:

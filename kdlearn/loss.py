@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.nn.functional import as_real
+from kdlearn.nn.functional import as_real, real_dtype
 
 _WIDE = (np.dtype("float32"), np.dtype("float64"))
 
@@ -105,8 +105,8 @@ def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tup
         value, gradient = function(*as_floats(args, names), **settings)
         value = _as_value(value, args[0])
         if isinstance(gradient, tuple):
-            return value, tuple(g.astype(_dtype(a), copy=False) for g, a in zip(gradient, args))
-        return value, gradient.astype(_dtype(args[0]), copy=False)
+            return value, tuple(g.astype(real_dtype(a), copy=False) for g, a in zip(gradient, args))
+        return value, gradient.astype(real_dtype(args[0]), copy=False)
 
     loss.arrays = names  # type: ignore[attr-defined]
     return loss
@@ -132,16 +132,11 @@ def _floats(a: Any, name: str) -> Any:
     return a if labels else as_real(a, name)
 
 
-def _dtype(a: Any) -> Any:
-    # whole numbers have no gradient in whole numbers
-    return a.dtype if a.dtype.kind == "f" else np.dtype("float64")
-
-
 def _as_value(value: Array, first: Array) -> Array:
     # the student's precision, but not less than float32: a sum over a batch easily passes 65504
     if value.dtype == first.dtype:
         return value
-    dtype = _dtype(first)
+    dtype = real_dtype(first)
     wanted = dtype if dtype.itemsize >= 4 else np.dtype("float32")
     return value if value.dtype == wanted else value.astype(wanted)
 
@@ -165,7 +160,7 @@ def _scaled(gradient: Array, factor: Any, given: Array) -> Array:
         gradient = gradient * factor
     else:
         gradient *= factor
-    return gradient if gradient.dtype == given.dtype else gradient.astype(_dtype(given), copy=False)
+    return gradient if gradient.dtype == given.dtype else gradient.astype(real_dtype(given), copy=False)
 
 
 # ---------------------------------------------------------------- checks
@@ -226,14 +221,14 @@ def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
 
 def check_share(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
     """`value`; ValueError unless it is a number in [low, high]."""
-    if not _is_number(value) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise ValueError(f"{name} lies in [{low:g}, {high:g}], got {value!r}")
     return value
 
 
 def check_size(name: str, value: float, zero: bool = True) -> float:
     """`value`; ValueError unless it is a finite number of at least 0, or, without `zero`, above 0."""
-    if not _is_number(value) or not (0 < value < math.inf or (zero and value == 0)):
+    if not is_number(value) or not (0 < value < math.inf or (zero and value == 0)):
         raise ValueError(
             f"{name} must be a {'finite number of at least 0' if zero else 'positive finite number'}, got {value!r}"
         )
@@ -251,13 +246,19 @@ def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
     """TypeError or ValueError unless these are names, and numbers, functions of the progress or names of columns."""
     check_sites(live=live, fixed=fixed)
     for w in weights:
-        if not (_is_number(w) or isinstance(w, str) or callable(w)):
+        if not (is_number(w) or isinstance(w, str) or callable(w)):
             raise TypeError(f"a weight is a number, a function of the progress or the name of a column, got {w!r}")
-        if _is_number(w) and not math.isfinite(w):
+        if is_number(w) and not math.isfinite(w):
             raise ValueError(f"a weight must be a finite number, got {w!r}")
 
 
-def _is_number(value: Any) -> bool:
+def ignored(loss: Callable[..., Any]) -> int | None:
+    """The label of the rows that a loss is told to leave out; else None."""
+    return getattr(loss, "keywords", {}).get("ignore")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is one real number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
+from kdlearn.loss import ignored
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
@@ -138,7 +139,7 @@ def _check_pieces(objective: Objective) -> None:
                 f"micro_batch: {term.name} compares the rows of a batch, and would see those of a piece alone; "
                 "a loss that is a mean over rows says so by @kd.mean_over_rows"
             )
-        if getattr(term.loss, "keywords", {}).get("ignore") is not None:
+        if ignored(term.loss) is not None:
             raise ValueError(f"micro_batch: {term.name} leaves rows out, and each piece would have a mean of its own")
 
 

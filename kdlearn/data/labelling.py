@@ -10,7 +10,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device, to_numpy
 from kdlearn.files import written_aside
-from kdlearn.nn.functional import as_real, check_count, check_temperature
+from kdlearn.nn.functional import as_real, check_count, check_temperature, is_whole
 
 
 def soft_labels(
@@ -82,7 +82,7 @@ def keep_top(z: Array, k: int, T: float = 4.0) -> tuple[Array, Array]:
     at the temperature T is exact. ValueError unless 0 < k < K.
     """
     T, xp = check_temperature(T), array_module(z)
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or z.ndim != 2 or not 0 < k < z.shape[1]:
+    if not is_whole(k) or z.ndim != 2 or not 0 < k < z.shape[1]:
         raise ValueError(f"top must be at least 1 and less than the number of classes, got {k!r} for {z.shape}")
     rows = xp.arange(len(z))[:, None]
     top = xp.argsort(-z, axis=1)[:, :k]

@@ -158,8 +158,8 @@ def disagreement(z_s: Array, z_t: Array) -> tuple[Array, tuple[Array, Array]]:
     """
     check_logits(z_s, z_t, least=1)
     xp = array_module(z_s, z_t)
-    d = z_s - xp.where(z_s == z_t, 0, z_t)
-    d = xp.where(z_s == z_t, 0, d)  # what both mask is no difference
+    same = z_s == z_t  # what both mask is no difference
+    d = xp.where(same, 0, z_s) - xp.where(same, 0, z_t)
     sign = xp.sign(d) / z_s.shape[1]
     return xp.abs(d).mean(axis=1), (sign, -sign)
 

@@ -45,8 +45,8 @@ def noised(x: Array, noise: Array, angle: Any) -> tuple[Array, Array]:
     >>> print(z.round(6) + 0, v.round(6) + 0)
     [[0. 1.]] [[-2.  0.]]
     """
-    angle = _column(angle, x)
     xp = array_module(x, noise)
+    angle = xp.asarray(angle, dtype=x.dtype)  # the data keep their precision
     c, s = xp.cos(angle), xp.sin(angle)
     return c * x + s * noise, c * noise - s * x
 
@@ -106,8 +106,3 @@ def one_step_answer(z: Array, end: Array, step: float) -> Array:
     if not 0 < step < math.pi:
         raise ValueError(f"step lies between 0 and pi, got {step!r}")
     return (math.cos(step) * z - end) / math.sin(step)
-
-
-def _column(angle: Any, like: Array) -> Array:
-    """The angle as an array of the data's precision."""
-    return array_module(like).asarray(angle, dtype=like.dtype)

@@ -18,7 +18,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
 from kdlearn.loss import check_classes, check_labels, check_logits
-from kdlearn.nn.functional import as_real, one_hot, softmax_parts
+from kdlearn.nn.functional import as_real, one_hot, real_dtype, softmax_parts
 
 
 def virtual_teacher(y: Array, K: int, confidence: float = 0.99, dtype: str = "float32") -> Array:
@@ -72,7 +72,7 @@ def need_of_teaching(z_s: Array, z_t: Array, y: Array) -> Array:
 
     Source: Zhou et al. 2021 (weighted soft labels).
     """
-    given = z_s.dtype
+    given = real_dtype(z_s)
     z_s, z_t = as_real(z_s, "z_s"), as_real(z_t, "z_t")
     check_logits(z_s, z_t)
     check_labels(z_s, y)
@@ -80,7 +80,7 @@ def need_of_teaching(z_s: Array, z_t: Array, y: Array) -> Array:
     ce_s, ce_t = (_surprise(z, y) for z in (z_s, z_t))
     # beyond a quotient of 1000 the weight is 1 to the last digit
     quotient = ce_s / xp.maximum(ce_t, ce_s / 1000 + float(xp.finfo(ce_s.dtype).tiny))
-    return -xp.expm1(-quotient).astype(given if given.kind == "f" else z_s.dtype)
+    return -xp.expm1(-quotient).astype(given)
 
 
 def noisy_teacher(z_t: Array, rng: np.random.Generator, deviation: float = 0.3, share: float = 0.5) -> Array:

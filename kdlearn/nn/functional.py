@@ -47,9 +47,19 @@ def as_real(a: Any, name: str) -> Array:
     raise TypeError(f"{name} must hold real numbers, got {dtype}")
 
 
+def real_dtype(a: Array) -> Any:
+    """The precision of what is computed of `a` and given back: its own, float64 where that is of whole numbers."""
+    return a.dtype if a.dtype.kind == "f" else np.dtype("float64")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is an integer, of Python or NumPy; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def check_count(name: str, value: Any) -> int:
     """`value`; TypeError unless it is a whole number, ValueError unless it is at least 1."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    if not is_whole(value):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}")
@@ -95,7 +105,7 @@ def softmax(z: Array, T: float = 1.0) -> Array:
     T, given = check_temperature(T), z
     z = as_real(z, "z")
     if z is not given:
-        return softmax(z, T).astype(given.dtype if given.dtype.kind == "f" else z.dtype, copy=False)
+        return softmax(z, T).astype(real_dtype(given), copy=False)
     if z.ndim == 1:
         return softmax(z[None], T)[0]
     xp = array_module(z)
@@ -128,7 +138,7 @@ def log_softmax(z: Array, T: float = 1.0) -> Array:
     T, given = check_temperature(T), z
     z = as_real(z, "z")
     if z is not given:
-        return log_softmax(z, T).astype(given.dtype if given.dtype.kind == "f" else z.dtype, copy=False)
+        return log_softmax(z, T).astype(real_dtype(given), copy=False)
     u, _, c = softmax_parts(z, T)
     u -= c
     return u

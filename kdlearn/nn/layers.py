@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
-from kdlearn.nn.functional import one_hot
+from kdlearn.nn.functional import is_whole, one_hot
 
 Writes = bool | None  # False: write the gradients, True: add to them, None: leave them alone
 Dice = np.random.Generator | Sequence[np.random.Generator] | None  # one Generator a member of a stack
@@ -383,7 +383,7 @@ class Select(Layer):
 def different_numbers(numbers: Iterable[int], what: str) -> tuple[int, ...]:
     """`numbers` as a tuple; ValueError unless there is at least one, none is negative and no two are equal."""
     chosen = tuple(numbers)
-    if any(isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) for k in chosen):
+    if not all(map(is_whole, chosen)):
         raise ValueError(f"{what} must be whole numbers from 0 on, got {list(chosen)}; of a mask np.flatnonzero(mask)")
     chosen = tuple(int(k) for k in chosen)
     if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.nn.functional import check_count, softmax
+from kdlearn.nn.functional import check_count, is_whole, softmax
 from kdlearn.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear, ReLU
 from kdlearn.nn.module import Module
 
@@ -229,7 +229,7 @@ class MLP(Network):
         if len(sizes) < 2:
             raise ValueError(f"an MLP needs an input and an output width, got sizes {sizes}")
         for size in sizes:
-            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+            if not is_whole(size) or size < 1:
                 raise ValueError(f"every width must be a positive integer, got {size!r} in sizes {sizes}")
         n_linear = len(sizes) - 1
         if isinstance(dropout, (int, float)):

@@ -54,11 +54,8 @@ class Optimizer:
         self, lr: float, weight_decay: float = 0.0, clip_norm: float | None = None, max_norm: float | None = None
     ) -> None:
         check_size("lr", lr, zero=False)
-        for name, value, least in (("lr", lr, False), ("weight_decay", weight_decay, True)):
-            if not (math.isfinite(value) and (value > 0 or (least and value == 0))):
-                raise ValueError(
-                    f"{name} must be a {'non-negative' if least else 'positive'} finite number, got {value!r}"
-                )
+        if not (math.isfinite(weight_decay) and weight_decay >= 0):
+            raise ValueError(f"weight_decay must be a non-negative finite number, got {weight_decay!r}")
         for name, limit in (("clip_norm", clip_norm), ("max_norm", max_norm)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} must be positive or None, got {limit!r}")

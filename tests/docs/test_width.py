@@ -41,19 +41,22 @@ def words(markdown):
     return len(re.sub(r"<[^>]*>", " ", text).split())
 
 
+def texts(text, name):
+    """The text cells of a notebook; of a page, all of it."""
+    if not name.endswith(".ipynb"):
+        return [text]
+    return ["".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"]
+
+
 def long(text, name):
     """Text cells of a notebook that have too many words, by their first lines."""
-    cells = json.loads(text)["cells"] if name.endswith(".ipynb") else []
-    texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
-    return [t.splitlines()[0] for t in texts if words(t) > WORDS]
+    return [t.splitlines()[0] for t in texts(text, name) if name.endswith(".ipynb") and words(t) > WORDS]
 
 
 def torn(text, name):
     """Formulas in a line of text whose next line Markdown takes for an item of a list, a heading or a quotation."""
-    cells = json.loads(text)["cells"] if name.endswith(".ipynb") else []
-    texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"] or [text]
     alone = re.compile(r"```.*?```|\$\$.*?\$\$", re.S)
-    formulas = [f for t in texts for f in re.findall(r"\$[^$]*\$", alone.sub("", t)) if "\n\n" not in f]
+    formulas = [f for t in texts(text, name) for f in re.findall(r"\$[^$]*\$", alone.sub("", t)) if "\n\n" not in f]
     return [f for f in formulas if re.search(r"\n *([-+*>#]|\d+[.)]) ", f)]
 
 

@@ -31,6 +31,7 @@ def generator():
 
 
 def noise():
+    """What a generator makes inputs of."""
     return batch(x=lambda rng: rng.normal(size=(N, 3)))
 
 
