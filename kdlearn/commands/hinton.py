@@ -46,23 +46,31 @@ AGAINST = {
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is missing of the study, write the rows, print the table."""
+    """Run what is missing of the study, write the rows after each part, print the table."""
     device = resolve_device(args.device)
     store = cells_beside(args.out, args.resume)
     on: dict[str, Any] = {"store": store, "jobs": args.jobs if device == "cpu" else 1}
     on["progress"] = False if args.quiet else None
     teach, learn = (_on(device, function) for function in (hinton.teach, hinton.learn))
+    rows: list[Row] = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else []
+
+    def ran(function: Callable[..., Any], cells: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The results of these cells: of what is among the rows already, or of a training."""
+        done = {json.dumps(row["cell"], sort_keys=True): row["result"] for row in rows}
+        missing = [cell for cell in cells if json.dumps(cell, sort_keys=True) not in done]
+        new = _pairs(missing, sweep(function, missing, **on))
+        rows.extend(new)
+        write(args.out, rows)
+        done |= {json.dumps(row["cell"], sort_keys=True): row["result"] for row in new}
+        return [done[json.dumps(cell, sort_keys=True)] for cell in cells]
 
     everyone, candidates = hinton.teachers(args.quick), hinton.choices(args.quick)
-    rows = _pairs(everyone[1:2], sweep(teach, everyone[1:2], **on))  # before the choices, which hear it
-    rows += _pairs(candidates, sweep(learn, candidates, **on))
-    best = hinton.chosen(candidates, [row["result"] for row in rows[1:]])
+    ran(teach, everyone[1:2])  # before the choices, which hear it
+    best = hinton.chosen(candidates, ran(learn, candidates))
     cells = [c for c in hinton.students(best, args.quick) if args.rows in c["row"]]
     heard = [cell["teacher"] for cell in cells if "teacher" in cell]
-    needed = [c for c in everyone[:1] + everyone[2:] if args.rows in c["row"] or hinton.settings_of(c) in heard]
-    rows += _pairs(needed, sweep(teach, needed, **on))
-    rows += _pairs(cells, sweep(learn, cells, **on))
-    write(args.out, rows)
+    ran(teach, [c for c in everyone if args.rows in c["row"] or hinton.settings_of(c) in heard])
+    ran(learn, cells)
     print(table(rows))
     if not args.quiet:
         print(f"validation chose: {json.dumps(best)}\n{args.out}: one row a cell")
