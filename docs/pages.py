@@ -30,7 +30,7 @@ def pages() -> dict[Path, Callable[[], str]]:
         catalogue.PAGE: lambda: catalogue.page(measured),
         effects.PAGE: effects.page,
         performance.PAGE: lambda: performance.write(performance.PAGE.read_text("utf-8")),
-        hinton.PAGE: lambda: hinton.with_rows(hinton.PAGE.read_text("utf-8"), hinton.measured(rows)),
+        hinton.PAGE: lambda: hinton.page(hinton.PAGE.read_text("utf-8"), rows),
         hinton.README: lambda: hinton.with_rows(hinton.README.read_text("utf-8"), hinton.headlines(rows)),
     }
 

@@ -85,7 +85,8 @@ LEVELS = [
     {"export.c_selftest", "export.converter", "commands.student"},
     {"export.c_integer"},
     {"export.c_header", "commands.measure", "commands.teacher"},
-    {"demo", "hinton", "commands.distill", "commands.deploy", "commands.check"},
+    {"demo", "hinton.images", "hinton.bias", "hinton.rows", "commands.distill", "commands.deploy", "commands.check"},
+    {"hinton.lessons", "hinton.table"},
     {"commands.hinton", "bench.work", "fast.launch"},
     {"fast.layers", "fast.losses", "fast.rules"},
     {"fast.table"},
@@ -114,6 +115,7 @@ WHOLE = {
     "estimators": "estimators.regressor",
     "export": "export.c_header",
     "fast": "fast.table",
+    "hinton": "hinton.table",
     "study": "study.trial",
 }
 

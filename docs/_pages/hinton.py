@@ -10,7 +10,8 @@ from _pages.blocks import with_block
 
 import kdlearn as kd
 from kdlearn import hinton
-from kdlearn.commands import hinton as command
+from kdlearn.hinton.table import SOURCES, by_teacher, errors, share, shown, table
+from kdlearn.study import crossed
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "docs" / "evidence" / "hinton_2015.json"
@@ -19,7 +20,10 @@ HEADLINES = (
     "teacher",
     "teacher, twice as long",
     hinton.LABELS,
+    hinton.MOVED,
+    hinton.MOVED_DECAYED,
     hinton.SOFT,
+    hinton.LIVE,
     f"{hinton.SOFT}, teacher twice as long",
     *(f"{name}{rule}" for name in hinton.MISSING for rule in ("", ", bias: test", ", bias: validation")),
 )
@@ -35,14 +39,27 @@ def fenced(text):
 
 def headlines(rows):
     """The rows of the table that README.md shows."""
-    lines = command.table(rows).splitlines()
-    return fenced("\n".join([lines[0], *(line for line in lines if line[:45].strip() in HEADLINES)]))
+    lines = table(rows).splitlines()
+    return fenced("\n".join([lines[0], *(line for line in lines if line[:50].strip() in HEADLINES)]))
 
 
 def measured(rows):
-    """What docs/hinton.md shows: the table, the figure, what was chosen, what it cost, and where."""
-    parts = [fenced(command.table(rows)), f"![{described(rows)}](images/{FIGURE.name})", chosen(rows), cost(rows)]
+    """What docs/hinton.md shows below: the table, the figure, what was chosen, what it cost, and where."""
+    parts = [fenced(table(rows)), f"![{described(rows)}](images/{FIGURE.name})", chosen(rows), cost(rows)]
     return "\n\n".join(parts)
+
+
+def sources(rows):
+    """How much of the gap between labels and teacher each source closes, as a table."""
+    found = errors(rows)
+    lines = ["| the student learns from | errors | of the gap, % | teachers' own errors |", "|---" * 4 + "|"]
+    lines += [f"| labels | {shown(found[hinton.LABELS])} | 0 | |"] if hinton.LABELS in found else []
+    for name, words in SOURCES.items():
+        if name in found:
+            of = share(found, name)
+            own = shown(found[words.removeprefix("soft targets, ")]) if "soft targets, teacher" in words else ""
+            lines.append(f"| {words} | {shown(found[name])} | {of.mean:.0f} ± {of.half_width:.0f} | {own} |")
+    return "\n".join(lines)
 
 
 def chosen(rows):
@@ -59,15 +76,14 @@ def chosen(rows):
 
 
 def cost(rows):
-    """Minutes of a training, the share of the jitter, the environments: read from the rows."""
+    """Minutes of a training, and the environments: read from the rows."""
     named: dict[str, list] = {}
     for row in rows:
         named.setdefault(row["cell"]["row"], []).append(row["result"])
-    lines = ["| row | trainings | minutes each: median, longest | of this for moving images |", "|---" * 4 + "|"]
+    lines = ["| row | trainings | minutes each: median, longest |", "|---" * 3 + "|"]
     for name, results in named.items():
         minutes = [r["minutes"] for r in results]
-        shares = ", ".join(f"{100 * r['share of jitter']:.1f} %" for r in results if "share of jitter" in r)
-        lines.append(f"| {name} | {len(results)} | {np.median(minutes):.1f}, {max(minutes):.1f} | {shares} |")
+        lines.append(f"| {name} | {len(results)} | {np.median(minutes):.1f}, {max(minutes):.1f} |")
     where = [json.dumps(row["result"]["environment"], sort_keys=True) for row in rows]
     lines.append(f"\nIn all {sum(r['result']['minutes'] for r in rows) / 60:.1f} hours of one core. Environment:\n")
     for text in sorted(set(where)):
@@ -77,15 +93,20 @@ def cost(rows):
 
 
 def by_width(rows):
-    """{units of a layer: (errors of labels alone, {T: errors})}, of what is there."""
-    table, found = command.errors(rows), {}
+    """{units of a layer: (interval of labels alone, {T: interval})}, of what is there, told by the first teacher."""
+    found, widths = errors(rows), {}
+
+    def told(name):
+        return {key: value for key, value in found.get(name, {}).items() if key[1] in (0, None)}
+
     for width in (*hinton.WIDTHS, 800):
         alone = hinton.LABELS if width == 800 else f"{width} units, labels alone"
         name = "soft targets, T = {}" if width == 800 else f"{width} units, T = {{}}"
-        heard = {T: list(table[name.format(T)].values()) for T in hinton.TEMPERATURES if name.format(T) in table}
-        if alone in table and heard:
-            found[width] = list(table[alone].values()), heard
-    return found
+        heard = {T: told(name.format(T)) for T in hinton.TEMPERATURES}
+        if alone in found and any(heard.values()):
+            means = {T: crossed(by_teacher(values)) for T, values in heard.items() if len(values) > 1}
+            widths[width] = crossed(by_teacher(found[alone])), means
+    return widths
 
 
 def described(rows):
@@ -102,8 +123,7 @@ def draw(rows, path):
     figure = Figure(figsize=(3.1 * len(found), 3.2), layout="constrained")
     axes = FigureCanvasAgg(figure).figure.subplots(1, len(found), squeeze=False)[0]
     for ax, (width, (alone, heard)) in zip(axes, found.items()):
-        means = {T: kd.study.interval(errors) for T, errors in heard.items() if len(errors) > 1}
-        kd.plots.accuracy_by_temperature(means, kd.study.interval(alone), ax=ax)
+        kd.plots.accuracy_by_temperature(heard, alone, ax=ax)
         ax.set(title=f"2 x {width} units", ylabel="", xlabel="temperature T")
         ax.get_legend().remove()
     axes[0].set(ylabel="test errors of 10,000")
@@ -117,6 +137,11 @@ def drawn(path):
     return json.loads(Image.open(path).text["Description"])
 
 
-def with_rows(text, block):
-    """A page with this block in the place of its rows."""
-    return with_block(text, "rows", block)
+def with_rows(text, block, name="rows"):
+    """A page with this block in the place of its rows, or of another block."""
+    return with_block(text, name, block)
+
+
+def page(text, rows):
+    """docs/hinton.md with its two blocks."""
+    return with_rows(with_rows(text, sources(rows), "sources"), measured(rows))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from draw import Picture
 
-from kdlearn.commands.hinton import PAPER, errors, late, shown, verdict
-from kdlearn.study import interval
+from kdlearn.hinton.table import MOVED, PAPER, SOFT, SOURCES, by_teacher, errors, few, late, share, shown, verdict
+from kdlearn.study import crossed
 
 EVIDENCE = Path(__file__).resolve().parent.parent / "evidence"
 WORKS = {  # of docs/performance.md: what stands above its bars
@@ -76,9 +76,9 @@ def paper() -> Picture:
     rows = json.loads((EVIDENCE / "hinton_2015.json").read_text("utf-8"))
     found = {name: values for name, values in errors(rows).items() if name in PAPER}
     same = [name for name in found if verdict(found, name) == "reproduced" and not late(name)]
-    title = f"{len(same)} of {len(found)} rows lie within a tenth of the paper"
-    means = {name: interval(list(values.values())) for name, values in found.items()}
-    ours = {name: shown(list(values.values())) for name, values in found.items()}
+    title = f"{len(same)} of {len(found)} rows come out as in the paper, by the rule"
+    means = {name: crossed(by_teacher(values)) for name, values in found.items()}
+    ours = {name: shown(values) for name, values in found.items()}
     told = "; ".join(f"{name}: paper {PAPER[name]}, ours {ours[name]}" for name in found)
     p = Picture(title, f"Test errors of 10,000 on MNIST, logarithmic. {told}.", 92 + 42 * len(found) + 30)
     p.text(20, 22, title, "ink name", "start")
@@ -103,9 +103,9 @@ def paper() -> Picture:
         words = "chosen late" if late(name) else verdict(found, name)
         p.text(380, y, words, "label small" if name in same else "quiet small", "end")
         y += 18
-        if mean.n > 2:
+        if not few(found[name]):
             p.parts.append(f'<line x1="{at(low):.1f}" y1="{y}" x2="{at(high):.1f}" y2="{y}" class="student-line"/>')
-        for point in [mean.mean] if mean.n > 2 else found[name].values():
+        for point in by_teacher(found[name]).mean(axis=1).tolist() if few(found[name]) else [mean.mean]:
             p.parts.append(f'<circle cx="{at(point):.1f}" cy="{y}" r="4" class="student"/>')
         x = at(PAPER[name])
         p.parts.append(
@@ -114,9 +114,41 @@ def paper() -> Picture:
     return p
 
 
+def sources() -> Picture:
+    """How much of the gap between labels and teacher each source closes: means with their 95 % intervals."""
+    found = errors(json.loads((EVIDENCE / "hinton_2015.json").read_text("utf-8")))
+    shares = {words: share(found, name) for name, words in SOURCES.items() if name in found}
+    taught, moved = shares[SOURCES[SOFT]], shares[SOURCES[MOVED]]
+    title = f"Moved images alone close {moved.mean:.0f} % of the gap, soft targets {taught.mean:.0f} %"
+    told = "; ".join(f"{words} {s.mean:.0f} ± {s.half_width:.0f}" for words, s in shares.items())
+    p = Picture(
+        title, f"Share of the gap between labels and teacher that is closed, in %. {told}.", 84 + 42 * len(shares) + 30
+    )
+    p.text(20, 22, title, "ink name", "start")
+    p.text(20, 42, "0 %: labels alone; 100 %: the teacher", "quiet small", "start")
+    low, high = min(-10.0, *(s.low for s in shares.values())), max(110.0, *(s.high for s in shares.values()))
+
+    def at(value: float) -> float:
+        return 24 + 352 * (value - low) / (high - low)
+
+    foot = 66 + 42 * len(shares)
+    for tick in (0, 50, 100):
+        x = at(tick)
+        p.parts.append(f'<line x1="{x:.1f}" y1="56" x2="{x:.1f}" y2="{foot}" class="quiet-line" stroke-opacity=".4"/>')
+        p.text(x, foot + 12, f"{tick} %", "quiet small")
+    for i, (words, s) in enumerate(shares.items()):
+        y, kind = 72 + 42 * i, "teacher" if "soft" in words else "label"
+        p.text(20, y, words, "ink", "start")
+        p.text(380, y, f"{s.mean:.0f} ± {s.half_width:.0f}", f"{kind} small", "end")
+        y += 18
+        p.parts.append(f'<line x1="{at(s.low):.1f}" y1="{y}" x2="{at(s.high):.1f}" y2="{y}" class="{kind}-line"/>')
+        p.parts.append(f'<circle cx="{at(s.mean):.1f}" cy="{y}" r="4" class="{kind}"/>')
+    return p
+
+
 def files() -> dict[Path, str]:
     """What is to be on disk."""
-    return {EVIDENCE / f"{draw.__name__}.svg": draw().svg() for draw in (performance, paper)}
+    return {EVIDENCE / f"{draw.__name__}.svg": draw().svg() for draw in (performance, paper, sources)}
 
 
 if __name__ == "__main__":

@@ -9,10 +9,15 @@ never run twice, the same whatever ran before it.
 
 from kdlearn.hinton.bias import best_shift, biased, prior_shift, shifted
 from kdlearn.hinton.images import MISSING, SHARE, held_out_rows, images, jitter
-from kdlearn.hinton.lessons import BATCH, RATE, learn, objective, teach, teacher_answers, trained_teacher
+from kdlearn.hinton.lessons import BATCH, RATE, learn, moving, objective, teach, teacher_answers, trained_teacher
 from kdlearn.hinton.rows import (
     BIASED,
+    DECAYED,
     LABELS,
+    LESS,
+    LIVE,
+    MOVED,
+    MOVED_DECAYED,
     SOFT,
     TEMPERATURES,
     WIDTHS,
@@ -26,8 +31,13 @@ from kdlearn.hinton.rows import (
 __all__ = [
     "BATCH",
     "BIASED",
+    "DECAYED",
     "LABELS",
+    "LESS",
+    "LIVE",
     "MISSING",
+    "MOVED",
+    "MOVED_DECAYED",
     "RATE",
     "SHARE",
     "SOFT",
@@ -41,6 +51,7 @@ __all__ = [
     "images",
     "jitter",
     "learn",
+    "moving",
     "objective",
     "prior_shift",
     "settings_of",

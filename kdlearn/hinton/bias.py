@@ -18,7 +18,6 @@ def errors(z: np.ndarray, y: Array) -> dict[str, Any]:
     return {"errors": int(wrong.sum()), "by class": np.bincount(to_numpy(y)[wrong], minlength=10).tolist()}
 
 
-
 def biased(
     z: np.ndarray, y: np.ndarray, z_held: np.ndarray | None, y_held: np.ndarray, missing: tuple[int, ...]
 ) -> dict[str, dict[str, Any]]:

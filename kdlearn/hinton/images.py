@@ -13,7 +13,6 @@ MISSING = {"no 3s": (3,), "only 7s and 8s": (0, 1, 2, 3, 4, 5, 6, 9)}
 SHARE = 0.03  # of the labels, in the row that repeats on MNIST what the paper's table 5 says of speech
 
 
-
 @functools.lru_cache(maxsize=2)
 def images(device: str = "cpu") -> tuple[Data, Data]:
     """The 60,000 and the 10,000 images of MNIST with pixels in [0, 1], 0 for black."""

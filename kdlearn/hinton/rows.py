@@ -79,7 +79,7 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
     cells = [*row(LABELS, more), *row(SOFT, more, 20), *row(DECAYED, more, **best[DECAYED])]
     cells += row(MOVED, more, moved=True, **best[MOVED])
     cells += row(MOVED_DECAYED, more, moved=True, **best[MOVED_DECAYED])
-    cells += row(LIVE, more, 20, told[0 if quick else NEW[0]], moved=True, **best[LIVE])
+    cells += row(LIVE, few, 20, told[0 if quick else NEW[0]], moved=True, **best[LIVE])
     cells += row("no 3s", few, BIASED, transfer="no 3s", held_out=True, hard=0.0)
     cells += row("only 7s and 8s", few, BIASED, **seven_eight)
     if quick:
@@ -90,7 +90,7 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
         if cell["row"].removeprefix("teacher ") in LESS:
             cells += row(f"{SOFT}, {cell['row']}", few, 20, settings_of(cell))
     for seed in NEW[1:]:
-        cells += row(LIVE, more, 20, told[seed], moved=True, **best[LIVE])
+        cells += row(LIVE, few, 20, told[seed], moved=True, **best[LIVE])
     for cell in teachers()[-2:]:
         cells += row(f"{SOFT}, teacher twice as long", more, 20, settings_of(cell))
     for T in TEMPERATURES[:-1]:
@@ -102,8 +102,8 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
         cells += row(f"{width} units, labels alone", few, width=width)
         for T in TEMPERATURES:
             cells += row(f"{width} units, T = {T}", few, T, width=width)
-    cells += row(f"{SOFT}, three times as long", few, 20, epochs=3 * epochs)
-    cells += row("labels alone, three times as long", few, epochs=3 * epochs)
+    cells += row(f"{SOFT}, three times as long", 1, 20, epochs=3 * epochs)
+    cells += row("labels alone, three times as long", 1, epochs=3 * epochs)
     return cells
 
 

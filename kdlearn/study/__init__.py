@@ -6,7 +6,7 @@ methods that need no tuning. `sweep` runs the cells of either side by side.
 
 from kdlearn.study.cells import cell_key, environment, sweep
 from kdlearn.study.comparison import Comparison, choose, compare
-from kdlearn.study.intervals import Interval, Verdict, holm, interval, judge, p_value, verdicts
+from kdlearn.study.intervals import Interval, Verdict, crossed, holm, interval, judge, p_value, verdicts
 from kdlearn.study.trial import Trial, trial
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "cell_key",
     "choose",
     "compare",
+    "crossed",
     "environment",
     "holm",
     "interval",

@@ -58,6 +58,33 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     )
 
 
+def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
+    """The interval of the mean of a table whose rows and columns are both drawn at random, e.g. teachers and seeds.
+
+    Of M rows and S columns, both random, the mean varies by (S σ²_row + M σ²_column + σ²_rest) / MS. The mean
+    squares of rows, columns and rest have the expectations σ²_rest + S σ²_row, σ²_rest + M σ²_column and σ²_rest, so
+    rows + columns - rest, over MS, estimates it; it is taken no smaller than rows or columns alone. Student's t has
+    min(M, S) - 1 degrees of freedom, which is on the safe side. One row or one column: `interval` of what varies;
+    it then says nothing of other rows.
+
+    Example
+    -------
+    >>> crossed([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]])
+    Interval(mean=2.5, half_width=9.695738163041138, n=2)
+    """
+    a = np.asarray(table, dtype=float)
+    if a.ndim != 2 or not a.size:
+        raise ValueError(f"a table has rows and columns, got an array of shape {a.shape}")
+    if min(a.shape) == 1:
+        return interval(a.ravel())
+    (M, S), rows, columns = a.shape, a.mean(axis=1), a.mean(axis=0)
+    rest = ((a - rows[:, None] - columns + a.mean()) ** 2).sum() / (M - 1) / (S - 1)
+    between_rows, between_columns = S * rows.var(ddof=1), M * columns.var(ddof=1)
+    variance = max(between_rows + between_columns - rest, between_rows, between_columns) / (M * S)
+    n = min(M, S)
+    return Interval(float(a.mean()), _quantile(0.95, n) * math.sqrt(variance), n)
+
+
 class Verdict(NamedTuple):
     """What a rule says of one paired difference: `word` is *helps*, *hurts*, *equal* or *not shown*."""
 

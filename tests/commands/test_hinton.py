@@ -6,11 +6,26 @@ import json
 
 import numpy as np
 import pytest
-from _pages.hinton import FIGURE, PAGE, README, by_width, draw, drawn, headlines, measured, stored, with_rows
+from _pages.hinton import (
+    FIGURE,
+    PAGE,
+    README,
+    by_width,
+    draw,
+    drawn,
+    headlines,
+    measured,
+    page,
+    sources,
+    stored,
+    with_rows,
+)
 
 import kdlearn as kd
 from kdlearn import cli, hinton
-from kdlearn.commands import hinton as command
+from kdlearn.hinton import lessons
+from kdlearn.hinton import table as told
+from kdlearn.hinton.images import transfer_rows
 
 
 @pytest.fixture
@@ -25,7 +40,7 @@ def small(monkeypatch, tmp_path):
         return kd.Data({"x": x, "y": y})
 
     data = part(360), part(100)
-    monkeypatch.setattr(hinton, "images", lambda device="cpu": data)
+    monkeypatch.setattr(lessons, "images", lambda device="cpu": data)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return data
 
@@ -67,14 +82,14 @@ def test_jitter_writes_where_it_is_told(rng):
 
 def test_transfer_rows():
     y = np.arange(600) % 10
-    rows = {t: hinton._transfer_rows(y, t, 0, False) for t in ("all", "no 3s", "only 7s and 8s", "3 % of the labels")}
+    rows = {t: transfer_rows(y, t, 0, False) for t in ("all", "no 3s", "only 7s and 8s", "3 % of the labels")}
     assert {t: len(r) for t, r in rows.items()} == {
         "all": 600, "no 3s": 540, "only 7s and 8s": 120, "3 % of the labels": 18
     }  # fmt: skip
     assert set(y[rows["only 7s and 8s"]]) == {7, 8} and 3 not in y[rows["no 3s"]]
-    other = hinton._transfer_rows(y, "3 % of the labels", 1, False)
+    other = transfer_rows(y, "3 % of the labels", 1, False)
     assert set(other) != set(rows["3 % of the labels"])
-    held = hinton._transfer_rows(y, "all", 0, True)
+    held = transfer_rows(y, "all", 0, True)
     assert len(held) == 500 and not set(held) & set(hinton.held_out_rows(600))
 
 
@@ -116,7 +131,7 @@ def test_a_choice_never_reads_the_test_images(small):
 
 def test_a_teacher_is_trained_once(small, monkeypatch):
     first = hinton.teacher_answers(seed=0, epochs=1)
-    monkeypatch.setattr(hinton, "fit", None)
+    monkeypatch.setattr(lessons, "fit", None)
     again = hinton.teacher_answers(seed=0, epochs=1)
     np.testing.assert_array_equal(first["train"], again["train"])
     assert first["train"].shape == (360, 10) and first["test"].shape == (100, 10)
@@ -147,12 +162,55 @@ def test_cells_are_named_and_differ():
     best = hinton.chosen(hinton.choices(), [{"validation": i} for i in range(len(hinton.choices()))])
     cells = hinton.students(best)
     assert len({json.dumps(c, sort_keys=True) for c in cells}) == len(cells)
-    seeds = {row: sum(c["row"] == row for c in cells) for row in {c["row"] for c in cells}}
-    assert seeds[hinton.LABELS] == seeds[hinton.SOFT] == 5 and min(seeds.values()) == 3
+    seeds = {row: len({c["seed"] for c in cells if c["row"] == row}) for row in {c["row"] for c in cells}}
+    assert seeds[hinton.LABELS] == seeds[hinton.SOFT] == seeds[hinton.MOVED] == seeds[hinton.MOVED_DECAYED] == 5
+    assert min(n for row, n in seeds.items() if "three times as long" not in row) == 3
     assert not any(c.get("held_out") for c in cells if c.get("transfer", "all") == "all")
-    for c in cells:  # who is taught by a teacher is told so by the row's name
+    for c in cells:  # who is taught by a teacher is told so by the row's name, and so is whose images move
         assert ("T" in c) == ("teacher" in c) == ("labels alone" not in c["row"])
         assert "T =" not in c["row"] or c["row"].rpartition("T = ")[2].split(",")[0] == str(c["T"])
+        assert c.get("moved", False) == c["row"].endswith(", moved images")
+        how = c["row"].rpartition("teacher without ")[2] if "teacher without" in c["row"] else ""
+        heard = c.get("teacher", {})
+        assert heard.get("moved", True) == (how not in ("moved images", "either"))
+        assert heard.get("dropout", True) == (how not in ("dropout", "either"))
+
+
+def test_every_arm_that_is_compared_was_tuned_over_as_many_settings():
+    tuned = {row: sum(c["row"] == f"choice: {row}" for c in hinton.choices()) for row in told.SOURCES}
+    tuned = {row: n for row, n in tuned.items() if n}
+    assert tuned == {hinton.DECAYED: 8, hinton.MOVED: 4, hinton.MOVED_DECAYED: 8, hinton.SOFT: 8, hinton.LIVE: 8}
+
+
+def test_a_student_of_moved_images_sees_each_epoch_s_and_its_teacher_answers_them(small, monkeypatch):
+    seen = {}
+
+    def fit(net, objective, data, *, teachers=None, **settings):
+        rng = np.random.default_rng(0)
+        first, second = (np.array(data(epoch, rng).x) for epoch in range(2)) if callable(data) else (data.x, data.x)
+        moves = not np.array_equal(first, second)
+        seen["teacher" if "1200" in repr(net) else "student"] = moves, teachers is not None
+
+    monkeypatch.setattr(lessons, "fit", fit)
+    teacher = {"seed": 0, "epochs": 1}
+    hinton.learn(row="", seed=0, epochs=1, T=20, teacher=teacher)
+    assert seen == {"teacher": (True, False), "student": (False, False)}
+    hinton.learn(row="", seed=0, epochs=1, T=20, teacher=teacher, moved=True)
+    assert seen["student"] == (True, True)
+    hinton.learn(row="", seed=0, epochs=1, moved=True)
+    assert seen["student"] == (True, False)
+    hinton.trained_teacher(seed=0, epochs=1, moved=False)
+    assert seen["teacher"] == (False, False)
+
+
+def test_a_teacher_s_settings_are_those_it_is_known_by(small):
+    first = {"seed": 0, "epochs": 1}
+    found = [
+        hinton.trained_teacher(**first, **more).theta for more in ({}, {"moved": False}, {"dropout": False}, {"n": 200})
+    ]
+    assert len({theta.tobytes() for theta in found}) == 4
+    assert hinton.trained_teacher(**first, width=30).theta.size < found[0].size
+    assert hinton.trained_teacher(**first).theta.tobytes() == found[0].tobytes()
 
 
 # ---------------------------------------------------------------- the command
@@ -168,53 +226,108 @@ def test_quick_resumes_and_writes_rows(small, tmp_path, capsys, monkeypatch):
     assert all("environment" in r["result"] for r in rows)
     assert cli.main(arguments) == 2
     assert "--resume" in capsys.readouterr().err
-    monkeypatch.setattr(hinton, "fit", None)  # nothing is trained again
+    monkeypatch.setattr(lessons, "fit", None)  # nothing is trained again
+    assert cli.main([*arguments, "--resume"]) == 0
+    assert json.loads(out.read_text()) == rows
+    out.with_suffix(".jsonl").unlink()  # rows alone are enough to go on from
     assert cli.main([*arguments, "--resume"]) == 0
     assert json.loads(out.read_text()) == rows
 
 
 def rows_of(**errors):
-    return [
-        {"cell": {"row": row, "seed": seed}, "result": {"errors": e}}
-        for row, values in errors.items()
-        for seed, e in enumerate(values)
-    ]
+    """Rows of students without a teacher, of teachers, or, where a list of lists is given, of students by teacher."""
+    rows = []
+    for row, values in errors.items():
+        for m, of in enumerate(values if isinstance(values[0], (list, tuple)) else [values]):
+            for seed, e in enumerate(of):
+                cell = {"row": row, "seed": seed}
+                if "T =" in row:
+                    cell |= {"T": 20, "teacher": {"seed": m}}
+                rows.append({"cell": cell, "result": {"errors": e}})
+    return rows
+
+
+LABELS_OF_FIVE = (144, 150, 147, 142, 148)
 
 
 def test_verdicts_follow_the_rule():
     labels, soft = hinton.LABELS, hinton.SOFT
-    table = command.errors(rows_of(**{labels: (144, 150, 147), soft: (70, 74, 79)}))
-    assert command.verdict(table, labels) == command.verdict(table, soft) == "reproduced"
-    table = command.errors(rows_of(**{labels: (144, 150, 147), soft: (100, 101, 102)}))
-    assert command.verdict(table, soft) == "direction only"
-    table = command.errors(rows_of(**{labels: (144, 150, 147), soft: (100, 101, 150)}))
-    assert command.verdict(table, soft) == "not reproduced"
-    assert command.verdict(table, "anything else") == ""
+
+    def verdict(name=soft, **rows):
+        return told.verdict(told.errors(rows_of(**{labels: LABELS_OF_FIVE, "teacher": (66, 67, 68), **rows})), name)
+
+    assert verdict(labels) == "reproduced" and verdict("teacher") == "reproduced"
+    assert verdict(labels, **{labels: (180, 181, 182)}) == "not reproduced"
+    near = [[74 + m + s for s in (0, -2, 2)] for m in (0, -2, 2)]
+    assert verdict(**{soft: near}) == "reproduced"
+    assert verdict(**{soft: [[e + 28 for e in row] for row in near]}) == "direction only"
+    assert verdict(**{soft: [[100, 101, 150], [102, 160, 130], [170, 150, 120]]}) == "not reproduced"
+    assert verdict(**{soft: [[e + 100 for e in row] for row in near]}) == "not reproduced"
+    assert verdict(**{soft: near[:2]}) == "too few runs to say"
+    assert verdict("anything else") == ""
+
+
+def test_an_effect_is_held_against_the_paper_s_effect_and_not_number_against_number():
+    raw, biased = "only 7s and 8s", "only 7s and 8s, bias: test"
+    rows = rows_of(**{raw: (2700, 2750, 2710), biased: (1310, 1330, 1320)})
+    assert told.verdict(told.errors(rows), biased) == "direction only"  # 1320 is the paper's number, -1400 is not -3410
+
+
+def test_rows_are_paired_by_student_and_by_teacher():
+    soft, labels = hinton.SOFT, hinton.LABELS
+    found = told.errors(rows_of(**{labels: (140, 150), "teacher": (80, 90), soft: [(100, 111), (102, 113)]}))
+    assert told.paired(found, soft, labels) == {(0, 0): -40, (1, 0): -39, (0, 1): -38, (1, 1): -37}
+    assert told.paired(found, "teacher", labels) == {(0, 0): -60, (1, 0): -70, (0, 1): -50, (1, 1): -60}
+    assert told.paired(found, soft, soft) == dict.fromkeys([(0, 0), (1, 0), (0, 1), (1, 1)], 0)
+
+
+def test_the_share_is_that_of_the_means_and_its_interval_covers():
+    soft, labels, rng = hinton.SOFT, hinton.LABELS, np.random.default_rng(0)
+    found = told.errors(rows_of(**{labels: (140, 150), "teacher": (80, 90), soft: [(100, 111), (102, 113)]}))
+    assert told.share(found, soft).mean == pytest.approx(100 * (145 - 106.5) / (145 - 85))
+    hits = 0
+    for _ in range(300):  # 60 % of a gap of 60, where teachers, students and each training vary
+        m, s = rng.normal(0, 3, (4, 1)), rng.normal(0, 3, (1, 5))
+        values = {
+            labels: (140 + s[0]).tolist(),
+            "teacher": (80 + m[:, 0]).tolist(),
+            soft: (104 + m + s + rng.normal(0, 4, (4, 5))).tolist(),
+        }
+        of = told.share(told.errors(rows_of(**values)), soft)
+        hits += of.low <= 60 <= of.high
+    assert hits >= 0.93 * 300
+
+
+def test_a_share_of_students_without_a_teacher_is_of_the_gap_to_every_teacher():
+    rows = rows_of(**{hinton.LABELS: (140, 150, 145), hinton.MOVED: (90, 95, 91), "teacher": (80, 90, 85)})
+    assert told.share(told.errors(rows), hinton.MOVED).mean == pytest.approx(100 * (145 - 92) / (145 - 85))
 
 
 def test_one_seed_shows_no_direction():
-    table = command.errors(rows_of(**{hinton.LABELS: (140,), hinton.SOFT: (110,)}))
-    assert command.verdict(table, hinton.SOFT) == "not reproduced"
+    found = told.errors(rows_of(**{hinton.LABELS: (140,), hinton.SOFT: [(110,)]}))
+    assert told.verdict(found, hinton.SOFT) == "too few runs to say"
 
 
 def test_two_runs_are_two_numbers_and_no_interval():
-    assert command.shown([80, 88]) == "80, 88" and command.shown([92]) == "92"
-    assert command.shown([80, 88, 90]) == "86 ± 13"
+    assert told.shown({(0, None): 80, (1, None): 88}) == "80, 88" and told.shown({(0, None): 92}) == "92"
+    assert told.shown({(s, None): e for s, e in enumerate((80, 88, 90))}) == "86 ± 13"
+    two_teachers = {(s, m): 90 + s + 10 * m for s in range(3) for m in range(2)}
+    assert told.shown(two_teachers) == "91, 101" and told.runs(two_teachers) == "2 x 3"
 
 
 def test_a_row_whose_length_was_chosen_late_says_so():
     longer = f"{hinton.SOFT}, teacher twice as long"
-    text = command.table(rows_of(**{hinton.SOFT: (103, 104, 99), longer: (91, 90, 92)}))
+    text = told.table(rows_of(**{hinton.SOFT: [(103, 104, 99)], longer: [(91, 90, 92)]}))
     assert [("chosen after" in line) for line in text.splitlines()] == [False, False, True]
 
 
 # ---------------------------------------------------------------- what the pages show of the rows
 
 
-@pytest.mark.parametrize("path, block", [(PAGE, measured), (README, headlines)], ids=["page", "readme"])
-def test_a_page_shows_the_rows(path, block):
-    text = path.read_text("utf-8")
-    assert text == with_rows(text, block(stored())), "run python docs/pages.py"
+def test_pages_show_the_rows():
+    text, readme = PAGE.read_text("utf-8"), README.read_text("utf-8")
+    assert text == page(text, stored()), "run python docs/pages.py"
+    assert readme == with_rows(readme, headlines(stored())), "run python docs/pages.py"
 
 
 def test_the_figure_shows_the_rows():
@@ -225,7 +338,7 @@ def test_pages_can_be_written_while_rows_are_missing(tmp_path):
     rows = stored()
     first = [row for row in rows if row["cell"]["row"] in ("teacher", hinton.LABELS, hinton.SOFT)]
     for few in (first, first[:1], [row for row in rows if "choice" not in row["cell"]["row"]]):
-        assert "errors" in headlines(few) and "minutes" in measured(few)
+        assert "errors" in headlines(few) and "minutes" in measured(few) and "of the gap" in sources(few)
     draw(first, tmp_path / "few.png")
     assert list(drawn(tmp_path / "few.png")) == ["800"]
 
