@@ -8,6 +8,7 @@ from typing import Any
 Cell = dict[str, Any]
 WIDTHS, TEMPERATURES = (30, 100, 300), (1, 2, 4, 8, 20)
 RATES, DECAYS, WEIGHTS = (1e-3, 2e-3, 4e-3, 8e-3), (0.1, 0.3), (0.0, 0.1)
+WIDER = (*DECAYS, 1.0)  # for moved images, where the choice lay on the edge
 BIASED, LABELS, SOFT = 20, "labels alone", "soft targets, T = 20"  # the temperature of the omissions; two rows
 DECAYED = "labels alone, weight decay"
 MOVED, MOVED_DECAYED, LIVE = (f"{row}, moved images" for row in (LABELS, DECAYED, SOFT))  # the student's images
@@ -17,12 +18,13 @@ LESS: dict[str, Cell] = {  # teachers that lack what a student may have learned 
     "without either": {"moved": False, "dropout": False},
 }
 FEW: Cell = {"n": 10_000}  # images of the short study
+LENGTHS = {False: (110, 30, 40), True: (60, 30, 40)}  # short study or not: epochs of a teacher, a choice, a student
 NEW = range(2, 5)  # seeds of the teachers whose ways are taken apart
 
 
 def teachers(quick: bool = False) -> list[Cell]:
     """The cells of `teach`; the second never saw the held-out rows and tells the students that choose."""
-    long, short, small = (60, 60, {**FEW, "width": 600}) if quick else (110, 30, {})
+    (long, short, _), small = LENGTHS[quick], {**FEW, "width": 600} if quick else {}
     first: list[Cell] = [
         {"row": "teacher", "seed": 0, "epochs": long, **small},
         {"row": "the choosing teacher", "seed": 0, "epochs": short, "held_out": True, **small},
@@ -41,13 +43,13 @@ def teachers(quick: bool = False) -> list[Cell]:
 def choices(quick: bool = False) -> list[Cell]:
     """Cells whose only use is their validation errors: rate, decay and weight of the labels, one seed each."""
     told = {"T": 20, "teacher": settings_of(teachers(quick)[1])}
-    common = {"seed": 0, "epochs": 30, "held_out": True, "tested": False, **({**FEW, "width": 300} if quick else {})}
+    common = {"seed": 0, "epochs": LENGTHS[quick][1], "held_out": True, "tested": False, **({**FEW, "width": 300} if quick else {})}
     rates, moved = [{"rate": rate} for rate in RATES], {"moved": True}
     weighed = [{**rate, "hard": hard, **told} for hard in WEIGHTS for rate in rates]
-    decayed = [{**rate, "decay": decay} for decay in DECAYS for rate in rates]
+    decayed = [{**rate, "decay": decay} for decay in WIDER for rate in rates]
     rows = [{"row": LABELS, **rate} for rate in rates]
     rows += [{"row": SOFT, **cell} for cell in weighed]
-    rows += [{"row": DECAYED, **cell} for cell in decayed]
+    rows += [{"row": DECAYED, **cell} for cell in decayed[: len(DECAYS) * len(RATES)]]
     rows += [{"row": MOVED, **moved, **rate} for rate in rates]
     rows += [{"row": MOVED_DECAYED, **moved, **cell} for cell in decayed]
     rows += [{"row": LIVE, **moved, **cell} for cell in weighed]
@@ -68,7 +70,7 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
     """Every student of the table, the most important rows first."""
     made = [settings_of(cell) for cell in teachers(quick)]
     told = {cell["seed"]: settings_of(cell) for cell in teachers(quick) if cell["row"] == "teacher"}
-    epochs, few, more, small = 40, 3, 5, {**FEW, "width": 300} if quick else {}
+    epochs, few, more, small = LENGTHS[quick][2], 3, 5, {**FEW, "width": 300} if quick else {}
 
     def row(name: str, seeds: int, T: float | None = None, teacher: Cell | None = None, **settings: Any) -> list[Cell]:
         heard = {} if T is None else {"T": T, "teacher": teacher or made[0]}

@@ -24,6 +24,7 @@ from _pages.hinton import (
 import kdlearn as kd
 from kdlearn import cli, hinton
 from kdlearn.hinton import lessons
+from kdlearn.hinton import rows as study
 from kdlearn.hinton import table as told
 from kdlearn.hinton.images import transfer_rows
 
@@ -140,7 +141,7 @@ def test_a_teacher_is_trained_once(small, monkeypatch):
 
 
 def test_what_a_student_hears_is_its_teacher(small):
-    teacher = {"seed": 0, "epochs": 6}
+    teacher = {"seed": 0, "epochs": 6, "width": 200}
     taught = hinton.learn(row="", seed=0, epochs=6, T=20, teacher=teacher)
     assert taught["agreement"] > 0.8
     assert hinton.learn(row="", seed=0, epochs=6)["errors"] < 50
@@ -176,10 +177,10 @@ def test_cells_are_named_and_differ():
         assert heard.get("dropout", True) == (how not in ("dropout", "either"))
 
 
-def test_every_arm_that_is_compared_was_tuned_over_as_many_settings():
+def test_no_method_was_tuned_over_more_settings_than_labels_with_decay():
     tuned = {row: sum(c["row"] == f"choice: {row}" for c in hinton.choices()) for row in told.SOURCES}
     tuned = {row: n for row, n in tuned.items() if n}
-    assert tuned == {hinton.DECAYED: 8, hinton.MOVED: 4, hinton.MOVED_DECAYED: 8, hinton.SOFT: 8, hinton.LIVE: 8}
+    assert tuned == {hinton.DECAYED: 8, hinton.MOVED: 4, hinton.MOVED_DECAYED: 12, hinton.SOFT: 8, hinton.LIVE: 8}
 
 
 def test_a_student_of_moved_images_sees_each_epoch_s_and_its_teacher_answers_them(small, monkeypatch):
@@ -209,7 +210,7 @@ def test_a_teacher_s_settings_are_those_it_is_known_by(small):
         hinton.trained_teacher(**first, **more).theta for more in ({}, {"moved": False}, {"dropout": False}, {"n": 200})
     ]
     assert len({theta.tobytes() for theta in found}) == 4
-    assert hinton.trained_teacher(**first, width=30).theta.size < found[0].size
+    assert hinton.trained_teacher(seed=0, epochs=1, width=30).theta.size < found[0].size
     assert hinton.trained_teacher(**first).theta.tobytes() == found[0].tobytes()
 
 
@@ -218,6 +219,7 @@ def test_a_teacher_s_settings_are_those_it_is_known_by(small):
 
 def test_quick_resumes_and_writes_rows(small, tmp_path, capsys, monkeypatch):
     out = tmp_path / "rows.json"
+    monkeypatch.setitem(study.LENGTHS, True, (1, 1, 1))
     arguments = ["hinton", "--quick", "--jobs", "1", "--quiet", "--out", str(out)]
     assert cli.main(arguments) == 0
     rows, shown = json.loads(out.read_text()), capsys.readouterr().out
