@@ -17,14 +17,14 @@ LESS: dict[str, Cell] = {  # teachers that lack what a student may have learned 
     "without dropout": {"dropout": False},
     "without either": {"moved": False, "dropout": False},
 }
-FEW: Cell = {"n": 10_000}  # images of the short study
+BIG, SMALL = ({"n": 10_000, "width": width} for width in (600, 300))  # of the short study: teachers, students
 LENGTHS = {False: (110, 30, 40), True: (60, 30, 40)}  # short study or not: epochs of a teacher, a choice, a student
 NEW = range(2, 5)  # seeds of the teachers whose ways are taken apart
 
 
 def teachers(quick: bool = False) -> list[Cell]:
     """The cells of `teach`; the second never saw the held-out rows and tells the students that choose."""
-    (long, short, _), small = LENGTHS[quick], {**FEW, "width": 600} if quick else {}
+    (long, short, _), small = LENGTHS[quick], BIG if quick else {}
     first: list[Cell] = [
         {"row": "teacher", "seed": 0, "epochs": long, **small},
         {"row": "the choosing teacher", "seed": 0, "epochs": short, "held_out": True, **small},
@@ -43,7 +43,13 @@ def teachers(quick: bool = False) -> list[Cell]:
 def choices(quick: bool = False) -> list[Cell]:
     """Cells whose only use is their validation errors: rate, decay and weight of the labels, one seed each."""
     told = {"T": 20, "teacher": settings_of(teachers(quick)[1])}
-    common = {"seed": 0, "epochs": LENGTHS[quick][1], "held_out": True, "tested": False, **({**FEW, "width": 300} if quick else {})}
+    common = {
+        "seed": 0,
+        "epochs": LENGTHS[quick][1],
+        "held_out": True,
+        "tested": False,
+        **(SMALL if quick else {}),
+    }
     rates, moved = [{"rate": rate} for rate in RATES], {"moved": True}
     weighed = [{**rate, "hard": hard, **told} for hard in WEIGHTS for rate in rates]
     decayed = [{**rate, "decay": decay} for decay in WIDER for rate in rates]
@@ -70,7 +76,7 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
     """Every student of the table, the most important rows first."""
     made = [settings_of(cell) for cell in teachers(quick)]
     told = {cell["seed"]: settings_of(cell) for cell in teachers(quick) if cell["row"] == "teacher"}
-    epochs, few, more, small = LENGTHS[quick][2], 3, 5, {**FEW, "width": 300} if quick else {}
+    epochs, few, more, small = LENGTHS[quick][2], 3, 5, SMALL if quick else {}
 
     def row(name: str, seeds: int, T: float | None = None, teacher: Cell | None = None, **settings: Any) -> list[Cell]:
         heard = {} if T is None else {"T": T, "teacher": teacher or made[0]}

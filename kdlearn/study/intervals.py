@@ -67,10 +67,12 @@ def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
     min(M, S) - 1 degrees of freedom, which is on the safe side. One row or one column: `interval` of what varies;
     it then says nothing of other rows.
 
+    Source: Schultz 1955 (expectations of mean squares).
+
     Example
     -------
-    >>> crossed([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]])
-    Interval(mean=2.5, half_width=9.695738163041138, n=2)
+    >>> print(crossed([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]))
+    +2.50 ± 9.70
     """
     a = np.asarray(table, dtype=float)
     if a.ndim != 2 or not a.size:

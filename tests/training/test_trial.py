@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 import kdlearn as kd
-from kdlearn.study import holm, interval, trial, verdicts
+from kdlearn.study import crossed, holm, interval, trial, verdicts
 
 QUIET = {"jobs": 1, "progress": False}
 
@@ -113,6 +113,36 @@ def test_coverage_where_seeds_split_one_pool_anew():
 
 
 # ------------------------------------------------------------------ what is tried and read
+
+
+def test_a_crossed_interval_is_that_of_the_mean_squares():
+    a = np.array([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0], [5.0, 3.0, 5.0, 8.0]])
+    rest = sum(
+        (a[i, j] - a[i].mean() - a[:, j].mean() + a.mean()) ** 2 for i in range(3) for j in range(4)
+    ) / (2 * 3)  # fmt: skip
+    variance = (4 * a.mean(axis=1).var(ddof=1) + 3 * a.mean(axis=0).var(ddof=1) - rest) / 12
+    variance = max(variance, 4 * a.mean(axis=1).var(ddof=1) / 12, 3 * a.mean(axis=0).var(ddof=1) / 12)
+    found = crossed(a)
+    assert found.mean == a.mean() and found.n == 3
+    np.testing.assert_allclose(found.half_width, scipy.stats.t.ppf(0.975, 2) * variance**0.5)
+    np.testing.assert_allclose(crossed(a.T), found)
+
+
+def test_a_crossed_interval_covers_whatever_varies(rng):
+    for rows, columns, rest in ((0.0, 0.0, 1.0), (2.0, 0.3, 1.0), (0.3, 2.0, 1.0), (1.0, 1.0, 0.1)):
+        hits = 0
+        for _ in range(400):
+            table = rows * rng.normal(size=(4, 1)) + columns * rng.normal(size=(1, 5)) + rest * rng.normal(size=(4, 5))
+            found = crossed(table)
+            hits += found.low <= 0 <= found.high
+        assert hits >= 0.92 * 400, (rows, columns, rest)
+
+
+def test_one_row_is_an_interval_of_what_varies_and_other_shapes_are_refused():
+    assert crossed([[1.0, 2.0, 4.0]]) == interval([1.0, 2.0, 4.0]) == crossed([[1.0], [2.0], [4.0]])
+    for bad in ([], [1.0, 2.0], [[]]):
+        with pytest.raises(ValueError, match="rows and columns"):
+            crossed(bad)
 
 
 def test_each_arm_has_its_own_choice_and_test_rows_are_read_once():
