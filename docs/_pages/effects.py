@@ -723,8 +723,8 @@ NOT_REPRODUCED = [
     ),
     (
         "A student should learn on its own text (Agarwal et al. 2024; Gu et al. 2024).",
-        "Against given text {own given}; against new text of the teacher {own new}. Random slips in that text are "
-        "worth {slipped}.",
+        "Against given text {own given}; against new text of the teacher {own new}, and over ten other seeds a "
+        "little more than nothing. Random slips in that text are worth {slipped}.",
     ),
     (
         "What a teacher has learnt helps with classes that it never saw.",
