@@ -242,7 +242,10 @@ TASKS = {
         [(X, DU), (X2, DU2)],
         [no_projection, no_length, long_projection, one_length, no_dot, one_dot, lengthened],
         more=finite(
-            "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.", X * (Y > 0)[:, None], DU
+            "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
+            X * (Y > 0)[:, None],
+            DU,
+            idea="rows of zeros",
         ),
     ),
     "similarity": Task(

@@ -60,13 +60,13 @@ class Task:
         return (lambda *place: unpack(call(function, *place))) if unpack else function
 
 
-def finite(hint: str, *arguments: Any) -> Callable[[Callable[..., Any]], None]:
-    """What else must hold: what the function returns for these large numbers is finite."""
+def finite(hint: str, *arguments: Any, idea: str = "large numbers") -> Callable[[Callable[..., Any]], None]:
+    """What else must hold: what the function returns for these arguments is finite."""
 
     def more(function: Callable[..., Any]) -> None:
         found = call(function, *arguments)
         if not all(np.isfinite(part).all() for part in (found if isinstance(found, tuple) else (found,))):
-            raise Verdict("large numbers", hint)
+            raise Verdict(idea, hint)
 
     return more
 

@@ -106,6 +106,7 @@ MISTAKES = [
     ("adam", "m / (1 - beta1**t), v / (1 - beta2**t)", "m, v", "missing: the bias correction."),
     ("adam", "* m_hat / (np.sqrt(v_hat) + eps)", "* m_hat / np.sqrt(v_hat + eps)", "missing: eps outside the root."),
     ("adam", "1 - beta1**t), v / (1 - beta2**t)", "1 - beta1), v / (1 - beta2)", "missing: the power t."),
+    ("adam", "(np.sqrt(v_hat) + eps)", "np.sqrt(v_hat)", "missing: eps."),
     ("adam", "return theta - lr * m_hat", "return theta - m_hat", "missing: the learning rate."),
     ("adam", "return theta - lr", "return theta + lr", "missing: a sign."),
     ("adam", "(1 - beta2) * grad**2", "(1 - beta2) * grad", "missing: the square."),
@@ -124,6 +125,20 @@ MISTAKES = [
         "missing: the last rows.",
     ),
     ("train", "            t += 1\n", "            t = 1\n", "missing: Adam's clock. t grows"),
+    ("train", "    t = 0\n", "    t = 1\n", "missing: Adam's clock. t is 1 in the first step"),
+    ("train", "            t += 1\n", "            t += i == 0\n", "missing: Adam's clock. t counts the steps"),
+    (
+        "train",
+        "        order = rng.permutation(len(x))\n",
+        "        order = rng.permutation(len(x))\n        moments = [(0 * m, 0 * v) for m, v in moments]\n",
+        "missing: Adam's memory. m and v begin at zero once",
+    ),
+    (
+        "train",
+        "            network = list(zip(theta[::2], theta[1::2]))\n",
+        "            network[:] = list(zip(theta[::2], theta[1::2]))\n",
+        "missing: a copy. It changes its argument network: work on a copy.",
+    ),
     (
         "train",
         "        order = rng.permutation(len(x))\n",
@@ -158,7 +173,7 @@ MISTAKES = [
         "unit_rows_backward",
         "np.divide(1, length, out=np.zeros_like(length), where=length > 0)",
         "1 / length",
-        "missing: large numbers.",
+        "missing: rows of zeros.",
     ),
     (
         "similarity",
