@@ -52,6 +52,12 @@ MISTAKES = [
         "value = -np.log(softmax(z)[rows, y]).mean()",
         "missing: large numbers.",
     ),
+    (
+        "cross_entropy",
+        "value = (np.log(np.exp(u).sum(axis=1)) - u[rows, y]).mean()",
+        "value = -np.log(np.maximum(softmax(z)[rows, y], 1e-12)).mean()",
+        "missing: large numbers.",
+    ),
     ("soft_targets", "value = T**2 * (p", "value = (p", "missing: T squared. Your value"),
     ("soft_targets", "return value, T * (q - p)", "return value, (q - p) / T", "missing: T squared."),
     ("soft_targets", "return value, T * (q - p)", "return value, (q - p)", "missing: a factor of T."),
@@ -173,6 +179,12 @@ MISTAKES = [
         "unit_rows_backward",
         "np.divide(1, length, out=np.zeros_like(length), where=length > 0)",
         "1 / length",
+        "missing: rows of zeros.",
+    ),
+    (
+        "unit_rows_backward",
+        "np.divide(1, length, out=np.zeros_like(length), where=length > 0)",
+        "1 / (length + 1e-12)",
         "missing: rows of zeros.",
     ),
     (
