@@ -257,6 +257,11 @@ def ignored(loss: Callable[..., Any]) -> int | None:
     return getattr(loss, "keywords", {}).get("ignore")
 
 
+def normalizes(loss: Callable[..., Any]) -> bool:
+    """Whether a loss is told to divide by the sum of its weights."""
+    return bool(getattr(loss, "keywords", {}).get("normalize", False))
+
+
 def is_number(value: Any) -> bool:
     """Whether it is one real number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -18,6 +18,7 @@ from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights
 from kdlearn.estimators.training import Training, row_weights
 from kdlearn.history import History
+from kdlearn.nn.functional import check_finite_rows
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import constant
@@ -241,7 +242,7 @@ class Distilled(Training):
 
     def _forward(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return self.student_.logits(self._scaled(self._encoded(self._same_columns(X))))
+        return check_finite_rows(self.student_.logits(self._scaled(self._encoded(self._same_columns(X)))))
 
     @property
     def coefs_(self) -> list[np.ndarray]:

@@ -66,6 +66,14 @@ def check_count(name: str, value: Any) -> int:
     return int(value)
 
 
+def check_finite_rows(z: Array) -> Array:
+    """Outputs (N, K) as they are; ValueError, naming the first row, where one is not finite: it has no answer."""
+    finite = array_module(z).isfinite(z).all(axis=1)
+    if not bool(finite.all()):
+        raise ValueError(f"row {int(finite.argmin())} is so large that the answer overflows")
+    return z
+
+
 def softmax_parts(z: Array, T: float = 1.0, least: float | None = None) -> tuple[Array, Array, Array]:
     """`(u, p, c)` of a row-wise softmax: shifted logits, probabilities, log normaliser.
 

@@ -20,6 +20,22 @@ class UnknownSiteError(KeyError):
         return str(self.args[0])
 
 
+ANSWERS = ("forward", "logits", "predict", "predict_proba", "predict_log_proba", "decision_function")
+
+
+def check_answers_as_ours(model: Any, doing: str) -> None:
+    """TypeError for a class derived from one of this package's that answers in a way of its own.
+
+    A file, an export or a stack holds layers and settings: what they say is what this package's classes make of them.
+    """
+    if not any(kind.__module__.startswith("kdlearn.") for kind in type(model).__mro__):
+        return
+    for name in ANSWERS:
+        method = getattr(model, name, None)
+        if method is not None and not getattr(method, "__module__", "").startswith("kdlearn."):
+            raise TypeError(f"{type(model).__name__} has a `{name}` of its own: {doing} would answer otherwise")
+
+
 class Network(Module):
     """Layers applied one after the other, over one flat vector of parameters (see `Module`).
 
@@ -139,11 +155,11 @@ class Network(Module):
     def predict(self, x: Array) -> Array:
         """Most probable class of each row, (N,); for a network with one output, that output.
 
-        ValueError where a row's logits are NaN: such a row has no most probable class.
+        ValueError where a row's logits are NaN or overflow: such a row has no most probable class.
         """
         z = self.logits(x)
-        if bool(array_module(z).isnan(z).any()):
-            raise ValueError("some logits are NaN: x, or the network's weights, hold NaN or infinity")
+        if not bool(array_module(z).isfinite(z.max(axis=-1)).all()):
+            raise ValueError("some logits are NaN or infinite: x, or the network's weights, hold NaN or overflow")
         return z[..., 0] if z.shape[-1] == 1 else z.argmax(axis=-1)
 
     def predict_proba(self, x: Array, T: float = 1.0) -> Array:
