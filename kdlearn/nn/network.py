@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module
+from kdlearn.backend import Array, array_module, as_array
 from kdlearn.nn.functional import check_count, is_whole, softmax
 from kdlearn.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear, ReLU
 from kdlearn.nn.module import Module
@@ -186,8 +186,8 @@ class Network(Module):
 
     def check_input(self, x: Array) -> Array:
         """x (N, D) in the network's dtype, tokens as they are; ValueError where this network cannot read it."""
-        if not hasattr(x, "dtype"):
-            x = np.asarray(x)
+        if not hasattr(x, "dtype") or (type(x) is not np.ndarray and isinstance(x, np.ndarray)):
+            x = as_array(x)
         if x.ndim != 2:
             hint = "; one row is x.reshape(1, -1)" if x.ndim == 1 else ""
             raise ValueError(f"x must be 2-D (rows, features), got shape {x.shape}{hint}")
