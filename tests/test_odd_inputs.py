@@ -356,3 +356,64 @@ def test_a_fit_that_goes_on_does_not_overlook_another_network(changed):
     with pytest.raises(ValueError, match="fit goes on with"):
         model.set_params(**changed).fit(x, y)
     model.set_params(warm_start=False).fit(x, y)
+
+
+# ------------------------------------------------------------------ tables
+
+
+def cells_of(folder, text):
+    from kdlearn.commands.frames import read_table
+
+    (folder / "t.csv").write_text("a,b\n" + "".join(f"{cell},{i % 7}\n" for i, cell in enumerate(text)))
+    return read_table(folder / "t.csv")
+
+
+def rules_of(table, said=None):
+    from kdlearn.commands.frames import Rules
+
+    return Rules.of(table, [], [], [], [] if said is None else said)
+
+
+def test_percent_signs_that_come_or_go_are_said(tmp_path):
+    """A model of 5.00% answered 0.05 without a word, and the other way round."""
+    pytest.importorskip("pandas")
+    plain, signed = [f"{i * i % 89 / 10}" for i in range(40)], [f"{i * i % 89 / 10}%" for i in range(40)]
+    mixed = [cell if i % 2 else other for i, (cell, other) in enumerate(zip(plain, signed))]
+    for taught, met, message in (
+        (signed, plain, "have no '%' here, in the table that taught they had one"),
+        (plain, signed, "have a '%' here, in the table that taught they had none"),
+        (plain, mixed, "50% of the cells have a '%'"),
+        (signed, signed, None),
+        (plain, plain, None),
+    ):
+        said = []
+        rules_of(cells_of(tmp_path, taught))(cells_of(tmp_path, met), said)
+        assert [line for line in said if "%" in line] == ([] if message is None else [said[0]])
+        assert message is None or message in said[0]
+
+
+@pytest.mark.parametrize("cell", ["inf", "-Infinity", "+INF", "1e400"])
+def test_an_infinite_cell_is_refused_by_row_and_column(cell, tmp_path):
+    """As a word it counted as missing, and a median answered for it."""
+    pytest.importorskip("pandas")
+    from kdlearn.commands.frames import TableError
+
+    taught = [f"{i * i % 89 / 10}" for i in range(40)]
+    rules = rules_of(cells_of(tmp_path, taught))
+    with pytest.raises(TableError, match="row 3, column 'a': a number is infinite"):
+        rules(cells_of(tmp_path, [*taught[:2], cell, *taught[3:]]), [])
+
+
+def test_labels_that_differ_in_a_point_and_zeros_are_one(tmp_path):
+    """0 and 0.0, as a join of tables writes them, were two classes."""
+    pytest.importorskip("pandas")
+    from kdlearn.commands.distill import _target
+    from kdlearn.commands.frames import TableError
+
+    said = []
+    _, y = _target(cells_of(tmp_path, ["0", "1.0", "0.0", "1"] * 5), "a", "auto", said)
+    assert sorted(set(y)) == ["0", "1"] and "are one" in said[0]
+    _, y = _target(cells_of(tmp_path, ["1", "01", "1.5", "10"] * 5), "a", "classes", said)
+    assert sorted(set(y)) == ["01", "1", "1.5", "10"]
+    with pytest.raises(TableError, match=r"one class, 'Some'.*in 10 rows it is missing, as where it says NA or None"):
+        _target(cells_of(tmp_path, ["None", "Some"] * 10), "a", "auto", said)

@@ -3,7 +3,7 @@
 Letters: N rows of a batch; `h_s` hidden activations of the student, (N, D), `h_t` of the teacher,
 (N, E). Only relations between rows are compared, never the rows themselves, so the widths may
 differ and no regressor is needed. A hat is a row scaled to unit length; a zero row stays zero, and
-no gradient passes through its hat. With fewer than two rows there is no relation, and every loss
+no gradient passes through its hat. One row alone has no relation, and every loss
 is zero. Each loss returns `(value, gradient)`, the gradient with respect to `h_s`. Derivation:
 docs/derivations/relation.md.
 """

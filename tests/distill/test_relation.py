@@ -195,12 +195,11 @@ def test_values_are_never_negative(loss, seed):
 
 
 @each_loss
-def test_fewer_than_two_rows_are_no_relation(loss):
-    for rows in (0, 1):
-        h_s = np.ones((rows, 3), np.float32)
-        value, gradient = loss(h_s, 2 * np.ones((rows, 4), np.float32))
-        assert value == 0 and np.ndim(value) == 0 and value.dtype == np.float32
-        assert gradient.shape == h_s.shape and gradient.dtype == np.float32 and not gradient.any()
+def test_one_row_alone_is_no_relation(loss):
+    h_s = np.ones((1, 3), np.float32)
+    value, gradient = loss(h_s, 2 * np.ones((1, 4), np.float32))
+    assert value == 0 and np.ndim(value) == 0 and value.dtype == np.float32
+    assert gradient.shape == h_s.shape and gradient.dtype == np.float32 and not gradient.any()
 
 
 @each_loss
