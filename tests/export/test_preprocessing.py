@@ -167,3 +167,25 @@ def test_an_answer_that_overflows_is_refused_at_every_door_of_python(tmp_path):
             if model is regressor:  # the network's answer is finite, in the target's unit it is not
                 with np.errstate(all="ignore"), pytest.raises(ValueError, match="row 1 is so large"):
                     fitted.predict(np.array([[0.0, 0.0], [0.0, 1e12]]))
+
+
+def test_a_refused_row_has_a_label_that_is_no_class(tmp_path):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    x = np.array([[0.0, 1.0], [np.nan, 0.0]], np.float32)
+    for classes, want in ((["", "a", "b"], "refused"), (["", "refused", "b"], "refused!"), (["a", "b", "c"], "")):
+        export.to_onnx(kd.MLP(2, 3), tmp_path / "net.onnx", classes=classes)
+        session = runtime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
+        label = session.run(["label"], {"x": x})[0]
+        assert label[1] == want and label[0] in classes
+        assert session.get_modelmeta().custom_metadata_map["refused"] == f'"{want}"'
+    for classes in (np.arange(3, dtype=np.uint64) + 2**63, np.array([-(2**63), 0, 1])):
+        with pytest.raises(ValueError, match="labels in int64"):
+            export.to_onnx(kd.MLP(2, 3), tmp_path / "other.onnx", classes=classes)
+
+
+def test_a_text_that_c_would_cut_is_refused(tmp_path):
+    """Three classes, "a", "a\\0" and "a\\0b", were all "a"."""
+    with pytest.raises(ValueError, match="holds a NUL"):
+        export.to_c(kd.MLP(2, 2), tmp_path / "net.c", classes=np.array(["a", "a\0b"], object))
+    assert list(tmp_path.iterdir()) == []
