@@ -21,6 +21,7 @@ import numpy as np
 from kdlearn.backend import Array
 from kdlearn.ideas import Case, Review
 from kdlearn.learner import Verdict, call, judge, number, results, reviewed
+from kdlearn.loss import check_size
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
@@ -52,6 +53,7 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: fl
 
 def compare_gradients(got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE) -> float:
     """Largest |got - expected| relative to the largest |expected|; GradientError above `tolerance`."""
+    check_size("tolerance", tolerance, zero=False)
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape != expected.shape:
         raise GradientError(f"{name} has shape {got.shape}, what it differentiates has shape {expected.shape}")

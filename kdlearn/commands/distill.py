@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
-from kdlearn.commands.decimals import target_numbers
+from kdlearn.commands.decimals import short, target_numbers
 from kdlearn.commands.frames import Rules, TableError, read_table
 from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import Student, load_student
@@ -113,10 +113,18 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
             raise TableError(f"the target {target!r} holds {str(cells[values.isna()].iloc[0])!r}, which is no number")
         said += how
         return table, values.to_numpy()
+    if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
+        whole = cells.str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
+        if whole.nunique() < different:
+            said.append(
+                f"the target {target!r}: labels that differ in '.0' alone, such as {short(cells.iloc[0])}, are one."
+            )
+            cells, different = whole, int(whole.nunique())
     y = cells.to_numpy()
     y = y.astype(str) if y.dtype == object else y
     if different < 2:
-        raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two")
+        rest = f"; in {gone} rows it is missing, as where it says NA or None" if gone else ""
+        raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two{rest}")
     if different > max(2, len(y) // 2):
         raise TableError(
             f"the target {target!r} has {different} different values in {len(y)} rows; it must hold classes"

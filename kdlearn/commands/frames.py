@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.decimals import POINT, numbers, readable, short, tell
+from kdlearn.commands.decimals import POINT, infinite, numbers, percent, readable, short, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -222,9 +222,16 @@ class Rules:
         made = {}
         for rule in self.columns:
             cells = table[rule["name"]]
+            if rule["kind"] == "number" and said is not None:
+                _tell_percent(rule, percent(cells), said)
             if rule["name"] in turned:
                 rule = {**rule, "comma": not rule["comma"]}
             made[rule["name"]] = _values(cells, rule)
+            if rule["kind"] == "number":
+                endless = infinite(cells) | np.isinf(made[rule["name"]])
+                if endless.any():
+                    row = int(np.argmax(endless.to_numpy())) + 1
+                    raise TableError(f"row {row}, column {rule['name']!r}: a number is infinite")
             if said is not None and rule["kind"] != "text":
                 bad = made[rule["name"]].isna() & cells.notna()
                 if bad.any():
@@ -236,8 +243,6 @@ class Rules:
         holes = sum(int((table[name].isna()).sum()) for name in self.names)
         if said is not None and holes:
             said.append(f"{holes} missing cells are filled: a number with its median, a text as one of its own.")
-        if np.isinf(frame.select_dtypes("number").to_numpy(dtype=float)).any():
-            raise TableError("a number is infinite")
         return frame
 
 
@@ -249,6 +254,15 @@ def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
         days = pd.to_datetime(cells, errors="coerce", format="ISO8601") - pd.Timestamp(DAY_ZERO)
         return days.dt.total_seconds() / 86400
     return cells.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype(object)
+
+
+def _tell_percent(rule: dict[str, Any], share: float, said: list[str]) -> None:
+    name, taught = rule["name"], rule.get("percent")
+    if 0 < share < 1:
+        said.append(f"column {name!r}: {share:.0%} of the cells have a '%', the others have none; 5% is read as 5.")
+    elif taught is not None and bool(share) != taught:
+        here, there = ("a '%'", "none") if share else ("no '%'", "one")
+        said.append(f"column {name!r}: the cells have {here} here, in the table that taught they had {there}.")
 
 
 def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[str]) -> dict[str, Any] | None:
@@ -274,7 +288,7 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
             said.append(f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}.")
         return rule
     tell(f"column {name!r}", there, bool(comma), said)
-    return {**rule, "kind": "number", "comma": bool(comma)}
+    return {**rule, "kind": "number", "comma": bool(comma), "percent": percent(there) > 0}
 
 
 def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:

@@ -63,7 +63,12 @@ def _integer(value: int) -> str:
 
 
 def string(text: str) -> str:
-    """A C string literal: bytes that are not plain letters, digits or spaces as three octal digits."""
+    """A C string literal: bytes that are not plain letters, digits or spaces as three octal digits.
+
+    ValueError for a text that holds a NUL: in C it would end there, and be another.
+    """
+    if "\0" in text:
+        raise ValueError(f"{text!r} holds a NUL, at which a text in C ends: rename it")
     plain = (chr(c) if c == 32 or (c < 128 and chr(c).isalnum()) else f"\\{c:03o}" for c in text.encode())
     return '"' + "".join(plain) + '"'
 

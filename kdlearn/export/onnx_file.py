@@ -44,8 +44,9 @@ def to_onnx(
 
     Outputs. `logits` and `probabilities` (N, K) and `label` (N,); of a regressor `prediction` (N, M). A row
     that is refused (NaN where no imputer is, infinity, an answer that overflows) has NaN for all of them and
-    the label NaN, "", or one less than all classes and than 0: the file's metadata say which, under `refused`.
-    A text that a strict encoder does not know is an error of the runtime. Preprocessing is written by skl2onnx.
+    the label NaN, "" (or, where that is a class, "refused"), or one less than all classes and than 0: the file's
+    metadata say which, under `refused`. A text that a strict encoder does not know is an error of the runtime.
+    Preprocessing is written by skl2onnx.
 
     Parameters
     ----------
@@ -260,9 +261,15 @@ def label_values(classes: np.ndarray) -> list[Any]:
 
 
 def _refused(classes: np.ndarray) -> Any:
-    """The label of a row that is refused."""
+    """The label of a row that is refused: none of the classes."""
     labels = label_values(classes)
-    return "" if isinstance(labels[0], str) else math.nan if isinstance(labels[0], float) else min(0, *labels) - 1
+    if isinstance(labels[0], str):
+        return next(text for text in ("", *(f"refused{'!' * n}" for n in range(len(labels)))) if text not in labels)
+    if isinstance(labels[0], float):
+        return math.nan
+    if min(labels) == -(2**63) or max(labels) >= 2**63:
+        raise ValueError("ONNX holds labels in int64, the refused one included: make texts of these")
+    return min(0, *labels) - 1
 
 
 def _add(
