@@ -34,6 +34,7 @@ import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.contest import CERTAIN, Choice, Result, decide, folds
 from kdlearn.estimators.regressor import squared_error
+from kdlearn.estimators.training import forget_constants
 
 HAND = {"soft_weight": 0.7, "max_iter": 30, "random_state": 0}
 rng = np.random.default_rng(0)
@@ -573,6 +574,40 @@ def test_early_stopping_keeps_rare_classes():
     assert not any((y[h] == 1).any() for h in held)
     model = DistilledClassifier(early_stopping=True, **HAND).fit(x, y)
     assert model.classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_column_of_one_value_tells_nothing(pd, dtype):
+    """Its weights were never taught: another value there must not move the answer. A text of one kind neither."""
+    still = np.column_stack([X, np.full(len(X), 3.1)]).astype(dtype)
+    moved = still.copy()
+    moved[:, 3] = [-1e4, 1e4] * 60
+    unlabelled = {"X_unlabeled": still[:40]}
+    for model, y, more in (
+        (DistilledClassifier(**HAND), Y, {}),
+        (DistilledClassifier(LogisticRegression(), **HAND), Y, unlabelled),
+        (DistilledRegressor(LinearRegression(), **HAND), B, unlabelled),
+        (DistilledClassifier(hidden_layer_sizes=(), **HAND), Y, {}),
+        (DistilledClassifier(early_stopping=True, **HAND), Y, {}),
+    ):
+        model.fit(still, y, **more)
+        np.testing.assert_allclose(model._forward(moved), model._forward(still), rtol=1e-6, atol=1e-6)
+    model = DistilledClassifier(**HAND).partial_fit(still, Y, classes=["no", "yes"])
+    np.testing.assert_allclose(model._forward(moved), model._forward(still), rtol=1e-4, atol=1e-4)
+    frame = pd.DataFrame({"a": X[:, 0], "unit": "EUR", "empty": np.nan})
+    model = DistilledClassifier(**HAND).fit(frame, Y)
+    p = model.predict_proba(frame)
+    np.testing.assert_allclose(model.predict_proba(frame.assign(unit="USD", empty=7.0)), p, rtol=1e-9)
+    assert "column 'empty' has no cell: it tells nothing" in " ".join(model.report_["notes"])
+
+
+def test_what_was_one_value_stays_in_the_biases():
+    net = kd.MLP(4, 8, 3, seed=0, dtype="float64")
+    rows = np.column_stack([X[:, 0], np.full(len(X), -2.0), X[:, 1], np.full(len(X), 0.5)])
+    before = np.maximum(rows @ net.layers[0].W + net.layers[0].b, 0) @ net.layers[2].W + net.layers[2].b
+    forget_constants(net, rows)
+    np.testing.assert_allclose(net.logits(rows), before, rtol=1e-12)
+    assert not net.layers[0].W[[1, 3]].any() and net.layers[0].W[[0, 2]].all()
 
 
 def test_a_loss_that_falls_no_more_ends_a_constant_rate():
