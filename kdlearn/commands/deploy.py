@@ -20,8 +20,9 @@ from kdlearn.export.toolchain import measure_c
 def predict(args: Namespace) -> int:
     """Write each row's answer as CSV, after the columns of `--id`; the exit status."""
     student, said = load_student(args.model), list[str]()
-    table = read_table(args.data, args.delimiter, said)
+    table = read_table(args.data, args.delimiter, said, every_row=True)
     rows = student.rules(table, said)
+    said += student.new_texts(rows)
     if args.out is not None and args.out.exists() and args.out.samefile(args.data):
         raise TableError(f"--out {args.out} would overwrite the rows")
     for name in args.id:
@@ -39,6 +40,8 @@ def predict(args: Namespace) -> int:
         lines = [[f"{value:.9g}" for value in row] for row in answers.tolist()]
     ids = [["" if cell is np.nan else cell for cell in row] for row in table[list(args.id)].to_numpy().tolist()]
     made = [[*args.id, *header], *([*i, *line] for i, line in zip(ids, lines))]
+    if said and not args.quiet:
+        print("\n".join(said), file=sys.stderr if args.out is None else sys.stdout)
     if args.out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(made)
         return 0
@@ -46,7 +49,7 @@ def predict(args: Namespace) -> int:
     with open(args.out, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(made)
     if not args.quiet:
-        print("\n".join([*said, f"{len(lines):,} predictions: {args.out}"]))
+        print(f"{len(lines):,} predictions: {args.out}")
     return 0
 
 

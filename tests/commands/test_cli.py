@@ -484,7 +484,7 @@ WRONG_NPZ = {
     "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), r"its shape is \(0, 2\)"),
     "other lengths": (lambda p: np.savez(p, x=np.zeros((3, 2)), y=np.zeros(2)), r"'y' has shape \(2,\), x has 3 rows"),
     "complex": (lambda p: np.savez(p, x=np.zeros((3, 2), complex), y=np.zeros(3)), "'x' must hold numbers"),
-    "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]] * 4, y=[0, 1] * 4), "a number is infinite"),
+    "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]] * 4, y=[0, 1] * 4), "row 1, column 'x1'.*is infinite"),
     "no labels": (lambda p: np.savez(p, x=np.zeros((3, 2))), "no column 'y'"),
 }
 
@@ -580,13 +580,18 @@ def test_what_was_done_to_a_file_is_said(tmp_path):
         (["1_0", "2_0", "3_0"], False, "text", ["1_0", "2_0", "3_0"]),
         (["inf", "nope", "1"], False, "text", ["inf", "nope", "1"]),
         (["2000-01-02", "2000-01-03 12:00", "1999-12-31"], False, "date", [1, 2.5, -1]),
+        (["2.1.2000", "03.01.2000 12:00", "31.12.1999"], True, "date", [1, 2.5, -1]),
+        (["2000-01-02T00:00:00Z", "2000-01-02T00:00:00-06:00", "2000-01-02 06:00+0600"], False, "date", [1, 1.25, 1]),
+        (["2000-01-02", *["2000-01-03"] * 19, "-"], False, "date", [1, *[2] * 19, None]),
+        (["1/2/2000", "2/1/2000", "1/1/2000"], False, "text", ["1/2/2000", "2/1/2000", "1/1/2000"]),
     ],
 )
 def test_a_column_is_what_its_cells_say(cells, comma, kind, values):
     table = pd.DataFrame({"a": cells}, dtype=object)
     table.attrs["decimal_comma"] = comma
     rules = Rules.of(table, (), (), ("a",), [])
-    assert rules.columns[0]["kind"] == kind and rules(table)["a"].tolist() == values
+    assert rules.columns[0]["kind"] == kind
+    assert [None if pd.isna(v) else v for v in rules(table)["a"]] == values
 
 
 ALARMS = {
@@ -596,6 +601,11 @@ ALARMS = {
     "a large offset": [str(1_700_000_000 + i * i % 299) for i in range(60)],
     "1 cells are no number, such as 'old'": ["old" if i == 7 else str(i * i % 17) for i in range(60)],
     "is empty": ["" for i in range(60)],
+    "holds no number but '3'": ["" if i == 7 else "3" for i in range(60)],
+    "holds 'EUR' in all rows": ["EUR" for i in range(60)],
+    "3 cells hold '-999', far from the others": ["-999" if i % 20 == 1 else str(i * i % 17) for i in range(60)],
+    "1 cells hold '65535', far from the others": ["65535" if i == 1 else str(i * i % 17) for i in range(60)],
+    "looks like dates, such as '1/2/2000'": [f"{i % 12 + 1}/2/2000" for i in range(60)],
 }
 
 
@@ -614,8 +624,15 @@ def test_alarms_come_before_the_teacher(alarm, tmp_path, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert alarm in out and "the teacher's turn" in err
     assert cli.main([*arguments, "--keep", "odd"]) == 2
-    if alarm in ("counts the rows", "like an ID"):
+    if alarm in ("counts the rows", "like an ID", "holds no number but '3'", "holds 'EUR' in all rows"):
         assert alarm not in capsys.readouterr().out
+
+
+def test_a_long_tail_is_no_alarm():
+    said = []
+    tail = pd.DataFrame({"a": np.exp(2 * np.random.default_rng(0).normal(size=3000)), "b": np.arange(3000) % 2})
+    Rules.of(tail, (), (), (), said)
+    assert said == []
 
 
 def test_labels_are_kept_as_they_were_written(tmp_path, capsys):
@@ -667,8 +684,26 @@ def test_missing_cells_and_unknown_texts_are_predicted(student, tmp_path, capsys
     data, out = write_csv(tmp_path / "new.csv", rows), tmp_path / "p.csv"
     assert cli.main(["predict", "--model", str(student), "--data", str(data), "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "3 missing cells are filled" in text and "1 cells are no number, such as 'x'" in text
+    assert "4 missing cells are filled" in text and "1 cells are no number, such as 'x'" in text
+    assert "column 'town': 1 cells hold texts that the model does not know, such as 'Basel'." in text
     assert len(out.read_text().splitlines()) == 5
+    assert cli.main(["predict", "--model", str(student), "--data", str(data)]) == 0
+    to_screen, said = capsys.readouterr()
+    assert to_screen == out.read_text() and "such as 'Basel'" in said
+
+
+def test_an_answer_stands_beside_each_row(student, tmp_path, capsys):
+    """Rows without any cell too: else every answer below would stand beside another row."""
+    (tmp_path / "new.csv").write_text("age,town,income\n70,Bern,3\n,,\n20,Bern,3\n")
+    (tmp_path / "none.csv").write_text("age,town,income\n,,\n")
+    assert cli.main(["predict", "--model", str(student), "--data", str(tmp_path / "new.csv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and len(set(lines)) == 4
+    assert cli.main(["predict", "--model", str(student), "--data", str(tmp_path / "none.csv")]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == lines[2]
+    (tmp_path / "new.csv").write_text("age,town,income\n70,Bern,3\n20,Bern,1e999\n")
+    err = refused(capsys, "predict", "--model", student, "--data", tmp_path / "new.csv")
+    assert "row 2, column 'income': '1e999' is infinite" in err
 
 
 def test_an_id_is_passed_through_and_teaches_nothing(table, tmp_path, capsys):
