@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -25,9 +26,11 @@ from kdlearn import cli
 from kdlearn.checkpoint import CheckpointError, read, write
 from kdlearn.commands import distill
 from kdlearn.commands.frames import Rules, TableError, numbers, read_table
+from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import load_student
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.estimators.rows import default_preprocessor
+from kdlearn.export.costs import format_report
 
 pd = pytest.importorskip("pandas", reason="the command line reads tables by pandas")
 
@@ -275,7 +278,7 @@ def test_a_student_can_teach(table, student, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["report"]["achieved"]["teacher"]["accuracy"] > 0.8
     other = write_csv(tmp_path / "other.csv", [[*row[:2], row[3]] for row in people()])
-    arguments = ["distill", "--data", other, "--target", "buys", "--teacher", student, *FAST]
+    arguments = ["distill", "--data", other, "--target", "buys", "--teacher", student, "--quiet", *FAST]
     assert "was taught other columns than this table has" in refused(capsys, *arguments)
 
 
@@ -654,7 +657,7 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     teach(tmp_path / "d.csv", out, "--teacher", "boosting", target="target", epochs="40")
     text = capsys.readouterr().out
     assert "'target' has 214 different numbers in 442 rows: it is predicted as a number" in text
-    for part in ("R2", "mean absolute error", "95 % interval", "10-8-1"):
+    for part in ("R2", "mean absolute error", "95 % interval", "10-8-1", "mean difference: of the two models'"):
         assert part in text, part
     student, table = load_student(out), read_table(tmp_path / "d.csv")
     predicted, y = student.model.predict(student.rules(table)), table["target"].astype(float)
@@ -672,6 +675,40 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     np.testing.assert_allclose(made.ravel(), predicted, rtol=1e-3)
     capsys.readouterr()
     assert "one class for" not in text and "holds 'x'" in refused_target(tmp_path, capsys)
+
+
+def test_long_intervals_stand_apart():
+    """An R2 may be far below 0: its interval is longer than a column is wide."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=40)})
+    far = DummyRegressor(strategy="constant", constant=-123.456).fit(X, np.zeros(40))
+    found = figures(far, far, far, X, rng.normal(size=40), 1)
+    for table in (format_figures(found), format_report(found)):
+        ends = [re.split(" {2,}", line.strip()) for line in table.splitlines() if "95 % interval" in line]
+        assert ends and all(re.fullmatch(r"\S+ to \S+", cell) for line in ends for cell in line[1:]), table
+        assert min(map(len, ends)) >= 3
+
+
+def test_what_makes_the_measure_weak_is_said(tmp_path, capsys):
+    rows = people(80)
+    rows += [rows[i] for i in range(1, 81)]  # each twice
+    rows += [["30", "Bern", f"{i}.5", "perhaps"] for i in range(9)]
+    data = write_csv(tmp_path / "t.csv", rows)
+    teach(data, tmp_path / "s.npz", "--json", *BY_HAND)
+    found = json.loads(capsys.readouterr().out)
+    notes, table = " ".join(found["notes"]), pd.DataFrame(rows[1:], columns=rows[0])
+    train, test = distill.split(table["buys"].to_numpy(str), 0)
+    taught = {tuple(row) for row in table.iloc[train].to_numpy()}
+    again = sum(tuple(row) in taught for row in table.iloc[test].to_numpy())
+    assert 0 < again < len(test) and f"{again} of the {len(test)} rows held out stand among those that teach" in notes
+    assert "of class 'perhaps' 2 rows are held out" in notes and "of class 'no'" not in notes
+
+
+def test_a_training_that_was_too_short_is_said_in_the_words_of_the_command(table, tmp_path, capsys):
+    teach(table, tmp_path / "s.npz", *BY_HAND, epochs="3")
+    out, err = capsys.readouterr()
+    assert "student: the loss was still falling after 3 epochs; --epochs sets more." in out and err == ""
+    assert cli._names('a, "b, in g", c') == ("a", "b, in g", "c") and cli._names("") == ()
 
 
 def refused_target(folder, capsys):
