@@ -246,7 +246,7 @@ class Rules:
             infinite = [] if name in self._texts else np.flatnonzero(np.isinf(frame[name].to_numpy())).tolist()
             if infinite:
                 row = infinite[0]
-                raise TableError(f"row {row + 1}, column {name!r}: {short(table[name].iloc[row])} is infinite")
+                raise TableError(f"row {row}, column {name!r}: {short(table[name].iloc[row])} is infinite")
         return frame
 
 

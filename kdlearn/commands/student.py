@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError, read
+from kdlearn.commands.dates import DAY_ZERO
 from kdlearn.commands.decimals import short
 from kdlearn.commands.frames import KINDS, Rules
 from kdlearn.export.columns import Encoding
@@ -40,6 +41,11 @@ class Student:
             known = "" if feature.code < 0 or column.categories is None else column.categories[feature.code]
             names.append(column.name if feature.code < 0 else f"{column.name}={'' if known is None else known}")
         return names
+
+    @property
+    def units(self) -> dict[str, str]:
+        """What the numbers of a column of dates count: whoever calls the model without `rules` must know."""
+        return {c["name"]: f"days since {DAY_ZERO}, UTC" for c in self.rules.columns if c["kind"] == "date"}
 
     def new_texts(self, rows: pd.DataFrame) -> list[str]:
         """A sentence for each column with texts that the model does not know."""

@@ -487,7 +487,7 @@ WRONG_NPZ = {
     "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), r"its shape is \(0, 2\)"),
     "other lengths": (lambda p: np.savez(p, x=np.zeros((3, 2)), y=np.zeros(2)), r"'y' has shape \(2,\), x has 3 rows"),
     "complex": (lambda p: np.savez(p, x=np.zeros((3, 2), complex), y=np.zeros(3)), "'x' must hold numbers"),
-    "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]] * 4, y=[0, 1] * 4), "row 1, column 'x1'.*is infinite"),
+    "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]] * 4, y=[0, 1] * 4), "row 0, column 'x1'.*is infinite"),
     "no labels": (lambda p: np.savez(p, x=np.zeros((3, 2))), "no column 'y'"),
 }
 
@@ -740,7 +740,7 @@ def test_an_answer_stands_beside_each_row(student, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[1] == lines[2]
     (tmp_path / "new.csv").write_text("age,town,income\n70,Bern,3\n20,Bern,1e999\n")
     err = refused(capsys, "predict", "--model", student, "--data", tmp_path / "new.csv")
-    assert "row 2, column 'income': '1e999' is infinite" in err
+    assert "row 1, column 'income': '1e999' is infinite" in err
 
 
 def test_an_id_is_passed_through_and_teaches_nothing(table, tmp_path, capsys):
