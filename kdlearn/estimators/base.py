@@ -16,7 +16,7 @@ from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.contest import Choice, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights
-from kdlearn.estimators.training import Training, row_weights
+from kdlearn.estimators.training import Training, forget_constants, row_weights
 from kdlearn.history import History
 from kdlearn.nn.functional import check_finite_rows
 from kdlearn.nn.layers import Linear
@@ -231,6 +231,7 @@ class Distilled(Training):
         if first:
             dtype = "float32" if x.dtype == np.float32 else "float64"
             self.student_ = self._network(x.shape[1], self._outputs(), seed, dtype)
+            forget_constants(self.student_, data["x"])  # later rows may teach them
         if first or not hasattr(self, "_rule"):
             self._rule = self._optimizer()
         size = self._rows_a_step(len(data))

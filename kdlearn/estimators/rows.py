@@ -155,6 +155,9 @@ def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
     """What the default preprocessor did, in sentences."""
     missing = [sum(is_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
     said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
+    empty = [j for j, holes in enumerate(missing) if holes == count(X)]
+    said += [f"column {_name(X, j)!r} has no cell: it tells nothing." for j in empty]
+    missing = [0 if j in empty else holes for j, holes in enumerate(missing)]
     if sum(missing):
         worst = int(np.argmax(missing))
         said.append(
