@@ -295,7 +295,9 @@ def _review(
         raise Verdict("the loss", "Your value is zero." if value(z) == 0 else "Your value never changes.")
     if own and reference is not None:
         places, right = places[:1], lambda x: (float(reference), slope)
-    judge(outcome(loss), right, places, LOSS, {idea: outcome(slip) for idea, slip in slips.items()}, case)
+    wrong = {idea: outcome(slip) for idea, slip in slips.items()}
+    praise = "The gradient is that of your value." if own else "The gradient is right."
+    judge(outcome(loss), right, places, LOSS, wrong, case, praise)
     if not own and np.isfinite(value(1000 * z)):
         large = outcome(loss)(1000 * z)
         if not all(np.isfinite(part).all() for part in large):

@@ -139,9 +139,11 @@ def name_value(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea:
     if same(got * np.log(2), expected):
         return "the natural logarithm", "Your value is in bits: use np.log, not np.log2."
     if (c := common_factor(got, expected)) is not None:
-        return name_factor(c, case, "your value")
+        idea, hint = name_factor(c, case, "your value")
+        if got.size > 1 or idea != "a factor":  # one number alone is always some factor off
+            return idea, hint
     shift = got - expected
-    if same(shift, np.full_like(shift, shift[0])):
+    if got.size > 1 and same(shift, np.full_like(shift, shift[0])):
         return (
             "a term that does not depend on the first argument",
             f"Your value is {shift[0]:+.4g} off at every place. The entropy of the targets is such a term.",

@@ -89,7 +89,9 @@ def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
     for i, (before, after) in enumerate(zip(arguments, given)):
         if not _unchanged(before, after):
             name = _parameter(function, i)
-            raise Verdict("a copy", f"It changes its argument {name}: write {name} = {name} - …, not {name} -= ….")
+            other = f"write {name} = {name} - …, not {name} -= …."
+            way = other if isinstance(before, np.ndarray) else "work on a copy."
+            raise Verdict("a copy", f"It changes its argument {name}: {way}")
     return result
 
 
@@ -140,11 +142,12 @@ def judge(
     names: Sequence[str],
     slips: Mapping[str, Callable[..., Any]],
     case: Case,
+    praise: str = "The gradient is right.",
 ) -> None:
     """A Verdict, where `function(*place)` is not `reference(*place)` at each of the places.
 
     `names` are those of the results; a first one that is called "value" is a number. `slips` are wrong functions by
-    the idea that they lack. `case` is the first place.
+    the idea that they lack. `case` is the first place. `praise` follows where the value alone is wrong.
     """
     found = [results(call(function, *place), names) for place in places]
     right = [results(reference(*place), names) for place in places]
@@ -167,7 +170,7 @@ def judge(
     if not same(got, expected):
         idea, hint = name_value(got, expected, case)
         if idea or arrays is None or not arrays.review.idea:  # or else the gradient says what both lack
-            raise Verdict(idea, hint + (" The gradient is right." if arrays is None and len(names) == 2 else ""))
+            raise Verdict(idea, hint + (f" {praise}" if arrays is None and len(names) == 2 else ""))
     if arrays is not None:
         raise arrays
 

@@ -617,7 +617,7 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "size = kd.study", "32 units, forest"),
             Effect("early", "17", "early exits against a plain network of 32 units, both tuned",
                    "exits_trial = kd.study", "exits "),
-            Effect("early 64", "17", "early exits against one of 64 units, about half their arithmetic, both tuned",
+            Effect("early 64", "17", "early exits against one of 64 units, with less arithmetic, both tuned",
                    "exits_trial = kd.study", "exits ", column=1),
             Effect("through", "17", "three values a weight, trained through the rounding, against rounded afterwards",
                    "three_values = kd.study", "straight through "),

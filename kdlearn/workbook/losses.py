@@ -16,7 +16,7 @@ from kdlearn.distill.relation import similarity_preserving
 from kdlearn.distill.response import cross_entropy, soft_targets
 from kdlearn.ideas import Case
 from kdlearn.nn import functional
-from kdlearn.workbook.task import D, E, K, N, T, Task, finite, normal
+from kdlearn.workbook.task import D, E, K, N, T, Task, also, normal
 
 Loss = tuple[Any, np.ndarray]
 OVERFLOW = "Logits of a thousand overflow: take each row's maximum away before exp."
@@ -219,21 +219,32 @@ TASKS = {
         ("p",),
         [(Z, T), (Z2, 0.5)],
         [cold, multiplied, late, columns, no_exponential],
-        more=finite(OVERFLOW, FAR),
+        more=also(softmax, OVERFLOW, FAR),
     ),
     "cross_entropy": Task(
         cross_entropy,
         ("value", "dz"),
         [(Z, Y), (Z2, Y2)],
         [no_logarithm, every_class],
-        more=finite("Where p is zero its logarithm is not a number: log(sum of exp) - z[y] is.", SURE, Y),
+        more=also(
+            cross_entropy,
+            "Where p is zero its logarithm is not a number, and a floor under p is wrong: log(sum of exp) - z[y].",
+            SURE,
+            Y,
+        ),
     ),
     "soft_targets": Task(
         soft_targets,
         ("value", "dz_s"),
         [(Z, V_, T), (Z2, V2, T)],
         [reversed_kl, reversed_value, cold_teacher, cold_student, cold_both, exchanged, no_entropy],
-        more=finite("Where q is zero its logarithm is not a number: subtract log(sum of exp).", SURE, V_, 1.0),
+        more=also(
+            soft_targets,
+            "Where q is zero its logarithm is not a number, and a floor under q is wrong: subtract log(sum of exp).",
+            SURE,
+            V_,
+            1.0,
+        ),
     ),
     "hint": Task(hint, ("value", "dh_s", "dV"), [(H_S, H_T, W_), (H_S2, H_T2, W2)], case=Case(H_T)),
     "unit_rows_backward": Task(
@@ -241,8 +252,12 @@ TASKS = {
         ("dx",),
         [(X, DU), (X2, DU2)],
         [no_projection, no_length, long_projection, one_length, no_dot, one_dot, lengthened],
-        more=finite(
-            "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.", X * (Y > 0)[:, None], DU
+        more=also(
+            unit_rows_backward,
+            "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
+            X * (Y > 0)[:, None],
+            DU,
+            idea="rows of zeros",
         ),
     ),
     "similarity": Task(

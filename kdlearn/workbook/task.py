@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.ideas import Case
+from kdlearn.ideas import Case, same
 from kdlearn.learner import Verdict, call, judge
 
 Layers = list[tuple[np.ndarray, np.ndarray]]  # (W, b) of each linear layer
@@ -60,13 +60,16 @@ class Task:
         return (lambda *place: unpack(call(function, *place))) if unpack else function
 
 
-def finite(hint: str, *arguments: Any) -> Callable[[Callable[..., Any]], None]:
-    """What else must hold: what the function returns for these large numbers is finite."""
+def also(
+    right: Callable[..., Any], hint: str, *arguments: Any, idea: str = "large numbers"
+) -> Callable[[Callable[..., Any]], None]:
+    """What else must hold: for these arguments, too, the function returns what is right, and no NaN or floor."""
 
     def more(function: Callable[..., Any]) -> None:
-        found = call(function, *arguments)
-        if not all(np.isfinite(part).all() for part in (found if isinstance(found, tuple) else (found,))):
-            raise Verdict("large numbers", hint)
+        found, wanted = call(function, *arguments), right(*arguments)
+        pairs = zip(found, wanted) if isinstance(wanted, tuple) else [(found, wanted)]
+        if not all(np.isfinite(a).all() and same(np.asarray(a), np.asarray(b)) for a, b in pairs):
+            raise Verdict(idea, hint)
 
     return more
 

@@ -78,6 +78,10 @@ ADAM = [
         "eps outside the root: It is √v + eps, not √(v + eps).",
         step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + eps),
     ),
+    _adam(
+        "eps: The step is divided by √v + eps; yours has no eps.",
+        step=lambda m, v, t, lr, b1, b2, eps: step(m, v, t, lr, b1, b2, 0.0),
+    ),
     _adam("a sign: The step goes against the gradient; yours climbs.", step=lambda *place: -step(*place)),
     _adam(
         "the learning rate: The step is multiplied by lr.",
@@ -127,15 +131,16 @@ def _train(
     """The loop, or the loop with one mistake."""
     theta = [a for layer in network for a in layer]
     memory = [(np.zeros_like(a), np.zeros_like(a)) for a in theta]
+    steps = -(-len(x) // batch_size)  # of an epoch
     for t, rows in enumerate(_batches(len(x), epochs, batch_size, rng, slip), 1):
         network = list(zip(theta[::2], theta[1::2]))
         z, inputs = forward(network, x[rows])
         said = np.arange(len(rows)) if slip == "the loss's rows" else rows
         grads = [g for pair in backward(network, inputs, loss(z, said)[1]) for g in pair]
-        if slip == "memory":
+        if slip == "memory" or (slip == "memory of an epoch" and t % steps == 1):
             memory = [(np.zeros_like(a), np.zeros_like(a)) for a in theta]
         for k, (grad, (m, v)) in enumerate(zip(grads, memory)):
-            clocks = {"clock": 1, "epochs": -(-t * batch_size // len(x)), "arrays": (t - 1) * len(theta) + k + 1}
+            clocks = {"clock": 1, "epochs": -(-t // steps), "arrays": (t - 1) * len(theta) + k + 1, "late": t + 1}
             rate = 1e-3 if slip == "rate" else lr
             if slip == "descent":
                 theta[k] = theta[k] - lr * grad
@@ -171,8 +176,10 @@ SLIPS = [
     _slip("whole", "the batches: Each step sees batch_size rows, not all of them."),
     _slip("one epoch", "the epochs: One pass over the rows is not all of them."),
     _slip("memory", "Adam's memory: m and v are kept from step to step; yours begin at zero in each."),
+    _slip("memory of an epoch", "Adam's memory: m and v begin at zero once, not in each epoch."),
     _slip("clock", "Adam's clock: t grows by one in each step; yours stands still."),
     _slip("epochs", "Adam's clock: t counts the steps, not the epochs."),
+    _slip("late", "Adam's clock: t is 1 in the first step; yours begins at 2."),
     _slip("arrays", "Adam's clock: t grows once in a step, not once for each W and b."),
     _slip("rate", "the learning rate: Give lr to `adam`."),
     _slip("biases", "the biases: Every W and every b is moved; yours leaves b as it was."),

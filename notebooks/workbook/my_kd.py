@@ -25,7 +25,7 @@ def softmax(z, T=1.0):
     Logits of a thousand must not overflow: a constant taken away from a whole row
     does not change p.
 
-    Example: softmax([[0, log 3]]) is [[1/4, 3/4]].
+    Example: for z = [[0, log 3]] p is [[1/4, 3/4]].
     """
     raise NotImplementedError
 

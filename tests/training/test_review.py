@@ -179,7 +179,10 @@ def test_a_value_and_its_gradient_may_both_lack_an_idea():
 
 def test_a_reference_may_be_a_number():
     assert review(ce, Z, Y, reference=float(ce(Z, Y)[0]))
-    assert review(ce, Z, Y, reference=N * float(ce(Z, Y)[0])).idea == "1/N only once"
+    found = review(ce, Z, Y, reference=N * float(ce(Z, Y)[0]))
+    assert found.idea == "1/N only once" and str(found).endswith("The gradient is that of your value.")
+    found = review(ce, Z, Y, reference=0.7321 * float(ce(Z, Y)[0]))  # one number says nothing of a factor
+    assert found.idea == "" and found.hint.startswith("The value is ")
 
 
 def test_zero_is_refused():
