@@ -86,7 +86,8 @@ def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: f
         return "the value does not change there, but the gradient is not zero"
     ratios = got[solid] / expected[solid]
     factor = float(np.median(ratios))
-    if np.abs(ratios - factor).max() < 1e-4 * max(abs(factor), 1e-4):
+    rest = np.abs(got - factor * expected)[~solid]  # entries that should be zero follow the factor, too
+    if np.abs(ratios - factor).max() < 1e-4 * max(abs(factor), 1e-4) and not (rest > 1e-3 * scale).any():
         return f"every entry is off by the same factor {factor:.6g}"
     if got.ndim == 2 and solid.all():
         by_row = got / expected

@@ -251,7 +251,7 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("boundary", "09", "activation boundaries beside labels against labels", "others = kd.study",
                    "boundary"),
             Effect("vid", "09", "VID beside labels against labels", "others = kd.study", "VID  "),
-            Effect("feature decay", "09", "labels with tuned weight decay against labels without", "no_decay = ",
+            Effect("feature decay", "09", "labels with tuned weight decay against labels without", "bare = labels",
                    "tuned decay"),
             Effect("hint soft", "09", "a hint beside soft labels against soft labels", "answers = kd.study",
                    "soft targets, hint"),
