@@ -236,8 +236,8 @@ class Rules:
             if rule["kind"] == "number":
                 endless = infinite(cells) | np.isinf(made[rule["name"]])
                 if endless.any():
-                    row = int(np.argmax(endless.to_numpy())) + 1
-                    raise TableError(f"row {row}, column {rule['name']!r}: a number is infinite")
+                    row = int(np.argmax(endless.to_numpy()))
+                    raise TableError(f"row {row}, column {rule['name']!r}: {short(cells.iloc[row])} is infinite")
             if said is not None and rule["kind"] != "text":
                 bad = made[rule["name"]].isna() & cells.notna()
                 if bad.any():

@@ -321,7 +321,7 @@ def test_numbers_in_c_are_exact(value):
     assert np.float32(text.removesuffix("f")) == np.float32(value) and text.endswith("f") and set(text) & set(".e")
 
 
-@given(st.text())
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8")))
 def test_texts_in_c_are_what_they_were(text):
     body = c_text.string(text)[1:-1]
     assert body.encode("ascii").decode("unicode_escape").encode("latin-1").decode() == text
