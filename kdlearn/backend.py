@@ -87,7 +87,7 @@ def to_numpy(array: Any) -> np.ndarray:
     """`array` on the host. The one place where a device array is copied back."""
     if type(array).__module__.partition(".")[0] == "cupy":
         return sys.modules["cupy"].asnumpy(array)
-    return np.asarray(array)
+    return np.asarray(as_array(array))
 
 
 def collect(values: Sequence[Array]) -> np.ndarray:

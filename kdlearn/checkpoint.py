@@ -23,7 +23,7 @@ import numpy as np
 from kdlearn.backend import device_of, to_device, to_numpy
 from kdlearn.files import written_aside
 from kdlearn.nn import layers as layer_types
-from kdlearn.nn.network import MLP, Network
+from kdlearn.nn.network import MLP, Network, check_answers_as_ours
 from kdlearn.nn.optim import Memory
 from kdlearn.nn.stack import Stack
 from kdlearn.run import Run, describe
@@ -125,6 +125,13 @@ def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None 
     """
     if isinstance(net, Stack):
         raise TypeError("a stack is saved member by member: kd.save(path, stack[0]), and so on")
+    check_answers_as_ours(net, "what is loaded from the file")
+    outside = [tap for tap, position in net.taps.items() if not 0 <= position < len(net.layers)]
+    if outside:
+        raise TypeError(
+            f"{type(net).__name__} has the tap {outside[0]!r}, which is no layer's output and would be lost: save the "
+            "network that it wraps"
+        )
     if not np.isfinite(to_numpy(net.theta)).all():
         raise ValueError("the network has weights that are not finite; load would refuse the file")
     described = []

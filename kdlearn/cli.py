@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib
 import json
 import math
@@ -104,7 +105,7 @@ def _add_distill(commands: Any) -> None:
 
 
 def _add_predict(commands: Any) -> None:
-    predict = commands.add_parser("predict", help="the classes of new rows")
+    predict = commands.add_parser("predict", help="a student's answers to new rows")
     predict.add_argument("--model", type=Path, required=True, help="what distill wrote")
     predict.add_argument("--data", type=Path, required=True, help="a table with the same columns; others are not read")
     predict.add_argument("--out", type=Path, help="a CSV file (default: print)")
@@ -223,7 +224,7 @@ def _seed(text: str) -> int:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip())
 
 
 def _delimiter(text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.data import Data
 from kdlearn.door import arguments, check_data, check_networks
-from kdlearn.loss import check_share, ignored
+from kdlearn.loss import check_share, ignored, normalizes
 from kdlearn.nn.layers import Select
 from kdlearn.nn.optim import Adam
 from kdlearn.nn.stack import Stack
@@ -57,19 +59,22 @@ def evaluate_checked(
     """`evaluate` of what has passed the door."""
     sums: dict[str, Any] = {}
     members = members_of(students)
-    labelled = [(term, _labelled(term, data)) for term in objective.terms]
+    every = {name: data.for_logits(a) for name, a in data.columns.items()}
+    counted = [(term, _sum(_counts(term, every))) for term in objective.terms]
     for batch in data.batches(batch_size):
         batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
         result = objective(live, fixed, members=members, backward=False)
         share = len(batch["index"]) / (len(data) * members)
         loss = share * to_numpy(result.value).astype(float)
-        partly = {name: (term, read) for name, (term, read) in zip(result.terms, labelled) if read}
+        partly = {name: (term, total) for name, (term, total) in zip(result.terms, counted) if total is not None}
         for name, a in result.terms.items():
             own, value = share, to_numpy(a).astype(float)
             if name in partly:
-                term, (column, total) = partly[name]
-                own, factor = _count(batch[column], term, members) / total, term.factor(fixed)
+                term, total = partly[name]
+                here: Any = _counts(term, batch)
+                here = _sum(here.reshape(members, -1) if members > 1 else here)
+                own, factor = here / np.where(total != 0, total, 1), term.factor(fixed)
                 loss = loss + factor * (own - share) * value if factor else loss
             sums[name] = sums.get(name, 0.0) + own * value
         sums["loss"] = sums.get("loss", 0.0) + loss
@@ -82,19 +87,20 @@ def evaluate_checked(
     return {name: value.tolist() for name, value in sums.items()}
 
 
-def _labelled(term: Term, data: Data) -> tuple[str, Any] | None:
-    """The column of labels of which a term does not read all, and how many it reads; None where it takes all rows."""
-    column = next((site for name, site in arguments(term) if name == "y" and site in data), None)
-    if ignored(term.loss) is None or column is None:
-        return None
-    there = data.for_logits(data[column]) != ignored(term.loss)
-    return column, np.maximum(to_numpy(there.sum(axis=-1)), 1)
+def _counts(term: Term, columns: Mapping[str, Array]) -> Any:
+    """How much each row counts in a term's mean; None where all count alike."""
+    counts: list[Array] = []
+    labels = next((site for name, site in arguments(term) if name == "y" and site in columns), None)
+    if ignored(term.loss) is not None and labels is not None:
+        counts.append(columns[labels] != ignored(term.loss))
+    if normalizes(term.loss) and all(name in columns for name in term.row_weights):
+        counts += [columns[name] for name in term.row_weights]
+    return functools.reduce(operator.mul, counts) if counts else None
 
 
-def _count(y: Array, term: Term, members: int) -> Any:
-    """How many of a batch's labels a term reads, of each member of a stack."""
-    here = y != ignored(term.loss)
-    return to_numpy(here.reshape(members, -1).sum(axis=1) if members > 1 else here.sum())
+def _sum(counts: Array | None) -> Any:
+    """The sum over rows, of each member of a stack; None where all rows count alike."""
+    return None if counts is None else to_numpy(counts.astype("float64").sum(axis=-1))
 
 
 def _accuracy(z: Array, y: Array) -> np.ndarray:

@@ -21,6 +21,7 @@ import numpy as np
 from kdlearn.backend import Array
 from kdlearn.ideas import Case, Review
 from kdlearn.learner import Verdict, call, judge, number, results, reviewed
+from kdlearn.loss import check_size
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
@@ -52,6 +53,7 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: fl
 
 def compare_gradients(got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE) -> float:
     """Largest |got - expected| relative to the largest |expected|; GradientError above `tolerance`."""
+    check_size("tolerance", tolerance, zero=False)
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape != expected.shape:
         raise GradientError(f"{name} has shape {got.shape}, what it differentiates has shape {expected.shape}")
@@ -84,7 +86,8 @@ def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: f
         return "the value does not change there, but the gradient is not zero"
     ratios = got[solid] / expected[solid]
     factor = float(np.median(ratios))
-    if np.abs(ratios - factor).max() < 1e-4 * max(abs(factor), 1e-4):
+    rest = np.abs(got - factor * expected)[~solid]  # entries that should be zero follow the factor, too
+    if np.abs(ratios - factor).max() < 1e-4 * max(abs(factor), 1e-4) and not (rest > 1e-3 * scale).any():
         return f"every entry is off by the same factor {factor:.6g}"
     if got.ndim == 2 and solid.all():
         by_row = got / expected

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.nn.functional import as_real, real_dtype
+from kdlearn.nn.functional import as_real, plain_arrays, real_dtype
 
 _WIDE = (np.dtype("float32"), np.dtype("float64"))
 
@@ -58,7 +58,7 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
             settings = signature.bind(*args, **settings).arguments
             args = tuple(settings.pop(name) for name in names)
         more = {name: settings.pop(name) for name in ("weight", "normalize", "members") if name in settings}
-        value, gradients = average(loss, args, settings, **more)
+        value, gradients = average(loss, plain_arrays(args, names), settings, **more)
         return value, gradients if len(gradients) > 1 else gradients[0]
 
     loss.rows, loss.arrays, loss.__signature__ = function, names, signature  # type: ignore[attr-defined]
@@ -102,6 +102,7 @@ def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tup
         if len(args) != len(names):
             settings = signature.bind(*args, **settings).arguments
             args = tuple(settings.pop(name) for name in names)
+        args = plain_arrays(args, names)
         value, gradient = function(*as_floats(args, names), **settings)
         value = _as_value(value, args[0])
         if isinstance(gradient, tuple):
@@ -255,6 +256,11 @@ def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
 def ignored(loss: Callable[..., Any]) -> int | None:
     """The label of the rows that a loss is told to leave out; else None."""
     return getattr(loss, "keywords", {}).get("ignore")
+
+
+def normalizes(loss: Callable[..., Any]) -> bool:
+    """Whether a loss is told to divide by the sum of its weights."""
+    return bool(getattr(loss, "keywords", {}).get("normalize", False))
 
 
 def is_number(value: Any) -> bool:

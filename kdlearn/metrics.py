@@ -1,6 +1,7 @@
 """What to measure of a classifier. All take logits (N, K) or labels and return a float.
 
-As everywhere, NaN in is NaN out: a network that diverged has no accuracy. Logits or labels of another shape are a
+As everywhere, NaN in is NaN out: a network that diverged has no accuracy. Nor has one whose largest logit is
+infinite: softmax makes NaN of it. Logits or labels of another shape are a
 ValueError: compared by broadcasting, they would give a number that looks like one.
 """
 
@@ -39,7 +40,7 @@ def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
     """
     z, y = _labelled(z, y)
     check_count("bins", bins)
-    if np.isnan(z).any():
+    if _unknown(z):
         return float("nan")
     p = softmax(z)
     confidence, right = p.max(axis=1), p.argmax(axis=1) == y
@@ -51,7 +52,7 @@ def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
 def entropy(z: Array, T: float = 1.0) -> float:
     """Mean entropy of softmax(z/T), in nats; log K for a uniform answer."""
     p = softmax(_logits(z), T).astype(float)
-    return float(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1).mean())
+    return float((p * -np.log(np.maximum(p, 1e-300))).sum(axis=1).mean())
 
 
 def _logits(z: Array) -> np.ndarray:
@@ -67,5 +68,9 @@ def _labelled(z: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _share(right: np.ndarray, *logits: np.ndarray) -> float:
-    unknown = any(np.isnan(z).any() for z in logits)
-    return float("nan") if unknown else float(right.mean())
+    return float("nan") if any(_unknown(z) for z in logits) else float(right.mean())
+
+
+def _unknown(z: np.ndarray) -> bool:
+    """Whether a row has no probabilities: its largest logit is NaN, infinite, or -inf, as where all are masked."""
+    return not np.isfinite(z.max(axis=1)).all()

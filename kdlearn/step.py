@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.loss import ignored
+from kdlearn.loss import ignored, normalizes
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
@@ -141,10 +141,14 @@ def _check_pieces(objective: Objective) -> None:
             )
         if ignored(term.loss) is not None:
             raise ValueError(f"micro_batch: {term.name} leaves rows out, and each piece would have a mean of its own")
+        if normalizes(term.loss) and term.row_weights:
+            raise ValueError(
+                f"micro_batch: {term.name} divides by the sum of its weights, and each piece has one of its own"
+            )
 
 
 def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[float, Mapping[str, Array]]]:
-    rows = len(batch["index"])
+    rows = next(len(a) for a in batch.values() if getattr(a, "ndim", 0))
     cuts = [slice(i, min(i + micro_batch, rows)) for i in range(0, rows, micro_batch)]
     return [
         ((c.stop - c.start) / rows, {n: a[c] if getattr(a, "ndim", 0) else a for n, a in batch.items()}) for c in cuts

@@ -203,7 +203,7 @@ def test_results_are_the_same_before_and_after_a_resume(tmp_path):
     again = study.sweep(pair, [{"i": 1}], jobs=1, store=tmp_path / "s")
     assert repr(first) == repr(again) == "[{'a': [1, [1, [1]]], 'b': None}]"
     with pytest.raises(TypeError, match=r"JSON cannot hold the cell {'i': 2}"):
-        study.sweep(lambda i: np.zeros(2), [{"i": 2}], jobs=1, store=tmp_path / "s")
+        study.sweep(lambda i: object(), [{"i": 2}], jobs=1, store=tmp_path / "s")
 
 
 # ------------------------------------------------------------------ ends with its parent

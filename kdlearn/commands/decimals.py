@@ -28,6 +28,19 @@ def readable(cells: pd.Series) -> tuple[int, int]:
     return int(numbers(cells, False).notna().sum()), int(numbers(cells, True).notna().sum())
 
 
+def percent(cells: pd.Series) -> float:
+    """Share of the cells that are there and have a percent sign, which stays out of the number: 5 % is read as 5."""
+    there = cells.dropna()
+    return 0.0 if there.dtype.kind in "biuf" or there.empty else float(there.astype("str").str.contains("%").mean())
+
+
+def infinite(cells: pd.Series) -> pd.Series:
+    """Which cells say that they are infinite, in words or as a number."""
+    if cells.dtype.kind in "biuf":
+        return cells.abs() == float("inf")
+    return cells.astype("str").str.fullmatch(r"[+-]?(?i:inf(?:inity)?|∞)").fillna(False).astype(bool)
+
+
 def tell(what: str, there: pd.Series, comma: bool, said: list[str]) -> None:
     """Say how one cell is read, where another reader would read another number, or none."""
     import pandas as pd

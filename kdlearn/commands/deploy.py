@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -20,8 +21,9 @@ from kdlearn.export.toolchain import measure_c
 def predict(args: Namespace) -> int:
     """Write each row's answer as CSV, after the columns of `--id`; the exit status."""
     student, said = load_student(args.model), list[str]()
-    table = read_table(args.data, args.delimiter, said)
+    table = read_table(args.data, args.delimiter, said, every_row=True)
     rows = student.rules(table, said)
+    said += student.new_texts(rows)
     if args.out is not None and args.out.exists() and args.out.samefile(args.data):
         raise TableError(f"--out {args.out} would overwrite the rows")
     for name in args.id:
@@ -39,6 +41,8 @@ def predict(args: Namespace) -> int:
         lines = [[f"{value:.9g}" for value in row] for row in answers.tolist()]
     ids = [["" if cell is np.nan else cell for cell in row] for row in table[list(args.id)].to_numpy().tolist()]
     made = [[*args.id, *header], *([*i, *line] for i, line in zip(ids, lines))]
+    if said and not args.quiet:
+        print("\n".join(said), file=sys.stderr if args.out is None else sys.stdout)
     if args.out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(made)
         return 0
@@ -46,7 +50,7 @@ def predict(args: Namespace) -> int:
     with open(args.out, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(made)
     if not args.quiet:
-        print("\n".join([*said, f"{len(lines):,} predictions: {args.out}"]))
+        print(f"{len(lines):,} predictions: {args.out}")
     return 0
 
 
@@ -64,9 +68,10 @@ def export(args: Namespace) -> int:
     if args.out.exists() and args.out.samefile(args.model):
         raise TableError(f"--out {args.out} would overwrite the model")
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    units = student.units if isinstance(student, Student) else {}
     if args.to == "c":
         more = {} if args.max_bytes is None else {"max_bytes": args.max_bytes}
-        made = to_c(model, args.out, args.name, int8=args.int8, integer=args.integer, rows=rows, **more)
+        made = to_c(model, args.out, args.name, int8=args.int8, integer=args.integer, rows=rows, units=units, **more)
         told = _told_c(made)
     else:
         made = to_onnx(model, args.out, int8=args.int8, rows=rows)
@@ -74,7 +79,7 @@ def export(args: Namespace) -> int:
     if not args.quiet:
         print(told)
         if isinstance(student, Student):
-            names = model.feature_names_in_.tolist()
+            names = [f"{n} ({units[n]})" if n in units else n for n in model.feature_names_in_.tolist()]
             print("inputs, in this order: " + ", ".join(names[:20]) + (", …" if len(names) > 20 else ""))
     return 0
 
@@ -87,7 +92,11 @@ def _told_c(made: dict[str, Any]) -> str:
         f"constants {made['constants']:,} bytes, scratch {made['scratch']:,} bytes on the stack, "
         f"static RAM {made['static_ram']} bytes, {made['multiply_adds']:,} multiply-adds a row",
     ]
-    if "agreement" in made:
+    if "error" in made:
+        lines.append(
+            f"in integers the answers move by {made['error']:.3g} on average, {made['largest_error']:.3g} at most"
+        )
+    elif "agreement" in made:
         lines.append(
             f"in integers {100 * made['agreement']:.1f} % of the rows that it was tried on are answered as before"
         )
@@ -97,6 +106,8 @@ def _told_c(made: dict[str, Any]) -> str:
             f"compiled by {found['compiler']}: flash {found['flash']:,}, RAM {found['ram']:,}, stack at most "
             f"{found['stack']:,} bytes, without the C library's own"
         )
+        if not found["compiler"].startswith("avr-gcc") and shutil.which("avr-gcc"):
+            lines.append("avr-gcc refuses it for an ATmega328P, which has 32,768 bytes of flash")
     lines.append(
         f"call {made['name']}_predict; float32 was held to float64, and {made['name']}_selftest() checks "
         f"{made['selftest_rows']} rows on the device"
@@ -107,8 +118,12 @@ def _told_c(made: dict[str, Any]) -> str:
 def _told_onnx(out: Path, made: dict[str, Any]) -> str:
     if made["method"] == "float32":
         return f"{out}: {made['bytes']:,} bytes; float32 was held to float64"
-    same = made["agreement"]["static"]
-    agrees = "" if same is None else f", {100 * same:.1f} % of the rows that it was calibrated on answered alike"
+    same, off, most = (made[key]["static"] for key in ("agreement", "error", "largest_error"))
+    agrees = (
+        f", the answers move by {off:.3g} on average, {most:.3g} at most"
+        if same is None
+        else f", {100 * same:.1f} % of the rows that it was calibrated on answered alike"
+    )
     larger = " (it grew: in a small network names and nodes outweigh weights)"
     grew = larger if made["bytes_after"] > made["bytes_before"] else ""
     return f"{out}: {made['bytes_after']:,} bytes; static int8, {made['bytes_before']:,} bytes before{grew}{agrees}"

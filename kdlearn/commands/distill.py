@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from kdlearn.commands.decimals import target_numbers
-from kdlearn.commands.frames import Rules, TableError, read_table
+from kdlearn.commands.alarms import tell_far
+from kdlearn.commands.decimals import short, target_numbers
+from kdlearn.commands.frames import Rules, TableError, pandas, read_table
 from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.teacher import TEACHERS, teacher_of
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HELD_OUT = 0.25  # of each class
+FEW = 5  # rows held out of a class
 MANY = 20  # different numbers of a target from which on it may be a quantity, and not classes
 
 
@@ -44,12 +48,14 @@ def run(args: Namespace) -> int:
     X = rules(table, said)
     more = None if args.unlabeled is None else rules(read_table(args.unlabeled, args.delimiter))
     X, y, X_test, y_test = _held_out(args, rules, X, y, target)
+    said += _weak_points(X, y, X_test, y_test)
     if talk and said:
         print("\n".join(said) + "\n", flush=True)  # before a minute goes into the teacher
 
     teacher = teacher_of(args, X, y, rules)
-    student = _taught("student", args, teacher, X, y, more)
-    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y)
+    warned: list[str] = []
+    student = _taught("student", args, teacher, X, y, warned, more)
+    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y, warned)
     measured = student.teacher_ if student.teacher_ is not None else clone(teacher).fit(X, y)
     settings = {
         "teacher": str(args.teacher),
@@ -67,6 +73,7 @@ def run(args: Namespace) -> int:
         "data": str(args.data),
         "rows": {"train": len(y), "held_out": len(y_test), "unlabeled": 0 if more is None else len(more)},
         "notes": said,
+        "warnings": warned,
         "columns": rules.columns,
         "inputs": read_back.inputs,
         "classes": student.classes_.tolist() if hasattr(student, "classes_") else None,
@@ -112,11 +119,20 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
         if values.isna().any():
             raise TableError(f"the target {target!r} holds {str(cells[values.isna()].iloc[0])!r}, which is no number")
         said += how
+        tell_far(f"the target {target!r}", cells, values, said)
         return table, values.to_numpy()
+    if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
+        whole = cells.str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
+        if whole.nunique() < different:
+            said.append(
+                f"the target {target!r}: labels that differ in '.0' alone, such as {short(cells.iloc[0])}, are one."
+            )
+            cells, different = whole, int(whole.nunique())
     y = cells.to_numpy()
     y = y.astype(str) if y.dtype == object else y
     if different < 2:
-        raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two")
+        rest = f"; in {gone} rows it is missing, as where it says NA or None" if gone else ""
+        raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two{rest}")
     if different > max(2, len(y) // 2):
         raise TableError(
             f"the target {target!r} has {different} different values in {len(y)} rows; it must hold classes"
@@ -157,6 +173,25 @@ def split(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(len(y)), test), test
 
 
+def _weak_points(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame, y_test: np.ndarray) -> list[str]:
+    """What makes the rows held out a poor measure: rows that teach too, and classes of which there are too few."""
+    said = []
+    teach, test = (pandas().util.hash_pandas_object(rows.assign(**{"": target}), index=False) for rows, target in
+                   ((X, y), (X_test, y_test)))  # fmt: skip
+    again = int(test.isin(teach).sum())
+    if again:
+        said.append(
+            f"{again} of the {len(test)} rows held out stand among those that teach too, cell by cell: if rows were "
+            "copied, the measure looks better than it is."
+        )
+    if y.dtype.kind != "f":
+        rare = [(label, int((y_test == label).sum())) for label in np.unique(y).tolist()]
+        rare = [(label, n) for label, n in rare if n < FEW]
+        for label, n in rare[:5]:
+            said.append(f"of class {str(label)!r} {n} rows are held out: what is said of it is mostly chance.")
+    return said
+
+
 class _Bar:
     """A hook that moves a bar, shown on a terminal; the contest's trainings move it too."""
 
@@ -175,7 +210,13 @@ class _Regressor(_Bar, DistilledRegressor):
 
 
 def _taught(
-    what: str, args: Namespace, teacher: Any, X: pd.DataFrame, y: np.ndarray, more: pd.DataFrame | None = None
+    what: str,
+    args: Namespace,
+    teacher: Any,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    warned: list[str],
+    more: pd.DataFrame | None = None,
 ) -> Any:
     """The student, taught by labels and, where it helps, by the teacher; or by the labels alone."""
     from tqdm import tqdm
@@ -194,15 +235,25 @@ def _taught(
     hidden = True if args.quiet or args.json else None  # None: a bar on a terminal alone
     with tqdm(desc=what, unit="epoch", leave=False, disable=hidden, file=sys.stderr) as bar:
         model._bar = bar
-        model.fit(X, y, X_unlabeled=more)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            model.fit(X, y, X_unlabeled=more)
+    for w in caught:
+        if not issubclass(w.category, ConvergenceWarning):
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+        elif str(w.message).startswith("max_iter="):
+            warned.append(f"{what}: the loss was still falling after {args.epochs} epochs; --epochs sets more.")
+        else:
+            warned.append(f"{what}: {w.message}.")
     del model._bar
     return model
 
 
 def _text(found: dict[str, Any], args: Namespace, talk: bool) -> str:
     table = format_figures(found["report"])
+    verdict = "\n".join([found["verdict"], *found["warnings"]])
     if not talk:
-        return f"{found['verdict']}\n\n{table}"
+        return f"{verdict}\n\n{table}"
     rows, K = found["rows"], found["classes"]
     answers = "one number" if K is None else f"{len(K)} classes"
     unlabeled = f", {rows['unlabeled']:,} more without labels" if rows["unlabeled"] else ""
@@ -210,14 +261,15 @@ def _text(found: dict[str, Any], args: Namespace, talk: bool) -> str:
     held = (
         f"{args.test}" if args.test else f"held out, a quarter{'' if K is None else ' of each class'}, seed {args.seed}"
     )
+    compared = "mean difference: of the two models' answers." if K is None else "agreement: same answer as the teacher."
     return (
-        f"{found['verdict']}\n\n"
+        f"{verdict}\n\n"
         f"{found['data']}: {len(found['columns'])} columns, {len(found['inputs'])} inputs, {answers}. Taught on "
         f"{rows['train']:,} rows{unlabeled};\nmeasured on {rows['held_out']:,}, {held}.{from_file}\n"
         f"teacher: {args.teacher}   student: {'-'.join(map(str, found['student']))}, {args.epochs} epochs\n\n"
         f"{table}\n\n"
         "file on disk: of a teacher its pickle. Times: as called from Python, with scikit-learn's checks of both.\n"
-        "agreement: same answer as the teacher. One split and one seed: what differs by less than the intervals may\n"
-        "be chance.\n"
+        f"{compared} One split and one seed: what differs by less than the\n"
+        "intervals may be chance.\n"
         f"Student: {found['out']}   ({found['seconds']:.0f} s)"
     )

@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.decimals import POINT, numbers, readable, short, tell
+from kdlearn.commands.alarms import left_out, numbers_left_out
+from kdlearn.commands.dates import DAY_ZERO, ambiguous, days
+from kdlearn.commands.decimals import POINT, infinite, numbers, percent, readable, short, tell
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("number", "date", "text")  # of columns
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
-DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 NUMERIC = 0.95  # share of the cells that are numbers from which on the others count as missing
-LARGE = 4096.0  # a mean so many deviations from zero loses digits in float32, and is exported otherwise
-DAY_ZERO = "2000-01-01"
 
 
 class TableError(ValueError):
@@ -42,23 +41,26 @@ def pandas() -> Any:
     return pandas
 
 
-def read_table(path: Path, delimiter: str | None = None, said: list[str] | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, delimiter: str | None = None, said: list[str] | None = None, every_row: bool = False
+) -> pd.DataFrame:
     """The cells of a CSV file, or the arrays of a .npz file, as texts, NaN where missing.
 
     Parameters
     ----------
     delimiter : of the cells; None: found in the header.
     said : sentences on what was done are added to it.
+    every_row : rows without any cell stay, so that an answer can stand beside each.
     """
     if path.suffix == ".npz":
         return _arrays(path)
     try:
-        return _cells(path, delimiter, [] if said is None else said)
+        return _cells(path, delimiter, [] if said is None else said, every_row)
     except UnicodeError as error:
         raise TableError(f"{path}: {' '.join(str(error).split())}") from None
 
 
-def _cells(path: Path, delimiter: str | None, said: list[str]) -> pd.DataFrame:
+def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) -> pd.DataFrame:
     pd, encoding = pandas(), _encoding(path, said)
     with open(path, encoding=encoding, newline="") as file:
         lines = [line for _, line in zip(range(1000), file)]
@@ -96,7 +98,7 @@ def _cells(path: Path, delimiter: str | None, said: list[str]) -> pd.DataFrame:
         raise TableError(f"{path}: {' '.join(str(error).split())}") from None
     table = table.apply(lambda column: column.str.strip()).replace(MISSING, np.nan).astype(object)
     empty = table.isna().all(axis=1)
-    if empty.any():
+    if empty.any() and not every_row:
         said.append(f"{path}: {int(empty.sum())} rows without any cell were left out.")
         table = table[~empty].reset_index(drop=True)
     if table.empty:
@@ -199,6 +201,10 @@ class Rules:
         """Of the columns that are read."""
         return [column["name"] for column in self.columns]
 
+    @property
+    def _texts(self) -> list[str]:
+        return [column["name"] for column in self.columns if column["kind"] == "text"]
+
     def _turned(self, table: pd.DataFrame) -> list[str]:
         """Columns of numbers with the other decimal sign in this table; where both would do, as most have."""
         found = {}
@@ -222,9 +228,16 @@ class Rules:
         made = {}
         for rule in self.columns:
             cells = table[rule["name"]]
+            if rule["kind"] == "number" and said is not None:
+                _tell_percent(rule, percent(cells), said)
             if rule["name"] in turned:
                 rule = {**rule, "comma": not rule["comma"]}
             made[rule["name"]] = _values(cells, rule)
+            if rule["kind"] == "number":
+                endless = infinite(cells) | np.isinf(made[rule["name"]])
+                if endless.any():
+                    row = int(np.argmax(endless.to_numpy()))
+                    raise TableError(f"row {row}, column {rule['name']!r}: {short(cells.iloc[row])} is infinite")
             if said is not None and rule["kind"] != "text":
                 bad = made[rule["name"]].isna() & cells.notna()
                 if bad.any():
@@ -233,11 +246,9 @@ class Rules:
                         f"{short(cells[bad].iloc[0])}; they count as missing."
                     )
         frame = pd.DataFrame(made, index=table.index)
-        holes = sum(int((table[name].isna()).sum()) for name in self.names)
+        holes = int(frame.isna().to_numpy().sum()) + sum(int((frame[name] == "").sum()) for name in self._texts)
         if said is not None and holes:
             said.append(f"{holes} missing cells are filled: a number with its median, a text as one of its own.")
-        if np.isinf(frame.select_dtypes("number").to_numpy(dtype=float)).any():
-            raise TableError("a number is infinite")
         return frame
 
 
@@ -246,9 +257,17 @@ def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
     if rule["kind"] == "number":
         return numbers(cells, rule["comma"])
     if rule["kind"] == "date":
-        days = pd.to_datetime(cells, errors="coerce", format="ISO8601") - pd.Timestamp(DAY_ZERO)
-        return days.dt.total_seconds() / 86400
+        return days(cells)
     return cells.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype(object)
+
+
+def _tell_percent(rule: dict[str, Any], share: float, said: list[str]) -> None:
+    name, taught = rule["name"], rule.get("percent")
+    if 0 < share < 1:
+        said.append(f"column {name!r}: {share:.0%} of the cells have a '%', the others have none; 5% is read as 5.")
+    elif taught is not None and bool(share) != taught:
+        here, there = ("a '%'", "none") if share else ("no '%'", "one")
+        said.append(f"column {name!r}: the cells have {here} here, in the table that taught they had {there}.")
 
 
 def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[str]) -> dict[str, Any] | None:
@@ -261,7 +280,7 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
         return rule
     if there.dtype.kind in "biuf":
         return {**rule, "kind": "number"}
-    if there.str.fullmatch(DATE).all():
+    if days(there).notna().mean() >= NUMERIC:
         said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
         return {**rule, "kind": "date"}
     if there.str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
@@ -272,31 +291,19 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
         if shares[comma] > 0.5:
             some = there[numbers(there, comma).isna()]
             said.append(f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}.")
+        if ambiguous(there):
+            said.append(
+                f"column {name!r} looks like dates, such as {short(there.iloc[0])}: which number is the day is not "
+                "known, so they are texts. Write them as 2024-12-31."
+            )
         return rule
     tell(f"column {name!r}", there, bool(comma), said)
-    return {**rule, "kind": "number", "comma": bool(comma)}
+    return {**rule, "kind": "number", "comma": bool(comma), "percent": percent(there) > 0}
 
 
 def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:
     """Whether the column is to be left out; says so, or warns."""
-    name, n = rule["name"], len(cells)
-    values = _values(cells, rule)
+    what = f"column {rule['name']!r}"
     if rule["kind"] == "text":
-        different = int(cells.nunique())
-        if different > 20 and different > n / 2:
-            said.append(f"column {name!r} has {different} different texts in {n} rows, like an ID; it was left out.")
-            return True
-        return False
-    if np.isinf(values).any():
-        return False  # which is refused where the rows are read
-    steps = np.diff(values.to_numpy())
-    if n > 10 and len(steps) and np.isfinite(steps).all() and (steps == steps[0]).all() and steps[0] != 0:
-        said.append(f"column {name!r} counts the rows ({values.iloc[0]:g}, {values.iloc[1]:g}, …); it was left out.")
-        return True
-    spread = float(values.std())
-    if spread > 0 and abs(float(values.mean())) > LARGE * spread:
-        said.append(
-            f"column {name!r}: {values.mean():.6g} ± {spread:.3g} is a large offset: float32 has not its digits, "
-            "and what is exported takes the column in float64."
-        )
-    return False
+        return left_out(what, cells, said)
+    return numbers_left_out(what, cells, _values(cells, rule), said)

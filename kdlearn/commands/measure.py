@@ -52,10 +52,10 @@ def format_figures(found: dict[str, Any]) -> str:
     """The costs, and below them what teacher, student and labels alone achieve."""
     without = dict.fromkeys(("accuracy", "r2", "mae"))  # they stand below, beside the control's
     costs = format_report({**found, **{name: {**found[name], **without} for name in ("student", "teacher")}})
-    lines = ["", f"{'':<24}" + "".join(f"{name:>18}" for name in found["achieved"])]
+    rows: list[tuple[str, list[str]]] = [("", list(found["achieved"]))]
 
     def row(label: str, cells: list[str]) -> None:
-        lines.append(f"{label:<24}" + "".join(f"{cell:>18}" for cell in cells))
+        rows.append((label, cells))
 
     every = list(found["achieved"].values())
     if "accuracy" in every[0]:
@@ -70,4 +70,6 @@ def format_figures(found: dict[str, Any]) -> str:
         for key, label in (("r2", "R2"), ("mae", "mean absolute error")):
             row(label, [f"{e[key]:.4g}" for e in every])
             row("  95 % interval", ["{:.4g} to {:.4g}".format(*e[key + "_interval"]) for e in every])
-    return "\n".join([costs, *lines])
+    width = max(18, 2 + max(len(cell) for _, cells in rows for cell in cells))
+    lines = [f"{label:<24}" + "".join(f"{cell:>{width}}" for cell in cells) for label, cells in rows]
+    return "\n".join([costs, "", *lines])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError, read
+from kdlearn.commands.dates import DAY_ZERO
+from kdlearn.commands.decimals import short
 from kdlearn.commands.frames import KINDS, Rules
 from kdlearn.export.columns import Encoding
 from kdlearn.export.parts import parts_of
 from kdlearn.export.saved import load, save
 from kdlearn.nn.network import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Student:
@@ -35,6 +41,26 @@ class Student:
             known = "" if feature.code < 0 or column.categories is None else column.categories[feature.code]
             names.append(column.name if feature.code < 0 else f"{column.name}={'' if known is None else known}")
         return names
+
+    @property
+    def units(self) -> dict[str, str]:
+        """What the numbers of a column of dates count: whoever calls the model without `rules` must know."""
+        return {c["name"]: f"days since {DAY_ZERO}, UTC" for c in self.rules.columns if c["kind"] == "date"}
+
+    def new_texts(self, rows: pd.DataFrame) -> list[str]:
+        """A sentence for each column with texts that the model does not know."""
+        said = []
+        for column in parts_of(self.model).plain().columns:
+            known = column.categories
+            if known is None or rows[column.name].dtype.kind in "biuf":
+                continue
+            new = rows[column.name][~rows[column.name].isin([*(as_text(v) for v in known), ""])]
+            if len(new):
+                said.append(
+                    f"column {column.name!r}: {len(new)} cells hold texts that the model does not know, such as "
+                    f"{short(new.iloc[0])}."
+                )
+        return said
 
     def save(self, path: str | os.PathLike) -> None:
         """Write model, rules and settings to `path`, atomically."""

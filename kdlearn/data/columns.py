@@ -117,6 +117,8 @@ class Data:
 
     def take(self, rows: Any) -> Data:
         """The chosen rows (integers, a slice or a mask), in that order, with their `index` kept."""
+        if not isinstance(rows, slice) and (rows.ndim if hasattr(rows, "ndim") else np.ndim(rows)) != 1:
+            raise ValueError(f"rows are a slice, a mask or a list of positions, got {rows!r}")
         return Data({name: a[rows] for name, a in self.columns.items()})
 
     def to(self, device: str) -> Data:

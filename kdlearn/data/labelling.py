@@ -104,6 +104,11 @@ def _answers(teacher: Any, x: Array) -> Array:
     p = as_real(np.asarray(teacher.predict_proba(to_numpy(x))), "what predict_proba returns")
     if p.ndim != 2 or len(p) != len(x):
         raise ValueError(f"predict_proba must return one row of probabilities for each of {len(x)} rows, got {p.shape}")
+    off = np.abs(p.sum(axis=1, dtype=np.float64) - 1)
+    if (off > 1e-3).any():
+        raise ValueError(
+            f"predict_proba must return rows that sum to 1, row {int(off.argmax())} sums to {p[off.argmax()].sum()}"
+        )
     classes = getattr(teacher, "classes_", np.arange(p.shape[1]))
     if not np.array_equal(classes, np.arange(p.shape[1])):
         raise ValueError(f"the teacher's classes must be 0 … {p.shape[1] - 1}, one column each; got {list(classes)}")
@@ -111,10 +116,11 @@ def _answers(teacher: Any, x: Array) -> Array:
 
 
 def log_probabilities(p: np.ndarray) -> np.ndarray:
-    """Logits (N, K) whose softmax is p (N, K): log p, with -inf where p is 0; NaN stays NaN.
+    """Logits (N, K) whose softmax is p (N, K), rows that sum to 1: log p, with -inf where p is 0; NaN stays NaN.
 
     ValueError for a negative number: no logarithm, and no probability.
     """
+    p = as_real(p, "p")
     if (p < 0).any():
         raise ValueError(f"probabilities must not be negative, got {p.min()}")
     z = np.full(p.shape, -np.inf, dtype=p.dtype)

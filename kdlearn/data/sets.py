@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kdlearn.backend import as_array
 from kdlearn.data.columns import Data
 from kdlearn.files import written_aside
+from kdlearn.loss import check_size
+from kdlearn.nn.functional import check_count, is_whole
 
 
 class DataUnavailable(RuntimeError):
@@ -31,7 +34,7 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
 
     Parameters
     ----------
-    x, y : features (N, D) and integer labels (N,).
+    x, y : features (N, D) and integer labels (N,); of pandas by position.
     validation, test : rows of these parts; the others are for training.
     seed : of the shuffle.
     scale : `"feature"`: each feature to mean 0 and deviation 1 over the training rows, constant
@@ -39,7 +42,18 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
     """
     if scale not in ("feature", "global"):
         raise ValueError(f"scale is 'feature' or 'global', got {scale!r}")
-    if min(validation, test) < 0 or validation + test >= len(x):
+    x, y = as_array(x), as_array(y)
+    x = x.astype(np.float64) if x.dtype.kind == "O" else x
+    if x.dtype.kind not in "fiub" or x.ndim == 0:
+        raise TypeError(f"x must hold real numbers, one row an example, got {x.dtype} of shape {x.shape}")
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"y must hold one label a row, shape {x.shape[:1]}, got {y.shape}")
+    if y.dtype.kind not in "iub" and not (y.dtype.kind == "f" and (np.isfinite(y) & (y == np.floor(y))).all()):
+        raise ValueError(f"y must hold integer class labels, got {y.dtype}; kd.Data takes numbers to be predicted")
+    for name, size in (("validation", validation), ("test", test)):
+        if not is_whole(size) or size < 0:
+            raise ValueError(f"{name} must be a number of rows, 0 or more, got {size!r}")
+    if validation + test >= len(x):
         raise ValueError(f"validation + test must leave training rows, got {validation} + {test} of {len(x)}")
     order = np.random.default_rng(seed).permutation(len(x))
     held_test, held, rest = np.split(order, [test, test + validation])
@@ -50,14 +64,26 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
 
 def _standardize(parts: list[tuple[np.ndarray, np.ndarray]], scale: str = "feature") -> Splits:
     axis = 0 if scale == "feature" else None
-    mean = parts[0][0].mean(axis=axis, dtype=np.float64)
-    deviation = parts[0][0].std(axis=axis, dtype=np.float64)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+    mean = np.asarray(parts[0][0].mean(axis=axis, dtype=np.float64))
+    deviation = np.asarray(parts[0][0].std(axis=axis, dtype=np.float64))
+    flat = deviation <= 1e-6 * np.abs(mean)  # perhaps nothing but the rounding of a mean
+    if flat.any():
+        low, high = parts[0][0].min(axis=axis), parts[0][0].max(axis=axis)
+        if ((deviation == 0) & (low < high)).any():
+            raise ValueError("a feature varies by less than float64 can square: give it in another unit")
+        flat &= low == high
+        mean, deviation = np.where(flat, low, mean), np.where(flat, 1.0, deviation)
+    # pixels and other plain features need no more than float32; a constant or a large offset would lose its digits
+    with np.errstate(over="ignore"):
+        short = mean.astype(np.float32), deviation.astype(np.float32)
+    lost = np.maximum(np.abs(mean - short[0]), np.abs(deviation - short[1]))
+    if (lost <= np.where(flat, 0.0, 1e-6 * deviation)).all():
+        mean, deviation = short
     return Splits(
         *(
             Data(
                 {
-                    "x": ((x - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32),
+                    "x": ((x - mean) / deviation).astype(np.float32),
                     "y": y.astype(np.int64),
                 }
             )
@@ -96,6 +122,8 @@ def moons(n: int = 100, noise: float = 0.25, seed: int = 0) -> Splits:
 
 def spirals(n: int = 300, arms: int = 3, noise: float = 0.1, seed: int = 0) -> Splits:
     """Interleaved spiral arms, one class each: n training rows, 500 / 2000 for validation and test."""
+    check_count("arms", arms)
+    check_size("noise", noise)
     rng = np.random.default_rng(seed)
     total = n + 2500
     y = rng.integers(arms, size=total)
@@ -169,8 +197,9 @@ def _images(name: str, openml_name: str, digest: str, validation: int, seed: int
             x, y = fetch_openml(openml_name, version=1, return_X_y=True, as_frame=False, parser="liac-arff")
         except Exception as error:
             raise DataUnavailable(
-                f"{name} is not on this machine and could not be fetched from OpenML ({error}); "
-                f"put {name}.npz into a folder and set KDLEARN_DATA to it"
+                f"{name} is not on this machine and could not be fetched from OpenML ({error}); there is no "
+                f"{' and no '.join(str(folder / f'{name}.npz') for folder in _folders())}: put {name}.npz into a "
+                "folder and set KDLEARN_DATA to it"
             ) from error
         x, y = x.astype(np.uint8).reshape(-1, 28, 28), y.astype(np.uint8)
         return {"x_train": x[:60_000], "y_train": y[:60_000], "x_test": x[60_000:], "y_test": y[60_000:]}
@@ -194,9 +223,8 @@ def _images(name: str, openml_name: str, digest: str, validation: int, seed: int
 
 def cached(filename: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The arrays of a file in KDLEARN_DATA or in the cache; where it is in neither, made once and kept in the cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kdlearn"
-    folders = [Path(os.environ["KDLEARN_DATA"])] if os.environ.get("KDLEARN_DATA") else []
-    for folder in (*folders, cache):
+    *_, cache = _folders()
+    for folder in _folders():
         if (folder / filename).exists():
             try:
                 with np.load(folder / filename, allow_pickle=False) as archive:
@@ -213,3 +241,10 @@ def cached(filename: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str
     except OSError:  # a read-only home, a full disk: the data is made again next time
         pass
     return arrays
+
+
+def _folders() -> list[Path]:
+    """Where files are looked for; the last is the cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kdlearn"
+    named = os.environ.get("KDLEARN_DATA")
+    return [*([Path(named).expanduser()] if named else []), cache]

@@ -6,6 +6,8 @@ docs/derivations/past.md.
 
 from __future__ import annotations
 
+import numpy as np
+
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.loss import check_classes, check_share
@@ -39,6 +41,8 @@ def progressive(alpha: float = 0.8, past: str = "past") -> Objective:
 
 def label_logits(y: Array, K: int, dtype: str = "float32") -> Array:
     """Labels (N,) as logits (N, K), 0 at the label and -inf elsewhere: softmax gives them back as one-hot rows."""
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"dtype must be one of floats, in which there is -inf, got {dtype!r}")
     xp = array_module(y)
     check_classes(y, K)
     return xp.where(one_hot(y, K, dtype) > 0, 0, -xp.inf).astype(dtype)

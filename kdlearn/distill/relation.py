@@ -3,7 +3,7 @@
 Letters: N rows of a batch; `h_s` hidden activations of the student, (N, D), `h_t` of the teacher,
 (N, E). Only relations between rows are compared, never the rows themselves, so the widths may
 differ and no regressor is needed. A hat is a row scaled to unit length; a zero row stays zero, and
-no gradient passes through its hat. With fewer than two rows there is no relation, and every loss
+no gradient passes through its hat. One row alone has no relation, and every loss
 is zero. Each loss returns `(value, gradient)`, the gradient with respect to `h_s`. Derivation:
 docs/derivations/relation.md.
 """
@@ -15,18 +15,17 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.feature import cosine_distance, unit_rows, unit_rows_backward
-from kdlearn.loss import across_rows, check_size, huber
+from kdlearn.loss import across_rows, check_features, check_size, huber
 from kdlearn.nn.functional import expm1_residual
 
 
 def _between_rows(loss: Callable) -> Callable:
-    """`across_rows` for a relation: checks the shapes, and answers zero where there are fewer than two rows."""
+    """`across_rows` for a relation: checks the shapes, and answers zero where there is one row alone."""
 
     @across_rows
     @functools.wraps(loss)
     def checked(h_s: Array, h_t: Array, **settings: float) -> tuple[Array, Array]:
-        if h_s.ndim != 2 or h_t.ndim != 2 or h_s.shape[0] != h_t.shape[0] or 0 in (h_s.shape[1], h_t.shape[1]):
-            raise ValueError(f"features must be 2-D (rows, units) with the same rows, got {h_s.shape} and {h_t.shape}")
+        check_features(h_s, h_t, same_width=False)
         if h_s.shape[0] < 2:
             xp = array_module(h_s, h_t)
             return xp.zeros((), h_s.dtype), xp.zeros_like(h_s)

@@ -16,8 +16,9 @@ from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.contest import Choice, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights
-from kdlearn.estimators.training import Training, row_weights
+from kdlearn.estimators.training import Training, forget_constants, row_weights
 from kdlearn.history import History
+from kdlearn.nn.functional import check_finite_rows
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import constant
@@ -71,6 +72,8 @@ class Distilled(Training):
         self._check_settings()
         self._check_sources(stored, X_unlabeled)
         again = self.warm_start and hasattr(self, "student_")
+        if again:
+            self._check_goes_on(self.student_)
         X, y, x = self._read(X, y, again)
         params = self._params_of_teacher(sample_weight, params)
         weights = read_weights(sample_weight, len(y))
@@ -122,6 +125,7 @@ class Distilled(Training):
             raise ValueError(f"X_unlabeled needs a teacher to label it, or {self._stored_name} that covers its rows")
 
     def _check_stored(self, stored: Any, n: int, m: int) -> np.ndarray:
+        stored = rows.unmasked(stored, self._stored_name)
         given = len(stored) if hasattr(stored, "__len__") else 0
         if m and given == n:
             raise ValueError(
@@ -207,6 +211,8 @@ class Distilled(Training):
         self._check_settings()
         self._check_sources(stored, None)
         first = not hasattr(self, "student_")
+        if not first:
+            self._check_goes_on(self.student_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         X, y, x = self._read(X, y, again=not first)
         weights = read_weights(sample_weight, len(y))
@@ -225,6 +231,7 @@ class Distilled(Training):
         if first:
             dtype = "float32" if x.dtype == np.float32 else "float64"
             self.student_ = self._network(x.shape[1], self._outputs(), seed, dtype)
+            forget_constants(self.student_, data["x"])  # later rows may teach them
         if first or not hasattr(self, "_rule"):
             self._rule = self._optimizer()
         size = self._rows_a_step(len(data))
@@ -241,7 +248,7 @@ class Distilled(Training):
 
     def _forward(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return self.student_.logits(self._scaled(self._encoded(self._same_columns(X))))
+        return check_finite_rows(self.student_.logits(self._scaled(self._encoded(self._same_columns(X)))))
 
     @property
     def coefs_(self) -> list[np.ndarray]:

@@ -119,15 +119,17 @@ def decide(results: list[Result], weights: np.ndarray) -> Result:
 def verdict(results: list[Result], best: Result, late: float | None = None) -> str:
     """The first sentence of a report; `late` is when the contest had to end, if it had to."""
     n = int((~np.isnan(results[0].loss)).sum())
+    held = f"{n:,} rows held out" + (" in turn" if n == len(results[0].loss) else "")
     if not any(r.gains for r in results):
         lack = "There are too few rows" if late is None else "There was no time"
         return f"{lack} to compare the teacher with labels alone: the teacher is not used."
     if best is results[0]:
-        return f"Labels alone are as good here: the teacher is not used ({n:,} rows held out)."
+        return f"Labels alone are as good here: the teacher is not used ({held})."
     mean, error = best.gains["loss"]
     if "accuracy" not in best.gains:
-        size = f"squared error {mean:.3g} ± {1.96 * error:.2g} variances lower"
+        left = best.entry()["loss"]
+        size = f"squared error {left:.3g} of the target's variance, {mean:.3g} ± {1.96 * error:.2g} lower"
     else:
         right, width = best.gains["accuracy"]
         size = f"log-loss {mean:.3g} ± {1.96 * error:.2g} lower, accuracy {100 * right:+.1f} ± {196 * width:.1f} points"
-    return f"The teacher helps here: {size}, against labels alone on {n:,} rows held out ({best.choice})."
+    return f"The teacher helps here: {size}, against labels alone on {held} ({best.choice})."

@@ -34,7 +34,7 @@ class Reading(Settings):
 
     def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
-        X = self._same_columns(X) if again else rows.read(X)
+        X, y = self._same_columns(X) if again else rows.read(X), rows.unmasked(y, "y")
         auto = isinstance(self.preprocessor, str)
         if not again:
             self._unchecked = rows.names_not_texts(X)
@@ -156,6 +156,7 @@ def read_weights(sample_weight: Any, n: int) -> np.ndarray:
     """Weights (n,) as float64; ValueError unless they are of that length, not negative, and not all 0."""
     if sample_weight is None or isinstance(sample_weight, (int, float)):
         sample_weight = np.full(n, 1.0 if sample_weight is None else float(sample_weight))
+    sample_weight = rows.unmasked(sample_weight, "sample_weight")
     weights = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array")

@@ -16,6 +16,7 @@ from kdlearn.estimators.classifier import _learns_by_parts
 from kdlearn.estimators.contest import Choice
 from kdlearn.estimators.settings import made_rows
 from kdlearn.loss import mean_over_rows
+from kdlearn.nn.functional import check_finite_rows
 from kdlearn.objective import Objective, Term
 
 SOFT_WEIGHTS = (0.5, 1.0)  # that compete with labels alone
@@ -63,7 +64,7 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted numbers, (n,) or (n, outputs), in the units of y."""
-        made = self._forward(X).astype(np.float64) * self.target_scale_ + self.target_mean_
+        made = check_finite_rows(self._forward(X).astype(np.float64) * self.target_scale_ + self.target_mean_)
         return made[:, 0] if self._one_number else made
 
     # ------------------------------------------------------------------ what `Distilled` asks for

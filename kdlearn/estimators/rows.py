@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import _safe_indexing, check_array
 
 from kdlearn.cells import as_text, is_missing
+from kdlearn.nn.functional import plain_arrays
 
 MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
 DENSE_AT_MOST = 2**32  # bytes of a sparse table made dense
@@ -27,6 +28,7 @@ NEIGHBOURS = 5  # among which a made row finds its second parent
 
 def read(X: Any) -> Any:
     """X as a pandas DataFrame where it is another kind of data frame; else as it is."""
+    X = unmasked(X, "X")
     if hasattr(X, "iloc") and X.ndim == 1:
         raise ValueError("Expected 2D array, got a column of a table: give the table, X[[name]]")
     if isinstance(X, dict) and not hasattr(X, "shape"):
@@ -36,6 +38,11 @@ def read(X: Any) -> Any:
             raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
         return X
     return X.to_pandas() if hasattr(X, "to_pandas") else X
+
+
+def unmasked(a: Any, name: str) -> Any:
+    """An array without its empty mask, all else as it is; TypeError for masked entries: they would be computed with."""
+    return plain_arrays((a,), (name,))[0] if isinstance(a, np.ma.MaskedArray) else a
 
 
 def names_not_texts(X: Any) -> list[Any] | None:
@@ -148,6 +155,9 @@ def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
     """What the default preprocessor did, in sentences."""
     missing = [sum(is_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
     said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
+    empty = [j for j, holes in enumerate(missing) if holes == count(X)]
+    said += [f"column {_name(X, j)!r} has no cell: it tells nothing." for j in empty]
+    missing = [0 if j in empty else holes for j, holes in enumerate(missing)]
     if sum(missing):
         worst = int(np.argmax(missing))
         said.append(

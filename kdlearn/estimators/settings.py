@@ -116,6 +116,15 @@ class Settings(BaseEstimator):
     def _network(self, n_in: int, n_out: int, seed: int, dtype: str) -> MLP:
         return MLP(n_in, *self._widths(), n_out, activation=ACTIVATIONS[self.activation], seed=seed, dtype=dtype)
 
+    def _check_goes_on(self, student: MLP) -> None:
+        """ValueError where the settings ask for another network than the one that a fit would go on with."""
+        asked = self._network(student.sizes[0], student.sizes[-1], 0, "float32")
+        if repr(asked.layers) != repr(student.layers):
+            raise ValueError(
+                f"fit goes on with {student.layers}, hidden_layer_sizes and activation ask for {asked.layers}; "
+                "begin anew, with warm_start=False or a clone"
+            )
+
     def _optimizer(self) -> Optimizer:
         rate = float(self.learning_rate_init)
         if self.solver == "adam":

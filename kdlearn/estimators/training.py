@@ -16,6 +16,7 @@ from kdlearn.estimators.reading import Reading
 from kdlearn.estimators.watch import InOrder, Watch
 from kdlearn.evaluation import evaluate
 from kdlearn.history import DivergenceError, History
+from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Optimizer, Schedule
 from kdlearn.objective import Objective
@@ -92,6 +93,7 @@ class Training(Reading):
             validation,
             [watch, *self._hooks()],
         )
+        forget_constants(student, x)
         return student, history, watch
 
     def _hooks(self) -> list[Any]:
@@ -176,6 +178,18 @@ class Training(Reading):
         else:
             text = f"max_iter={self.max_iter} passes were over while the loss was still falling"
         warnings.warn(text, ConvergenceWarning, stacklevel=4)
+
+
+def forget_constants(student: MLP, x: np.ndarray) -> None:
+    """Weights 0 to the inputs that are one value in all rows of x; what they added goes into the biases.
+
+    Nothing taught those weights. They are as they were drawn, and the first row with another value would be answered
+    at random.
+    """
+    constant = (x == x[:1]).all(axis=0)
+    first = next(layer for layer in student.layers if isinstance(layer, Linear))
+    first.b += x[0, constant] @ first.W[constant]
+    first.W[constant] = 0
 
 
 def row_weights(w: np.ndarray, n_rows: int) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def to_c(
     inputs: Sequence[str] | None = None,
     rows: Any = None,
     decimals: dict[str, int] | None = None,
+    units: Mapping[str, str] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> dict[str, Any]:
     """Write a network, a fitted distilled estimator, pipeline or search as `NAME.c`, `NAME.h`, `NAME_selftest.c`.
@@ -57,6 +58,7 @@ def to_c(
     classes, inputs : labels and column names, where the model has none.
     rows : raw rows to check on; by default drawn from what the scaler knows.
     decimals : with `integer`, {column: digits after the point that an input keeps}.
+    units : {column: what its number counts}, for the header.
     max_bytes : ExportError for more constants than these.
 
     Returns
@@ -81,12 +83,12 @@ def to_c(
     if integer:
         from kdlearn.export.c_integer import write
 
-        texts, figures = write(steps, name, base.name, codes, decimals or {}, given=rows is not None)
+        texts, figures = write(steps, name, base.name, codes, decimals or {}, units or {}, given=rows is not None)
     else:
-        texts, figures = _write(steps, name, base.name, codes, int8)
+        texts, figures = _write(steps, name, base.name, codes, units or {}, int8)
     files = [base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c")]
     for file, text in zip(files, texts):
-        file.write_text(text, encoding="ascii")
+        file.write_text(text, encoding="utf-8")
     work = sum(step.n_in * step.n_out for step in steps.steps if step.kind == "Linear")
     return {"name": name, "files": [str(file) for file in files], "multiply_adds": work, "static_ram": 0, **figures}
 
@@ -97,19 +99,21 @@ def identifier(stem: str) -> str:
     return name if name[:1].isascii() and name[:1].isalpha() else "net_" + name
 
 
-def _write(steps: Plan, name: str, stem: str, codes: np.ndarray, int8: bool) -> tuple[list[str], dict[str, Any]]:
+def _write(
+    steps: Plan, name: str, stem: str, codes: np.ndarray, units: Mapping[str, str], int8: bool
+) -> tuple[list[str], dict[str, Any]]:
     constants = Constants()
     kind = "int" if steps.takes_tokens else "float" if steps.centre is None else "double"
     out = "y" if steps.classes is None else "probabilities"
     feature, first = ([], steps.steps) if steps.takes_tokens else _feature(steps, kind, constants)
     body, scratch = _layers(first, steps, constants, int8, kind)
     about = [
-        *describe_columns(steps, "NaN"),
+        *describe_columns(steps, "NaN", units),
         "   A row is refused, -1 and NaN: NaN where no line above says missing, infinity, a code that is not listed.",
         f"   {constants.bytes} bytes of constants; {scratch * 4} bytes of scratch on the stack; no static RAM.",
     ]
     signature = f"int {name}_predict(const {kind} *x, float *{out})"
-    top = header(name, steps, about, [], [signature + ";"])
+    top = header(name, stem, steps, about, [], [signature + ";"])
     double = [
         "#if defined(__SIZEOF_DOUBLE__) && __SIZEOF_DOUBLE__ < 8",
         '#error "a column needs 64-bit doubles"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +28,13 @@ static int32_t rescale(int32_t a, int32_t m, int8_t s)
 
 
 def write(
-    steps: Plan, name: str, stem: str, codes: np.ndarray, decimals: dict[str, int], given: bool
+    steps: Plan,
+    name: str,
+    stem: str,
+    codes: np.ndarray,
+    decimals: dict[str, int],
+    units: Mapping[str, str],
+    given: bool,
 ) -> tuple[list[str], dict[str, Any]]:
     """`(texts of .c, .h and self-test, figures)`.
 
@@ -47,11 +54,11 @@ def write(
     constants = Constants()
     feature = _feature(found, constants)
     body, scratch = _layers(found, constants)
-    units = [_unit(c.categories, d) for c, d in zip(steps.parts.plain().columns, found.digits.tolist())]
+    powers = [_unit(c.categories, d) for c, d in zip(steps.parts.plain().columns, found.digits.tolist())]
     upper = name.upper()
-    answer = f"in 10^{-found.out_digits}" if steps.classes is None else f"logits in 1/{SCORE}"
+    answer = f"the answer{_unit(None, found.out_digits)}" if steps.classes is None else f"logits in 1/{SCORE}"
     about = [
-        *describe_columns(steps, f"{upper}_MISSING", units),
+        *describe_columns(steps, f"{upper}_MISSING", units, powers),
         f"   scores: {answer}. Integers alone: int8 weights, int16 activations, int32 sums (Jacob et al. 2018).",
         "   A row is refused, -1: MISSING where no line above says missing, a code that is not listed.",
         f"   {constants.bytes} bytes of constants; {2 * scratch} bytes of scratch on the stack; no static RAM.",
@@ -80,9 +87,10 @@ def write(
         "scratch": 2 * scratch,
         "selftest_rows": min(SELFTEST_ROWS, len(x)),
         "agreement": agreement,
+        **_differences(steps, found, scores, codes),
         "digits": dict(zip(steps.parts.plain().names, found.digits.tolist())),
     }
-    return [source, header(name, steps, about, defines, [signature + ";"]), test], figures
+    return [source, header(name, stem, steps, about, defines, [signature + ";"]), test], figures
 
 
 def _agreement(steps: Plan, found: IntegerPlan, scores: np.ndarray, codes: np.ndarray) -> float:
@@ -90,6 +98,14 @@ def _agreement(steps: Plan, found: IntegerPlan, scores: np.ndarray, codes: np.nd
     if steps.classes is not None:
         return float((want.argmax(axis=1) == got.argmax(axis=1)).mean())
     return float((np.abs(want - got).max(axis=1) < 0.1 * steps.target_scale).mean())
+
+
+def _differences(steps: Plan, found: IntegerPlan, scores: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+    """Of a regressor: how far its answers move on the rows, the mean and the most."""
+    if steps.classes is not None:
+        return {}
+    off = np.abs(steps.answer(codes, np.float64) - as_answers(found, scores))
+    return {"error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
 
 
 def _unit(categories: Any, digits: int) -> str:

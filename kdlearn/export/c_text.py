@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,27 +63,57 @@ def _integer(value: int) -> str:
 
 
 def string(text: str) -> str:
-    """A C string literal: bytes that are not plain letters, digits or spaces as three octal digits."""
+    """A C string literal: bytes that are not plain letters, digits or spaces as three octal digits.
+
+    ValueError for a text that holds a NUL: in C it would end there, and be another.
+    """
+    if "\0" in text:
+        raise ValueError(f"{text!r} holds a NUL, at which a text in C ends: rename it")
     plain = (chr(c) if c == 32 or (c < 128 and chr(c).isalnum()) else f"\\{c:03o}" for c in text.encode())
     return '"' + "".join(plain) + '"'
 
 
 def comment(text: str) -> str:
-    """A text that cannot end the comment it stands in."""
-    safe = ascii(text)[1:-1]
+    """A text that cannot end the comment it stands in, with all that can be seen as it is."""
+    safe = "".join(c if c.isprintable() and c != "\\" else ascii(c)[1:-1] for c in text)
     return safe.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").rstrip("\\")
 
 
-def describe_columns(steps: Plan, missing: str, units: Sequence[str] | None = None) -> list[str]:
+def listed(text: str) -> str:
+    """A text in a list, in quotes where its ends would not be seen."""
+    plain = text and text == text.strip() and not set(text) & set(',;=:"')
+    return comment(text) if plain else f'"{comment(text)}"'
+
+
+def describe_classes(steps: Plan) -> list[str]:
+    """A line that says which position is which class: on AVR nothing else does."""
+    if steps.classes is None:
+        return []
+    return ["   Classes: " + ", ".join(f"{k} = {listed(t)}" for k, t in enumerate(class_texts(steps))) + "."]
+
+
+def class_texts(steps: Plan) -> list[str]:
+    """The classes as texts, True as 1."""
+    known = [] if steps.classes is None else steps.classes.tolist()
+    return [str(int(c)) if isinstance(c, bool) else str(c) for c in known]
+
+
+def describe_columns(
+    steps: Plan, missing: str, units: Mapping[str, str], powers: Sequence[str] | None = None
+) -> list[str]:
     """A line for each raw column: its place in x, its name, what it holds, what a missing value does."""
     if steps.encoding is None:
         return [f"   x: {steps.n_in} tokens, 0 to {len(steps.steps[0].arrays['W']) - 1}"]
     lines = []
     for i, column in enumerate(steps.encoding.columns):
         used = [f for f in steps.encoding.table if f.column == i]
-        text = f"   x[{i}]: {comment(column.name)}" + ("" if units is None else units[i])
+        text = f"   x[{i}]: {comment(column.name)}" + ("" if powers is None else powers[i])
+        if column.name in units:
+            text += f", {comment(units[column.name])}"
         if column.categories is not None:
-            known = [f"{k} = {comment(str(v))}" for k, v in enumerate(column.categories) if v is not None]
+            known = [
+                f"{k} = " + ("missing" if v in (None, "") else listed(str(v))) for k, v in enumerate(column.categories)
+            ]
             strict = any(f.strict for f in used)
             rest = f"{len(column.categories)}" if column.other else "-1"
             refused = " (refused)" if strict and not column.other else ""
@@ -96,18 +126,22 @@ def describe_columns(steps: Plan, missing: str, units: Sequence[str] | None = No
     return lines
 
 
-def header(name: str, steps: Plan, about: Sequence[str], defines: Sequence[str], declarations: Sequence[str]) -> str:
+def header(
+    name: str, stem: str, steps: Plan, about: Sequence[str], defines: Sequence[str], declarations: Sequence[str]
+) -> str:
     """The `.h`: what goes in, what comes out, nothing that takes room."""
     upper = name.upper()
     texts = has_texts(steps)
     names = [f"extern const char *const {name}_classes[{steps.n_out}];"] if steps.classes is not None else []
     code = [
-        f"int {name}_code(int column, const char *text); /* a text's code for x[column]; -1 for one that has none */"
+        f"int {name}_code(int column, const char *text); "
+        "/* the code for x[column] of a text, in UTF-8; -1 for one that has none */"
     ]
     host = [*names, *(code if texts else [])]
     return join(
-        f"/* {name}: written by kdlearn. Compile {name}.c with your program.",
+        f"/* {name}: written by kdlearn. Compile {comment(stem)}.c with your program.",
         *about,
+        *describe_classes(steps),
         "*/",
         f"#ifndef {upper}_H",
         f"#define {upper}_H",
@@ -121,7 +155,7 @@ def header(name: str, steps: Plan, about: Sequence[str], defines: Sequence[str],
         'extern "C" {',
         "#endif",
         *declarations,
-        f"int {name}_selftest(void); /* in {name}_selftest.c: how many of its rows are answered wrongly */",
+        f"int {name}_selftest(void); /* in {comment(stem)}_selftest.c: how many of its rows are answered wrongly */",
         *(["#ifndef __AVR__ /* texts would lie in RAM there */", *host, "#endif"] if host else []),
         "#ifdef __cplusplus",
         "}",
@@ -140,7 +174,7 @@ def host_texts(name: str, steps: Plan) -> list[str]:
     """Names of the classes, and the codes of categories; left out on AVR."""
     lines: list[str] = []
     if steps.classes is not None:
-        texts = [str(int(c)) if isinstance(c, bool) else str(c) for c in steps.classes.tolist()]
+        texts = class_texts(steps)
         lines += [f"const char *const {name}_classes[{len(texts)}] = {{", *(f"    {string(t)}," for t in texts), "};"]
     if has_texts(steps):
         columns = [] if steps.encoding is None else steps.encoding.columns
@@ -169,5 +203,5 @@ def indent(code: Sequence[str], by: int = 1) -> list[str]:
 
 
 def join(*lines: Any) -> str:
-    """Lines as a file of ASCII."""
+    """Lines as a file."""
     return "\n".join(lines) + "\n"

@@ -117,7 +117,8 @@ def format_report(data: dict[str, Any]) -> str:
         rows.append(("agreement", "", f"{100 * data['agreement']:.1f} %", ""))
     elif data["agreement"] is not None:
         rows.append(("mean difference", "", f"{data['agreement']:.4g}", ""))
-    table = "\n".join(f"{a:<24}{b:>16}{c:>16}{d:>10}".rstrip() for a, b, c, d in rows)
+    width = max(16, 2 + max(len(cell) for _, *cells, _ in rows for cell in cells))  # an interval may be longer
+    table = "\n".join(f"{a:<24}{b:>{width}}{c:>{width}}{d:>10}".rstrip() for a, b, c, d in rows)
     return table if same_door else table + "\nOne is timed as a bare network, the other behind an estimator's checks."
 
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import StandardScaler
 
 from kdlearn.export.parts import Parts
-from kdlearn.nn.functional import softmax
+from kdlearn.nn.functional import check_finite_rows, softmax
 
 
 class _Fitted(BaseEstimator):
@@ -40,10 +40,7 @@ class _Fitted(BaseEstimator):
         codes = encoding.codes(X)
         encoding.check(codes)
         x = (encoding.features(codes) - encoding.shift) * encoding.factor
-        z = self.parts_.net.logits(x if mean is None else (x - mean) / scale)
-        if not np.isfinite(z).all():
-            raise ValueError(f"row {int(np.argmin(np.isfinite(z).all(axis=1)))} is so large that the answer overflows")
-        return z
+        return check_finite_rows(self.parts_.net.logits(x if mean is None else (x - mean) / scale))
 
 
 class FittedClassifier(ClassifierMixin, _Fitted):
@@ -66,7 +63,7 @@ class FittedRegressor(RegressorMixin, _Fitted):
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets, (n,) or (n, M)."""
         mean, scale = self.parts_.target
-        y = self._logits(X) * np.asarray(scale) + np.asarray(mean)
+        y = check_finite_rows(self._logits(X) * np.asarray(scale) + np.asarray(mean))
         return y[:, 0] if y.shape[1] == 1 else y
 
 

@@ -44,8 +44,9 @@ def to_onnx(
 
     Outputs. `logits` and `probabilities` (N, K) and `label` (N,); of a regressor `prediction` (N, M). A row
     that is refused (NaN where no imputer is, infinity, an answer that overflows) has NaN for all of them and
-    the label NaN, "", or one less than all classes and than 0: the file's metadata say which, under `refused`.
-    A text that a strict encoder does not know is an error of the runtime. Preprocessing is written by skl2onnx.
+    the label NaN, "" (or, where that is a class, "refused"), or one less than all classes and than 0: the file's
+    metadata say which, under `refused`. A text that a strict encoder does not know is an error of the runtime.
+    Preprocessing is written by skl2onnx.
 
     Parameters
     ----------
@@ -147,8 +148,9 @@ def _poison(helper: Any, nodes: list[Any], constants: dict[str, np.ndarray], p: 
 
 def _graph(onnx: ModuleType, steps: Plan) -> Any:
     helper, kind = onnx.helper, onnx.TensorProto
-    door, tensors, inputs, x = _door(onnx, steps)
-    nodes, constants = network_nodes(onnx, steps, x)
+    p = _prefix(steps)
+    door, tensors, inputs, x = _door(onnx, steps, p)
+    nodes, constants = network_nodes(onnx, steps, x, p)
     K = steps.n_out
     if steps.classes is None:
         outputs = [helper.make_tensor_value_info("prediction", kind.FLOAT, ["N", K])]
@@ -159,19 +161,33 @@ def _graph(onnx: ModuleType, steps: Plan) -> Any:
             helper.make_tensor_value_info("probabilities", kind.FLOAT, ["N", K]),
             helper.make_tensor_value_info("label", label, ["N"]),
         ]
-    taken = {value.name for value in outputs} & {value.name for value in inputs}
+    made = {value.name for value in outputs}
+    taken = made & {value.name for value in inputs}
     if taken:
         raise ValueError(f"a column is called {taken.pop()!r}, which is an output of the file: rename the column")
+    for node in nodes:
+        for names in (node.input, node.output):
+            names[:] = [name.removeprefix(p) if name.removeprefix(p) in made else name for name in names]
     tensors = [*tensors, *(onnx.numpy_helper.from_array(a, n) for n, a in constants.items())]
     nodes = [*door, *nodes]
     used = {name for node in nodes for name in node.input}
     # types that shape inference cannot see through an encoder, and a quantiser needs
-    inner = [helper.make_tensor_value_info(f"y{i}", kind.FLOAT, ["N", s.n_out]) for i, s in enumerate(steps.steps)]
+    inner = [helper.make_tensor_value_info(f"{p}y{i}", kind.FLOAT, ["N", s.n_out]) for i, s in enumerate(steps.steps)]
     if door:
         inner.append(helper.make_tensor_value_info(x, kind.FLOAT, ["N", steps.steps[0].n_in]))
     return helper.make_graph(
         nodes, "kdlearn", inputs, outputs, [t for t in tensors if t.name in used], value_info=inner
     )
+
+
+def _prefix(steps: Plan) -> str:
+    """Of all that has a name inside a file whose inputs have the columns' names: no column begins with it."""
+    if steps.encoding is None or steps.encoding.is_plain:
+        return ""
+    prefix = "net."
+    while any(name.startswith(prefix) for name in steps.encoding.names):
+        prefix = "_" + prefix
+    return prefix
 
 
 def _kind(steps: Plan, i: int) -> str:
@@ -188,7 +204,7 @@ def _kind(steps: Plan, i: int) -> str:
     return "float64" if wide else "float32"
 
 
-def _door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any], list[Any], str]:
+def _door(onnx: ModuleType, steps: Plan, p: str) -> tuple[list[Any], list[Any], list[Any], str]:
     """`(nodes, constants, inputs, name of the features)` of what stands before the network."""
     helper, kind = onnx.helper, onnx.TensorProto
     types = {"float32": kind.FLOAT, "float64": kind.DOUBLE, "int64": kind.INT64, "str": kind.STRING}
@@ -211,19 +227,19 @@ def _door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any], list[Any
         inputs.append(helper.make_tensor_value_info(column.name, types[of_x], ["N", 1]))
         if of_x == "float64":
             assert steps.centre is not None
-            tensors.append(onnx.numpy_helper.from_array(steps.centre[i : i + 1], f"centre{i}"))
-            nodes.append(helper.make_node("Sub", [column.name, f"centre{i}"], [f"centred{i}"]))
-            nodes.append(helper.make_node("Cast", [f"centred{i}"], [f"encode.c{i}"], to=1))
+            tensors.append(onnx.numpy_helper.from_array(steps.centre[i : i + 1], f"{p}door.centre{i}"))
+            nodes.append(helper.make_node("Sub", [column.name, f"{p}door.centre{i}"], [f"{p}door.centred{i}"]))
+            nodes.append(helper.make_node("Cast", [f"{p}door.centred{i}"], [f"{p}encode.c{i}"], to=1))
         else:
-            nodes.append(helper.make_node("Identity", [column.name], [f"encode.c{i}"]))
+            nodes.append(helper.make_node("Identity", [column.name], [f"{p}encode.c{i}"]))
     encoder = _converted(steps.encoding, [_kind(steps, i) for i in range(len(steps.encoding.columns))])
-    graph = onnx.compose.add_prefix_graph(encoder, "encode.")
+    graph = onnx.compose.add_prefix_graph(encoder, p + "encode.")
     nodes, tensors, x = [*nodes, *graph.node], [*tensors, *graph.initializer], graph.output[0].name
     rest = rest_of(steps.encoding)
     if rest is not None:
-        tensors += [onnx.numpy_helper.from_array(a, name) for a, name in zip(rest, ("rest.A", "rest.c"))]
-        nodes.append(helper.make_node("Gemm", [x, "rest.A", "rest.c"], ["features"]))
-        x = "features"
+        tensors += [onnx.numpy_helper.from_array(a, name) for a, name in zip(rest, (p + "rest.A", p + "rest.c"))]
+        nodes.append(helper.make_node("Gemm", [x, p + "rest.A", p + "rest.c"], [p + "features"]))
+        x = p + "features"
     return nodes, tensors, inputs, x
 
 
@@ -260,9 +276,15 @@ def label_values(classes: np.ndarray) -> list[Any]:
 
 
 def _refused(classes: np.ndarray) -> Any:
-    """The label of a row that is refused."""
+    """The label of a row that is refused: none of the classes."""
     labels = label_values(classes)
-    return "" if isinstance(labels[0], str) else math.nan if isinstance(labels[0], float) else min(0, *labels) - 1
+    if isinstance(labels[0], str):
+        return next(text for text in ("", *(f"refused{'!' * n}" for n in range(len(labels)))) if text not in labels)
+    if isinstance(labels[0], float):
+        return math.nan
+    if min(labels) == -(2**63) or max(labels) >= 2**63:
+        raise ValueError("ONNX holds labels in int64, the refused one included: make texts of these")
+    return min(0, *labels) - 1
 
 
 def _add(

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kdlearn.export.columns import Encoding
-from kdlearn.export.transformers import NotPlain, encoding_of
+from kdlearn.export.transformers import NotPlain, centre_of, encoding_of
 from kdlearn.nn.layers import Embedding, Linear
-from kdlearn.nn.network import Network
+from kdlearn.nn.network import Network, check_answers_as_ours
 
 WRAPPERS = ("best_estimator_", "estimator")  # of a search, and of scikit-learn's FrozenEstimator
 
@@ -76,6 +76,8 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
             f"a network, a fitted distilled estimator, or a pipeline or search that ends in one can be exported, "
             f"not {type(inner).__name__}"
         )
+    for part in (inner, net):
+        check_answers_as_ours(part, "what is written")
     names = _names((model, *before, inner), net) if inputs is None else list(inputs)
     preprocessor = getattr(inner, "preprocessor_", None)
     if preprocessor is not None:
@@ -146,7 +148,13 @@ def output_width(net: Network) -> int:
 
 
 def _mean_and_scale(scaler: Any, D: int) -> tuple[np.ndarray, np.ndarray]:
-    pair = (scaler.mean_, scaler.scale_) if hasattr(scaler, "mean_") else scaler
+    if hasattr(scaler, "mean_") and hasattr(scaler, "scale_"):
+        centre = centre_of(scaler)
+        pair = (np.zeros(D) if centre is None else centre, np.ones(D) if scaler.scale_ is None else scaler.scale_)
+    elif isinstance(scaler, (tuple, list)) and len(scaler) == 2:
+        pair = tuple(scaler)
+    else:
+        raise TypeError(f"scaler is (mean, scale) or a fitted StandardScaler, got {scaler!r}")
     mean, scale = (np.asarray(a, dtype=np.float64) for a in pair)
     if mean.shape != (D,) or scale.shape != (D,):
         raise ValueError(f"the scaler's mean and scale must have shape ({D},), got {mean.shape} and {scale.shape}")

@@ -121,7 +121,10 @@ def plan(
     for step in steps:
         for name, a in step.arrays.items():
             if not np.isfinite(a).all():
-                raise ValueError(f"{name} of {step.kind} {step.n_in} -> {step.n_out} has values that are not finite")
+                raise ValueError(
+                    f"{name} of {step.kind} {step.n_in} -> {step.n_out} has values that are not finite: the weights, "
+                    "or the scale of a column, which may be too small for float32 (give it in another unit)"
+                )
     return Plan(steps, parts.classes, encoding, centre, float(np.min(parts.target[1])), parts)
 
 

@@ -20,16 +20,18 @@ def measure_c(path: str | os.PathLike, compiler: str | None = None) -> dict[str,
 
     Parameters
     ----------
-    compiler : "avr-gcc" (for an ATmega328P) or "cc"; by default the first that is installed.
+    compiler : "avr-gcc" (for an ATmega328P) or "cc"; by default the first that is installed and takes the file.
 
     Returns
     -------
     {"compiler", "flash", "ram", "stack"}, without the C library's own; stack is the deepest frame of the file's
-    functions plus that of what it calls in the file, at most. None where no compiler is installed or it refuses.
+    functions plus that of what it calls in the file, at most. None where no compiler is installed or all refuse.
     """
-    chosen = next((c for c in ([compiler] if compiler else COMPILERS) if shutil.which(c)), None)
-    if chosen is None:
-        return None
+    found = (_measured(path, c) for c in ([compiler] if compiler else COMPILERS) if shutil.which(c))
+    return next((one for one in found if one is not None), None)
+
+
+def _measured(path: str | os.PathLike, chosen: str) -> dict[str, Any] | None:
     size = shutil.which("avr-size" if chosen == "avr-gcc" else "size")
     with tempfile.TemporaryDirectory() as folder:
         command = [*COMPILERS[chosen], "-fstack-usage", "-c", os.path.abspath(path), "-o", "net.o"]

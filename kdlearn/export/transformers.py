@@ -13,7 +13,7 @@ from kdlearn.cells import is_missing
 from kdlearn.export.columns import MISSING, UNKNOWN, VALUE, Column, Encoding, Feature
 
 AFFINE: dict[str, Callable[[Any, int], tuple[Any, Any]]] = {  # (x - shift) * factor of each scaler
-    "StandardScaler": lambda t, n: (_or(t.mean_, 0, n), 1 / _or(t.scale_, 1, n)),
+    "StandardScaler": lambda t, n: (_or(centre_of(t), 0, n), 1 / _or(t.scale_, 1, n)),
     "MinMaxScaler": lambda t, n: (-t.min_ / t.scale_, t.scale_),
     "MaxAbsScaler": lambda t, n: (np.zeros(n), 1 / t.scale_),
     "RobustScaler": lambda t, n: (_or(t.center_, 0, n), 1 / _or(t.scale_, 1, n)),
@@ -88,6 +88,11 @@ def _positions(chosen: Any, t: Any, n: int) -> list[int]:
     if chosen.dtype == bool:
         return np.flatnonzero(chosen).tolist()
     return [names.index(c) if isinstance(c, str) else int(c) % n for c in chosen.tolist()]
+
+
+def centre_of(t: Any) -> Any:
+    """What a fitted StandardScaler subtracts, or None: it has `mean_` even where it leaves the mean alone."""
+    return t.mean_ if getattr(t, "with_mean", True) else None
 
 
 def _or(values: Any, default: float, n: int) -> np.ndarray:
@@ -175,10 +180,17 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
     fill: Any = None if is_missing(t.encoded_missing_value) else float(t.encoded_missing_value)
     if fill is not None and fill not in range(UNKNOWN, len(known)):
         raise NotPlain(f"OrdinalEncoder(encoded_missing_value={fill:g}): that is no code of {columns[f.column].name!r}")
+    gap = known.index(None) if None in known else None
+    if gap is not None and not _is_nan(t.categories_[k][gap]):
+        fill = float(gap)  # "" and None are categories like others; only NaN has `encoded_missing_value`
     if f.fill is not None:
         fill = float(known.index(f.fill)) if f.fill in known else None if strict else UNKNOWN
-    _learn(columns, f, [v for v in known if v is not None])
+    _learn(columns, f, known if gap is not None and fill == gap else [v for v in known if v is not None])
     return [Feature(f.column, VALUE, fill, strict=strict)]
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
 
 
 def transformer_of(encoding: Encoding) -> Any:

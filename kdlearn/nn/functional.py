@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module
+from kdlearn.backend import Array, array_module, as_array
 
 BLOCK = 1 << 17  # numbers that softmax takes at a time: what stays in the cache is read once
 FEW = 64  # classes; and rows beside which a block of many classes would be all call
@@ -33,8 +34,11 @@ def check_temperature(T: float) -> float:
 def as_real(a: Any, name: str) -> Array:
     """An array as this package computes with it: float16 as float32, whole numbers and booleans as float64.
 
-    TypeError for what is no array, or holds no real numbers: each would be a wrong number without a word.
+    TypeError for what is no array, holds no real numbers or has masked entries: each would be a wrong number
+    without a word. A `np.matrix` counts as the array that it is.
     """
+    if type(a) is not np.ndarray and isinstance(a, np.ndarray):
+        a = _plain(a, name)
     try:
         dtype = a.dtype
         kind = dtype.kind
@@ -45,6 +49,21 @@ def as_real(a: Any, name: str) -> Array:
     if kind in "iub":
         return a.astype("float64")
     raise TypeError(f"{name} must hold real numbers, got {dtype}")
+
+
+def _plain(a: Any, name: str) -> Array:
+    try:
+        return as_array(a)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+
+
+def plain_arrays(given: Sequence[Any], names: Sequence[str]) -> tuple[Any, ...]:
+    """What a caller gave, with plain arrays in the place of a matrix or of an array without masked entries."""
+    for a in given:
+        if type(a) is not np.ndarray and isinstance(a, np.ndarray):
+            return tuple(_plain(a, name) if isinstance(a, np.ndarray) else a for a, name in zip(given, names))
+    return tuple(given)  # by far the most frequent case
 
 
 def real_dtype(a: Array) -> Any:
@@ -64,6 +83,14 @@ def check_count(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}")
     return int(value)
+
+
+def check_finite_rows(z: Array) -> Array:
+    """Outputs (N, K) as they are; ValueError, naming the first row, where one is not finite: it has no answer."""
+    finite = array_module(z).isfinite(z).all(axis=1)
+    if not bool(finite.all()):
+        raise ValueError(f"row {int(finite.argmin())} is so large that the answer overflows")
+    return z
 
 
 def softmax_parts(z: Array, T: float = 1.0, least: float | None = None) -> tuple[Array, Array, Array]:

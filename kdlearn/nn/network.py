@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module
+from kdlearn.backend import Array, array_module, as_array
 from kdlearn.nn.functional import check_count, is_whole, softmax
 from kdlearn.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear, ReLU
 from kdlearn.nn.module import Module
@@ -18,6 +18,22 @@ class UnknownSiteError(KeyError):
 
     def __str__(self) -> str:  # KeyError would show the message in quotes
         return str(self.args[0])
+
+
+ANSWERS = ("forward", "logits", "predict", "predict_proba", "predict_log_proba", "decision_function")
+
+
+def check_answers_as_ours(model: Any, doing: str) -> None:
+    """TypeError for a class derived from one of this package's that answers in a way of its own.
+
+    A file, an export or a stack holds layers and settings: what they say is what this package's classes make of them.
+    """
+    if not any(kind.__module__.startswith("kdlearn.") for kind in type(model).__mro__):
+        return
+    for name in ANSWERS:
+        method = getattr(model, name, None)
+        if method is not None and not getattr(method, "__module__", "").startswith("kdlearn."):
+            raise TypeError(f"{type(model).__name__} has a `{name}` of its own: {doing} would answer otherwise")
 
 
 class Network(Module):
@@ -139,11 +155,11 @@ class Network(Module):
     def predict(self, x: Array) -> Array:
         """Most probable class of each row, (N,); for a network with one output, that output.
 
-        ValueError where a row's logits are NaN: such a row has no most probable class.
+        ValueError where a row's logits are NaN or overflow: such a row has no most probable class.
         """
         z = self.logits(x)
-        if bool(array_module(z).isnan(z).any()):
-            raise ValueError("some logits are NaN: x, or the network's weights, hold NaN or infinity")
+        if not bool(array_module(z).isfinite(z.max(axis=-1)).all()):
+            raise ValueError("some logits are NaN or infinite: x, or the network's weights, hold NaN or overflow")
         return z[..., 0] if z.shape[-1] == 1 else z.argmax(axis=-1)
 
     def predict_proba(self, x: Array, T: float = 1.0) -> Array:
@@ -170,8 +186,8 @@ class Network(Module):
 
     def check_input(self, x: Array) -> Array:
         """x (N, D) in the network's dtype, tokens as they are; ValueError where this network cannot read it."""
-        if not hasattr(x, "dtype"):
-            x = np.asarray(x)
+        if not hasattr(x, "dtype") or (type(x) is not np.ndarray and isinstance(x, np.ndarray)):
+            x = as_array(x)
         if x.ndim != 2:
             hint = "; one row is x.reshape(1, -1)" if x.ndim == 1 else ""
             raise ValueError(f"x must be 2-D (rows, features), got shape {x.shape}{hint}")

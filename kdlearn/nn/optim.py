@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import check_size
+from kdlearn.loss import check_share, check_size
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.module import Module
 
@@ -276,11 +276,16 @@ def cosine(progress: float) -> float:
 
 def steps(*at: float, factor: float = 0.1) -> Schedule:
     """Multiply by `factor` at each of the given fractions of the training, e.g. `steps(0.5, 0.75)`."""
+    for point in at:
+        check_share("a step's place in the training", point)
+    check_size("factor", factor)
     return lambda progress: factor ** sum(progress >= point for point in at)
 
 
 def warmup(fraction: float, then: Schedule = cosine) -> Schedule:
     """Rise linearly to 1 over the first `fraction` of the training, then follow `then`."""
+    if not callable(then):
+        raise TypeError(f"then is a function of the progress, such as kd.cosine, got {then!r}")
     if not 0 < fraction < 1:
         raise ValueError(f"fraction lies in (0, 1), got {fraction!r}")
 

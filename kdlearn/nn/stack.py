@@ -17,7 +17,7 @@ from kdlearn.backend import Array, array_module, device_of
 from kdlearn.nn.functional import check_count
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import FreeVector, Module
-from kdlearn.nn.network import Network
+from kdlearn.nn.network import Network, check_answers_as_ours
 
 
 class Stack(Network):
@@ -52,6 +52,7 @@ class Stack(Network):
         for i, net in enumerate(nets):
             if not isinstance(net, Network) or type(net).forward is not Network.forward:
                 raise TypeError(f"{type(net).__name__} cannot be stacked: it has a forward pass of its own")
+            check_answers_as_ours(net, "a stack")
             if _shape(net) != _shape(nets[0]):
                 raise ValueError(f"network {i} differs in shape from network 0: {_shape(net)} and {_shape(nets[0])}")
         self.members = len(nets)

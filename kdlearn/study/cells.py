@@ -40,7 +40,8 @@ def sweep(
 
     Parameters
     ----------
-    run : a function whose result JSON can hold; everything random in it must follow the cell.
+    run : a function whose result JSON can hold, numbers and arrays of NumPy included; everything random in it must
+        follow the cell.
     cells : configurations, each a mapping that JSON can hold (`sklearn.model_selection.ParameterGrid`
         makes grids of them).
     jobs : worker processes; default one a core, or what `joblib.parallel_config` says, which also
@@ -70,12 +71,15 @@ def sweep(
     keys = [cell_key(None if store is None else run, cell) for cell in cells]
     done = {} if store is None else _stored(store)
     missing = {key: cell for key, cell in zip(keys, cells) if key not in done}
+    if store is not None:
+        for cell in missing.values():
+            _check_storable(cell)  # before anything is trained
     n = min(workers(jobs), max(len(missing), 1))
     if n > 1:
         work = (delayed(_at_work)(os.getpid(), run, key, cell) for key, cell in missing.items())
         finished: Iterable[Any] = Parallel(n_jobs=n, return_as="generator_unordered")(work)
     else:
-        finished = (_single_threaded(run, key, cell) for key, cell in missing.items())
+        finished = (_single_threaded(run, key, _own(cell)) for key, cell in missing.items())
     off = None if progress is None else not progress
     with threadpool_limits(1):  # here too: with workers that are threads, each would restore what it found
         for key, result in tqdm(finished, total=len(missing), desc="cells", unit="cell", leave=False, disable=off):
@@ -97,8 +101,26 @@ def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:
         before = [*inner.args, *before]
         cell, inner = {**inner.keywords, **cell}, inner.func
     known = None if inner is None else [_identity(inner, []), [_identity(a, []) for a in before]]
-    text = json.dumps([known, cell], sort_keys=True, default=lambda thing: _identity(thing, []))
+    text = json.dumps([known, cell], sort_keys=True, default=_scalar_or_identity)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _scalar_or_identity(thing: Any) -> Any:
+    return thing.item() if isinstance(thing, np.generic) else _identity(thing, [])
+
+
+def _plain(thing: Any) -> Any:
+    """Numbers and arrays of NumPy as JSON holds them."""
+    if isinstance(thing, (np.generic, np.ndarray)):
+        return thing.tolist()
+    raise TypeError(f"Object of type {type(thing).__name__} is not JSON serializable")
+
+
+def _own(thing: Any) -> Any:
+    """Containers as a worker would get them, copied: what a run changes in its cell stays in its cell."""
+    if type(thing) is dict:
+        return {key: _own(value) for key, value in thing.items()}
+    return [_own(value) for value in thing] if type(thing) is list else thing
 
 
 def _identity(thing: Any, inside: list[Any]) -> Any:
@@ -175,10 +197,17 @@ def _stored(store: str | os.PathLike) -> dict[str, Any]:
     return done
 
 
+def _check_storable(cell: Mapping[str, Any]) -> None:
+    try:
+        json.dumps(cell, sort_keys=True, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"JSON cannot hold the cell {dict(cell)}: {error}") from error
+
+
 def _append(store: str | os.PathLike, key: str, cell: Mapping[str, Any], result: Any) -> Any:
     """The result as it will be read back, once it is on the disk."""
     try:
-        line = json.dumps({"key": key, "cell": cell, "result": result}, sort_keys=True) + "\n"
+        line = json.dumps({"key": key, "cell": cell, "result": result}, sort_keys=True, default=_plain) + "\n"
     except (TypeError, ValueError) as error:
         raise TypeError(f"JSON cannot hold the cell {dict(cell)} and its result: {error}") from error
     data = line.encode()

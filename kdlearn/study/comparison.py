@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.nn.functional import check_count
 from kdlearn.study.cells import groups, sweep, workers
 from kdlearn.study.intervals import Interval, best_of, interval
 
@@ -113,7 +114,11 @@ def compare(
     (3,)
     """
     seeds = all_different(seeds)
-    if "seeds" in inspect.signature(run).parameters:
+    check_count("together", together)
+    takes = inspect.signature(run).parameters
+    if not ({"seed", "seeds"} & set(takes) or any(p.kind is p.VAR_KEYWORD for p in takes.values())):
+        raise TypeError(f"run must take `seed`, or `seeds`, by that name; it takes {', '.join(takes) or 'nothing'}")
+    if "seeds" in takes:
         size = max(1, min(together, -(-len(seeds) // workers(jobs))))  # some for every worker
         cells = [{"seeds": group} for group in groups(seeds, size)]
         found = sweep(run, cells, jobs, progress, store)
@@ -122,6 +127,9 @@ def compare(
         ]
     else:
         rows = sweep(run, [{"seed": seed} for seed in seeds], jobs, progress, store)
+    for seed, row in zip(seeds, rows):
+        if not (isinstance(row, Mapping) and row and all(isinstance(metrics, Mapping) for metrics in row.values())):
+            raise TypeError(f"run must return {{method: {{metric: value}}}}, of seed {seed} it returned {row!r}")
     methods = list(rows[0])
     measured = {method: list(metrics) for method, metrics in rows[0].items()}
     for seed, row in zip(seeds, rows):
@@ -142,7 +150,7 @@ def all_different(seeds: int | Iterable[int]) -> list[int]:
     """0 … n-1 for a number n, else these seeds. ValueError for none, and for a seed twice: it would count as two."""
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
         seeds = range(int(seeds))
-    if isinstance(seeds, (bool, str)):
+    if isinstance(seeds, (bool, str)) or not np.iterable(seeds):
         raise TypeError(f"seeds are a number of seeds, or which, got {seeds!r}")
     found = [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
     if not found:
@@ -167,6 +175,8 @@ def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[
     """What n seeds measured together, one row a seed."""
     for method, metrics in chunk.items():
         for metric, values in metrics.items():
+            if np.ndim(values) == 0:
+                raise TypeError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {values!r}")
             if len(values) != n:
                 raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
     return [{m: {k: _number(v[i], m, k) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]

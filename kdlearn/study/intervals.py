@@ -40,12 +40,19 @@ class Interval(NamedTuple):
 def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0) -> Interval:
     """Student's t-interval of the mean of independent values; infinitely wide for fewer than two.
 
+    `level` is for looking: `p_value` and `judge` take an interval for one of 95 %.
+
     `overlap`: where each seed splits one pool anew, the rows measured on over the rows trained on. The values
     then share rows, and an interval for *new* data is wider: the variance of the mean is (1/n + overlap) times
     that of one value, instead of 1/n. Without it the interval speaks of further splits of the same pool.
     Source: Nadeau and Bengio 2003, section 4.
     """
-    a = np.asarray(list(values), dtype=float)
+    if isinstance(values, (str, Mapping)):
+        raise TypeError(f"an interval is of one number a seed, got {values!r}; of a mapping give .values()")
+    a = np.asarray(list(values))
+    if a.dtype.kind in "USO" and any(isinstance(v, str) for v in a.ravel()):
+        raise TypeError(f"an interval is of numbers, got {a.ravel().tolist()[:3]}")
+    a = a.astype(float)
     if a.ndim != 1:
         raise ValueError(f"an interval is of one number a seed, got an array of shape {a.shape}")
     if not 0 < check_share("level", level) < 1:
@@ -118,6 +125,9 @@ def holm(p: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.03, 0.04])
     [0.03, 0.06, 0.06]
     """
+    for value in p:
+        if value < 0 or value > 1:
+            raise ValueError(f"a p-value lies in [0, 1], got {value!r}")
     adjusted, so_far = [0.0] * len(p), 0.0
     for rank, i in enumerate(np.argsort(p, kind="stable")):
         so_far = max(so_far, min(1.0, (len(p) - rank) * p[i]))

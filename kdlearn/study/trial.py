@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.loss import check_size
-from kdlearn.nn.functional import check_count
+from kdlearn.nn.functional import check_count, is_whole
 from kdlearn.study.cells import groups, sweep
 from kdlearn.study.comparison import all_different, one_row_a_seed
 from kdlearn.study.intervals import Interval, Verdict, best_of, check_better, check_zone, interval, verdicts
@@ -170,6 +170,9 @@ def trial(
     check_zone(zone)
     check_size("overlap", overlap)
     check_count("together", together)
+    if not is_whole(widen) or widen < 0:
+        raise ValueError(f"widen must be a number of settings, 0 or more, got {widen!r}")
+    _check_limits(limits or {})
     named = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
     _check(grids, named)
@@ -221,6 +224,12 @@ def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str]) -> None
     sizes = {arm: len(settings) for arm, settings in grids.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"every arm must be tuned over as many settings as the others, got {sizes}")
+
+
+def _check_limits(limits: Mapping[str, tuple[float, float]]) -> None:
+    for name, (low, high) in limits.items():
+        if not low <= high:
+            raise ValueError(f"limits are (lowest, highest), got {(low, high)} for {name!r}")
 
 
 def _best(scores: list[dict[str, np.ndarray]], metric: str, better: str, arm: str) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -25,9 +26,11 @@ from kdlearn import cli
 from kdlearn.checkpoint import CheckpointError, read, write
 from kdlearn.commands import distill
 from kdlearn.commands.frames import Rules, TableError, numbers, read_table
+from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import load_student
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.estimators.rows import default_preprocessor
+from kdlearn.export.costs import format_report
 
 pd = pytest.importorskip("pandas", reason="the command line reads tables by pandas")
 
@@ -275,7 +278,7 @@ def test_a_student_can_teach(table, student, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["report"]["achieved"]["teacher"]["accuracy"] > 0.8
     other = write_csv(tmp_path / "other.csv", [[*row[:2], row[3]] for row in people()])
-    arguments = ["distill", "--data", other, "--target", "buys", "--teacher", student, *FAST]
+    arguments = ["distill", "--data", other, "--target", "buys", "--teacher", student, "--quiet", *FAST]
     assert "was taught other columns than this table has" in refused(capsys, *arguments)
 
 
@@ -484,7 +487,7 @@ WRONG_NPZ = {
     "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), r"its shape is \(0, 2\)"),
     "other lengths": (lambda p: np.savez(p, x=np.zeros((3, 2)), y=np.zeros(2)), r"'y' has shape \(2,\), x has 3 rows"),
     "complex": (lambda p: np.savez(p, x=np.zeros((3, 2), complex), y=np.zeros(3)), "'x' must hold numbers"),
-    "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]] * 4, y=[0, 1] * 4), "a number is infinite"),
+    "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]] * 4, y=[0, 1] * 4), "row 0, column 'x1'.*is infinite"),
     "no labels": (lambda p: np.savez(p, x=np.zeros((3, 2))), "no column 'y'"),
 }
 
@@ -580,13 +583,18 @@ def test_what_was_done_to_a_file_is_said(tmp_path):
         (["1_0", "2_0", "3_0"], False, "text", ["1_0", "2_0", "3_0"]),
         (["inf", "nope", "1"], False, "text", ["inf", "nope", "1"]),
         (["2000-01-02", "2000-01-03 12:00", "1999-12-31"], False, "date", [1, 2.5, -1]),
+        (["2.1.2000", "03.01.2000 12:00", "31.12.1999"], True, "date", [1, 2.5, -1]),
+        (["2000-01-02T00:00:00Z", "2000-01-02T00:00:00-06:00", "2000-01-02 06:00+0600"], False, "date", [1, 1.25, 1]),
+        (["2000-01-02", *["2000-01-03"] * 19, "-"], False, "date", [1, *[2] * 19, None]),
+        (["1/2/2000", "2/1/2000", "1/1/2000"], False, "text", ["1/2/2000", "2/1/2000", "1/1/2000"]),
     ],
 )
 def test_a_column_is_what_its_cells_say(cells, comma, kind, values):
     table = pd.DataFrame({"a": cells}, dtype=object)
     table.attrs["decimal_comma"] = comma
     rules = Rules.of(table, (), (), ("a",), [])
-    assert rules.columns[0]["kind"] == kind and rules(table)["a"].tolist() == values
+    assert rules.columns[0]["kind"] == kind
+    assert [None if pd.isna(v) else v for v in rules(table)["a"]] == values
 
 
 ALARMS = {
@@ -596,6 +604,11 @@ ALARMS = {
     "a large offset": [str(1_700_000_000 + i * i % 299) for i in range(60)],
     "1 cells are no number, such as 'old'": ["old" if i == 7 else str(i * i % 17) for i in range(60)],
     "is empty": ["" for i in range(60)],
+    "holds no number but '3'": ["" if i == 7 else "3" for i in range(60)],
+    "holds 'EUR' in all rows": ["EUR" for i in range(60)],
+    "3 cells hold '-999', far from the others": ["-999" if i % 20 == 1 else str(i * i % 17) for i in range(60)],
+    "1 cells hold '65535', far from the others": ["65535" if i == 1 else str(i * i % 17) for i in range(60)],
+    "looks like dates, such as '1/2/2000'": [f"{i % 12 + 1}/2/2000" for i in range(60)],
 }
 
 
@@ -614,8 +627,15 @@ def test_alarms_come_before_the_teacher(alarm, tmp_path, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert alarm in out and "the teacher's turn" in err
     assert cli.main([*arguments, "--keep", "odd"]) == 2
-    if alarm in ("counts the rows", "like an ID"):
+    if alarm in ("counts the rows", "like an ID", "holds no number but '3'", "holds 'EUR' in all rows"):
         assert alarm not in capsys.readouterr().out
+
+
+def test_a_long_tail_is_no_alarm():
+    said = []
+    tail = pd.DataFrame({"a": np.exp(2 * np.random.default_rng(0).normal(size=3000)), "b": np.arange(3000) % 2})
+    Rules.of(tail, (), (), (), said)
+    assert said == []
 
 
 def test_labels_are_kept_as_they_were_written(tmp_path, capsys):
@@ -637,7 +657,7 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     teach(tmp_path / "d.csv", out, "--teacher", "boosting", target="target", epochs="40")
     text = capsys.readouterr().out
     assert "'target' has 214 different numbers in 442 rows: it is predicted as a number" in text
-    for part in ("R2", "mean absolute error", "95 % interval", "10-8-1"):
+    for part in ("R2", "mean absolute error", "95 % interval", "10-8-1", "mean difference: of the two models'"):
         assert part in text, part
     student, table = load_student(out), read_table(tmp_path / "d.csv")
     predicted, y = student.model.predict(student.rules(table)), table["target"].astype(float)
@@ -657,6 +677,40 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     assert "one class for" not in text and "holds 'x'" in refused_target(tmp_path, capsys)
 
 
+def test_long_intervals_stand_apart():
+    """An R2 may be far below 0: its interval is longer than a column is wide."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=40)})
+    far = DummyRegressor(strategy="constant", constant=-123.456).fit(X, np.zeros(40))
+    found = figures(far, far, far, X, rng.normal(size=40), 1)
+    for table in (format_figures(found), format_report(found)):
+        ends = [re.split(" {2,}", line.strip()) for line in table.splitlines() if "95 % interval" in line]
+        assert ends and all(re.fullmatch(r"\S+ to \S+", cell) for line in ends for cell in line[1:]), table
+        assert min(map(len, ends)) >= 3
+
+
+def test_what_makes_the_measure_weak_is_said(tmp_path, capsys):
+    rows = people(80)
+    rows += [rows[i] for i in range(1, 81)]  # each twice
+    rows += [["30", "Bern", f"{i}.5", "perhaps"] for i in range(9)]
+    data = write_csv(tmp_path / "t.csv", rows)
+    teach(data, tmp_path / "s.npz", "--json", *BY_HAND)
+    found = json.loads(capsys.readouterr().out)
+    notes, table = " ".join(found["notes"]), pd.DataFrame(rows[1:], columns=rows[0])
+    train, test = distill.split(table["buys"].to_numpy(str), 0)
+    taught = {tuple(row) for row in table.iloc[train].to_numpy()}
+    again = sum(tuple(row) in taught for row in table.iloc[test].to_numpy())
+    assert 0 < again < len(test) and f"{again} of the {len(test)} rows held out stand among those that teach" in notes
+    assert "of class 'perhaps' 2 rows are held out" in notes and "of class 'no'" not in notes
+
+
+def test_a_training_that_was_too_short_is_said_in_the_words_of_the_command(table, tmp_path, capsys):
+    teach(table, tmp_path / "s.npz", *BY_HAND, epochs="3")
+    out, err = capsys.readouterr()
+    assert "student: the loss was still falling after 3 epochs; --epochs sets more." in out and err == ""
+    assert cli._names('a, "b, in g", c') == ("a", "b, in g", "c") and cli._names("") == ()
+
+
 def refused_target(folder, capsys):
     data = write_csv(folder / "x.csv", [["a", "y"], ["1", "2"], ["2", "x"], ["3", "4"]])
     return refused(capsys, "distill", "--data", data, "--target", "y", "--task", "numbers", *FAST)
@@ -667,8 +721,26 @@ def test_missing_cells_and_unknown_texts_are_predicted(student, tmp_path, capsys
     data, out = write_csv(tmp_path / "new.csv", rows), tmp_path / "p.csv"
     assert cli.main(["predict", "--model", str(student), "--data", str(data), "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "3 missing cells are filled" in text and "1 cells are no number, such as 'x'" in text
+    assert "4 missing cells are filled" in text and "1 cells are no number, such as 'x'" in text
+    assert "column 'town': 1 cells hold texts that the model does not know, such as 'Basel'." in text
     assert len(out.read_text().splitlines()) == 5
+    assert cli.main(["predict", "--model", str(student), "--data", str(data)]) == 0
+    to_screen, said = capsys.readouterr()
+    assert to_screen == out.read_text() and "such as 'Basel'" in said
+
+
+def test_an_answer_stands_beside_each_row(student, tmp_path, capsys):
+    """Rows without any cell too: else every answer below would stand beside another row."""
+    (tmp_path / "new.csv").write_text("age,town,income\n70,Bern,3\n,,\n20,Bern,3\n")
+    (tmp_path / "none.csv").write_text("age,town,income\n,,\n")
+    assert cli.main(["predict", "--model", str(student), "--data", str(tmp_path / "new.csv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and len(set(lines)) == 4
+    assert cli.main(["predict", "--model", str(student), "--data", str(tmp_path / "none.csv")]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == lines[2]
+    (tmp_path / "new.csv").write_text("age,town,income\n70,Bern,3\n20,Bern,1e999\n")
+    err = refused(capsys, "predict", "--model", student, "--data", tmp_path / "new.csv")
+    assert "row 1, column 'income': '1e999' is infinite" in err
 
 
 def test_an_id_is_passed_through_and_teaches_nothing(table, tmp_path, capsys):

@@ -195,12 +195,11 @@ def test_values_are_never_negative(loss, seed):
 
 
 @each_loss
-def test_fewer_than_two_rows_are_no_relation(loss):
-    for rows in (0, 1):
-        h_s = np.ones((rows, 3), np.float32)
-        value, gradient = loss(h_s, 2 * np.ones((rows, 4), np.float32))
-        assert value == 0 and np.ndim(value) == 0 and value.dtype == np.float32
-        assert gradient.shape == h_s.shape and gradient.dtype == np.float32 and not gradient.any()
+def test_one_row_alone_is_no_relation(loss):
+    h_s = np.ones((1, 3), np.float32)
+    value, gradient = loss(h_s, 2 * np.ones((1, 4), np.float32))
+    assert value == 0 and np.ndim(value) == 0 and value.dtype == np.float32
+    assert gradient.shape == h_s.shape and gradient.dtype == np.float32 and not gradient.any()
 
 
 @each_loss
@@ -373,7 +372,7 @@ def test_half_precision_does_not_overflow(loss):
 def test_wrong_arguments_say_what_is_wrong(loss):
     h_s, h_t = example(15)
     for pair in ((h_s, h_t[:3]), (h_s[0], h_t[0]), (h_s[:, :0], h_t), (h_s, h_t[:, 0])):
-        with pytest.raises(ValueError, match=r"2-D \(rows, units\) with the same rows, got"):
+        with pytest.raises(ValueError, match=r"2-D \(rows, units\) with at least one of each|must have the same rows"):
             loss(*pair)
 
 

@@ -34,6 +34,7 @@ import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.contest import CERTAIN, Choice, Result, decide, folds
 from kdlearn.estimators.regressor import squared_error
+from kdlearn.estimators.training import forget_constants
 
 HAND = {"soft_weight": 0.7, "max_iter": 30, "random_state": 0}
 rng = np.random.default_rng(0)
@@ -575,6 +576,40 @@ def test_early_stopping_keeps_rare_classes():
     assert model.classes_.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_column_of_one_value_tells_nothing(pd, dtype):
+    """Its weights were never taught: another value there must not move the answer. A text of one kind neither."""
+    still = np.column_stack([X, np.full(len(X), 3.1)]).astype(dtype)
+    moved = still.copy()
+    moved[:, 3] = [-1e4, 1e4] * 60
+    unlabelled = {"X_unlabeled": still[:40]}
+    for model, y, more in (
+        (DistilledClassifier(**HAND), Y, {}),
+        (DistilledClassifier(LogisticRegression(), **HAND), Y, unlabelled),
+        (DistilledRegressor(LinearRegression(), **HAND), B, unlabelled),
+        (DistilledClassifier(hidden_layer_sizes=(), **HAND), Y, {}),
+        (DistilledClassifier(early_stopping=True, **HAND), Y, {}),
+    ):
+        model.fit(still, y, **more)
+        np.testing.assert_allclose(model._forward(moved), model._forward(still), rtol=1e-6, atol=1e-6)
+    model = DistilledClassifier(**HAND).partial_fit(still, Y, classes=["no", "yes"])
+    np.testing.assert_allclose(model._forward(moved), model._forward(still), rtol=1e-4, atol=1e-4)
+    frame = pd.DataFrame({"a": X[:, 0], "unit": "EUR", "empty": np.nan})
+    model = DistilledClassifier(**HAND).fit(frame, Y)
+    p = model.predict_proba(frame)
+    np.testing.assert_allclose(model.predict_proba(frame.assign(unit="USD", empty=7.0)), p, rtol=1e-9)
+    assert "column 'empty' has no cell: it tells nothing" in " ".join(model.report_["notes"])
+
+
+def test_what_was_one_value_stays_in_the_biases():
+    net = kd.MLP(4, 8, 3, seed=0, dtype="float64")
+    rows = np.column_stack([X[:, 0], np.full(len(X), -2.0), X[:, 1], np.full(len(X), 0.5)])
+    before = np.maximum(rows @ net.layers[0].W + net.layers[0].b, 0) @ net.layers[2].W + net.layers[2].b
+    forget_constants(net, rows)
+    np.testing.assert_allclose(net.logits(rows), before, rtol=1e-12)
+    assert not net.layers[0].W[[1, 3]].any() and net.layers[0].W[[0, 2]].all()
+
+
 def test_a_loss_that_falls_no_more_ends_a_constant_rate():
     model = DistilledClassifier(learning_rate="constant", tol=1e-2, max_iter=2000, random_state=0).fit(X, Y)
     assert model.n_iter_ < 2000
@@ -650,9 +685,17 @@ def test_the_contest_of_numbers():
     teacher = FrozenEstimator(HistGradientBoostingRegressor(random_state=0).fit(new, truth(new)))
     model = DistilledRegressor(teacher, max_iter=60, random_state=0)
     model.fit(x, truth(x) + rng.normal(size=150), X_unlabeled=new[:1500])
-    assert (
-        model.report_["verdict"].startswith("The teacher helps here: squared error") and model.report_["teacher_helped"]
+    said, (best,) = (
+        model.report_["verdict"],
+        [
+            c
+            for c in model.report_["candidates"]
+            if c["soft_weight"] and f"={c['soft_weight']:g})" in model.report_["verdict"]
+        ],
     )
+    assert model.report_["teacher_helped"] and said.startswith("The teacher helps here: squared error")
+    assert f" {best['loss']:.3g} of the target's variance, {best['loss_gain']:.3g} ± " in said
+    assert "lower, against labels alone on 150 rows held out in turn" in said
     wrong = FrozenEstimator(Ridge().fit(x, rng.normal(size=150)))
     model = DistilledRegressor(wrong, max_iter=60, augment=False, random_state=0).fit(x, x[:, 0])
     assert model.report_["verdict"].startswith("Labels alone are as good here")

@@ -663,6 +663,14 @@ def test_what_a_compiler_measures(tumours, tmp_path):
     assert export.measure_c(tmp_path / "net.c", "no-such-compiler") is None
 
 
+def test_a_file_too_large_for_avr_is_measured_by_cc(tmp_path):
+    assert compiler("avr-gcc") and compiler("cc") and compiler("size")
+    export.to_c(kd.MLP(100, 100, 2, seed=0), tmp_path / "net.c")
+    assert export.measure_c(tmp_path / "net.c", "avr-gcc") is None
+    found = export.measure_c(tmp_path / "net.c")
+    assert found["compiler"].startswith("cc ") and 40_800 < found["flash"] < 50_000
+
+
 # ------------------------------------------------------------------ the report
 
 
@@ -706,6 +714,78 @@ def test_a_bootstrap_interval_covers():
     low, high = np.array(ends).T
     assert ((low < 1) & (high > 1)).mean() > 0.82
     assert (high - low).mean() == pytest.approx(2 * 1.96 / np.sqrt(100), rel=0.15)
+
+
+def table_of(names, n=200, offset=0.0):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({names[0]: offset + 30 * rng.normal(size=n), names[1]: rng.normal(size=n)})
+    frame[" kind"] = rng.choice(["a, b", " a", "München", "\u202ex"], n)
+    return frame, np.where(frame[names[0]] > offset, "gut", "sch=lecht")
+
+
+COLUMNS = [("K", "y0"), ("W0", "b0"), ("y", "x"), ("bad", "classes"), ("net.y0", "_net.W0"), ("net.encode.c0", "c0")]
+
+
+@pytest.mark.parametrize("names", COLUMNS)
+@pytest.mark.parametrize("offset", [0.0, 1e9])
+def test_a_column_may_be_called_anything(names, offset, tmp_path):
+    """In an ONNX file inputs and inner values share one space of names; "y" and "K" were taken."""
+    pytest.importorskip("skl2onnx")
+    frame, y = table_of(names, offset=offset)
+    fitted = DistilledClassifier(**SETTINGS).fit(frame, y)
+    for more, off in (({}, 1e-4), ({"fold": False}, 1e-4), ({"int8": True, "rows": frame}, 0.2)):
+        export.to_onnx(fitted, tmp_path / "net.onnx", **more)
+        p, label = run_onnx(tmp_path / "net.onnx", fed(fitted, frame))
+        np.testing.assert_allclose(p, fitted.predict_proba(frame), atol=off)
+        assert set(label) <= {"gut", "sch=lecht"}
+
+
+@pytest.mark.parametrize("integer", [False, True])
+def test_the_header_says_what_goes_in_and_out(integer, tmp_path):
+    """Names as they are, quotes where ends would not be seen, the classes, the file's own name."""
+    frame, y = table_of(("Temp [°C]", "day"))
+    frame.iloc[::9, 2] = None
+    fitted = DistilledClassifier(**SETTINGS).fit(frame, y)
+    units = {"day": "days since a day"}
+    export.to_c(fitted, tmp_path / "größe 2.c", "net", integer=integer, rows=frame, units=units)
+    text = (tmp_path / "größe 2.h").read_text("utf-8")
+    kind = '0 = missing, 1 = " a", 2 = München, 3 = "a, b", 4 = \\u202ex, -1 = any other'
+    for part in (
+        "Temp [°C]",
+        ", days since a day; N",
+        kind,
+        'Classes: 0 = gut, 1 = "sch=lecht".',
+        "größe 2.c",
+        "UTF-8",
+    ):
+        assert part in text, part
+    for file in ("größe 2.c", "größe 2.h", "größe 2_selftest.c"):
+        (tmp_path / file.replace("größe 2", "net")).write_text(
+            (tmp_path / file).read_text("utf-8").replace('"größe 2.h"', '"net.h"'), "utf-8"
+        )
+    codes = parts_of(fitted).plain().codes(frame)
+    x = integers.integers_of(plan(fitted, fold=False), codes, {}, True).inputs(codes) if integer else codes
+    label, _ = run_c(tmp_path, x, "net")
+    agree = (fitted.classes_[label] == fitted.predict(frame)).mean()
+    assert agree > 0.97 if integer else agree == 1
+
+
+def test_how_far_a_regressors_integers_move_is_said(tmp_path, capsys):
+    X, y = load_diabetes(return_X_y=True)
+    fitted = DistilledRegressor(**SETTINGS).fit(X, y)
+    made = export.to_c(fitted, tmp_path / "net.c", integer=True, rows=X)
+    found = integers.integers_of(plan(fitted, fold=False), X, {}, True)
+    _, got = run_c(tmp_path, found.inputs(X))
+    off = np.abs(got[:, 0] * 10.0**-found.out_digits - fitted.predict(X))
+    assert made["error"] == pytest.approx(off.mean(), rel=1e-4)
+    assert made["largest_error"] == pytest.approx(off.max(), rel=1e-4)
+    kd.save(tmp_path / "m.npz", fitted)
+    assert cli.main(["export", "--model", str(tmp_path / "m.npz"), "--to", "c", "--integer", "--out",
+                     str(tmp_path / "net.c"), "--calibration", str(cells(tmp_path / "t.csv", X, tuple(
+                         f"x{i}" for i in range(10))))]) == 0  # fmt: skip
+    told = capsys.readouterr().out
+    assert f"move by {off.mean():.3g} on average, {off.max():.3g} at most" in told and "answered as before" not in told
 
 
 def test_figures_are_those_of_the_files(models, tmp_path):

@@ -50,6 +50,12 @@ def test_a_gradient_where_nothing_changes_is_described():
         check_loss(lambda z: (z.sum() * 0.0, np.ones_like(z)), Z)
 
 
+def test_a_gradient_where_only_some_entries_count_is_described():
+    counts = np.array([1.0, 0.0, 1.0])
+    with pytest.raises(GradientError, match=r"gradient\[1\] is .* say 0; 1 of 3 entries are wrong"):
+        check_loss(lambda z: ((counts * z**2).sum(), 2 * z), np.array([1.0, 2.0, 3.0]))
+
+
 def test_numerical_gradient_of_a_cubic():
     x = np.array([1.0, -2.0])
     np.testing.assert_allclose(numerical_gradient(lambda v: (v**3).sum(), x), 3 * x**2, rtol=1e-8)

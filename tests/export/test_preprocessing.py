@@ -1,0 +1,191 @@
+"""Every scaler and encoder answers alike in Python, in a file, in C and in ONNX; what would not is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from c_programs import run_c
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OrdinalEncoder, RobustScaler, StandardScaler
+
+import kdlearn as kd
+from kdlearn import export
+from kdlearn.estimators import DistilledClassifier, DistilledRegressor
+from kdlearn.export.onnx_file import feeds
+from kdlearn.export.parts import parts_of
+from kdlearn.export.plan import plan
+
+pytestmark = pytest.mark.filterwarnings("ignore:max_iter")
+SETTINGS = {"hidden_layer_sizes": (6,), "max_iter": 10, "random_state": 0}
+SCALERS = [
+    StandardScaler(with_mean=False),  # it knows the mean, and leaves it
+    StandardScaler(with_std=False),
+    StandardScaler(with_mean=False, with_std=False),
+    RobustScaler(with_centering=False),
+    RobustScaler(with_scaling=False),
+    MinMaxScaler((-3, 5)),
+    MaxAbsScaler(),
+]
+
+
+def onnx_of(path, feed):
+    runtime = pytest.importorskip("onnxruntime")
+    return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["probabilities"], feed)[0]
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=str)
+def test_a_scaler_does_everywhere_what_it_does_in_python(scaler, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 3)) * [1, 2, 3] + [5, 1, -3]
+    y = (x[:, 0] > 5).astype(int)
+    for fitted in (
+        make_pipeline(scaler, DistilledClassifier(**SETTINGS)).fit(x, y),
+        DistilledClassifier(preprocessor=scaler, **SETTINGS).fit(x, y),
+    ):
+        want = fitted.predict_proba(x)
+        kd.save(tmp_path / "m.npz", fitted)
+        np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(x), want, atol=1e-12)
+        export.to_c(fitted, tmp_path / "net.c", rows=x)
+        np.testing.assert_allclose(run_c(tmp_path, x)[1], want, atol=1e-5)
+    pytest.importorskip("skl2onnx")
+    export.to_onnx(fitted, tmp_path / "net.onnx", rows=x)
+    np.testing.assert_allclose(onnx_of(tmp_path / "net.onnx", {"x": x.astype(np.float32)}), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("scaler", SCALERS[:3], ids=str)
+def test_a_fitted_scaler_beside_a_network_does_what_it_does(scaler, tmp_path):
+    rng = np.random.default_rng(1)
+    x, net = rng.normal(size=(50, 3)) * [1, 2, 3] + [5, 1, -3], kd.MLP(3, 6, 2, seed=0)
+    export.to_c(net, tmp_path / "net.c", scaler=scaler.fit(x))
+    np.testing.assert_allclose(run_c(tmp_path, x)[1], net.predict_proba(scaler.transform(x)), atol=1e-5)
+    for wrong in (MinMaxScaler().fit(x), StandardScaler(), (1.0,)):
+        with pytest.raises(TypeError, match=r"scaler is \(mean, scale\) or a fitted StandardScaler"):
+            export.to_c(net, tmp_path / "other.c", scaler=wrong)
+
+
+GAPS = {  # categories as they are sorted, and the encoder
+    "an empty text is a category": (["", "a", "b"], OrdinalEncoder()),
+    "an empty text, others unknown": (
+        ["", "a", "b"],
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+    ),
+    "None is a category": (["a", "b", None], OrdinalEncoder()),
+    "NaN has a code": (["a", "b", np.nan], OrdinalEncoder(encoded_missing_value=2)),
+    "None is a category, the unknown is filled": (
+        ["a", "b", None],
+        make_pipeline(
+            OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan), SimpleImputer(strategy="median")
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GAPS)
+def test_a_missing_text_keeps_its_code_and_moves_no_other(case, tmp_path):
+    known, encoder = GAPS[case]
+    rng = np.random.default_rng(2)
+    text = np.array(known, object)[rng.integers(0, 3, 90)]
+    X = np.stack([text, rng.normal(size=90).astype(object)], axis=1)
+    y = (text == "a").astype(int)
+    before = ColumnTransformer([("text", encoder, [0]), ("number", "passthrough", [1])])
+    fitted = make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, y)
+    want = fitted.predict_proba(X)
+    kd.save(tmp_path / "m.npz", fitted)
+    np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(X), want, atol=1e-12)
+    export.to_c(fitted, tmp_path / "net.c")
+    codes = parts_of(fitted).plain().codes(X)
+    np.testing.assert_allclose(run_c(tmp_path, codes)[1], want, atol=1e-5)
+    pytest.importorskip("skl2onnx")
+    export.to_onnx(fitted, tmp_path / "net.onnx")
+    np.testing.assert_allclose(onnx_of(tmp_path / "net.onnx", feeds(plan(fitted), codes)), want, atol=1e-5)
+
+
+class Thrice(kd.MLP):
+    """A network whose answer its layers do not say."""
+
+    def forward(self, x, rng=None, taps=None):
+        sites, caches = super().forward(x, rng, taps)
+        return sites | {"logits": 3 * sites["logits"]}, caches
+
+
+class Sharp(kd.MLP):
+    """The same, one door further on."""
+
+    def logits(self, x, batch_size=1024):
+        return 3 * super().logits(x, batch_size)
+
+
+class Swapped(DistilledClassifier):
+    """An estimator that answers otherwise than its parts."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, ::-1]
+
+
+@pytest.mark.parametrize("kind, name", [(Thrice, "forward"), (Sharp, "logits"), (Swapped, "predict_proba")])
+def test_a_class_that_answers_in_a_way_of_its_own_is_not_written(kind, name, tmp_path):
+    """Written as its layers alone, it would load as another: once a probability was off by 0.2."""
+    x = np.random.default_rng(3).normal(size=(40, 3))
+    model = kind(**SETTINGS).fit(x, np.arange(40) % 2) if kind is Swapped else kind(3, 6, 2)
+    message = f"{kind.__name__} has a `{name}` of its own"
+    with pytest.raises(TypeError, match=message):
+        kd.save(tmp_path / "m.npz", model)
+    for write in (export.to_c, export.to_onnx):
+        with pytest.raises(TypeError, match=message):
+            write(model, tmp_path / "net")
+    if kind is not Swapped:
+        with pytest.raises(TypeError, match="of its own"):
+            kd.Stack([model, model])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tap_that_is_no_layer_is_not_saved_and_lost(tmp_path):
+    wrapped = kd.distill.jacobian.WithJacobian(kd.MLP(3, 6, 2))
+    with pytest.raises(TypeError, match=r"has the tap 'jacobian'.*save the network that it wraps"):
+        kd.save(tmp_path / "m.npz", wrapped)
+    assert list(tmp_path.iterdir()) == []
+    x = np.random.default_rng(4).normal(size=(10, 3))
+    export.to_c(wrapped, tmp_path / "net.c")  # its logits are those of its layers
+    np.testing.assert_allclose(run_c(tmp_path, x)[1], wrapped.predict_proba(x), atol=1e-6)
+
+
+def test_an_answer_that_overflows_is_refused_at_every_door_of_python(tmp_path):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(60, 2)) * [1e-12, 1]
+    large = np.array([[0.0, 0.0], [1e300, 0.0]])
+    classifier = DistilledClassifier(**SETTINGS).fit(x, (x[:, 1] > 0).astype(int))
+    regressor = DistilledRegressor(**SETTINGS).fit(x, 1e300 * x[:, 1])
+    for model in (classifier, regressor):
+        kd.save(tmp_path / "m.npz", model)
+        for fitted in (model, kd.load(tmp_path / "m.npz")):
+            for door in ("predict", "predict_proba", "decision_function", "predict_log_proba"):
+                if hasattr(fitted, door):
+                    with np.errstate(all="ignore"), pytest.raises(ValueError, match="row 1 is so large"):
+                        getattr(fitted, door)(large)
+            if model is regressor:  # the network's answer is finite, in the target's unit it is not
+                with np.errstate(all="ignore"), pytest.raises(ValueError, match="row 1 is so large"):
+                    fitted.predict(np.array([[0.0, 0.0], [0.0, 1e12]]))
+
+
+def test_a_refused_row_has_a_label_that_is_no_class(tmp_path):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    x = np.array([[0.0, 1.0], [np.nan, 0.0]], np.float32)
+    for classes, want in ((["", "a", "b"], "refused"), (["", "refused", "b"], "refused!"), (["a", "b", "c"], "")):
+        export.to_onnx(kd.MLP(2, 3), tmp_path / "net.onnx", classes=classes)
+        session = runtime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
+        label = session.run(["label"], {"x": x})[0]
+        assert label[1] == want and label[0] in classes
+        assert session.get_modelmeta().custom_metadata_map["refused"] == f'"{want}"'
+    for classes in (np.arange(3, dtype=np.uint64) + 2**63, np.array([-(2**63), 0, 1])):
+        with pytest.raises(ValueError, match="labels in int64"):
+            export.to_onnx(kd.MLP(2, 3), tmp_path / "other.onnx", classes=classes)
+
+
+def test_a_text_that_c_would_cut_is_refused(tmp_path):
+    """Three classes, "a", "a\\0" and "a\\0b", were all "a"."""
+    with pytest.raises(ValueError, match="holds a NUL"):
+        export.to_c(kd.MLP(2, 2), tmp_path / "net.c", classes=np.array(["a", "a\0b"], object))
+    assert list(tmp_path.iterdir()) == []
