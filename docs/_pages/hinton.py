@@ -57,7 +57,8 @@ def sources(rows):
     for name, words in SOURCES.items():
         if name in found:
             of = share(found, name)
-            own = shown(found[words.removeprefix("soft targets, ")]) if "soft targets, teacher" in words else ""
+            own = words.removeprefix("soft targets, ") if "soft targets, teacher" in words else "teacher"
+            own = shown(found[own]) if "soft" in words else ""
             lines.append(f"| {words} | {shown(found[name])} | {of.mean:.0f} ± {of.half_width:.0f} | {own} |")
     return "\n".join(lines)
 

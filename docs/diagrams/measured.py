@@ -12,7 +12,7 @@ from pathlib import Path
 
 from draw import Picture
 
-from kdlearn.hinton.table import MOVED, PAPER, SOFT, SOURCES, by_teacher, errors, few, late, share, shown, verdict
+from kdlearn.hinton.table import MOVED, PAPER, SOURCES, by_teacher, errors, few, late, share, shown, verdict
 from kdlearn.study import crossed
 
 EVIDENCE = Path(__file__).resolve().parent.parent / "evidence"
@@ -118,8 +118,7 @@ def sources() -> Picture:
     """How much of the gap between labels and teacher each source closes: means with their 95 % intervals."""
     found = errors(json.loads((EVIDENCE / "hinton_2015.json").read_text("utf-8")))
     shares = {words: share(found, name) for name, words in SOURCES.items() if name in found}
-    taught, moved = shares[SOURCES[SOFT]], shares[SOURCES[MOVED]]
-    title = f"Moved images alone close {moved.mean:.0f} % of the gap, soft targets {taught.mean:.0f} %"
+    title = f"Moved images alone close {shares[SOURCES[MOVED]].mean:.0f} % of the gap"
     told = "; ".join(f"{words} {s.mean:.0f} ± {s.half_width:.0f}" for words, s in shares.items())
     p = Picture(
         title, f"Share of the gap between labels and teacher that is closed, in %. {told}.", 84 + 42 * len(shares) + 30

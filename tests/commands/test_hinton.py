@@ -141,7 +141,7 @@ def test_a_teacher_is_trained_once(small, monkeypatch):
 
 
 def test_what_a_student_hears_is_its_teacher(small):
-    teacher = {"seed": 0, "epochs": 6, "width": 200}
+    teacher = {"seed": 0, "epochs": 6}
     taught = hinton.learn(row="", seed=0, epochs=6, T=20, teacher=teacher)
     assert taught["agreement"] > 0.8
     assert hinton.learn(row="", seed=0, epochs=6)["errors"] < 50
