@@ -6,6 +6,7 @@ Skipped with a reason where JupyterLab, Playwright or Chromium is absent; nothin
 from __future__ import annotations
 
 import json
+import contextlib
 import os
 import re
 import shutil
@@ -58,7 +59,9 @@ def lab(tmp_path_factory, browser):
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # kernels may take their time
+            process.wait(20)
+        process.kill()
 
 
 @pytest.fixture
@@ -189,4 +192,6 @@ def test_links_out_of_the_notebooks_open_as_the_install_page_starts_it(tmp_path,
         assert "/lab/tree/docs/explore/" in page.url
     finally:
         process.terminate()
-        process.wait(20)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # kernels may take their time
+            process.wait(20)
+        process.kill()
