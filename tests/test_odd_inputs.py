@@ -400,7 +400,7 @@ def test_an_infinite_cell_is_refused_by_row_and_column(cell, tmp_path):
 
     taught = [f"{i * i % 89 / 10}" for i in range(40)]
     rules = rules_of(cells_of(tmp_path, taught))
-    with pytest.raises(TableError, match="row 2, column 'a'.* is infinite"):
+    with pytest.raises(TableError, match=r"row 2, column 'a'.* is infinite"):
         rules(cells_of(tmp_path, [*taught[:2], cell, *taught[3:]]), [])
 
 

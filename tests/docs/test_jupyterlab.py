@@ -5,8 +5,8 @@ Skipped with a reason where JupyterLab, Playwright or Chromium is absent; nothin
 
 from __future__ import annotations
 
-import json
 import contextlib
+import json
 import os
 import re
 import shutil
