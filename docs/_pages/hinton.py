@@ -93,6 +93,12 @@ def cost(rows):
     return "\n".join(lines)
 
 
+def rounded(values):
+    """Their interval, to digits that every NumPy agrees on."""
+    found = crossed(by_teacher(values))
+    return found._replace(mean=round(found.mean, 3), half_width=round(found.half_width, 3))
+
+
 def by_width(rows):
     """{units of a layer: (interval of labels alone, {T: interval})}, of what is there, told by the first teacher."""
     found, widths = errors(rows), {}
@@ -105,8 +111,8 @@ def by_width(rows):
         name = "soft targets, T = {}" if width == 800 else f"{width} units, T = {{}}"
         heard = {T: told(name.format(T)) for T in hinton.TEMPERATURES}
         if alone in found and any(heard.values()):
-            means = {T: crossed(by_teacher(values)) for T, values in heard.items() if len(values) > 1}
-            widths[width] = crossed(by_teacher(found[alone])), means
+            means = {T: rounded(values) for T, values in heard.items() if len(values) > 1}
+            widths[width] = rounded(found[alone]), means
     return widths
 
 
