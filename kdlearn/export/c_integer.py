@@ -45,7 +45,8 @@ def write(
     found = integers_of(steps, codes, decimals, given)
     x = found.inputs(codes)
     scores = found.answer(x)
-    agreement = _agreement(steps, found, scores, codes)
+    want, got = steps.answer(codes, np.float64), as_answers(found, scores)
+    agreement = _agreement(steps, want, got)
     if agreement < LEAST_AGREEMENT:
         raise ExportError(
             f"in integers {100 * agreement:.0f} % of {len(codes)} rows are answered as before, fewer than "
@@ -87,24 +88,23 @@ def write(
         "scratch": 2 * scratch,
         "selftest_rows": min(SELFTEST_ROWS, len(x)),
         "agreement": agreement,
-        **_differences(steps, found, scores, codes),
+        **_differences(steps, want, got),
         "digits": dict(zip(steps.parts.plain().names, found.digits.tolist())),
     }
     return [source, header(name, stem, steps, about, defines, [signature + ";"]), test], figures
 
 
-def _agreement(steps: Plan, found: IntegerPlan, scores: np.ndarray, codes: np.ndarray) -> float:
-    want, got = steps.answer(codes, np.float64), as_answers(found, scores)
+def _agreement(steps: Plan, want: np.ndarray, got: np.ndarray) -> float:
     if steps.classes is not None:
         return float((want.argmax(axis=1) == got.argmax(axis=1)).mean())
     return float((np.abs(want - got).max(axis=1) < 0.1 * steps.target_scale).mean())
 
 
-def _differences(steps: Plan, found: IntegerPlan, scores: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+def _differences(steps: Plan, want: np.ndarray, got: np.ndarray) -> dict[str, float]:
     """Of a regressor: how far its answers move on the rows, the mean and the most."""
     if steps.classes is not None:
         return {}
-    off = np.abs(steps.answer(codes, np.float64) - as_answers(found, scores))
+    off = np.abs(want - got)
     return {"error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
 
 
