@@ -73,7 +73,7 @@ def sweep(
     missing = {key: cell for key, cell in zip(keys, cells) if key not in done}
     if store is not None:
         for cell in missing.values():
-            _check_storable(cell)  # before anything is trained
+            _as_line(cell)  # before anything is trained
     n = min(workers(jobs), max(len(missing), 1))
     if n > 1:
         work = (delayed(_at_work)(os.getpid(), run, key, cell) for key, cell in missing.items())
@@ -197,19 +197,18 @@ def _stored(store: str | os.PathLike) -> dict[str, Any]:
     return done
 
 
-def _check_storable(cell: Mapping[str, Any]) -> None:
+def _as_line(cell: Mapping[str, Any], **more: Any) -> str:
+    """A cell, and more of it, as a line of the store. TypeError for what JSON cannot hold."""
     try:
-        json.dumps(cell, sort_keys=True, default=_plain)
+        return json.dumps({"cell": cell, **more}, sort_keys=True, default=_plain) + "\n"
     except (TypeError, ValueError) as error:
-        raise TypeError(f"JSON cannot hold the cell {dict(cell)}: {error}") from error
+        what = "the cell {} and its result" if more else "the cell {}"
+        raise TypeError(f"JSON cannot hold {what.format(dict(cell))}: {error}") from error
 
 
 def _append(store: str | os.PathLike, key: str, cell: Mapping[str, Any], result: Any) -> Any:
     """The result as it will be read back, once it is on the disk."""
-    try:
-        line = json.dumps({"key": key, "cell": cell, "result": result}, sort_keys=True, default=_plain) + "\n"
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"JSON cannot hold the cell {dict(cell)} and its result: {error}") from error
+    line = _as_line(cell, key=key, result=result)
     data = line.encode()
     handle = os.open(store, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
