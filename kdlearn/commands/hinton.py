@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kdlearn.backend import resolve_device
-from kdlearn.files import cells_beside
+from kdlearn.files import cells_beside, written_aside
 from kdlearn.hinton import choices, chosen, learn, settings_of, students, teach, teachers
 from kdlearn.hinton.table import Row, table
-from kdlearn.study import sweep
+from kdlearn.study import cell_key, sweep
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,16 +24,16 @@ def run(args: argparse.Namespace) -> int:
     on["progress"] = False if args.quiet else None
     one_teacher, one_student = _on(device, teach), _on(device, learn)
     rows: list[Row] = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else []
+    done = {cell_key(None, row["cell"]): row["result"] for row in rows}
 
     def ran(function: Callable[..., Any], cells: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The results of these cells: of what is among the rows already, or of a training."""
-        done = {json.dumps(row["cell"], sort_keys=True): row["result"] for row in rows}
-        missing = [cell for cell in cells if json.dumps(cell, sort_keys=True) not in done]
-        new = _pairs(missing, sweep(function, missing, **on))
-        rows.extend(new)
+        missing = [cell for cell in cells if cell_key(None, cell) not in done]
+        for cell, result in zip(missing, sweep(function, missing, **on)):
+            rows.append({"cell": dict(cell), "result": result})
+            done[cell_key(None, cell)] = result
         write(args.out, rows)
-        done |= {json.dumps(row["cell"], sort_keys=True): row["result"] for row in new}
-        return [done[json.dumps(cell, sort_keys=True)] for cell in cells]
+        return [done[cell_key(None, cell)] for cell in cells]
 
     everyone, candidates = teachers(args.quick), choices(args.quick)
     ran(one_teacher, everyone[1:2])  # before the choices, which hear it
@@ -52,10 +52,8 @@ def _on(device: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return function if device == "cpu" else functools.partial(function, device=device)
 
 
-def _pairs(cells: Sequence[Mapping[str, Any]], results: Sequence[Any]) -> list[Row]:
-    return [{"cell": dict(cell), "result": result} for cell, result in zip(cells, results)]
-
-
 def write(path: Path, rows: Sequence[Row]) -> None:
     """The rows as a JSON list, one line a row."""
-    path.write_text("[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]\n")
+    lines = ",\n".join(json.dumps(row, sort_keys=True) for row in rows)
+    with written_aside(path) as file:
+        file.write(f"[\n{lines}\n]\n".encode())

@@ -36,9 +36,11 @@ def moving(data: Data) -> Callable[[int, np.random.Generator], Data]:
 def teach(row: str, seed: int, epochs: int, device: str = "cpu", **settings: Any) -> dict[str, Any]:
     """One teacher: its test errors, and what it cost. It stays in the cache for `learn`."""
     made = _weights(seed, epochs, device, **settings)
-    _, test = images()
-    tested = {} if settings.get("held_out") else errors(_laid_over(made, device, **settings).logits(test.x), test.y)
-    return {**tested, "minutes": float(made["seconds"]) / 60, "environment": environment()}
+    result = {"minutes": float(made["seconds"]) / 60, "environment": environment()}
+    if not settings.get("held_out"):
+        _, test = images(device)
+        result |= errors(to_numpy(_laid_over(made, device, **settings).logits(test.x)), test.y)
+    return result
 
 
 def trained_teacher(seed: int, epochs: int, device: str = "cpu", **settings: Any) -> MLP:
