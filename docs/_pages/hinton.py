@@ -144,11 +144,11 @@ def drawn(path):
     return json.loads(Image.open(path).text["Description"])
 
 
-def with_rows(text, block, name="rows"):
-    """A page with this block in the place of its rows, or of another block."""
-    return with_block(text, name, block)
+def with_rows(text, block):
+    """A page with this block in the place of its rows."""
+    return with_block(text, "rows", block)
 
 
 def page(text, rows):
     """docs/hinton.md with its two blocks."""
-    return with_rows(with_rows(text, sources(rows), "sources"), measured(rows))
+    return with_rows(with_block(text, "sources", sources(rows)), measured(rows))
