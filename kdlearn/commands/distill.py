@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from kdlearn.commands.alarms import tell_far
-from kdlearn.commands.decimals import short, target_numbers
+from kdlearn.commands.decimals import short, target_numbers, texts
 from kdlearn.commands.frames import Rules, TableError, pandas, read_table
 from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import Student, load_student
@@ -122,7 +122,7 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
         tell_far(f"the target {target!r}", cells, values, said)
         return table, values.to_numpy()
     if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
-        whole = cells.str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
+        whole = texts(cells).str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
         if whole.nunique() < different:
             said.append(
                 f"the target {target!r}: labels that differ in '.0' alone, such as {short(cells.iloc[0])}, are one."

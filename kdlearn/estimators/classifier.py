@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
+from kdlearn.cells import is_missing
 from kdlearn.data import log_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.estimators.base import Distilled
@@ -228,6 +229,9 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
 
     def _read_y(self, y: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
+        gone = [row for row, label in enumerate(y) if is_missing(label)] if y.dtype.kind == "O" else []
+        if gone:
+            raise ValueError(f"y contains NaN, first in row {gone[0]}: leave out rows without a label")
         if y.dtype.kind == "O" and 0 < sum(isinstance(label, str) for label in y) < len(y):
             others = {type(label).__name__ for label in y} - {"str"}
             raise ValueError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,31 @@ def read(X: Any) -> Any:
     if hasattr(X, "iloc"):
         if X.columns.has_duplicates:
             raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
-        return X
-    return X.to_pandas() if hasattr(X, "to_pandas") else X
+        return _nan_for_na(X)
+    return read(X.to_pandas()) if hasattr(X, "to_pandas") else X
+
+
+def _nan_for_na(X: Any) -> Any:
+    """A table with NaN for pandas' NA, which scikit-learn's transformers refuse: floats for numbers, else objects."""
+    holes = [j for j, dtype in enumerate(X.dtypes) if _has_na(dtype) and X.iloc[:, j].isna().any()]
+    if holes:
+        X = X.copy(deep=False)
+    for j in holes:
+        column = X.iloc[:, j]
+        kind = np.float64 if column.dtype.kind in "biuf" else object
+        X[X.columns[j]] = column.to_numpy(dtype=kind, na_value=np.nan)
+    return X
+
+
+def _has_na(dtype: Any) -> bool:
+    return type(getattr(dtype, "na_value", None)).__name__ == "NAType"
+
+
+def labels(y: Any) -> Any:
+    """y as an array of NumPy's own type where it is a column of pandas' own: 1 stays 1, True stays True."""
+    y = unmasked(y, "y")
+    own = hasattr(y, "iloc") and y.ndim == 1 and _has_na(y.dtype) and not y.isna().any()
+    return y.to_numpy() if own else y
 
 
 def unmasked(a: Any, name: str) -> Any:
@@ -214,7 +238,7 @@ def _kind(column: Any, name: Any) -> str:
     if hasattr(column, "cat"):
         return "texts"
     cells = [v for v in column if not is_missing(v)]
-    if all(isinstance(v, numbers.Real) for v in cells):
+    if all(isinstance(v, (numbers.Real, Decimal)) for v in cells):
         return "numbers"
     for v in cells:
         if not isinstance(v, (str, bytes, numbers.Real)):
