@@ -19,7 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import _safe_indexing, check_array
 
-from kdlearn.cells import as_text, is_missing
+from kdlearn.cells import as_text, is_missing, may_hold_na, nan_for_na
 from kdlearn.nn.functional import plain_arrays
 
 MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
@@ -37,30 +37,14 @@ def read(X: Any) -> Any:
     if hasattr(X, "iloc"):
         if X.columns.has_duplicates:
             raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
-        return _nan_for_na(X)
+        return nan_for_na(X)
     return read(X.to_pandas()) if hasattr(X, "to_pandas") else X
-
-
-def _nan_for_na(X: Any) -> Any:
-    """A table with NaN for pandas' NA, which scikit-learn's transformers refuse: floats for numbers, else objects."""
-    holes = [j for j, dtype in enumerate(X.dtypes) if _has_na(dtype) and X.iloc[:, j].isna().any()]
-    if holes:
-        X = X.copy(deep=False)
-    for j in holes:
-        column = X.iloc[:, j]
-        kind = np.float64 if column.dtype.kind in "biuf" else object
-        X[X.columns[j]] = column.to_numpy(dtype=kind, na_value=np.nan)
-    return X
-
-
-def _has_na(dtype: Any) -> bool:
-    return type(getattr(dtype, "na_value", None)).__name__ == "NAType"
 
 
 def labels(y: Any) -> Any:
     """y as an array of NumPy's own type where it is a column of pandas' own: 1 stays 1, True stays True."""
     y = unmasked(y, "y")
-    own = hasattr(y, "iloc") and y.ndim == 1 and _has_na(y.dtype) and not y.isna().any()
+    own = hasattr(y, "iloc") and y.ndim == 1 and may_hold_na(y.dtype) and not y.isna().any()
     return y.to_numpy() if own else y
 
 

@@ -93,6 +93,14 @@ def test_made_rows_and_the_contest_take_every_type(name):
     assert model.report_ == want.report_ and len(model.report_["candidates"]) > 8
 
 
+def test_a_report_takes_what_the_fit_took(monkeypatch):
+    monkeypatch.setattr("kdlearn.export.costs.SECONDS", 0.01)
+    (plain, y), (frame, _) = people(PLAIN, True), people(KINDS["nullable"], True)
+    model = DistilledClassifier(boosting(), **QUICK).fit(frame, y)
+    found, same = (kd.export.report(model, model.teacher_, rows, y) for rows in (frame, plain))
+    assert found["agreement"] == same["agreement"] and found["teacher"]["accuracy"] == same["teacher"]["accuracy"]
+
+
 def test_the_callers_table_stays_as_it_is():
     frame, y = people(KINDS["nullable"], True)
     before = frame.copy()
