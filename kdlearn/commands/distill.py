@@ -55,7 +55,8 @@ def run(args: Namespace) -> int:
     teacher = teacher_of(args, X, y, rules)
     warned: list[str] = []
     student = _taught("student", args, teacher, X, y, warned, more)
-    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y, warned)
+    decay = student.report_.get("alpha_of_labels_alone", "auto")  # the strongest that the contest found
+    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y, warned, alpha=decay)
     measured = student.teacher_ if student.teacher_ is not None else clone(teacher).fit(X, y)
     settings = {
         "teacher": str(args.teacher),
@@ -217,6 +218,7 @@ def _taught(
     y: np.ndarray,
     warned: list[str],
     more: pd.DataFrame | None = None,
+    alpha: float | str = "auto",
 ) -> Any:
     """The student, taught by labels and, where it helps, by the teacher; or by the labels alone."""
     from tqdm import tqdm
@@ -224,6 +226,7 @@ def _taught(
     settings = {
         "preprocessor": default_preprocessor(X)[0],
         "soft_weight": args.soft_weight,
+        "alpha": alpha,
         "max_iter": args.epochs,
         "max_time": args.max_time,
         "random_state": args.seed,
