@@ -62,6 +62,7 @@ LEVELS = [
     {
         "gradcheck",
         "plots",
+        "study.around",
         "study.cells",
         "study.intervals",
         "commands.frames",
