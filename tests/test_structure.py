@@ -103,6 +103,7 @@ LEVELS = [
     {"catalogue.measured.one_teacher"},
     {"catalogue.measured.several", "catalogue.measured.no_teacher"},
     {"catalogue.measured.arm"},
+    {"catalogue.measured.cost"},
     {"catalogue.measured.study"},
     {"commands.catalogue"},
     {"cli"},

@@ -1,4 +1,4 @@
-"""Which settings are tried next: the neighbours of the best one, inside what was tried and beyond its edges."""
+"""Which settings are tried next: those beside the best one, beyond the edges of what was tried and inside them."""
 
 from __future__ import annotations
 
@@ -36,17 +36,27 @@ def beyond(
     return found
 
 
-def neighbours(
-    settings: Sequence[Setting], chosen: Setting, name: str, limits: Limits, steps: Mapping[str, float] | None = None
-) -> list[Setting]:
-    """The choice with the next lower and the next higher value of one name, where these were not tried yet."""
+def inside(settings: Sequence[Setting], chosen: Setting, name: str) -> list[Setting]:
+    """The choice with the next lower and the next higher value that one name had."""
+    return [{**chosen, name: v} for v in _beside(settings, chosen, name)]
+
+
+def between(settings: Sequence[Setting], chosen: Setting, name: str) -> list[Setting]:
+    """The choice with the values half-way to the next lower and the next higher one: geometric means, or means."""
+    value, found = chosen[name], []
+    for other in _beside(settings, chosen, name):
+        if not (isinstance(value, int) and isinstance(other, int)):  # a whole number stays one
+            middle = (value * other) ** 0.5 if min(value, other) > 0 else (value + other) / 2
+            found.append({**chosen, name: float(f"{middle:.6g}")})
+    return found
+
+
+def _beside(settings: Sequence[Setting], chosen: Setting, name: str) -> list[Any]:
+    if not _is_number(chosen[name]):
+        return []
     values = tried(settings, name)
-    inside = []
-    if _is_number(chosen[name]):
-        i = values.index(chosen[name])
-        inside = [{**chosen, name: v} for v in (*values[max(i - 1, 0) : i], *values[i + 1 : i + 2])]
-    found = [*inside, *beyond(settings, chosen, limits, steps).get(name, [])]
-    return [s for s in found if s not in settings]
+    i = values.index(chosen[name])
+    return [*values[max(i - 1, 0) : i], *values[i + 1 : i + 2]]
 
 
 def tried(settings: Sequence[Setting], name: str) -> list[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from kdlearn.loss import check_size
 from kdlearn.nn.functional import check_count, is_whole
-from kdlearn.study.around import Limits, Setting, beyond, check_limits, check_steps, neighbours
+from kdlearn.study.around import Limits, Setting, between, beyond, check_limits, check_steps, inside
 from kdlearn.study.cells import groups, sweep
 from kdlearn.study.comparison import all_different, one_row_a_seed
 from kdlearn.study.intervals import Interval, Verdict, best_of, check_better, check_zone, interval, verdicts
@@ -133,9 +133,10 @@ def trial(
     zone : differences of at most this size are not worth a claim; in the metric's unit.
     widen : how many settings an arm may add. While its choice lies on the edge of the values tried, the next value
         beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less.
-    search : how many settings an arm may add by walking from its best, after `widen`. One name after the other,
-        the next lower and the next higher value are tried, inside the grid and beyond its edges, and the walk goes
-        on from the best of all, until a round through the names finds nothing better.
+    search : how many settings an arm adds by walking from its best, after `widen`. Name by name it tries what lies
+        beyond the edges; where that finds nothing better, the next lower and the next higher value inside; then
+        values half-way between. From a better one it begins again. So every arm tries equally many
+        settings, unless all of its values are whole numbers or words.
     limits : {name: (lowest, highest)} beyond which a value makes no sense, such as a weight's (0, 1); what lies on a
         limit is no edge. 0 is always one for values that are not negative.
     steps : {name: factor, or a whole number to add}, for a search: a name with one value in the grid is walked, too.
@@ -237,13 +238,17 @@ def _tune(
         if len(settings) >= most:
             break
         go_on(more[: most - len(settings)])
-    most, before = len(settings) + search, None
-    while best != before and len(settings) < most:
-        before = best
-        for name in settings[best]:
-            more = neighbours(settings, settings[best], name, limits, steps)[: most - len(settings)]
-            if more:
-                go_on(more)
+    most, so_far = len(settings) + search, 0
+    while so_far < len(settings) < most:  # until nothing is left to try
+        so_far = len(settings)
+        for look in (lambda *at: beyond(*at[:2], limits, steps).get(at[2], []), inside, between):
+            before = best
+            for name in settings[best]:
+                more = [s for s in look(settings, settings[best], name) if s not in settings]
+                if more := more[: most - len(settings)]:
+                    go_on(more)
+            if best != before:
+                break
     return settings, scores, best
 
 

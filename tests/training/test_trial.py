@@ -211,10 +211,7 @@ def test_a_search_walks_to_the_best_and_tries_its_neighbours():
     how = {"limits": {"whole": (0, 1)}, "steps": {"whole": 1}, **QUIET}
     found = trial({"a": (hill, grid)}, "a", 2, search=30, **how)
     assert found.chosen["a"] == {"x": 4.0, "y": 0.25, "whole": 0} and found.edges["a"] == []
-    assert 4 < found.tried["a"] < 34  # it ended by itself
-    again = trial({"a": (hill, {"x": [4.0], "y": [0.25], "whole": [1]})}, "a", 2, search=9,
-                  **{**how, "steps": {"whole": 1, "x": 2.0, "y": 2.0}})  # fmt: skip
-    assert again.chosen == found.chosen and again.tried["a"] == 1 + 2 + 2 + 1 + 4  # round again: x and y at whole = 0
+    assert found.tried["a"] == 34
     fixed = trial({"a": (hill, {"x": [0.5], "y": [1.0]})}, "a", 2, search=9, **QUIET)
     assert fixed.tried["a"] == 1 and fixed.edges["a"] == []
 
@@ -226,6 +223,22 @@ def test_a_search_spends_no_more_than_it_may(search):
     assert found.edges["a"] or search == 4
     assert trial({"a": (hill, {"x": [1.0], "y": [1.0]})}, "a", 2, search=1, steps={"x": 2.0, "y": 2.0},
                  **QUIET).edges["a"] == ["x", "y"]  # fmt: skip
+
+
+def test_a_search_ends_with_half_steps_and_spends_what_it_has():
+    read = []
+
+    def train(seeds, part, x, kind, whole):
+        read.append((x, kind, whole))
+        return {"accuracy": [50 - np.log2(x / 3.0) ** 2 - whole for _ in seeds]}
+
+    grid = {"x": [1.0, 2.0, 4.0], "kind": ["a"], "whole": [0]}
+    found = trial({"a": (train, grid)}, "a", 1, search=5, limits={"whole": (0, 1)}, steps={"whole": 1}, **QUIET)
+    # the neighbours of (4, 0), then half-way to those beside it; then the neighbours of the new best
+    assert [(x, whole) for x, _, whole in read[3:8]] == [(8.0, 0), (4.0, 1), (2.82843, 0), (5.65685, 0), (2.82843, 1)]
+    assert found.chosen["a"]["x"] == 2.82843 and found.tried["a"] == 8
+    words = trial({"a": (train, {"x": [3.0], "kind": ["a"], "whole": [0]})}, "a", 1, search=5, **QUIET)
+    assert words.tried["a"] == 1
 
 
 def test_a_search_reads_validation_rows_alone():
