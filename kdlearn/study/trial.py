@@ -233,6 +233,9 @@ def _tune(
         settings.extend(more)
         best = choose(scores)
 
+    def outside(settings: list[Setting], chosen: Setting, name: str) -> list[Setting]:
+        return beyond(settings, chosen, limits, steps).get(name, [])
+
     most = len(grid) + widen
     while more := [s for new in beyond(settings, settings[best], limits).values() for s in new if s not in settings]:
         if len(settings) >= most:
@@ -241,7 +244,7 @@ def _tune(
     most, so_far = len(settings) + search, 0
     while so_far < len(settings) < most:  # until nothing is left to try
         so_far = len(settings)
-        for look in (lambda *at: beyond(*at[:2], limits, steps).get(at[2], []), inside, between):
+        for look in (outside, inside, between):
             before = best
             for name in settings[best]:
                 more = [s for s in look(settings, settings[best], name) if s not in settings]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from _pages.catalogue import (
     FIGURE,
@@ -59,6 +60,30 @@ def test_the_first_sentence_follows_from_the_rows():
     ):
         words = [v.word for task, _, _, b, v in rows if task in tasks and b == baseline]
         assert f"{words.count(word)} of {len(words)}" in opening(found(stored()))
+
+
+def test_what_the_page_says_in_words_follows_from_the_rows():
+    rows = {(task, name, b): v for task, _, name, b, v in found(stored())}
+    noise, twin, alike, peers = (
+        "labels with noise on the inputs", "a teacher of the student's size", "similarity preserving",
+        "mutual learning (DML)",
+    )  # fmt: skip
+    known = [r for r in found(stored()) if r[1] != "baselines" and r[0] != "noise" and r[3] == "soft targets"]
+    assert sum(r[4].word == "helps" for r in known) < 0.1 * len(known)  # hard to beat
+    assert rows["noise", "soft targets", "labels"].word != "helps"
+    for task in ("digits", "noise"):
+        assert rows[task, noise, "labels"].word == "helps"
+        others = ("smoothed labels", "labels")
+        best = max(np.mean(stored()["tasks"][task][name]["test"]["accuracy"]) for name in others)
+        assert np.mean(stored()["tasks"][task][noise]["test"]["accuracy"]) > best
+    assert rows["digits", "Jacobian matching", "soft targets"].word == "helps"
+    assert rows["clothes", twin, "soft targets"].word == "helps"
+    assert rows["digits", twin, "soft targets"].word != "helps"
+    assert rows["digits", alike, "labels"].word == "helps"
+    assert rows["digits", f"{alike}, on soft targets", "soft targets"].word != "helps"
+    for task in ("digits", "noise"):
+        gain = rows[task, peers, "labels"].difference.mean
+        assert gain < rows[task, noise, "labels"].difference.mean
 
 
 def test_its_links_lead_to_files():
