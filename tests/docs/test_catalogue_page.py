@@ -76,7 +76,6 @@ def test_what_the_page_says_in_words_follows_from_the_rows():
         others = ("smoothed labels", "labels")
         best = max(np.mean(stored()["tasks"][task][name]["test"]["accuracy"]) for name in others)
         assert np.mean(stored()["tasks"][task][noise]["test"]["accuracy"]) > best
-    assert rows["digits", "Jacobian matching", "soft targets"].word == "helps"
     assert rows["clothes", twin, "soft targets"].word == "helps"
     assert rows["digits", twin, "soft targets"].word != "helps"
     assert rows["digits", alike, "labels"].word == "helps"
