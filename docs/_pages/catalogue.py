@@ -178,6 +178,13 @@ def page(data):
     return "\n".join(text) + "\n"
 
 
+def edges(data):
+    """How many choices still lie on an edge, where the protocol was kept."""
+    starred = {(task, name): bool(row["edges"]) for task in renewed(data) for name, row in data["tasks"][task].items()}
+    own = sum(star for (_, name), star in starred.items() if METHODS[name].family == "baselines")
+    return f"{sum(starred.values())} of {len(starred)} arms, {own or 'none'} of the baselines"
+
+
 def how(data):
     """The protocol, and which tasks it was kept on."""
     now = renewed(data)
@@ -188,7 +195,7 @@ def how(data):
         "([the search](../../kdlearn/study/around.py)). All of them tune weight decay, rate and length of the training "
         "beside their own values. Validation rows choose, test rows are read once. The verdict counts all comparisons "
         "of its table ([the rule](../../kdlearn/study/intervals.py)). A rate is a factor of the task's; *short* is a "
-        "third of the training. A star marks a value on the edge of what was tried.",
+        f"third of the training. A star marks a value on the edge of what was tried: on {joined(now)} {edges(data)}.",
     ]
     if before:
         text += [

@@ -24,7 +24,7 @@ BASELINES = {  # family -> what its methods are held against
     "online": ("labels",),
 }
 ZONE = 0.5  # points of accuracy in which nothing is claimed
-SEEDS, GRID, SEARCH, REPEATS = 10, 8, 16, 5  # GRID settings an arm, and as many more as SEARCH says
+SEEDS, GRID, SEARCH, REPEATS = 10, 8, 16, 3  # GRID settings an arm, and as many more as SEARCH says
 
 
 def families() -> dict[str, list[Method]]:
