@@ -62,6 +62,7 @@ LEVELS = [
     {
         "gradcheck",
         "plots",
+        "study.around",
         "study.cells",
         "study.intervals",
         "commands.frames",
@@ -101,6 +102,7 @@ LEVELS = [
     {"catalogue.measured.one_teacher"},
     {"catalogue.measured.several", "catalogue.measured.no_teacher"},
     {"catalogue.measured.arm"},
+    {"catalogue.measured.cost"},
     {"catalogue.measured.study"},
     {"commands.catalogue"},
     {"cli"},
