@@ -104,6 +104,15 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("wrong teacher", "06", "labels and teacher, T = 1, against the teacher alone, both tuned",
                    "trust = kd.study.trial", "both ", column=1),
         ],
+        "Fashion-MNIST, 1000 labels": [
+            Effect("clothes T1", "06", "soft labels, T = 1, against labels, both tuned", "fashion = kd.study.trial",
+                   "T = 1  "),
+            Effect("clothes T4", "06", "soft labels, T = 4, against labels, both tuned", "fashion = kd.study.trial",
+                   "T = 4  "),
+            Effect("clothes T", "06", "T = 4 against T = 1, both tuned", "fashion = kd.study.trial", "T = 4 less"),
+            Effect("clothes same", "06", "soft labels of a teacher of the same 1000 labels against labels, both tuned",
+                   "fashion = kd.study.trial", "T = 1, same"),
+        ],
         "MNIST-1D, 500 labels": [
             Effect("1d own", "07", "the teacher's answers against labels, both tuned", "found = kd.study.trial",
                    "own answer"),
@@ -273,6 +282,9 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("digits hint", "09", "a hint beside labels against labels", "on_digits = kd.study", "hint  "),
             Effect("digits hint control", "09", "a hint from an untrained network against one from the teacher",
                    "on_digits = kd.study", "hint, untrained", column=1),
+        ],
+        "Fashion-MNIST, 1000 labels, weight decay tuned for each": [
+            Effect("clothes hint", "09", "a hint beside labels against labels", "on_clothes = kd.study", "hint  "),
         ],
     },
     "Relations": {
