@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import other_seeds
@@ -134,3 +135,21 @@ def test_the_same_is_spelt_out():
         "digits, hot",
         "the same settings",
     ]
+
+
+def rounded(number):
+    """The ways to write the size of a number with one or two digits; 1.95 is 1.9 or 2.0."""
+    return {f"{abs(number) + nudge:.{digits}f}" for digits in (1, 2) for nudge in (-1e-6, 1e-6)}
+
+
+def test_a_notebook_says_which_of_its_verdicts_turns():
+    """The interval with other seeds stands in a text of the notebook, with one or two digits."""
+    measured, again = {e.name: found(e) for _, _, e in effects()}, with_other_seeds()
+    words, others = verdicts(measured), verdicts(again)
+    for _, _, e in effects():
+        if e.name in again and others[e.name] != words[e.name]:
+            cells = json.loads(notebook(e.notebook)[0].read_text("utf-8"))["cells"]
+            text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+            f = again[e.name]
+            said = [f"{a} ± {b}" for a in rounded(f.mean) for b in rounded(f.half)]
+            assert any(s in text for s in said), f"{e.notebook} does not say that {e.name} turns: {f.text}"
