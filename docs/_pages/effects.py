@@ -698,7 +698,7 @@ NOT_REPRODUCED = [
     (
         "PS-KD raises accuracy and calibrates (Kim et al. 2021).",
         "Accuracy beyond tuned decay: {pskd} on clean labels, {pskd noise} with 40 % wrong ones. Calibration error: "
-        "{pskd ece}, and more is worse.",
+        "{pskd ece}, and more is worse; over ten other seeds it is better.",
     ),
     (
         "Exits gain from being taught by the last layer (Zhang et al. 2019).",

@@ -138,12 +138,12 @@ def test_the_same_is_spelt_out():
 
 
 def rounded(number):
-    """The ways to write the size of a number with one or two digits; 1.95 is 1.9 or 2.0."""
-    return {f"{abs(number) + nudge:.{digits}f}" for digits in (1, 2) for nudge in (-1e-6, 1e-6)}
+    """The ways to write the size of a number with one to three digits; 1.95 is 1.9 or 2.0."""
+    return {f"{abs(number) + nudge:.{digits}f}" for digits in (1, 2, 3) for nudge in (-1e-6, 1e-6)}
 
 
 def test_a_notebook_says_which_of_its_verdicts_turns():
-    """The interval with other seeds stands in a text of the notebook, with one or two digits."""
+    """The interval with other seeds stands in a text of the notebook, with one to three digits."""
     measured, again = {e.name: found(e) for _, _, e in effects()}, with_other_seeds()
     words, others = verdicts(measured), verdicts(again)
     for _, _, e in effects():
