@@ -17,7 +17,6 @@ from pathlib import Path
 
 import nbformat
 from _pages.effects import NOTEBOOKS, OTHER_SEEDS, code, effects, found
-from nbclient import NotebookClient
 
 # `SEEDS = range(10)`, `SEEDS = tuple(range(10))` or `FRESH = range(100, 120)` at the margin, and `seeds=range(20)`
 NAMED = re.compile(r"^([A-Za-z]+ = (?:tuple\()?|.*\bseeds=)range\((\d+)(?:, (\d+))?\)", re.M)
@@ -35,6 +34,8 @@ def moved(source):
 
 def run(path, folder):
     """Run a notebook with other seeds and keep it in `folder`; False if it names no seeds."""
+    from nbclient import NotebookClient  # comes with `.[notebooks]`; what is stored is read without it
+
     notebook = nbformat.read(path, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     sources = [cell.source for cell in cells]
