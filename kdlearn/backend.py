@@ -7,18 +7,20 @@ mathematics once. This is the only file that imports cupy.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 # A numpy.ndarray or a cupy.ndarray. Static types cannot say "the same one throughout a call";
 # `array_module` says it at run time.
 Array: TypeAlias = Any
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _log = logging.getLogger("kdlearn")
 
@@ -42,7 +44,7 @@ def array_module(*arrays: Array) -> ModuleType:
     else:  # by far the most frequent case, and asked many times a step
         if arrays:
             return np
-    owners = {type(a).__module__.partition(".")[0] for a in arrays}
+    owners = {_owner(type(a)) for a in arrays}  # type: ignore[arg-type]
     if owners == {"numpy"}:
         return np
     if owners == {"cupy"}:
@@ -51,6 +53,21 @@ def array_module(*arrays: Array) -> ModuleType:
         raise TypeError("arrays of numpy and cupy were mixed; move them to one device with .to(device) first")
     kinds = sorted({type(a).__name__ for a in arrays})
     raise TypeError(f"expected numpy or cupy arrays, got {', '.join(kinds)}")
+
+
+@functools.lru_cache
+def _owner(kind: Any) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+def body_for(function: Function, array: Array) -> Function:
+    """`function` itself, or for an array on a GPU its body of one launch, where `kdlearn.fast` has one.
+
+    Both compute the same from the same arguments; a GPU spends a small step in launches, not in arithmetic.
+    """
+    if type(array) is np.ndarray or not hasattr(array_module(array), "RawModule"):
+        return function
+    return importlib.import_module("kdlearn.fast").BODIES.get(function, function)
 
 
 def special_functions(*arrays: Array) -> ModuleType:
