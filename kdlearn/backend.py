@@ -13,14 +13,13 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
 # A numpy.ndarray or a cupy.ndarray. Static types cannot say "the same one throughout a call";
 # `array_module` says it at run time.
 Array: TypeAlias = Any
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 _log = logging.getLogger("kdlearn")
 
@@ -60,14 +59,18 @@ def _owner(kind: Any) -> str:
     return kind.__module__.partition(".")[0]
 
 
-def body_for(function: Function, array: Array) -> Function:
-    """`function` itself, or for an array on a GPU its body of one launch, where `kdlearn.fast` has one.
+# {function: its body of one launch for arrays on a GPU}, filled by kdlearn.fast, which knows both.
+BODIES: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def body_for(function: Callable[..., Any], array: Array) -> Callable[..., Any]:
+    """`function` itself, or for an array on a GPU its body of one launch, where there is one.
 
     Both compute the same from the same arguments; a GPU spends a small step in launches, not in arithmetic.
     """
     if type(array) is np.ndarray or not hasattr(array_module(array), "RawModule"):
         return function
-    return importlib.import_module("kdlearn.fast").BODIES.get(function, function)
+    return BODIES.get(function, function)
 
 
 def special_functions(*arrays: Array) -> ModuleType:
