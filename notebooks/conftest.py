@@ -27,10 +27,8 @@ def pytest_runtest_call(item):
 
 
 def text(outputs):
-    """What a cell printed, and the value of its last line; neither pictures nor progress, which goes to stderr."""
-    printed = [o["text"] for o in outputs if o.get("name") == "stdout"]
-    values = [o["data"].get("text/plain", "") for o in outputs if o["output_type"] == "execute_result"]
-    return "".join("".join(part) for part in printed + values)
+    """What a cell printed; neither pictures, nor progress, which goes to stderr."""
+    return "".join("".join(o["text"]) for o in outputs if o.get("name") == "stdout")
 
 
 def differences(stored, fresh):

@@ -83,3 +83,14 @@ def test_a_planted_stale_output_is_caught(tmp_path):
 def test_it_is_not_asked_for_by_default(tmp_path):
     found = run_notebook(tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_only_what_is_printed_counts():
+    """nbval answers a last line with a semicolon, which a notebook does not store; progress goes to stderr."""
+    outputs = [
+        v4.new_output("stream", name="stderr", text="50 %"),
+        v4.new_output("stream", name="stdout", text="a "),
+        v4.new_output("execute_result", data={"text/plain": "Text(0.5, 1.0, 'a title')"}),
+        v4.new_output("stream", name="stdout", text="line"),
+    ]
+    assert loaded().text(outputs) == "a line"
