@@ -18,8 +18,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each module may import those of lower levels, and its own where the level is a folder of losses.
 LEVELS = [
-    {"backend", "files", "cells", "theme", "commands.decimals", "commands.dates"},
-    {"nn.functional", "commands.alarms"},
+    {"backend", "files", "cells", "theme", "commands.decimals"},
+    {"nn.functional", "commands.alarms", "commands.dates"},
     {"loss", "data.labelling", "ideas"},
     {"data.columns"},
     {"data.stacked"},

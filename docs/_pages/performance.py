@@ -78,7 +78,7 @@ def on_card():
         if work not in run["works"]:
             continue
         times = run["works"][work]["times"]
-        cells = [f"{ratio(run, work, other):.2f}" if other in times else "–" for other in BESIDE]
+        cells = [f"{ratio(run, work, other):.2f}" if other in times else "-" for other in BESIDE]
         lines.append(f"| {work} | {times['kdlearn']['ms']:.3g} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
