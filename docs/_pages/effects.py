@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import json
 import re
 import textwrap
@@ -19,7 +20,9 @@ from _pages.blocks import MINUS, NO_BREAK
 import kdlearn as kd
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
 PAGE = ROOT / "docs" / "evidence" / "effects.md"
+OTHER_SEEDS = PAGE.with_name("other_seeds.json")
 MEASURED = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 JUDGED = re.compile(MEASURED.pattern + r" +(helps|hurts|equal|not shown)\b")  # as `Trial.table` prints it
 ZONE = 0.5  # points of accuracy in which nothing is claimed
@@ -100,6 +103,15 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "trust = kd.study.trial", "both "),
             Effect("wrong teacher", "06", "labels and teacher, T = 1, against the teacher alone, both tuned",
                    "trust = kd.study.trial", "both ", column=1),
+        ],
+        "Fashion-MNIST, 1000 labels": [
+            Effect("clothes T1", "06", "soft labels, T = 1, against labels, both tuned", "fashion = kd.study.trial",
+                   "T = 1  "),
+            Effect("clothes T4", "06", "soft labels, T = 4, against labels, both tuned", "fashion = kd.study.trial",
+                   "T = 4  "),
+            Effect("clothes T", "06", "T = 4 against T = 1, both tuned", "fashion = kd.study.trial", "T = 4 less"),
+            Effect("clothes same", "06", "soft labels of a teacher of the same 1000 labels against labels, both tuned",
+                   "fashion = kd.study.trial", "T = 1, same"),
         ],
         "MNIST-1D, 500 labels": [
             Effect("1d own", "07", "the teacher's answers against labels, both tuned", "found = kd.study.trial",
@@ -270,6 +282,9 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("digits hint", "09", "a hint beside labels against labels", "on_digits = kd.study", "hint  "),
             Effect("digits hint control", "09", "a hint from an untrained network against one from the teacher",
                    "on_digits = kd.study", "hint, untrained", column=1),
+        ],
+        "Fashion-MNIST, 1000 labels, weight decay tuned for each": [
+            Effect("clothes hint", "09", "a hint beside labels against labels", "on_clothes = kd.study", "hint  "),
         ],
     },
     "Relations": {
@@ -683,7 +698,7 @@ NOT_REPRODUCED = [
     (
         "PS-KD raises accuracy and calibrates (Kim et al. 2021).",
         "Accuracy beyond tuned decay: {pskd} on clean labels, {pskd noise} with 40 % wrong ones. Calibration error: "
-        "{pskd ece}, and more is worse.",
+        "{pskd ece}, and more is worse; over ten other seeds it is better.",
     ),
     (
         "Exits gain from being taught by the last layer (Zhang et al. 2019).",
@@ -707,7 +722,8 @@ NOT_REPRODUCED = [
     ),
     (
         "A robust teacher hands its robustness on (Goldblum et al. 2020).",
-        "On attacked rows {ard} against labels, and {ard alone} against labels at the same temperature; on clean rows "
+        "On attacked rows {ard} against labels, not shown over ten other seeds, and {ard alone} against labels at the "
+        "same temperature; on clean rows "
         "{robust clean}.",
     ),
     (
@@ -771,9 +787,9 @@ def effects():
 
 
 @functools.cache
-def notebook(number):
+def notebook(number, folder=NOTEBOOKS):
     """`(path, code cells)` of a notebook."""
-    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    (path,) = folder.glob(f"{number}_*.ipynb")
     cells = json.loads(path.read_text("utf-8"))["cells"]
     return path, [("".join(c["source"]), printed(c)) for c in cells if c["cell_type"] == "code"]
 
@@ -782,33 +798,52 @@ def printed(cell):
     return "".join("".join(o["text"]) for o in cell["outputs"] if o["output_type"] == "stream")
 
 
-def found(e):
-    """What the notebook prints of an effect."""
-    path, cells = notebook(e.notebook)
+def until(e, folder=NOTEBOOKS):
+    """The code cells of its notebook, the last is the one that prints an effect."""
+    path, cells = notebook(e.notebook, folder)
     places = [i for i, (source, text) in enumerate(cells) if e.cell in source and "±" in text]
     assert len(places) == 1, f"{e.name}: {len(places)} cells of {path.name} hold {e.cell!r} and print an interval"
-    lines = cells[places[0]][1].splitlines()
+    return cells[: places[0] + 1]
+
+
+def found(e, folder=NOTEBOOKS):
+    """What the notebook prints of an effect."""
+    cells = until(e, folder)
+    lines = cells[-1][1].splitlines()
     if e.below:
         starts = [i for i, line in enumerate(lines) if line.startswith(e.below)]
-        assert starts, f"{e.name}: {path.name} prints no line {e.below!r}"
+        assert starts, f"{e.name}: notebook {e.notebook} prints no line {e.below!r}"
         lines = lines[starts[0] + 1 :]
     line = next((line for line in lines if line.lstrip().startswith(e.row)), None)
-    assert line is not None, f"{e.name}: {path.name} prints no line {e.row!r} there"
+    assert line is not None, f"{e.name}: notebook {e.notebook} prints no line {e.row!r} there"
     mean, half = MEASURED.findall(line)[e.column]
     judged = {(m, h): word for m, h, word in JUDGED.findall(line)}
     text = f"{mean.replace('-', MINUS)}{NO_BREAK}±{NO_BREAK}{half}"
-    return Found(float(mean), float(half), text, seeds(cells[: places[0] + 1]), judged.get((mean, half), ""))
+    return Found(float(mean), float(half), text, seeds(cells), judged.get((mean, half), ""))
 
 
-def verdicts():
+def code(e):
+    """A mark of the code that leads to an effect; comments do not count."""
+    sources = [re.sub(r"\s*#.*", "", source) for source, _ in until(e)]
+    return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:12]
+
+
+def with_other_seeds():
+    """What the notebooks printed with other seeds (`docs/other_seeds.py`), where their code is still the same."""
+    stored = json.loads(OTHER_SEEDS.read_text("utf-8"))
+    same = {e.name: stored[e.name] for _, _, e in effects() if stored.get(e.name, {}).get("code") == code(e)}
+    return {name: Found(**{k: row[k] for k in Found._fields}) for name, row in same.items()}
+
+
+def verdicts(measured):
     """{effect: word}: what the notebook prints, or else the rule of `kd.study.verdicts` over the rows of a section."""
     words = {}
     for groups in SECTIONS.values():
-        rows = [(e, found(e)) for those in groups.values() for e in those]
+        rows = [(e, measured[e.name]) for those in groups.values() for e in those if e.name in measured]
         words |= {e.name: f.printed for e, f in rows if f.printed}
         left = {e.name: (e, kd.study.Interval(f.mean, f.half, f.seeds)) for e, f in rows if not f.printed}
         zones = {name: 0.0 if e.unit else ZONE for name, (e, _) in left.items()}
-        judged = kd.study.judge({name: found for name, (_, found) in left.items()}, zones)
+        judged = kd.study.judge({name: found for name, (_, found) in left.items()}, zones) if left else {}
         for name, (e, _) in left.items():
             words[name] = dict(zip(UP, e.words)).get(judged[name].word, judged[name].word)
     return words
@@ -824,15 +859,60 @@ def seeds(cells):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in STUDIES:
                 given = [k.value for k in node.keywords if k.arg == "seeds"] or node.args[1:2]
                 value = names.get(given[0].id) if isinstance(given[0], ast.Name) else given[0]
+                if isinstance(value, ast.Call) and isinstance(value.args[0], ast.Call):  # tuple(range(10))
+                    value = value.args[0]
                 several = isinstance(value, ast.Call)
                 n = len(range(*map(ast.literal_eval, value.args))) if several else ast.literal_eval(value)
     return n
 
 
+def spelt(names, after):
+    """Names in which *the same* is spelt out: it is the name before, up to the word `after`."""
+    made, last = [], ""
+    for name in names:
+        rest = name.removeprefix("the same")
+        if rest == name or (after == "," and not rest.startswith(",")):
+            made.append(last := name)
+        else:
+            made.append(last.partition(after)[0].rstrip(",") + rest if rest else last)
+    return made
+
+
+def turned(measured, words):
+    """The section on other seeds: which verdicts turned, and what was not run again."""
+    again = with_other_seeds()
+    others, rows = verdicts(again), [row for row in effects() if row[2].name in again]
+    changed = [row for row in rows if others[row[2].name] != words[row[2].name]]
+    opposite = [e.name for _, _, e in changed if {words[e.name], others[e.name]} == {"helps", "hurts"}]
+    missing = sorted({e.notebook for _, _, e in effects() if e.name not in again})
+    every = effects()
+    data = dict(zip((e.name for _, _, e in every), spelt([data for _, data, _ in every], ",")))
+    comparison = dict(zip(data, spelt([e.comparison for _, _, e in every], " against ")))
+    opening = (
+        "The notebooks were run once more, with 100 added to their seeds (`python docs/other_seeds.py`). Of "
+        f"{len(rows)} rows {len(rows) - len(changed)} keep their verdict. These {len(changed)} do not, and "
+        f"{len(opposite)} of them turn into the opposite. Believe them least, with either seeds."
+    )
+    text = ["\n## With other seeds\n", textwrap.fill(opening, 118), ""]
+    text += [
+        "| notebook | data | comparison | difference | verdict | with other seeds | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for _, _, e in changed:
+        path, unit = notebook(e.notebook)[0], f", {e.unit}" if e.unit else ""
+        text.append(
+            f"| [{e.notebook}](../../notebooks/{path.name}) | {data[e.name]} | {comparison[e.name]} "
+            f"| {measured[e.name].text}{unit} | {words[e.name]} | {again[e.name].text} | {others[e.name]} |"
+        )
+    if missing:
+        text += ["", f"Not run again, or not since their code changed: rows of notebook {', '.join(missing)}."]
+    return text
+
+
 def page():
     rows = effects()
     measured = {e.name: found(e) for _, _, e in rows}
-    words = verdicts()
+    words = verdicts(measured)
     counts = {word: list(words.values()).count(word) for word in ("helps", "hurts", "equal", "not shown")}
     text = [
         f"""# Effects
@@ -868,6 +948,7 @@ network or another field. All students are small multilayer perceptrons."""
                     f"| [{e.notebook}](../../notebooks/{path.name}) | {data} | {e.comparison} | {f.text}{unit} "
                     f"| {f.seeds} | {words[e.name]} |"
                 )
+    text += turned(measured, words)
     text += [
         """
 ## What was not reproduced

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+import other_seeds
 import pytest
 import scipy.stats
 from _pages.effects import (
@@ -13,11 +15,14 @@ from _pages.effects import (
     ROOT,
     UNMEASURED,
     ZONE,
+    code,
     effects,
     found,
     notebook,
     page,
+    spelt,
     verdicts,
+    with_other_seeds,
 )
 
 import kdlearn as kd
@@ -57,9 +62,10 @@ def test_what_is_called_unmeasured_is_in_the_package_and_in_no_study():
 
 
 def test_a_verdict_is_the_notebooks_or_follows_from_the_rule():
-    words = verdicts()
+    measured = {e.name: found(e) for _, _, e in effects()}
+    words = verdicts(measured)
     for _, _, e in effects():
-        f = found(e)
+        f = measured[e.name]
         if f.printed:
             assert words[e.name] == f.printed
         elif words[e.name] in ("helps", "hurts"):  # at least what the interval alone would ask for
@@ -83,3 +89,67 @@ def test_its_links_lead_to_files():
 
 def test_an_interval_is_the_one_that_studies_print():
     assert MEASURED.findall(str(kd.study.interval([1.0, 2.0, 3.0]))) == [("+2.00", "2.48")]
+
+
+@pytest.mark.parametrize(
+    "source, wanted",
+    [
+        ("SEEDS = range(10)  # as ever", "SEEDS = range(100, 110)  # as ever"),
+        ("SEEDS = tuple(range(10))", "SEEDS = tuple(range(100, 110))"),
+        ("a = 1\nFRESH = range(100, 120)", "a = 1\nFRESH = range(200, 220)"),
+        (
+            "found = trial(arms,\n    seeds=range(20), zone=0.5)",
+            "found = trial(arms,\n    seeds=range(100, 120), zone=0.5)",
+        ),
+        ("for i in range(10):\n    k = range(3)", "for i in range(10):\n    k = range(3)"),
+    ],
+)
+def test_a_run_with_other_seeds_has_other_seeds_and_nothing_else(source, wanted):
+    assert other_seeds.moved(source) == wanted
+
+
+def test_what_was_measured_with_other_code_is_not_shown(monkeypatch):
+    """A row counts as run again only while the code that leads to it is the same, but for comments."""
+    again = with_other_seeds()
+    assert again, "run python docs/other_seeds.py"
+    (e,) = (e for _, _, e in effects() if e.name == next(iter(again)))
+    path, cells = notebook(e.notebook)
+    mark = code(e)
+    for line, same in (("# a remark", True), ("decay = 3", False)):
+        changed = path, [(cells[0][0] + "\n" + line, cells[0][1]), *cells[1:]]
+        monkeypatch.setattr("_pages.effects.notebook", lambda number, folder=None, changed=changed: changed)
+        assert (code(e) == mark) == same
+
+
+def test_the_same_is_spelt_out():
+    names = ["hints against labels, tuned", "the same against soft labels", "the same", "noise", "the same, hot"]
+    assert spelt(names, " against ") == [
+        "hints against labels, tuned",
+        "hints against soft labels",
+        "hints against labels, tuned",
+        "noise",
+        "noise, hot",
+    ]
+    assert spelt(["digits, 50 labels", "the same, hot", "the same settings"], ",") == [
+        "digits, 50 labels",
+        "digits, hot",
+        "the same settings",
+    ]
+
+
+def rounded(number):
+    """The ways to write the size of a number with one to three digits; 1.95 is 1.9 or 2.0."""
+    return {f"{abs(number) + nudge:.{digits}f}" for digits in (1, 2, 3) for nudge in (-1e-6, 1e-6)}
+
+
+def test_a_notebook_says_which_of_its_verdicts_turns():
+    """The interval with other seeds stands in a text of the notebook, with one to three digits."""
+    measured, again = {e.name: found(e) for _, _, e in effects()}, with_other_seeds()
+    words, others = verdicts(measured), verdicts(again)
+    for _, _, e in effects():
+        if e.name in again and others[e.name] != words[e.name]:
+            cells = json.loads(notebook(e.notebook)[0].read_text("utf-8"))["cells"]
+            text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+            f = again[e.name]
+            said = [f"{a} ± {b}" for a in rounded(f.mean) for b in rounded(f.half)]
+            assert any(s in text for s in said), f"{e.notebook} does not say that {e.name} turns: {f.text}"
