@@ -271,6 +271,18 @@ def is_number(value: Any) -> bool:
 # ---------------------------------------------------------------- what several losses are made of
 
 
+def by_largest(x: Array, axis: int | tuple[int, ...] = -1) -> tuple[Array, Array]:
+    """`(x / m, 1 / m)` with m the largest size along the axis: what is squared next can't leave the number format.
+
+    Where m is 0, or below the smallest normal number, so that 1 / m is none, both are 0. 1 / m keeps the axis, with 1.
+    """
+    xp = array_module(x)
+    m = xp.abs(x).max(axis=axis, keepdims=True)
+    alive = ~(m < float(xp.finfo(x.dtype).tiny))  # NaN is not zero
+    per_m = xp.where(alive, 1 / xp.where(alive, m, 1), 0)
+    return x * per_m, per_m
+
+
 def softplus(x: Array) -> Array:
     r""":math:`\log(1 + e^x)`, entry by entry, without overflow."""
     xp = array_module(x)

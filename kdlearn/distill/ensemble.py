@@ -21,7 +21,7 @@ from typing import Any
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import SoftTargets
-from kdlearn.loss import check_labels, check_logits
+from kdlearn.loss import by_largest, check_labels, check_logits
 from kdlearn.nn.functional import as_real, at_label, check_temperature, log_softmax, one_hot, softmax, softmax_backward
 from kdlearn.objective import Given, Objective
 
@@ -175,7 +175,7 @@ def min_norm_weights(*gradients: Array, cap: float = 1.0, steps: int = 30) -> Ar
     M = len(gradients)
     _check_cap(cap, M)
     xp = array_module(*gradients)
-    G = xp.stack([g.reshape(-1) for g in gradients]).astype("float64")
+    G, _ = by_largest(xp.stack([g.reshape(-1) for g in gradients]).astype("float64"), (0, 1))  # of any unit
     A = G @ G.T
     weights = descend_on_simplex(
         lambda w: w @ A, lambda d: ((d @ A) * d).sum(axis=1), xp.full((1, M), 1 / M, A.dtype),
