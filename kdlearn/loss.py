@@ -278,8 +278,7 @@ def by_largest(x: Array, axis: int | tuple[int, ...] = -1) -> tuple[Array, Array
     """
     xp = array_module(x)
     m = xp.abs(x).max(axis=axis, keepdims=True)
-    alive = ~(m < float(xp.finfo(x.dtype).tiny))  # NaN is not zero
-    per_m = xp.where(alive, 1 / xp.where(alive, m, 1), 0)
+    per_m = 1 / xp.where(m < float(xp.finfo(x.dtype).tiny), xp.inf, m)
     return x * per_m, per_m
 
 

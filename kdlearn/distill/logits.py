@@ -13,7 +13,7 @@ import math
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import cross_entropy, kl_rows
-from kdlearn.loss import across_rows, by_largest, check_labels, check_logits, check_size, mean_over_rows
+from kdlearn.loss import across_rows, check_labels, check_logits, check_size, mean_over_rows
 from kdlearn.nn.functional import (
     at_label,
     check_temperature,
@@ -301,10 +301,10 @@ def _unit_deviation(log_x: Array, axis: int) -> tuple[Array, Array, Array]:
     top = log_x.max(axis=axis, keepdims=True)
     log_x = log_x - xp.where(top != -xp.inf, top, 0)
     x = xp.expm1(log_x)
-    x, per_m = by_largest(x - x.mean(axis=axis, keepdims=True), axis)
+    x = (x - x.mean(axis=axis, keepdims=True)).astype("float64", copy=False)  # holds the squares of float32
     norm = xp.sqrt((x * x).sum(axis=axis, keepdims=True))
     scale = xp.where(norm > 0, 1 / xp.where(norm > 0, norm, 1), 0)
-    return x * scale, scale * per_m, xp.exp(log_x)
+    return x * scale, scale, xp.exp(log_x)
 
 
 def standardize(z: Array) -> tuple[Array, Array, Array]:
@@ -314,7 +314,7 @@ def standardize(z: Array) -> tuple[Array, Array, Array]:
     n = alive.sum(axis=1, keepdims=True).astype(z.dtype)
     d = xp.where(alive, z - z.max(axis=1, keepdims=True), 0)
     d = xp.where(alive, d - d.sum(axis=1, keepdims=True) / n, 0)
-    d, per_m = by_largest(d)
+    d = d.astype("float64", copy=False)  # holds the squares of float32
     deviation = xp.sqrt((d * d).sum(axis=1, keepdims=True) / n)
     scale = xp.where(deviation > 0, 1 / xp.where(deviation > 0, deviation, 1), 0)
-    return xp.where(alive, d * scale, -xp.inf), scale * per_m, alive
+    return xp.where(alive, d * scale, -xp.inf), scale, alive

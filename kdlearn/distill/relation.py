@@ -53,14 +53,12 @@ def similarity_preserving(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     0.2929
     """
     N = h_s.shape[0]
-    # a row of S keeps its direction, whatever its own row of h is divided by: so no product vanishes
-    (h_s, per_m), (h_t, _) = by_largest(h_s, (0, 1)), by_largest(h_t, (0, 1))
-    (a_s, per_row), (a_t, _) = by_largest(h_s), by_largest(h_t)
-    u_s, inverse = unit_rows(a_s @ h_s.T)
-    u_t, _ = unit_rows(a_t @ h_t.T)
+    (h_s, per_m), (h_t, _) = by_largest(h_s, (0, 1)), by_largest(h_t, (0, 1))  # or products of tiny numbers are none
+    u_s, inverse = unit_rows(h_s @ h_s.T)
+    u_t, _ = unit_rows(h_t @ h_t.T)
     d = u_s - u_t
     dS = unit_rows_backward(u_s, inverse, 2 / N**2 * d)
-    return (d * d).sum() / N**2, per_m * (per_row * (dS @ h_s) + dS.T @ a_s)
+    return (d * d).sum() / N**2, per_m * ((dS + dS.T) @ h_s)
 
 
 @_between_rows
@@ -235,7 +233,7 @@ def linear_cka(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     (H_s, per_m), (H_t, _) = by_largest(_centred(h_s), (0, 1)), by_largest(_centred(h_t), (0, 1))
     value, dK = cosine_distance((H_s @ H_s.T).reshape(1, -1), (H_t @ H_t.T).reshape(1, -1))
     # the rows of K, and so of dK, sum to zero: this gradient is centred as it is
-    return value, 2 * dK.reshape(N, N) @ H_s * per_m
+    return value, 2 * per_m * (dK.reshape(N, N) @ H_s)
 
 
 def _centred(h: Array) -> Array:
