@@ -194,17 +194,21 @@ def check_labels(z: Array, y: Array, ignore: int | None = None) -> None:
     check_classes(y, z.shape[1], ignore)
 
 
-def check_classes(y: Array, K: int, ignore: int | None = None) -> None:
-    """ValueError unless all of `y` (N,) are integers in 0 … K-1 (or `ignore`); on a GPU as in `check_labels`."""
+def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
+    """ValueError unless all of `y` (N,) are integers in 0 … K-1 (or `ignore`); on a GPU as in `check_labels`.
+
+    Without K any number from 0 on is a class.
+    """
     if y.ndim != 1:
         raise ValueError(f"y must hold one label a row, got shape {y.shape}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
     # as an unsigned number a negative label is a large one, so one comparison finds both kinds
-    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= K:
-        wrong = [k for k in y.tolist() if not 0 <= k < K and k != ignore]
+    end = 2**63 if K is None else K
+    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= end:
+        wrong = [k for k in y.tolist() if not 0 <= k < end and k != ignore]
         if wrong:
-            raise ValueError(f"labels must lie in 0 … {K - 1}, got {wrong[0]}")
+            raise ValueError(f"labels must {'be 0 or more' if K is None else f'lie in 0 … {K - 1}'}, got {wrong[0]}")
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
