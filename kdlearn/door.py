@@ -89,6 +89,10 @@ def check_networks(
         owner = site.rpartition(".")[0]
         if owner not in students:
             raise UnknownSiteError(f"no student {owner!r} for the live site {site!r}; there are: {', '.join(students)}")
+    read = {students[site.rpartition(".")[0]] for site in objective.reads()[0]}
+    idle = [name for name, net in students.items() if net not in read]
+    if idle and optimizer is not None:  # an optimiser moves it all the same, by its weight decay
+        raise ValueError(f"no term of the objective reads the student {idle[0]!r}: it would learn nothing")
     for term in objective.terms:
         if len(term.live) == 1 and term.fixed == term.live:
             raise ValueError(f"{term.name} compares {term.live[0]!r} with itself: it is 0 whatever the student does")

@@ -393,6 +393,8 @@ class Given(Objective):
 
     def __post_init__(self) -> None:
         check_sites(sources=self.sources)
+        if self.target not in self.inner.reads()[1]:
+            raise UnknownSiteError(f"nothing inside Given reads its target {self.target!r} from fixed")
 
     def walk(self) -> Iterator[Objective]:
         """See `Objective.walk`."""

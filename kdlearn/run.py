@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,7 +80,11 @@ class Run:
                 hook(self)
 
     def check_hooks(self) -> None:
-        """TypeError for what is no hook, ValueError for one that moves a student under a teacher's name."""
+        """TypeError for what is no hook, ValueError for one that moves a student under a teacher's name.
+
+        A teacher that neither the objective reads nor a hook moves is a warning: a term may be forgotten, but a hook
+        or a step of another kind may look at it.
+        """
         for hook in self.hooks:
             kind = hook.__name__ if isinstance(hook, type) else type(hook).__name__
             if isinstance(hook, type):
@@ -97,6 +102,14 @@ class Run:
                         f"{kind} moves the teacher {name!r}, which is the student {same[0]!r} itself; "
                         f"give fit teachers={{{name!r}: {same[0]}.copy()}}"
                     )
+        moved = {name for hook in self.hooks for name in getattr(hook, "moves", ())}
+        read = {site.rpartition(".")[0] for site in self.objective.sites}
+        for name in self.teachers.keys() - moved - read:
+            warnings.warn(
+                f"no term of the objective reads the teacher {name!r}, so nothing is learnt from it; kd.SoftTargets() "
+                f"is a term that does",
+                stacklevel=3,
+            )
 
 
 def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:

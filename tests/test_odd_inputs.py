@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 
 import numpy as np
 import pytest
@@ -249,6 +250,47 @@ def test_a_tolerance_that_is_none_lets_nothing_pass():
 def test_labels_as_logits_need_a_precision_with_infinity():
     with pytest.raises(TypeError, match="floats"):
         kd.label_logits(np.array([0, 1]), 2, "int8")
+
+
+# ------------------------------------------------------------------ what nobody reads
+
+
+def test_a_teacher_that_no_term_reads_is_said():
+    """The forgotten term was silent: the student learnt from the labels alone."""
+    student, teacher = kd.MLP(3, 2), kd.MLP(3, 2, seed=1)
+    settings = {"epochs": 1, "progress": False}
+    with pytest.warns(UserWarning, match="no term of the objective reads the teacher 'teacher'"):
+        kd.fit(student, kd.CrossEntropy(), rows(), teachers=teacher, **settings)
+    with pytest.warns(UserWarning, match="'b'") as said:
+        kd.fit(student, kd.SoftTargets(teacher="a.logits"), rows(), teachers={"a": teacher, "b": teacher}, **settings)
+    assert len(said) == 1 and said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kd.fit(student, kd.SoftTargets(), rows(), teachers=teacher, **settings)
+        average = student.copy()  # nobody learns from it: it is what is wanted
+        kd.fit(student, kd.CrossEntropy(), rows(), teachers=average, hooks=[kd.MovingAverage()], **settings)
+        kd.distill.assistant.assistants([kd.MLP(3, 2), kd.MLP(3, 2)], kd.SoftTargets(), rows(), teacher, **settings)
+        kd.evaluate(student, kd.CrossEntropy(), rows(), teachers=teacher)
+
+
+def test_a_student_that_no_term_reads_is_refused():
+    """Its gradient was zero, and the optimiser's decay moved it all the same."""
+    peers = {"a": kd.MLP(3, 2), "b": kd.MLP(3, 2, seed=1)}
+    before = [net.theta.copy() for net in peers.values()]
+    for objective in (kd.CrossEntropy("a.logits"), kd.CrossEntropy("a.logits") + kd.SoftTargets(2, "a.logits", "b.logits")):
+        with pytest.raises(ValueError, match="no term of the objective reads the student 'b'"):
+            kd.fit(peers, objective, rows(), epochs=1, optimizer=kd.AdamW(0.1), progress=False)
+    for net, theta in zip(peers.values(), before):
+        np.testing.assert_array_equal(net.theta, theta)
+    assert set(kd.evaluate(peers, kd.CrossEntropy("a.logits"), rows())) >= {"a.accuracy", "b.accuracy"}
+    twice = {"a": peers["a"], "b": peers["a"]}  # one network by two names learns by either
+    kd.fit(twice, kd.CrossEntropy("a.logits"), rows(), epochs=1, progress=False)
+
+
+def test_a_computed_site_that_nobody_reads_is_refused():
+    """A misspelt target left the teachers' mean out without a word."""
+    with pytest.raises(kd.UnknownSiteError, match="nothing inside Given reads its target 'team'"):
+        kd.Given("team", kd.distill.ensemble.mean_of_logits, ("a.logits", "b.logits"), kd.SoftTargets(teacher="tame"))
 
 
 # ------------------------------------------------------------------ studies
