@@ -5,8 +5,11 @@ Each message says what was given, what is wrong with it and what to do.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.data.columns import GATHER_BYTES, Data
-from kdlearn.loss import ignored, is_number
+from kdlearn.loss import ignored, is_number, normalizes
 from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
@@ -98,11 +101,11 @@ def check_networks(
             raise ValueError(f"{term.name} compares {term.live[0]!r} with itself: it is 0 whatever the student does")
 
 
-def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True) -> Data:
+def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, learns: bool = True) -> Data:
     """`data` with its features in the networks' precision, or an error that names the column, value and rule.
 
     Beside the values of every column it checks that a step can be taken: two rows are run through the
-    networks and the objective.
+    networks and the objective. Where one `learns` from the data, some row must count in some term.
     """
     if not isinstance(data, Data):
         hint = "; make it kd.Data(…)" if isinstance(data, Mapping) else ""
@@ -146,6 +149,8 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True) 
             net.check_input(x)
     if rehearse:
         _rehearse(checked, run, what)
+        if learns and what == "data":
+            _check_counts(checked, run)
     return checked
 
 
@@ -196,6 +201,40 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
                 a = data[site]
                 if bool(((a < 0) | (a > 1)).any()):
                     raise ValueError(f"column {site!r} must lie in [0, 1], it goes from {a.min()} to {a.max()}")
+
+
+def mean_over(term: Term, columns: Mapping[str, Array], always: bool = False) -> Any:
+    """How much each row counts in a term's mean; None where all count alike. `always`: also by weights that only
+    multiply it."""
+    counts: list[Array] = []
+    labels = next((site for name, site in arguments(term) if name == "y" and site in columns), None)
+    if ignored(term.loss) is not None and labels is not None:
+        counts.append(columns[labels] != ignored(term.loss))
+    if (always or normalizes(term.loss)) and all(name in columns for name in term.row_weights):
+        counts += [columns[name] for name in term.row_weights]
+    return functools.reduce(operator.mul, counts) if counts else None
+
+
+def _check_counts(data: Data, run: Run) -> None:
+    """ValueError where no row counts in any term; a warning for a term that is a mean over no row, and stays 0."""
+
+    columns = {name: data.for_logits(a) for name, a in data.columns.items()}
+
+    def none(term: Term, always: bool) -> bool:
+        counts = mean_over(term, columns, always)
+        return counts is not None and not bool(counts.any(axis=-1).all())  # of each member of a stack
+
+    terms = run.objective.terms
+    if all(none(term, True) for term in terms):
+        raise ValueError(
+            f"no row of the data counts, in {terms[0].name}: each has the label that is ignored, or weight 0"
+        )
+    for term in terms:
+        if none(term, False):
+            warnings.warn(
+                f"no row of the data counts in {term.name}: it is 0 in every step, whatever the student does",
+                stacklevel=4,
+            )
 
 
 def _check_features(name: str, x: Array, networks: Mapping[str, Network]) -> Array:

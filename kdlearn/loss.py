@@ -38,7 +38,8 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     its integers. With several live arrays, which come first, `gradient` is a tuple. A third value returned, (N,),
     says which rows count: the mean is over those alone. The loss has three more keywords:
 
-    weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds.
+    weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds. Where no row counts, which may
+        be so in a batch, value and gradient are 0 (in PyTorch NaN); `fit` refuses data that are so, `evaluate` says NaN.
     normalize : divide by the sum of the weights instead of N.
     members : the rows are those of so many networks of a stack, one after the other; value (members,).
 

@@ -49,6 +49,41 @@ def test_a_weighted_mean_is_not_taken_in_pieces():
     np.testing.assert_allclose(pieces.theta, whole.theta, atol=1e-6)
 
 
+def test_a_mean_in_which_no_row_counts_is_said():
+    """The loss of no row was 0, as if all were learnt."""
+    none, net = np.full(50, -1), kd.MLP(3, 5, 2, seed=0)
+    data, settings = rows(none=none, w0=np.zeros(50)), {"epochs": 1, "progress": False}
+    labels = kd.CrossEntropy(labels="none", ignore=-1)
+    nothing = {"labels": labels, "normalized": NORMALIZED, "weights": kd.CrossEntropy() * "w0"}
+    for objective in (labels, labels + kd.CrossEntropy() * "w0"):
+        with pytest.raises(ValueError, match=r"no row of the data counts, in cross_entropy\(student.logits, none\)"):
+            kd.fit(net, objective, data, **settings)
+    for name, objective in nothing.items():
+        with pytest.raises(ValueError, match="no row of the data counts"):
+            kd.fit(net, objective, data.with_columns({"w": 0 * data["w"]}), **settings)
+        value, gradient = kd.cross_entropy(
+            net.logits(data.x), data.y, weight=np.zeros(50), normalize=name == "normalized"
+        )
+        assert value == 0 and not gradient.any()  # of one batch, which may hold none
+    soft = labels + kd.SoftTargets()
+    taught = {"teachers": kd.MLP(3, 2, seed=1), **settings}
+    with pytest.warns(UserWarning, match="it is 0 in every step"):
+        history = kd.fit(net, soft, data, validation=data, **taught)
+    assert history["cross_entropy"] == [0] and history["soft_targets"][0] > 0
+    assert np.isnan(history["cross_entropy", "validation"]).all() and np.isnan(history["loss", "validation"]).all()
+    found = kd.evaluate(net, soft, data, teachers=taught["teachers"], batch_size=7)
+    assert np.isnan(found["loss"]) and found["soft_targets(student.logits, teacher.logits)"] > 0
+    some = data.with_columns({"none": np.where(np.arange(50) == 40, 1, -1)})  # batches of none, and one of one
+    one = some.take([40])
+    assert kd.evaluate(net, labels, some, batch_size=7)["loss"] == pytest.approx(kd.evaluate(net, labels, one)["loss"])
+    kd.fit(net, labels, some, batch_size=7, **settings)
+    nets = kd.Stack([kd.MLP(3, 2, seed=seed) for seed in (0, 1)])
+    with pytest.raises(ValueError, match="no row of the data counts"):  # one member alone has none
+        kd.fit(nets, labels, [some, data], **settings)
+    per_member = kd.evaluate(nets, labels, [some, data])["loss"]
+    assert np.isfinite(per_member[0]) and np.isnan(per_member[1])
+
+
 # ------------------------------------------------------------------ measures
 
 
@@ -277,7 +312,10 @@ def test_a_student_that_no_term_reads_is_refused():
     """Its gradient was zero, and the optimiser's decay moved it all the same."""
     peers = {"a": kd.MLP(3, 2), "b": kd.MLP(3, 2, seed=1)}
     before = [net.theta.copy() for net in peers.values()]
-    for objective in (kd.CrossEntropy("a.logits"), kd.CrossEntropy("a.logits") + kd.SoftTargets(2, "a.logits", "b.logits")):
+    for objective in (
+        kd.CrossEntropy("a.logits"),
+        kd.CrossEntropy("a.logits") + kd.SoftTargets(2, "a.logits", "b.logits"),
+    ):
         with pytest.raises(ValueError, match="no term of the objective reads the student 'b'"):
             kd.fit(peers, objective, rows(), epochs=1, optimizer=kd.AdamW(0.1), progress=False)
     for net, theta in zip(peers.values(), before):
