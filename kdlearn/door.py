@@ -45,17 +45,20 @@ def check_settings(
 
 
 def check_schedule(schedule: Any) -> None:
-    """TypeError or ValueError unless it makes a factor of the learning rate of the progress; asked at 0."""
+    """TypeError or ValueError unless it makes a factor of the learning rate of the progress; asked at 20 places."""
     if not callable(schedule):
         raise TypeError(f"a schedule is a function of the progress, such as kd.cosine, got {schedule!r}")
-    factor: Any = schedule(0.0)
-    if not is_number(factor):
-        name = getattr(schedule, "__name__", "the schedule")
-        raise TypeError(
-            f"a schedule returns a number, {name}(0.0) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
-        )
-    if not 0 <= float(factor) < math.inf:
-        raise ValueError(f"a schedule returns a finite factor of at least 0, at the start it is {factor!r}")
+    for progress in [i / 20 for i in range(20)]:
+        factor: Any = schedule(progress)
+        if not is_number(factor):
+            name = getattr(schedule, "__name__", "the schedule")
+            raise TypeError(
+                f"a schedule returns a number, {name}({progress}) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
+            )
+        if not 0 <= float(factor) < math.inf:
+            raise ValueError(
+                f"a schedule returns a finite factor of at least 0, at progress {progress} it is {factor!r}"
+            )
 
 
 def check_networks(
@@ -158,6 +161,9 @@ def _check_names(data: Data, run: Run) -> None:
     taken = [c for c in data.columns if c == "progress" or c in run.objective.makes]
     if taken:
         raise ValueError(f"column {taken[0]!r} has the name of a site that is computed at each step; rename it")
+    shared = run.objective.makes & run.objective.reads()[0]
+    if shared:  # the gradients of both would be taken for those of the adaptor's output
+        raise ValueError(f"the site {min(shared)!r}, made by a Through, is a network's as well; give it another target")
     for name in (*run.students, *run.teachers):
         taken = [c for c in data.columns if c.startswith(name + ".") and c != name + ".x" and c in run.objective.sites]
         if taken:

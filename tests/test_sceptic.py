@@ -1,0 +1,154 @@
+"""What a sceptical hour of odd calls found: each gave a number, and not the right one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kdlearn as kd
+from kdlearn.distill import diffusion, ensemble, exits, privacy, robust, sequence
+
+SETTINGS = {"epochs": 2, "progress": False}
+
+
+def rows(n=40):
+    x = np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32)
+    return kd.Data({"x": x, "y": np.arange(n) % 3})
+
+
+# ------------------------------------------------------------------ training
+
+
+@pytest.mark.parametrize(
+    "schedule", [lambda t: 1 - 2 * t, lambda t: np.nan if t > 0.4 else 1.0, lambda t: 1 / (0.5 - t)]
+)
+def test_a_schedule_is_asked_along_the_whole_way(schedule):
+    """Below 0 the student climbed in the second half of its training; it was asked at the start alone."""
+    net = kd.MLP(3, 3)
+    before = net.theta.copy()
+    with np.errstate(all="ignore"), pytest.raises((ValueError, ZeroDivisionError), match="at progress|division"):
+        kd.fit(net, kd.CrossEntropy(), rows(), schedule=schedule, **SETTINGS)
+    np.testing.assert_array_equal(net.theta, before)
+
+
+def test_an_adaptor_does_not_take_the_name_of_a_site_that_others_read():
+    """All gradients at that name went to the adaptor, and the student's own answer got none."""
+    net, head = kd.MLP(3, 5, 3), kd.MLP(5, 3, seed=4)
+    objective = kd.CrossEntropy() + kd.Through(head, "student.h1", "student.logits", kd.CrossEntropy())
+    with pytest.raises(ValueError, match="'student.logits', made by a Through, is a network's as well"):
+        kd.fit(net, objective, rows(), **SETTINGS)
+    with pytest.raises(ValueError, match="give it another target"):
+        kd.evaluate(net, objective, rows())
+
+
+def test_weights_of_teachers_are_one_column_each():
+    """The third of three columns was left out, and a third of the loss with it."""
+    teachers = {"a": kd.MLP(3, 3, seed=1), "b": kd.MLP(3, 3, seed=2)}
+    for M, right in ((1, False), (2, True), (3, False)):
+        objective = ensemble.weighted_teachers(
+            ("a.logits", "b.logits"), lambda *z, M=M: np.full((len(z[0]), M), 1 / M, np.float32)
+        )
+        if right:
+            kd.fit(kd.MLP(3, 3), objective, rows(), teachers=teachers, **SETTINGS)
+        else:
+            with pytest.raises(ValueError, match=r"weights of 2 teachers are a table of shape \(2, 2\)"):
+                kd.fit(kd.MLP(3, 3), objective, rows(), teachers=teachers, **SETTINGS)
+
+
+def test_a_stack_has_no_one_answer_to_keep(tmp_path):
+    """Its file could not be read again; a column of as many rows as members was taken."""
+    stack, x = kd.Stack([kd.MLP(3, 3, seed=seed) for seed in (0, 1)]), rows().x
+    for call in (
+        lambda: kd.soft_labels(stack, x),
+        lambda: kd.soft_labels(stack, x, out=tmp_path / "a.npy"),
+        lambda: rows(2).with_soft_labels(stack),
+    ):
+        with pytest.raises(TypeError, match="a stack of 2"):
+            call()
+    assert not (tmp_path / "a.npy").exists()
+
+
+# ------------------------------------------------------------------ sequences
+
+
+def test_tokens_that_are_none_have_no_probability_and_no_letter():
+    """A token of -1 was the last of the vocabulary."""
+    model = sequence.character_model(5, 2, 3, 4)
+    x = np.zeros((4, 2), int)
+    p = kd.softmax(model.logits(x).astype(float))
+    y = np.array([3, 0, 1, 2])
+    found = sequence.perplexity(model, kd.Data({"x": x, "y": y}))
+    assert found == pytest.approx(np.exp(-np.log(p[np.arange(4), y]).mean()), rel=1e-5)
+    for wrong in (-1, 5):
+        with pytest.raises(ValueError, match="labels must lie in 0 … 4"):
+            sequence.perplexity(model, kd.Data({"x": x, "y": np.array([wrong, 0, 1, 2])}))
+    assert sequence.decode([2, 0], "abc") == "ca" and sequence.decode([], "abc") == ""
+    for tokens in ([-1, 0], [3], [1.7, 0], [[0, 1]]):
+        with pytest.raises(ValueError, match="label"):
+            sequence.decode(tokens, "abc")
+
+
+# ------------------------------------------------------------------ attacks
+
+
+def test_an_attack_takes_steps():
+    """With -3 of them no row moved, and the network looked robust; so it did for whole numbers, which could not move."""
+    net, data = kd.MLP(3, 3), rows()
+    for steps in (0, -3, 2.5, True):
+        with pytest.raises((TypeError, ValueError), match="steps must be"):
+            robust.pgd(net, data.x, data.y, 0.1, steps=steps)
+    whole = np.ones((40, 3), int)
+    moved = robust.pgd(net, whole, data.y, 0.5)
+    np.testing.assert_array_equal(moved, robust.pgd(net, whole.astype(np.float32), data.y, 0.5))
+    assert np.abs(moved - 1).max() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("bounds", [{"low": 0.0}, {"high": 1.0}, {"low": 1.0, "high": 0.0}])
+def test_rows_that_are_attacked_lie_within_the_bounds(bounds):
+    """Standardised rows between the bounds of pixels were moved to them, ten times as far as epsilon allows."""
+    with pytest.raises(ValueError, match="beyond low ="):
+        robust.pgd(kd.MLP(3, 3), rows().x, rows().y, 0.1, **bounds)
+
+
+# ------------------------------------------------------------------ promises
+
+
+def test_a_promise_of_privacy_has_a_divergence_for_each_order():
+    """One divergence for all orders made an epsilon that was too small."""
+    curve = 10 * privacy.gaussian_renyi(privacy.ORDERS, 40.0)
+    epsilon, order = privacy.epsilon_of(curve, privacy.ORDERS, 1e-5)
+    assert privacy.epsilon_of(curve[7], privacy.ORDERS[7], 1e-5)[1] == privacy.ORDERS[7]
+    sigma = privacy.gaussian_sigma(epsilon, 1e-5, 10)
+    assert sigma == pytest.approx(40, rel=1e-4) and order > 1
+    for wrong in (3.0, curve[:1], curve[:, None]):
+        with pytest.raises(ValueError, match="one divergence an order"):
+            privacy.epsilon_of(wrong, privacy.ORDERS, 1e-5)
+    for wrong in ({"queries": 0}, {"queries": -1}, {"change": -1.0}, {"change": np.nan}, {"change": 0}):
+        with pytest.raises(ValueError, match="at least one question"):
+            privacy.gaussian_sigma(1.0, 1e-5, **wrong)
+
+
+@pytest.mark.parametrize("counts", [[[np.nan, 3, 1]], [[-1, 3, 1]], [1, 3, 1], [["1", "3"]], [[True, False]]])
+def test_votes_are_counts(counts):
+    """NaN won."""
+    with pytest.raises(ValueError, match="counts must be"):
+        privacy.noisy_winners(np.array(counts), 0.0, np.random.default_rng(0))
+
+
+# ------------------------------------------------------------------ others
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1.5])
+def test_a_sampler_takes_steps(count):
+    with pytest.raises((TypeError, ValueError), match="count must be"):
+        diffusion.ddim(lambda z, angle: z, rows().x, 0.5, 0.1, count)
+
+
+def test_an_exit_that_says_nothing_has_no_most_probable_class():
+    """NaN was class 0."""
+    student, x = kd.MLP(3, 6, 6, 3), rows(4).x.copy()
+    early = exits.EarlyExit(student, exits.exits(("student.h1", "student.h2"), (6, 6), 3), 0.5)
+    assert early.predict(x).shape == (4,)
+    x[1, 0] = np.nan
+    with pytest.raises(ValueError, match="row 1"):
+        early.predict(x)
