@@ -108,7 +108,8 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
     """`data` with its features in the networks' precision, or an error that names the column, value and rule.
 
     Beside the values of every column it checks that a step can be taken: two rows are run through the
-    networks and the objective. Where one `learns` from the data, some row must count in some term.
+    networks and the objective. Where one `learns` from the data, some row must count in some term; without
+    `rehearse`, in later epochs of a data function, this is not asked.
     """
     if not isinstance(data, Data):
         hint = "; make it kd.Data(…)" if isinstance(data, Mapping) else ""
@@ -150,10 +151,9 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
         array_module(net.theta, x)  # one device, or a TypeError that says so
         if net.takes_tokens or len(x) <= 2:
             net.check_input(x)
-    if rehearse:
-        _rehearse(checked, run, what)
-        if learns and what == "data":
-            _check_counts(checked, run)
+    _rehearse(checked, run, what)
+    if rehearse and learns and what == "data":
+        _check_counts(checked, run)
     return checked
 
 

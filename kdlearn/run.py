@@ -85,7 +85,9 @@ class Run:
         A teacher that neither the objective reads nor a hook moves is a warning: a term may be forgotten, but a hook
         or a step of another kind may look at it.
         """
-        for hook in self.hooks:
+        for i, hook in enumerate(self.hooks):
+            if any(hook is other for other in self.hooks[:i]):
+                raise ValueError(f"the hook {hook!r} is given twice, and would be called twice")
             kind = hook.__name__ if isinstance(hook, type) else type(hook).__name__
             if isinstance(hook, type):
                 raise TypeError(f"hooks must be objects, got the class {kind}; write {kind}(…)")

@@ -152,3 +152,72 @@ def test_an_exit_that_says_nothing_has_no_most_probable_class():
     x[1, 0] = np.nan
     with pytest.raises(ValueError, match="row 1"):
         early.predict(x)
+
+
+# ------------------------------------------------------------------ hooks, and data that change
+
+
+def layers(activation, *sizes):
+    return kd.Network([kd.Linear(*sizes[:2]), activation(), kd.Linear(*sizes[1:])], {"logits": 2})
+
+
+@pytest.mark.parametrize("hook", [lambda: kd.MovingAverage(), lambda: kd.LastEpoch("teacher")])
+def test_a_teacher_that_follows_has_the_students_layers(hook):
+    """Weights were averaged into a network of other activations, or of another order of as many weights."""
+    objective = kd.CrossEntropy() + kd.SoftTargets()
+    for other in (layers(kd.Tanh, 3, 4, 3), kd.MLP(3, 2, 7, 3), kd.MLP(3, 5, 3)):
+        with pytest.raises(ValueError, match="has other layers"):
+            kd.fit(kd.MLP(3, 4, 3), objective, rows(), teachers=other, hooks=[hook()], **SETTINGS)
+    student = kd.MLP(3, 4, 3, dropout=0.5)
+    for alike in (student.copy(), kd.MLP(3, 4, 3)):  # a teacher runs without dropout anyhow
+        kd.fit(student, objective, rows(), teachers=alike, hooks=[hook()], **SETTINGS)
+
+
+def test_a_hook_is_called_once():
+    """A moving average that was given twice moved twice a step."""
+    student, hook = kd.MLP(3, 3), kd.MovingAverage()
+    with pytest.raises(ValueError, match="is given twice"):
+        kd.fit(student, kd.SoftTargets(), rows(), teachers=student.copy(), hooks=[hook, hook], **SETTINGS)
+
+
+def test_a_route_says_what_it_could_not_keep():
+    """A route of no network taught nothing, without a word."""
+    route = kd.Route(1, 9)
+    with pytest.warns(UserWarning, match=r"ended after epoch 2: the route has no epoch \[9\]"):
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(), hooks=[route], **SETTINGS)
+    assert len(route.networks) == 1
+    with pytest.raises(ValueError, match="at least one network"):
+        kd.distill.assistant.follow(kd.MLP(3, 3), [], kd.SoftTargets(), rows(), **SETTINGS)
+
+
+LATER = {
+    "classes twice": (
+        kd.TopTargets(),
+        {"teacher.top": [0, 1], "teacher.top_logits": [0.0] * 3},
+        {"teacher.top": [0, 0]},
+    ),
+    "yes and no": (kd.BinaryCrossEntropy(), {"labels": [1.0] * 3}, {"labels": [2.0] * 3}),
+    "labels": (kd.CrossEntropy(), {}, {"y": -1}),
+}
+
+
+@pytest.mark.parametrize("what", LATER)
+def test_data_made_anew_are_checked_in_every_epoch(what):
+    """What a loss cannot see of a row was checked in the first epoch alone."""
+    objective, first, later = LATER[what]
+    data = rows().with_columns({name: np.array([row] * 40) for name, row in first.items()})
+    net = kd.MLP(3, 3)
+    kd.fit(net, objective, lambda epoch, rng: data, **SETTINGS)
+    wrong = data.with_columns({name: np.array([row] * 40) for name, row in later.items()})
+    with pytest.raises(ValueError, match=r"twice|\[0, 1\]|labels must lie") as error:
+        kd.fit(net, objective, lambda epoch, rng: wrong if epoch else data, **SETTINGS)
+    assert len(error.value.history) == 1
+
+
+def test_classes_matched_by_name_are_all_of_the_teachers():
+    """Of three columns under two names the third was left out, whatever it was."""
+    match = kd.match_classes(["a", "b", "c"], ["b", "a"])
+    np.testing.assert_array_equal(match(np.array([[1.0, 2.0, 3.0]])), [[2.0, 1.0]])
+    for width in (2, 4):
+        with pytest.raises(ValueError, match=f"3 classes by name, its logits have {width} columns"):
+            match(np.zeros((1, width)))

@@ -147,6 +147,8 @@ def follow(
 
     Source: Jin et al. 2019.
     """
+    if not route:
+        raise ValueError("a route needs at least one network; Route keeps those of epochs that the training reaches")
     return [lesson(student, objective, data, anchor, settings, number) for number, anchor in enumerate(route, 1)]
 
 
