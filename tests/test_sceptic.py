@@ -243,7 +243,7 @@ def test_dates_are_no_targets(kind):
 
 
 def test_a_report_compares_like_with_like():
-    """Labels as a column were each compared with all answers: an accuracy of 2500 %; texts beside numbers agreed in none."""
+    """Texts beside numbers agreed in no row, and a column of numbers was compared with every row."""
     from sklearn.linear_model import LinearRegression, LogisticRegression
 
     x = rows().x
@@ -266,3 +266,37 @@ def test_a_report_compares_like_with_like():
     assert found["teacher"]["mae"] == pytest.approx(found["agreement"])
     with pytest.raises(ValueError, match="have shape"):
         kd.export.report(flat, flat, x, x[:, :2])
+
+
+# ------------------------------------------------------------------ studies, and runs that go on
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1 + 1j, 2], [1, None], ["1", 2.0], np.ma.masked_array([1.0, 99.0], [0, 1]), np.arange(2).astype("datetime64[D]")],
+    ids=repr,
+)
+def test_an_interval_is_of_numbers(values):
+    """An imaginary part was dropped, and what lay under a mask of a table was averaged."""
+    for call in (kd.study.interval, lambda v: kd.study.crossed([v, v] if isinstance(v, list) else np.ma.stack([v, v]))):
+        with pytest.raises(TypeError, match="numbers|masked"):
+            call(values)
+    assert kd.study.interval([1, np.float32(2), True]).mean == pytest.approx(4 / 3)
+    assert kd.study.interval(np.array([1, 2.5], object)).mean == 1.75
+
+
+def test_a_run_does_not_go_on_with_other_labels(tmp_path):
+    """Only their number was compared."""
+    path, net = tmp_path / "c.npz", kd.MLP(3, 3)
+
+    def stop(run):
+        run.stop = run.epoch == 1
+
+    settings = {"epochs": 3, "progress": False, "checkpoint": path}
+    kd.fit(net, kd.CrossEntropy(), rows(), hooks=[stop], **settings)
+    for other in (rows().with_columns({"y": (rows().y + 1) % 3}), rows().take(np.arange(40)[::-1])):
+        with pytest.raises(kd.CheckpointError, match="of another run: its whole numbers of the rows"):
+            kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), other, resume=True, **settings)
+    noise = rows().with_columns({"x": rows().x * np.float32(1 + 1e-6)})  # another machine rounds otherwise
+    for same in (rows(), noise):
+        assert len(kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), same, resume=True, **settings)) >= 1

@@ -8,11 +8,13 @@ claim rests on.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kdlearn.backend import as_array
 from kdlearn.loss import check_share, check_size
 
 
@@ -49,10 +51,7 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     """
     if isinstance(values, (str, Mapping)):
         raise TypeError(f"an interval is of one number a seed, got {values!r}; of a mapping give .values()")
-    a = np.asarray(list(values))
-    if a.dtype.kind in "USO" and any(isinstance(v, str) for v in a.ravel()):
-        raise TypeError(f"an interval is of numbers, got {a.ravel().tolist()[:3]}")
-    a = a.astype(float)
+    a = _numbers(values if isinstance(values, np.ndarray) else list(values))
     if a.ndim != 1:
         raise ValueError(f"an interval is of one number a seed, got an array of shape {a.shape}")
     if not 0 < check_share("level", level) < 1:
@@ -81,7 +80,7 @@ def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
     >>> print(crossed([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]))
     +2.50 ± 9.70
     """
-    a = np.asarray(table, dtype=float)
+    a = _numbers(table)
     if a.ndim != 2 or not a.size:
         raise ValueError(f"a table has rows and columns, got an array of shape {a.shape}")
     if min(a.shape) == 1:
@@ -226,6 +225,17 @@ def _word(found: Interval, p: float, level: float, zone: float, better: str) -> 
     if p < 0.05 and abs(found.mean) > zone:
         return "helps" if (found.mean > 0) == (better == "higher") else "hurts"
     return "not shown"
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """As floats; TypeError for what is no real number, or masked."""
+    a = as_array(values)
+    if a.dtype.kind in "cUSOmM":
+        a = a.ravel()
+        if not all(isinstance(v, numbers.Real) for v in a.tolist()):
+            raise TypeError(f"an interval is of numbers, got {a.tolist()[:3]}")
+        return np.array(values, dtype=float)
+    return a.astype(float)
 
 
 def _constant(found: Interval) -> bool:
