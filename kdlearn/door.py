@@ -5,9 +5,7 @@ Each message says what was given, what is wrong with it and what to do.
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
 import os
 import warnings
 from collections.abc import Mapping
@@ -17,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.counts import arguments, check_counts
 from kdlearn.data.columns import GATHER_BYTES, Data
-from kdlearn.loss import ignored, is_number, normalizes
+from kdlearn.loss import ignored, is_number
 from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
-from kdlearn.objective import Objective, Term
+from kdlearn.objective import Objective
 from kdlearn.run import Run
 from kdlearn.step import input_of, members_of, run_networks
 
@@ -140,6 +139,12 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
             columns[name] = _check_features(name, a, {n: networks[n] for n in readers.get(name, run.students)})
         elif last in ("logits", "top_logits", "proba"):
             _check_logits(name, a)
+            if name in run.objective.sites and last != "top_logits" and _looks_like_probabilities(a):
+                warnings.warn(
+                    f"column {name!r} seems to hold probabilities, its rows sum to 1: a term reads logits there, such "
+                    "as kd.data.log_probabilities makes of them",
+                    stacklevel=3,
+                )
             columns[name] = a if a.dtype.kind == "f" else a.astype(first)
         elif name in run.objective.sites and a.dtype.kind not in "biuf":
             raise ValueError(f"column {name!r} must hold numbers, got {a.dtype}")
@@ -153,7 +158,7 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
             net.check_input(x)
     _rehearse(checked, run, what)
     if rehearse and learns and what == "data":
-        _check_counts(checked, run)
+        check_counts(checked, run.objective)
     return checked
 
 
@@ -190,11 +195,6 @@ def _rehearse(data: Data, run: Run, what: str) -> None:
         raise UnknownSiteError(f"{what}: {error}") from None
 
 
-def arguments(term: Term) -> list[tuple[str, str]]:
-    """`(name, site)` of each array that a term's loss takes, where the loss says their names."""
-    return list(zip(getattr(term.function, "arrays", ()), (*term.live, *term.fixed)))
-
-
 def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
     """Every column that some term reads as labels, against the width of the logits beside it."""
     for term in run.objective.terms:
@@ -207,40 +207,6 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
                 a = data[site]
                 if bool(((a < 0) | (a > 1)).any()):
                     raise ValueError(f"column {site!r} must lie in [0, 1], it goes from {a.min()} to {a.max()}")
-
-
-def mean_over(term: Term, columns: Mapping[str, Array], always: bool = False) -> Any:
-    """How much each row counts in a term's mean; None where all count alike. `always`: also by weights that only
-    multiply it."""
-    counts: list[Array] = []
-    labels = next((site for name, site in arguments(term) if name == "y" and site in columns), None)
-    if ignored(term.loss) is not None and labels is not None:
-        counts.append(columns[labels] != ignored(term.loss))
-    if (always or normalizes(term.loss)) and all(name in columns for name in term.row_weights):
-        counts += [columns[name] for name in term.row_weights]
-    return functools.reduce(operator.mul, counts) if counts else None
-
-
-def _check_counts(data: Data, run: Run) -> None:
-    """ValueError where no row counts in any term; a warning for a term that is a mean over no row, and stays 0."""
-
-    columns = {name: data.for_logits(a) for name, a in data.columns.items()}
-
-    def none(term: Term, always: bool) -> bool:
-        counts = mean_over(term, columns, always)
-        return counts is not None and not bool(counts.any(axis=-1).all())  # of each member of a stack
-
-    terms = run.objective.terms
-    if all(none(term, True) for term in terms):
-        raise ValueError(
-            f"no row of the data counts, in {terms[0].name}: each has the label that is ignored, or weight 0"
-        )
-    for term in terms:
-        if none(term, False):
-            warnings.warn(
-                f"no row of the data counts in {term.name}: it is 0 in every step, whatever the student does",
-                stacklevel=4,
-            )
 
 
 def _check_features(name: str, x: Array, networks: Mapping[str, Network]) -> Array:
@@ -291,6 +257,11 @@ def _check_logits(name: str, z: Array) -> None:
             raise ValueError(f"column {name!r} has +inf; -inf would mask a class, +inf means nothing")
         if bool((z.max(axis=1) == -xp.inf).any()):
             raise ValueError(f"column {name!r} has a row of only -inf: no class is left")
+
+
+def _looks_like_probabilities(z: Array) -> bool:
+    some = to_numpy(z[:1000])
+    return some.dtype.kind == "f" and bool((some >= 0).all()) and bool((abs(some.sum(axis=1) - 1) < 1e-3).all())
 
 
 def _check_top(name: str, top: Array, n_classes: int) -> None:

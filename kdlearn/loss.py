@@ -39,11 +39,12 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     says which rows count: the mean is over those alone. The loss has three more keywords:
 
     weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds. Where no row counts, which may
-        be so in a batch, value and gradient are 0 (in PyTorch NaN); `fit` refuses data that are so, `evaluate` says NaN.
+        be so in a batch, value and gradient are 0 (in PyTorch NaN); `fit` refuses such data, `evaluate` says NaN.
     normalize : divide by the sum of the weights instead of N.
     members : the rows are those of so many networks of a stack, one after the other; value (members,).
 
     `loss.rows` is the function itself: this is how the training step knows what may be weighted and stacked.
+    `loss.check`, where it is set, looks at the arrays of a call; a training has its columns checked once, by `fit`.
     """
     own = inspect.signature(function)
     added = [
@@ -59,10 +60,16 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
             settings = signature.bind(*args, **settings).arguments
             args = tuple(settings.pop(name) for name in names)
         more = {name: settings.pop(name) for name in ("weight", "normalize", "members") if name in settings}
-        value, gradients = average(loss, plain_arrays(args, names), settings, **more)
+        if more.get("normalize", False) not in (False, True):
+            raise ValueError(f"normalize must be True or False, got {more['normalize']!r}")
+        args = plain_arrays(args, names)
+        if loss.check is not None:  # type: ignore[attr-defined]
+            loss.check(*args)  # type: ignore[attr-defined]
+        value, gradients = average(loss, args, settings, **more)
         return value, gradients if len(gradients) > 1 else gradients[0]
 
     loss.rows, loss.arrays, loss.__signature__ = function, names, signature  # type: ignore[attr-defined]
+    loss.check = None  # type: ignore[attr-defined]
     return loss
 
 
@@ -84,10 +91,11 @@ def average(
         weight = as_real(weight, "weight")  # in float16 a sum of weights soon is infinite, and the mean 0
         rows, gradients = _weighted(rows, gradients, weight)
         counted = [weight if not counted else weight * counted[0]] if normalize else counted
-    if counted:  # where no row counts, the mean of nothing is 0
-        total = _per_member(counted[0], members)
-        count = array_module(rows).where(total != 0, total, 1)
-    value = _as_value(_per_member(rows, members) / count, given[0])
+    total = _per_member(rows, members)
+    if counted:  # where no row counts, the mean of nothing is 0; of weights that cancel there is no mean
+        where, n = array_module(rows).where, _per_member(counted[0], members)
+        count = where(n != 0, n, where(total == 0, 1, math.nan))
+    value = _as_value(total / count, given[0])
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
     return value, tuple([_scaled(g, factor / count, a) for g, a in zip(gradients, given)])

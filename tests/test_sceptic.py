@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def test_a_schedule_is_asked_along_the_whole_way(schedule):
     """Below 0 the student climbed in the second half of its training; it was asked at the start alone."""
     net = kd.MLP(3, 3)
     before = net.theta.copy()
-    with np.errstate(all="ignore"), pytest.raises((ValueError, ZeroDivisionError), match="at progress|division"):
+    with np.errstate(all="ignore"), pytest.raises((ValueError, ZeroDivisionError), match=r"at progress|division"):
         kd.fit(net, kd.CrossEntropy(), rows(), schedule=schedule, **SETTINGS)
     np.testing.assert_array_equal(net.theta, before)
 
@@ -35,7 +37,7 @@ def test_an_adaptor_does_not_take_the_name_of_a_site_that_others_read():
     """All gradients at that name went to the adaptor, and the student's own answer got none."""
     net, head = kd.MLP(3, 5, 3), kd.MLP(5, 3, seed=4)
     objective = kd.CrossEntropy() + kd.Through(head, "student.h1", "student.logits", kd.CrossEntropy())
-    with pytest.raises(ValueError, match="'student.logits', made by a Through, is a network's as well"):
+    with pytest.raises(ValueError, match=r"'student\.logits', made by a Through, is a network's as well"):
         kd.fit(net, objective, rows(), **SETTINGS)
     with pytest.raises(ValueError, match="give it another target"):
         kd.evaluate(net, objective, rows())
@@ -92,7 +94,7 @@ def test_tokens_that_are_none_have_no_probability_and_no_letter():
 
 
 def test_an_attack_takes_steps():
-    """With -3 of them no row moved, and the network looked robust; so it did for whole numbers, which could not move."""
+    """With -3 of them no row moved, and the network looked robust; so it did for whole numbers."""
     net, data = kd.MLP(3, 3), rows()
     for steps in (0, -3, 2.5, True):
         with pytest.raises((TypeError, ValueError), match="steps must be"):
@@ -279,7 +281,7 @@ def test_a_report_compares_like_with_like():
 def test_an_interval_is_of_numbers(values):
     """An imaginary part was dropped, and what lay under a mask of a table was averaged."""
     for call in (kd.study.interval, lambda v: kd.study.crossed([v, v] if isinstance(v, list) else np.ma.stack([v, v]))):
-        with pytest.raises(TypeError, match="numbers|masked"):
+        with pytest.raises(TypeError, match=r"numbers|masked"):
             call(values)
     assert kd.study.interval([1, np.float32(2), True]).mean == pytest.approx(4 / 3)
     assert kd.study.interval(np.array([1, 2.5], object)).mean == 1.75
@@ -300,3 +302,52 @@ def test_a_run_does_not_go_on_with_other_labels(tmp_path):
     noise = rows().with_columns({"x": rows().x * np.float32(1 + 1e-6)})  # another machine rounds otherwise
     for same in (rows(), noise):
         assert len(kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), same, resume=True, **settings)) >= 1
+
+
+# ------------------------------------------------------------------ losses
+
+
+def test_the_answers_kept_are_classes_each_once():
+    """0.5 was class 0, -1 the last class, and what was named twice counted twice."""
+    z, kept = np.random.default_rng(0).normal(size=(2, 3)), np.log([[0.5, 0.3, 0.2]] * 2)
+    value, _ = kd.top_targets(z, np.array([[2, 0]] * 2), kept, T=1.0)
+    p, q = np.exp(kept), kd.softmax(z)[:, [2, 0, 1]]
+    assert value == pytest.approx((p * np.log(p / q)).sum(axis=1).mean())
+    for wrong in ([0.0, 1.0], [0, 0], [-1, 0], [0, 3], [True, False]):
+        with pytest.raises(ValueError, match=r"top must hold classes|twice"):
+            kd.top_targets(z, np.array([wrong] * 2), kept, T=1.0)
+
+
+@pytest.mark.parametrize("target", [-1.0, 2.0, 1.001])
+def test_labels_of_yes_and_no_lie_between(target):
+    with pytest.raises(ValueError, match=r"target must lie in \[0, 1\]"):
+        kd.binary_cross_entropy(np.zeros((2, 3)), np.full((2, 3), target))
+    assert kd.binary_cross_entropy(np.zeros((2, 3)), np.ones((2, 3), bool))[0] == pytest.approx(3 * np.log(2))
+
+
+def test_weights_that_cancel_have_no_mean():
+    """A sum of 0 was taken for no row at all, and the sum of the losses given for their mean."""
+    z, y = np.random.default_rng(0).normal(size=(4, 3)), np.array([0, 1, 2, 0])
+    value, gradient = kd.cross_entropy(z, y, weight=np.array([1.0, -1.0, 1.0, -1.0]), normalize=True)
+    assert np.isnan(value) and np.isnan(gradient).all()
+    value, gradient = kd.cross_entropy(z, y, weight=np.zeros(4), normalize=True)
+    assert value == 0 and not gradient.any()
+    for wrong in ("no", None, 2):
+        with pytest.raises(ValueError, match="normalize must be"):
+            kd.cross_entropy(z, y, normalize=wrong)
+    with pytest.raises(TypeError, match="number of classes"):
+        kd.distill.targets.virtual_teacher(y, 3.5)
+
+
+def test_probabilities_in_the_place_of_logits_are_said():
+    """Their softmax is almost uniform: the student learnt next to nothing from its teacher."""
+    p = kd.softmax(np.random.default_rng(1).normal(size=(40, 3)))
+    for name in ("teacher.logits", "teacher.proba"):
+        with pytest.warns(UserWarning, match=f"column '{name}' seems to hold probabilities"):
+            kd.fit(kd.MLP(3, 3), kd.SoftTargets(teacher=name), rows().with_columns({name: p}), **SETTINGS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for z in (kd.data.log_probabilities(p), np.zeros((40, 3)), p + 1):
+            data = rows().with_columns({"teacher.logits": z})
+            kd.fit(kd.MLP(3, 3), kd.SoftTargets(), data, **SETTINGS)
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows().with_columns({"teacher.proba": p}), **SETTINGS)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 import math
 
+import numpy as np
+
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import cross_entropy, kl_rows
 from kdlearn.loss import across_rows, check_labels, check_logits, check_size, mean_over_rows
@@ -243,6 +245,19 @@ def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Arr
     gradient = r[:, -1:] * within
     gradient[rows, top] = r[:, :-1]
     return T * T * kl, T * gradient
+
+
+def _check_top(z_s: Array, top: Array, z_t: Array, **settings: float) -> None:
+    # a float is cut, -1 the last class, and what is named twice counts twice; a training is checked by `fit`
+    if isinstance(top, np.ndarray) and top.ndim == 2 and getattr(z_s, "shape", ())[:-1] == top.shape[:1]:
+        if top.dtype.kind not in "iu" or (top.size and (top.min() < 0 or top.max() >= z_s.shape[1])):
+            raise ValueError(f"top must hold classes, integers in 0 … {z_s.shape[1] - 1}")
+        ordered = np.sort(top, axis=1)
+        if (ordered[:, 1:] == ordered[:, :-1]).any():
+            raise ValueError("top names a class twice in one row")
+
+
+top_targets.check = _check_top  # type: ignore[attr-defined]
 
 
 def TopTargets(T: float = 4.0, student: str = "student.logits", teacher: str = "teacher") -> Term:

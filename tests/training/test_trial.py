@@ -77,7 +77,7 @@ def test_differences_that_are_one_number_are_counted_as_signs_are(value, word):
         assert found.p == (1 if value == 0 else pytest.approx(chance))
         assert found.word == (word if chance < 0.05 else "not shown")
         assert found.difference.half_width == pytest.approx(0, abs=1e-13)
-        ten = verdicts({i: values for i in range(10)}, zone=0.5)[3]
+        ten = verdicts(dict.fromkeys(range(10), values), zone=0.5)[3]
         assert ten.word == (word if 10 * chance < 0.05 else "not shown")
 
 
