@@ -10,6 +10,7 @@ The public names, nothing else. Modules: `kd.data`, `kd.metrics`, `kd.plots`, `k
 """
 
 from kdlearn import data, distill, export, gradcheck, metrics, plots, study
+from kdlearn import fast as _fast  # noqa: F401 (puts its bodies where `backend.body_for` looks)
 from kdlearn.backend import BackendUnavailable, array_module, to_device, to_numpy
 from kdlearn.checkpoint import CheckpointError
 from kdlearn.data import Data, DataUnavailable, Splits, soft_labels

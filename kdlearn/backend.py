@@ -7,10 +7,11 @@ mathematics once. This is the only file that imports cupy.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -42,7 +43,7 @@ def array_module(*arrays: Array) -> ModuleType:
     else:  # by far the most frequent case, and asked many times a step
         if arrays:
             return np
-    owners = {type(a).__module__.partition(".")[0] for a in arrays}
+    owners = {_owner(type(a)) for a in arrays}  # type: ignore[arg-type]
     if owners == {"numpy"}:
         return np
     if owners == {"cupy"}:
@@ -51,6 +52,25 @@ def array_module(*arrays: Array) -> ModuleType:
         raise TypeError("arrays of numpy and cupy were mixed; move them to one device with .to(device) first")
     kinds = sorted({type(a).__name__ for a in arrays})
     raise TypeError(f"expected numpy or cupy arrays, got {', '.join(kinds)}")
+
+
+@functools.lru_cache
+def _owner(kind: Any) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+# {function: its body of one launch for arrays on a GPU}, filled by kdlearn.fast, which knows both.
+BODIES: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def body_for(function: Callable[..., Any], array: Array) -> Callable[..., Any]:
+    """`function` itself, or for an array on a GPU its body of one launch, where there is one.
+
+    Both compute the same from the same arguments; a GPU spends a small step in launches, not in arithmetic.
+    """
+    if type(array) is np.ndarray or not hasattr(array_module(array), "RawModule"):
+        return function
+    return BODIES.get(function, function)
 
 
 def special_functions(*arrays: Array) -> ModuleType:

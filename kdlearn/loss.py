@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module
+from kdlearn.backend import Array, array_module, body_for
 from kdlearn.nn.functional import as_real, plain_arrays, real_dtype
 
 _WIDE = (np.dtype("float32"), np.dtype("float64"))
@@ -84,7 +84,8 @@ def average(
 ) -> tuple[Array, tuple[Array, ...]]:
     """`(value, factor * gradients)` of a loss over rows; what the loss is made of, and what the training step calls."""
     arrays = as_floats(given, loss.arrays)  # type: ignore[attr-defined]
-    rows, gradient, *counted = loss.rows(*arrays, **settings)  # type: ignore[attr-defined]
+    per_row = body_for(loss.rows, arrays[0])  # type: ignore[attr-defined]
+    rows, gradient, *counted = per_row(*arrays, **settings)
     gradients = gradient if isinstance(gradient, tuple) else (gradient,)
     count: Any = rows.shape[0] // members
     if weight is not None:

@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from the runs that are stored in docs/evidence/bench.json."""
+"""The tables of docs/performance.md, from the runs stored in docs/evidence/bench.json and bench_gpu.json."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 from _pages.blocks import with_block
 
 from kdlearn.bench.measure import format_table
+from kdlearn.bench.scaling import format_scaling
 from kdlearn.bench.suite import works
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE, PAGE = ROOT / "docs" / "evidence" / "bench.json", ROOT / "docs" / "performance.md"
+CARD = EVIDENCE.with_name("bench_gpu.json")
+BESIDE = ("array by array", "one by one", "matrix products", "PyTorch", "torch.compile", "torch.func", "JAX")
 
 
 def runs():
@@ -54,7 +57,7 @@ def counts():
     """How many bars each run meets."""
     lines = []
     for run in runs():
-        barred = [(w, other) for w, work in works().items() for other in work.bars if other in run["works"][w]["times"]]
+        barred = [(w, other) for w in run["works"] for other in works()[w].bars if other in run["works"][w]["times"]]
         met = sum(ratio(run, work, other) <= works()[work].bars[other] for work, other in barred)
         lines.append(f"- {heading(run)}: {met} of {len(barred)} bars met.")
     return "\n".join(lines)
@@ -67,7 +70,25 @@ def times():
     return f"```text\n{format_table(first['works'])}\n{settings}\n```"
 
 
-PARTS = {"ratios": table, "counts": counts, "times": times}
+def on_card():
+    """One row a work: kdlearn's time on the card, and that time as a share of each contender's."""
+    run = json.loads(CARD.read_text())
+    lines = ["| work | kdlearn, ms | " + " | ".join(BESIDE) + " |", "|---" * (2 + len(BESIDE)) + "|"]
+    for work, result in run["works"].items():
+        times = result["times"]
+        cells = [f"{ratio(run, work, other):.2f}" if other in times else "" for other in BESIDE]
+        lines.append(f"| {work} | {times['kdlearn']['ms']:.3g} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def widths():
+    """The stored scaling as it was printed."""
+    run = json.loads(CARD.read_text())
+    settings = ", ".join(f"{key} {value}" for key, value in run["environment"].items())
+    return f"```text\n{format_scaling(run['scaling'])}\n{run['date'][:10]}, {settings}\n```"
+
+
+PARTS = {"ratios": table, "counts": counts, "times": times, "card": on_card, "widths": widths}
 
 
 def write(page):

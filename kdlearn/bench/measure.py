@@ -13,48 +13,59 @@ import os
 import platform
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import array_module, to_device
 from kdlearn.bench.suite import works
+from kdlearn.bench.work import Work
 from kdlearn.study import environment as of_numpy
 
 
-def measure(work: str, device: str = "cpu", threads: int = 1, seconds: float = 6.0, rounds: int = 15) -> dict[str, Any]:
-    """Times of every contender of one work: {"title", "times": {name: {"ms", "low", "high"}}, "absent": {name: why}}.
+def measure(
+    names: Iterable[str], device: str = "cpu", threads: int = 1, seconds: float = 6.0, rounds: int = 15
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Times of every contender of each work, one work after the other.
+
+    Yields `(name, {"title", "times": {contender: {"ms", "low", "high"}}, "absent": {contender: why}, …})`.
 
     Raises
     ------
     RuntimeError
         If two contenders compute different gradients.
     """
-    chosen = works(device)[work]
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    context, workers, absent, gradients = multiprocessing.get_context("spawn"), {}, {}, {}
+    known = works(device)
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    context = multiprocessing.get_context("spawn")
+    workers: dict[str, Any] = {}
     try:
-        for name in chosen.contenders:
-            mine, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, work, name, device), daemon=True)
-            process.start()
-            workers[name] = mine, process
-            kind, content = mine.recv()
-            if kind == "absent":
-                absent[name] = content
-                process.join()
-                del workers[name]
-            elif content is not None:
-                gradients[name] = content
-        _agree(gradients)
-        bursts = _interleaved({name: connection for name, (connection, _) in workers.items()}, seconds, rounds)
+        for name in names:
+            work = known[name]
+            for contender in work.contenders:
+                if contender not in workers:
+                    mine, theirs = context.Pipe()
+                    process = context.Process(target=_serve, args=(theirs, contender, device), daemon=True)
+                    process.start()
+                    workers[contender] = mine, process
+            yield name, _one_work(name, work, {c: workers[c][0] for c in work.contenders}, seconds, rounds)
     finally:
         for _, process in workers.values():
             process.terminate()
-    times = {n: dict(zip(("ms", "low", "high"), np.percentile(b, (50, 25, 75)).tolist())) for n, b in bursts.items()}
-    return {"title": chosen.title, "times": times, "absent": absent, "checked": sorted(gradients), "bars": chosen.bars}
+
+
+def _one_work(name: str, work: Work, workers: Mapping[str, Any], seconds: float, rounds: int) -> dict[str, Any]:
+    for connection in workers.values():  # all get ready side by side, and nothing is timed before all are
+        connection.send(name)
+    answers = {contender: connection.recv() for contender, connection in workers.items()}
+    absent = {c: content for c, (kind, content) in answers.items() if kind == "absent"}
+    gradients = {c: g for c, (kind, g) in answers.items() if kind == "ready" and g is not None}
+    _agree(gradients)
+    bursts = _interleaved({c: connection for c, connection in workers.items() if c not in absent}, seconds, rounds)
+    times = {c: dict(zip(("ms", "low", "high"), np.percentile(b, (50, 25, 75)).tolist())) for c, b in bursts.items()}
+    return {"title": work.title, "times": times, "absent": absent, "checked": sorted(gradients), "bars": work.bars}
 
 
 def _interleaved(workers: Mapping[str, Any], seconds: float, rounds: int) -> dict[str, list[float]]:
@@ -73,24 +84,35 @@ def _ask(connection: Any, n: int) -> float:
     return connection.recv()
 
 
-def _serve(connection: Any, work: str, name: str, device: str) -> None:
-    try:
-        runner = works(device)[work].contenders[name](device)
-        gradient = None if runner.gradient is None else runner.gradient()
-        for _ in range(3):
-            runner.run()
-    except Exception as error:  # a library that is not there, a compiler that is not there
-        connection.send(("absent", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"))
-        return
-    connection.send(("ready", gradient))
-    wait = _waiter(device)
-    while n := connection.recv():
+def _serve(connection: Any, contender: str, device: str) -> None:
+    """A contender's process: a name makes it get ready for that work, a number makes it run so many units."""
+    if device == "cpu" and hasattr(os, "sched_setaffinity"):  # not every library has a setting for its threads
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(os.environ["OMP_NUM_THREADS"])])
+    wait, runner = _waiter(device), None
+    while True:
+        asked = connection.recv()
+        if isinstance(asked, str):
+            runner = None  # what the last work held is given back
+            try:
+                runner = works(device)[asked].contenders[contender](device)
+                gradient = None if runner.gradient is None else runner.gradient()
+                for _ in range(3):
+                    runner.run()
+                runner.wait()
+            except Exception as error:  # a library that is not there, a compiler that is not there
+                said = str(error).splitlines()[0] if str(error) else ""
+                connection.send(("absent", f"{type(error).__name__}: {said}"))
+                continue
+            connection.send(("ready", gradient))
+            continue
+        assert runner is not None
         wait()
         began = time.perf_counter()
-        for _ in range(n):
+        for _ in range(asked):
             runner.run()
+        runner.wait()
         wait()
-        connection.send((time.perf_counter() - began) / n)
+        connection.send((time.perf_counter() - began) / asked)
 
 
 def _waiter(device: str) -> Callable[[], Any]:
@@ -112,7 +134,7 @@ def _agree(gradients: Mapping[str, np.ndarray]) -> None:
 def environment(threads: int, device: str) -> dict[str, Any]:
     """Versions and threads: what a ratio may depend on."""
     versions = {}
-    for name in ("torch", "sklearn", "thinc", "cupy"):
+    for name in ("torch", "jax", "sklearn", "thinc", "cupy"):
         if importlib.util.find_spec(name):
             versions[name] = importlib.import_module(name).__version__
     found = {**of_numpy(), **versions, "threads": threads, "device": device, "processor": platform.machine()}

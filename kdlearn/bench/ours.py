@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, to_device, to_numpy
-from kdlearn.bench.work import ALPHA, SMALL, TEACHER, Make, Runner, T, batch_of, digits_table
+from kdlearn.backend import Array, array_module, to_device, to_numpy
+from kdlearn.bench.work import ALPHA, SMALL, TEACHER, Make, Many, Runner, T, batch_of, digits_table
 from kdlearn.data import Data
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.mutual import mutual as mutual_learning
 from kdlearn.distill.response import CrossEntropy, SoftTargets, cross_entropy, soft_targets
+from kdlearn.fast import BODIES
 from kdlearn.loss import average
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import SGD, Adam, Optimizer
+from kdlearn.nn.stack import Stack
 from kdlearn.objective import Match, Objective, Sum, Through
 from kdlearn.training import fit, train_step
 
@@ -63,9 +65,14 @@ def hint_loss(device: str = "cpu") -> Objective:
     return kd_loss() + 1e-3 * Through(MLP(800, 1200, seed=1).to(device), "student.h2", "projected", hint)
 
 
-def as_it_is(thing: Any) -> Any:
-    """What stands where `kdlearn.fast.swap` may stand."""
-    return thing
+def by_reference(make: Make) -> Make:
+    """The same on a GPU without the bodies of `kdlearn.fast`: each array operation a launch."""
+
+    def without(device: str) -> Runner:
+        BODIES.clear()  # in this contender's own process
+        return make(device)
+
+    return without
 
 
 def ours(
@@ -76,10 +83,10 @@ def ours(
 ) -> Make:
     """`kd.train_step` on one student, or on two that teach each other."""
 
-    def make(device: str, faster: Callable[[Any], Any] = as_it_is) -> Runner:
-        goal, rule = faster(objective(device)), faster(optimizer())
+    def make(device: str) -> Runner:
+        goal, rule = objective(device), optimizer()
         names = ("a", "b") if "a.logits" in goal.sites else ("student",)
-        students = {name: faster(MLP(*sizes, seed=i, **net).to(device)) for i, name in enumerate(names)}
+        students = {name: MLP(*sizes, seed=i, **net).to(device) for i, name in enumerate(names)}
         batch = {n: to_device(a, device) for n, a in batch_of(sizes[0], extra=1200).items()}
         dice = np.random.default_rng(0) if net.get("dropout") else None
 
@@ -120,9 +127,9 @@ def by_hand(sizes: Sequence[int], optimizer: Callable[[], Optimizer]) -> Make:
     return make
 
 
-def our_epoch(device: str, faster: Callable[[Any], Any] = as_it_is) -> Runner:
+def our_epoch(device: str) -> Runner:
     """`kd.fit` for one epoch of digits in batches of 32."""
-    net, goal, rule = (faster(thing) for thing in (MLP(*SMALL, seed=0).to(device), kd_loss(), Adam()))
+    net, goal, rule = MLP(*SMALL, seed=0).to(device), kd_loss(), Adam()
     data = Data(digits_table()).to(device)
     return Runner(lambda: fit(net, goal, data, optimizer=rule, epochs=1, batch_size=32, progress=False))
 
@@ -142,6 +149,42 @@ def epoch_by_hand(device: str) -> Runner:
             rule.step(net)
 
     return Runner(run)
+
+
+def many(work: Many) -> dict[str, Make]:
+    """R students: as a stack, and one after the other."""
+    settings: dict[str, Any] = {"epochs": work.epochs, "batch_size": work.batch, "progress": False}
+
+    def together(device: str) -> Runner:
+        stack, goal, rule = Stack(_students(work)).to(device), kd_loss(), Adam()
+        data, seeds = Data(work.table()).to(device), list(range(work.members))
+        first = {name: a[: work.batch] for name, a in data.columns.items()}
+        batch = {name: array_module(a).concatenate([a] * work.members) for name, a in first.items()}
+
+        def gradient() -> np.ndarray:
+            train_step(stack, None, goal, batch, optimizer=SGD(1e-12))
+            return to_numpy(stack.grad).copy()
+
+        def run() -> None:
+            fit(stack, goal, data, optimizer=rule, seed=seeds, **settings)
+
+        return Runner(run, gradient)
+
+    def alone(device: str) -> Runner:
+        nets, goal, rule = [net.to(device) for net in _students(work)], kd_loss(), Adam()
+        data = Data(work.table()).to(device)
+
+        def run() -> None:
+            for i, net in enumerate(nets):
+                fit(net, goal, data, optimizer=rule, seed=i, **settings)
+
+        return Runner(run)
+
+    return {"kdlearn": together, "one by one": alone}
+
+
+def _students(work: Many) -> list[MLP]:
+    return [MLP(*work.sizes, seed=i) for i in range(work.members)]
 
 
 def inference(device: str) -> Runner:

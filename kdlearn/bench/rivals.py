@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.bench.work import ALPHA, BATCH, Make, Runner, T, batch_of, digits_table
+from kdlearn.bench.work import ALPHA, BATCH, Make, Many, Runner, T, batch_of, digits_table
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 
@@ -237,6 +237,44 @@ def soft(rows: int, K: int) -> dict[str, Make]:
         return Runner(wrap(lambda: torch.softmax(z / T, 1)))
 
     return both(make)
+
+
+def many(work: Many) -> dict[str, Make]:
+    """R students at once: `torch.func` maps one student's gradient over stacked weights."""
+
+    def make(device: str) -> Runner:
+        import torch
+        from torch.func import functional_call, grad, stack_module_state, vmap
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        nets = [network(torch, MLP(*work.sizes, seed=i)).to(device) for i in range(work.members)]
+        stacked, _ = stack_module_state(nets)
+        table = {n: torch.from_numpy(a).to(device) for n, a in work.table().items()}
+        rng, optimizer = np.random.default_rng(0), torch.optim.Adam(stacked.values(), fused=True)
+
+        def loss(theta: dict[str, Any], x: Any, y: Any, z_t: Any) -> Any:
+            return kd_loss(torch, functional_call(nets[0], theta, (x,)), y, z_t)
+
+        gradients = vmap(grad(loss))
+
+        def descend(rows: Any) -> dict[str, Any]:
+            held = {name: a.detach() for name, a in stacked.items()}
+            return gradients(held, *(table[n][rows] for n in ("x", "y", "teacher.logits")))
+
+        def run() -> None:
+            for orders in torch.from_numpy(work.orders(rng)).to(device):
+                for i in range(0, work.rows, work.batch):
+                    for name, g in descend(orders[:, i : i + work.batch]).items():
+                        stacked[name].grad = g
+                    optimizer.step()
+
+        first = descend(torch.arange(work.batch, device=device).repeat(work.members, 1))
+        names = [n for n in first if n.endswith("weight")], [n for n in first if n.endswith("bias")]
+        parts = [first[n].transpose(1, 2) for n in names[0]] + [first[n] for n in names[1]]
+        whole = np.concatenate([part.cpu().numpy().ravel() for part in parts])
+        return Runner(run, lambda: whole)
+
+    return {"torch.func": make}
 
 
 def _sklearn(sizes: Sequence[int], rule: str, batch_size: int) -> Any:

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
-from kdlearn.bench import rivals, rivals_thinc
+from kdlearn.bench import rivals, rivals_jax, rivals_thinc
 from kdlearn.bench.ours import (
     by_hand,
+    by_reference,
     epoch_by_hand,
     exits_loss,
     hint_loss,
     inference,
     kd_loss,
     labels,
+    many,
     mutual,
     nesterov,
     our_epoch,
     ours,
     soft,
 )
-from kdlearn.bench.work import BATCH, SMALL, TEACHER, WIDE, Work, products, step_products
-from kdlearn.fast import swap
+from kdlearn.bench.work import BATCH, SMALL, TEACHER, WIDE, Make, Many, Work, products, step_products
 from kdlearn.nn.optim import Adam
+
+STACKS = (1, 20, 200, 2000)
 
 
 def works(device: str = "cpu") -> dict[str, Work]:
-    """All of them; on a GPU with `kdlearn.fast` beside the reference."""
+    """All of them; on a GPU beside the references, an array operation at a time, and without the CPU's bars."""
     made = _works()
     if device == "cpu":
         return made
     for name, work in made.items():
-        mine: Any = work.contenders["kdlearn"]
-        if not name.startswith("w4"):  # what trains, and only a GPU can run
-            swapped = functools.partial(mine, faster=swap)
-            made[name] = replace(work, contenders={**work.contenders, "kdlearn.fast": swapped})
+        known = work.contenders
+        if not name.startswith("w4"):  # what trains
+            known = {**known, "array by array": by_reference(known["kdlearn"])}
+        made[name] = replace(work, contenders={n: m for n, m in known.items() if n not in CPU_ONLY}, bars={})
     return made
+
+
+CPU_ONLY = ("scikit-learn", "thinc")
 
 
 def _works() -> dict[str, Work]:
@@ -49,53 +53,75 @@ def _works() -> dict[str, Work]:
             step + "labels and soft targets, Adam",
             {"kdlearn": ours(WIDE, kd_loss, Adam), "by hand": by_hand(WIDE, Adam),
              "matrix products": products(*step_products(WIDE)), **rivals.students(WIDE, "adam"),
-             **rivals_thinc.step(WIDE)},
-            {"PyTorch": 0.9, "torch.compile": 1.05, "matrix products": 1.7, "by hand": 1.03},
+             **rivals_jax.students(WIDE, "adam"), **rivals_thinc.step(WIDE)},
+            {"PyTorch": 0.9, "torch.compile": 1.05, "JAX": 1.1, "matrix products": 1.7, "by hand": 1.03},
         ),
         "w1-nesterov": Work(
             step + "labels and soft targets, Nesterov",
             {"kdlearn": ours(WIDE, kd_loss, nesterov), "matrix products": products(*step_products(WIDE)),
-             **rivals.students(WIDE, "nesterov")},
-            {"PyTorch": 0.8, "torch.compile": 0.95, "matrix products": 1.45},
+             **rivals.students(WIDE, "nesterov"), **rivals_jax.students(WIDE, "nesterov")},
+            {"PyTorch": 0.8, "torch.compile": 0.95, "JAX": 1.1, "matrix products": 1.45},
         ),
         "w2": Work(
             "one step of a teacher, 784-1200-1200-10 with dropout, batch 128, labels, Adam",
             {"kdlearn": ours(TEACHER, labels, Adam, dropout=(0.2, 0.5, 0.5)),
              "matrix products": products(*step_products(TEACHER)), **rivals.students(TEACHER, "adam", labels=True),
-             **rivals_thinc.step(TEACHER, (0.2, 0.5, 0.5))},
-            {"PyTorch": 0.8, "torch.compile": 0.75, "matrix products": 1.65},
+             **rivals_jax.students(TEACHER, "adam", labels=True), **rivals_thinc.step(TEACHER, (0.2, 0.5, 0.5))},
+            {"PyTorch": 0.8, "torch.compile": 0.75, "JAX": 1.1, "matrix products": 1.65},
         ),
         "w3": Work(
             "one epoch of digits, 64-32-10, batch 32, labels and soft targets, Adam",
             {"kdlearn": our_epoch, "by hand": epoch_by_hand,
              "matrix products": products(*step_products(SMALL, 32), times=57), **rivals.epochs(SMALL),
-             **rivals_thinc.epochs(SMALL)},
-            {"PyTorch": 0.12, "torch.compile": 0.12, "matrix products": 6.0, "by hand": 1.25},
+             **rivals_jax.epochs(SMALL), **rivals_thinc.epochs(SMALL)},
+            {"PyTorch": 0.25, "scikit-learn": 0.5, "by hand": 1.25},
         ),
+        "w3-twenty": Work(
+            "one epoch of digits for twenty students of 64-32-10, batch 32, labels and soft targets, Adam",
+            twenty(Many(20, SMALL, 1797, 32, 1)), {"JAX": 1.1, "JAX, one by one": 1.0},
+        ),
+        "demo-twenty": Work(
+            "100 epochs of 100 digits for twenty students of 64-16-10, batch 50, labels and soft targets, Adam",
+            twenty(Many(20, (64, 16, 10), 100, 50, 100)), {"one by one": 0.2},
+        ),
+        **{f"stack-{R}": Work(
+            f"ten steps for {R} students of 64-32-10 at once, batch 32, labels and soft targets, Adam",
+            twenty(Many(R, SMALL, 320, 32, 1), at_once=True), {},
+        ) for R in STACKS},
         "w4": Work(
             "a teacher's logits for 12,000 rows, 784-1200-1200-10",
             {"kdlearn": inference, "matrix products": products(*((12_000, d, h) for d, h in pairwise(TEACHER))),
-             **rivals.inference(TEACHER), **rivals_thinc.inference(TEACHER)},
+             **rivals.inference(TEACHER), **rivals_jax.inference(TEACHER), **rivals_thinc.inference(TEACHER)},
             {"PyTorch": 1.0, "torch.compile": 1.0, "matrix products": 1.1},
         ),
-        "w4-few": Work("softmax with T, 60,000 x 10", {"kdlearn": soft(60_000, 10), **rivals.soft(60_000, 10)},
+        "w4-few": Work("softmax with T, 60,000 x 10",
+                       {"kdlearn": soft(60_000, 10), **rivals.soft(60_000, 10), **rivals_jax.softmax(60_000, 10)},
                        {"PyTorch": 0.3}),
-        "w4-many": Work("softmax with T, 2048 x 32,000", {"kdlearn": soft(2048, 32_000), **rivals.soft(2048, 32_000)},
-                        {"PyTorch": 0.5}),
+        "w4-many": Work("softmax with T, 2048 x 32,000",
+                        {"kdlearn": soft(2048, 32_000), **rivals.soft(2048, 32_000),
+                         **rivals_jax.softmax(2048, 32_000)}, {"PyTorch": 0.5}),
         "w5-online": Work(
             "two students that teach each other, " + step + "Adam",
             {"kdlearn": ours(WIDE, mutual, Adam), "matrix products": products(*step_products(WIDE), times=2),
-             **rivals.mutual(WIDE)},
-            {"PyTorch": 0.9, "torch.compile": 1.0, "matrix products": 1.55},
+             **rivals.mutual(WIDE), **rivals_jax.mutual(WIDE)},
+            {"PyTorch": 0.9, "torch.compile": 1.0, "JAX": 1.1, "matrix products": 1.55},
         ),
         "w5-exits": Work(
             "three exits, the last teaches the others, " + step + "Adam",
-            {"kdlearn": ours(WIDE, exits_loss, Adam), "matrix products": products(*exits), **rivals.exits(WIDE)},
-            {"PyTorch": 0.9, "torch.compile": 1.0, "matrix products": 1.55},
+            {"kdlearn": ours(WIDE, exits_loss, Adam), "matrix products": products(*exits), **rivals.exits(WIDE),
+             **rivals_jax.exits(WIDE)},
+            {"PyTorch": 0.9, "torch.compile": 1.0, "JAX": 1.1, "matrix products": 1.55},
         ),
         "w5-hint": Work(
             "soft targets and a hint behind a projector, " + step + "Adam",
-            {"kdlearn": ours(WIDE, hint_loss, Adam), "matrix products": products(*hint), **rivals.hint(WIDE)},
-            {"PyTorch": 0.9, "torch.compile": 1.0, "matrix products": 1.55},
+            {"kdlearn": ours(WIDE, hint_loss, Adam), "matrix products": products(*hint), **rivals.hint(WIDE),
+             **rivals_jax.hint(WIDE)},
+            {"PyTorch": 0.9, "torch.compile": 1.0, "JAX": 1.1, "matrix products": 1.55},
         ),
     }  # fmt: skip
+
+
+def twenty(work: Many, at_once: bool = False) -> dict[str, Make]:
+    """Everybody who can train many students, and with them (unless only `at_once`) one student after the other."""
+    known = {**many(work), **rivals.many(work), **rivals_jax.many(work)}
+    return {name: make for name, make in known.items() if not (at_once and "one by one" in name)}

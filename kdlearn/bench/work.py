@@ -17,10 +17,14 @@ WIDE, TEACHER, SMALL = (784, 800, 800, 10), (784, 1200, 1200, 10), (64, 32, 10)
 
 @dataclass
 class Runner:
-    """What a contender can do: `run()` one unit of the work; `gradient()` as a flat array, where it learns."""
+    """What a contender can do: `run()` one unit of the work; `gradient()` as a flat array, where it learns.
+
+    `wait()` returns when all that was run is done, for libraries that only put work into a queue.
+    """
 
     run: Callable[[], Any]
     gradient: Callable[[], np.ndarray] | None = None
+    wait: Callable[[], Any] = lambda: None
 
 
 Make = Callable[[str], Runner]  # for a device
@@ -58,6 +62,25 @@ def digits_table() -> dict[str, np.ndarray]:
     x, y = load_digits(return_X_y=True)
     z = 3 * np.random.default_rng(1).standard_normal((len(x), 10), np.float32)
     return {"x": (x / 16).astype(np.float32), "y": y.astype(np.int64), "teacher.logits": z}
+
+
+@dataclass(frozen=True)
+class Many:
+    """R students of one shape on `rows` digits each, `epochs` times in batches of `batch`, each in its own order."""
+
+    members: int
+    sizes: tuple[int, ...]
+    rows: int
+    batch: int
+    epochs: int
+
+    def table(self) -> dict[str, np.ndarray]:
+        """The rows, the same for all."""
+        return {name: a[: self.rows] for name, a in digits_table().items()}
+
+    def orders(self, rng: np.random.Generator) -> np.ndarray:
+        """(epochs, members, rows): the order of the rows, for each epoch and student."""
+        return rng.permuted(np.tile(np.arange(self.rows), (self.epochs, self.members, 1)), axis=2)
 
 
 def products(*shapes: tuple[int, int, int], times: int = 1) -> Make:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kdlearn.backend import resolve_device
 from kdlearn.bench.measure import environment, format_table, measure
+from kdlearn.bench.scaling import format_scaling, scaling
 from kdlearn.bench.suite import works
 
 
@@ -24,17 +25,21 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"no such work: {', '.join(args.suite)}; there are: {', '.join(names)}")
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes")
     results: dict[str, Any] = {}
-    for name in chosen:
-        if not args.quiet:
-            print(f"{name} …", end="\r", file=sys.stderr, flush=True)
-        results[name] = measure(name, device, args.threads, args.seconds, args.rounds)
+    for name, result in measure(chosen, device, args.threads, args.seconds, args.rounds):
+        results[name] = result
         if not args.json:
-            print(format_table({name: results[name]}), flush=True)
+            print(format_table({name: result}), flush=True)
+        elif not args.quiet:
+            print(f"{name}: done", file=sys.stderr, flush=True)
     found = environment(args.threads, device)
+    over = scaling(args.threads) if device == "cuda" and not args.suite else None
     if args.json:
-        print(json.dumps({"date": began, "environment": found, "works": results}, indent=1))
-    else:
-        print(", ".join(f"{key} {value}" for key, value in found.items()))
+        sizes = {} if over is None else {"scaling": over}
+        print(json.dumps({"date": began, "environment": found, "works": results, **sizes}, indent=1))
+        return 0
+    if over is not None:
+        print(format_scaling(over))
+    print(", ".join(f"{key} {value}" for key, value in found.items()))
     return 0
 
 

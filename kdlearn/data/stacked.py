@@ -41,36 +41,38 @@ class StackedData(Data):
     def take(self, rows: Any) -> StackedData:
         """See `Data.take`; the same rows of every member."""
         index = to_device(np.arange(self.n_rows)[rows], device_of(self.columns["index"]))
-        xp = array_module(index)
-        flat = xp.tile(index, self.members)
-        shift = xp.repeat(xp.arange(self.members) * self.n_rows, len(index))
-        taken = {
-            n: a.take(index, axis=0) if len(a) == self.n_rows else self._rows(a, flat, shift)
-            for n, a in self.columns.items()
-        }
-        return self.like(taken)
+        own = (index + array_module(index).arange(self.members)[:, None] * self.n_rows).reshape(-1)
+        return self.like(self._rows({self.members * self.n_rows: own, self.n_rows: index}))
 
     def batches(self, batch_size: int, rng: Sequence[np.random.Generator] | None = None) -> Iterator[dict[str, Array]]:  # type: ignore[override]
         """As `Data.batches`: `batch_size` rows of each member, each in the order of its own generator."""
         check_count("batch_size", batch_size)
         n, R = self.n_rows, self.members
         orders = np.stack([np.arange(n) if rng is None else rng[i].permutation(n) for i in range(R)])
+        theirs = orders + n * np.arange(R)[:, None]  # in columns that hold rows of each member
         device = device_of(self.columns["index"])
         row_bytes = R * (sum(a.nbytes // len(a) for a in self.columns.values()) + 1)
         gather = max(1, GATHER_BYTES // row_bytes // batch_size) * batch_size
         for start in range(0, n, gather):
             stop = min(start + gather, n)
-            cuts = [orders[:, i : min(i + batch_size, stop)] for i in range(start, stop, batch_size)]
-            index = to_device(np.concatenate([cut.reshape(-1) for cut in cuts]), device)
-            shift = to_device(np.concatenate([np.repeat(np.arange(R) * n, cut.shape[1]) for cut in cuts]), device)
-            piece = {name: self._rows(a, index, shift) for name, a in self.columns.items()}
-            at = 0
-            for cut in cuts:
-                yield {name: a[at : at + cut.size] for name, a in piece.items()}
-                at += cut.size
+            piece = self._rows(
+                {R * n: _in_batches(theirs[:, start:stop], batch_size, device),
+                 n: _in_batches(orders[:, start:stop], batch_size, device)}
+            )  # fmt: skip
+            for at in range(0, R * (stop - start), R * batch_size):
+                yield {name: a[at : at + R * batch_size] for name, a in piece.items()}
 
-    def _rows(self, a: Array, index: Array, shift: Array) -> Array:
-        return a.take(index if len(a) == self.n_rows else index + shift, axis=0)
+    def _rows(self, index: Mapping[int, Array]) -> dict[str, Array]:
+        """Rows of each column, by an index for each of the two lengths that columns have."""
+        return {name: a.take(index[len(a)], axis=0) for name, a in self.columns.items()}
+
+
+def _in_batches(orders: np.ndarray, batch_size: int, device: str) -> Array:
+    """Orders (R, n), a batch after the other, in each the rows of all members, one member after the other: (R·n,)."""
+    R, n = orders.shape
+    whole = n // batch_size * batch_size
+    batches = orders[:, :whole].reshape(R, -1, batch_size).swapaxes(0, 1)
+    return to_device(np.concatenate([batches.reshape(-1), orders[:, whole:].reshape(-1)]), device)
 
 
 def stack_data(data: Sequence[Data]) -> StackedData:

@@ -1,14 +1,22 @@
-"""The same functions for a GPU with fewer launches: same signature, other body.
+"""For a GPU: the same functions in one launch each.
 
-`swap` exchanges what the table `EQUIVALENT` names, and nothing else; nobody swaps for you:
-
-    from kdlearn import fast
-    kd.fit(fast.swap(student), fast.swap(objective), data, optimizer=fast.swap(kd.Adam()), epochs=20)
-
-The reference stays the oracle of every body here. None has been timed on a GPU yet, so none is used
-unasked: `python -m kdlearn bench --device cuda` times both side by side.
+A small step on a GPU is nothing but launches, some ten microseconds each, whatever they compute. `BODIES`
+maps a loss's rows, or an optimiser's rule, to a body that computes the same from the same arguments in one
+kernel; `kdlearn.backend.body_for` looks there for arrays that live on a GPU. The reference stays the
+oracle of every body. What the bodies gain: docs/performance.md.
 """
 
-from kdlearn.fast.table import EQUIVALENT, swap
+from kdlearn.backend import BODIES
+from kdlearn.distill.response import cross_entropy, soft_targets
+from kdlearn.fast import losses, rules
+from kdlearn.nn.optim import SGD, Adam, AdamW
 
-__all__ = ["EQUIVALENT", "swap"]
+BODIES |= {
+    cross_entropy.rows: losses.cross_entropy,  # type: ignore[attr-defined]
+    soft_targets.rows: losses.soft_targets,  # type: ignore[attr-defined]
+    SGD.update: rules.sgd,
+    Adam.update: rules.adam,
+    AdamW.update: rules.adamw,
+}
+
+__all__ = ["BODIES"]

@@ -20,67 +20,71 @@ __device__ double over_block(double x, double* room, bool largest) {
     return result;
 }
 
-// Cross-entropy with hard labels ([response.1]) and softened divergence from a teacher ([response.2]) of
-// one row a block, each 1/N of its row, and in the same pass the gradient of hard * the one + soft * the other.
-// rows is (3, N): that sum, cross-entropy, divergence. y is read where labels is 1, z_t where teacher is.
-extern "C" __global__ void hard_and_soft(
-    const real* z_s, const integer* y, const real* z_t, integer N, integer K, integer labels, integer teacher, double T,
-    double smoothing, double hard, double soft, real* rows, real* dz) {
+// One row a block from here on: blockIdx.x is the row, its threads share the K classes.
+
+// Cross-entropy with hard labels ([response.1]) and its gradient, before the mean over rows.
+extern "C" __global__ void cross_entropy(
+    const real* z, const integer* y, integer K, double smoothing, real* rows, real* dz) {
+    __shared__ double room[1024];
+    integer n = blockIdx.x, label = y[n];
+    const real* s = z + n * K;
+    int first = threadIdx.x, step = blockDim.x;
+
+    double top = s[0];
+    for (integer k = first; k < K; k += step) top = fmax(top, (double)s[k]);
+    top = over_block(top, room, true);
+
+    double sum = 0, all = 0;
+    for (integer k = first; k < K; k += step) {
+        sum += exp(s[k] - top);
+        if (smoothing != 0) all += s[k] - top;
+    }
+    sum = over_block(sum, room, false);
+    if (smoothing != 0) all = over_block(all, room, false);
+
+    for (integer k = first; k < K; k += step)
+        dz[n * K + k] = exp(s[k] - top) / sum - smoothing / K - (k == label ? 1 - smoothing : 0);
+    if (first == 0) {
+        bool there = 0 <= label && label < K;  // a label outside is nobody's, and reads nothing
+        double entropy = log(sum) - (there ? (1 - smoothing) * (s[label] - top) : 0);
+        if (smoothing != 0) entropy -= smoothing / K * all;
+        rows[n] = entropy;
+    }
+}
+
+// The divergence from a softened teacher ([response.2]) and its gradient, before the mean over rows.
+extern "C" __global__ void soft_targets(
+    const real* z_s, const real* z_t, integer K, double T, real* rows, real* dz) {
     __shared__ double room[1024];
     integer n = blockIdx.x;
     const real *s = z_s + n * K, *t = z_t + n * K;
     int first = threadIdx.x, step = blockDim.x;
 
-    double top_s = s[0], top_t = teacher ? t[0] : 0;
+    double top_s = s[0], top_t = t[0];
     for (integer k = first; k < K; k += step) {
         top_s = fmax(top_s, (double)s[k]);
-        if (teacher) top_t = fmax(top_t, (double)t[k]);
+        top_t = fmax(top_t, (double)t[k]);
     }
     top_s = over_block(top_s, room, true);
-    if (teacher) top_t = over_block(top_t, room, true);
+    top_t = over_block(top_t, room, true);
 
-    double sum = 0, sum_q = 0, sum_p = 0, all = 0;
+    double sum_q = 0, sum_p = 0;
     for (integer k = first; k < K; k += step) {
-        double u = s[k] - top_s;
-        if (labels) sum += exp(u);
-        if (labels && smoothing != 0) all += u;
-        if (teacher) {
-            sum_q += exp(u / T);
-            sum_p += exp((t[k] - top_t) / T);
-        }
+        sum_q += exp((s[k] - top_s) / T);
+        sum_p += exp((t[k] - top_t) / T);
     }
-    if (labels) sum = over_block(sum, room, false);
-    if (labels && smoothing != 0) all = over_block(all, room, false);
-    if (teacher) {
-        sum_q = over_block(sum_q, room, false);
-        sum_p = over_block(sum_p, room, false);
-    }
+    sum_q = over_block(sum_q, room, false);
+    sum_p = over_block(sum_p, room, false);
 
-    double log_q = teacher ? log(sum_q) : 0, log_p = teacher ? log(sum_p) : 0, divergence = 0;
+    double log_q = log(sum_q), log_p = log(sum_p), divergence = 0;
     for (integer k = first; k < K; k += step) {
-        double u = s[k] - top_s, gradient = 0;
-        if (labels) gradient = hard / N * (exp(u) / sum - smoothing / K - (k == y[n] ? 1 - smoothing : 0));
-        if (teacher) {
-            double u_p = (t[k] - top_t) / T, p = exp(u_p) / sum_p, q = exp(u / T) / sum_q;
-            double r = u / T - u_p - (log_q - log_p);
-            divergence += p > 1e-290 ? p * (expm1(r) - r) : q;  // no summand is negative
-            gradient += soft * T / N * (q - p);
-        }
-        dz[n * K + k] = gradient;
+        double u_q = (s[k] - top_s) / T, u_p = (t[k] - top_t) / T, q = exp(u_q) / sum_q, p = exp(u_p) / sum_p;
+        double r = u_q - u_p - (log_q - log_p);
+        divergence += p > 1e-290 ? p * (expm1(r) - r) : q;  // no summand is negative
+        dz[n * K + k] = T * (q - p);
     }
-    if (teacher) divergence = T * T / N * over_block(divergence, room, false);
-    if (first == 0) {
-        double entropy = 0;
-        if (labels) {
-            bool there = 0 <= y[n] && y[n] < K;  // a label outside is nobody's, and reads nothing
-            entropy = log(sum) - (there ? (1 - smoothing) * (s[y[n]] - top_s) : 0);
-            if (smoothing != 0) entropy -= smoothing / K * all;
-            entropy /= N;
-        }
-        rows[n] = hard * entropy + soft * divergence;
-        rows[N + n] = entropy;
-        rows[2 * N + n] = divergence;
-    }
+    divergence = over_block(divergence, room, false);
+    if (first == 0) rows[n] = T * T * divergence;
 }
 
 // One number a thread from here on.
@@ -108,18 +112,4 @@ extern "C" __global__ void sgd(
         move = nesterov ? g + (real)momentum * v[i] : v[i];
     }
     theta[i] -= (real)rate * move;
-}
-
-// y + b, then [layers.2], in place: y is (N, H), b is (H,).
-extern "C" __global__ void bias_relu(real* y, const real* b, integer n, integer H) {
-    integer i = (integer)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    real a = y[i] + b[i % H];
-    y[i] = a < 0 ? (real)0 : a;  // a NaN stays one
-}
-
-extern "C" __global__ void relu_backward(const real* dy, const real* h, real* dx, integer n) {
-    integer i = (integer)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    dx[i] = h[i] > 0 ? dy[i] : (real)0;
 }

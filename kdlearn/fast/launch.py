@@ -34,11 +34,9 @@ def launch(name: str, blocks: int, threads: int, like: Array, *arguments: Any) -
     Raises
     ------
     TypeError
-        For arrays that are not on a GPU, or not float32 or float64.
+        For arrays that are neither float32 nor float64.
     """
     xp = array_module(like)
-    if not hasattr(xp, "RawModule"):
-        raise TypeError("kdlearn.fast runs on a GPU; move networks and data with .to('cuda') first")
     if like.dtype.name not in REAL:
         raise TypeError(f"kdlearn.fast has float32 and float64, got {like.dtype.name}")
     _kernel(xp, like.dtype.name, name)((blocks,), (threads,), arguments)

@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from kdlearn.backend import Array, array_module
+from kdlearn.backend import Array, array_module, body_for, device_of
 from kdlearn.loss import check_share, check_size
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.module import Module
 
 Schedule = Callable[[float], float]  # progress in [0, 1] -> factor of the learning rate
 
-# Elements updated at a time: ten passes over a block that stays in the cache are faster than
-# ten passes over the whole vector.
+# Elements updated at a time on the CPU: ten passes over a block that stays in the cache are faster than
+# ten passes over the whole vector. On a GPU each block would be a launch a pass, so there the vector is one.
 BLOCK = 1 << 16
 
 
@@ -71,14 +71,15 @@ class Optimizer:
         if self.clip_norm is not None:
             self._clip(net)
         theta, grad, moments = net.theta, net.grad, memory.moments
-        scratch = array_module(theta).empty(min(self.block, theta.size), theta.dtype)
+        update = body_for(type(self).update, theta)
+        size = min(self.block, theta.size) if device_of(theta) == "cpu" else theta.size
+        scratch = array_module(theta).empty(size, theta.dtype)
         for start, stop, decays in net.slices if self.weight_decay else _merged(net.slices):
             decay = self.weight_decay if decays else 0.0
-            for i in range(start, stop, self.block):
-                block = slice(i, min(i + self.block, stop))
-                self.update(
-                    theta[block], grad[block], [m[block] for m in moments], memory.t, decay, scratch[: block.stop - i]
-                )
+            for i in range(start, stop, size):
+                block = slice(i, min(i + size, stop))
+                parts = theta[block], grad[block], [m[block] for m in moments]
+                update(self, *parts, memory.t, decay, scratch[: block.stop - i])
         if self.max_norm is not None:
             self._constrain(net)
         net.written = False

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import tracemalloc
+import types
 
 import numpy as np
 import pytest
 
 import kdlearn as kd
-from kdlearn import cli
-from kdlearn.bench import measure, ours, profile, rivals, work
+from kdlearn import cli, fast
+from kdlearn.bench import measure, ours, profile, rivals, rivals_jax, scaling, work
 from kdlearn.bench.suite import works
 
 STEPS = ["w1", "w1-nesterov", "w2", "w5-online", "w5-exits", "w5-hint"]
@@ -26,6 +28,44 @@ def test_every_contender_computes_the_same_gradient(name):
     theirs = contenders["PyTorch"]("cpu").gradient()
     assert mine.shape == theirs.shape and np.abs(mine).max() > 1e-3
     np.testing.assert_allclose(mine, theirs, atol=2e-5 * np.abs(mine).max())
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_jax_computes_the_same_gradient(name):
+    pytest.importorskip("optax", reason="could not import optax: JAX is not installed")
+    theirs = works()[name].contenders["JAX"]("cpu").gradient()
+    mine = works()[name].contenders["kdlearn"]("cpu").gradient()
+    np.testing.assert_allclose(theirs, mine, atol=2e-5 * np.abs(mine).max())
+
+
+FEW = work.Many(3, (64, 5, 10), 70, 32, 2)
+
+
+@pytest.mark.parametrize("library", ["torch.func", "JAX"])
+def test_many_students_have_the_gradients_of_ours(library):
+    pytest.importorskip("torch" if library == "torch.func" else "optax")
+    mine = ours.many(FEW)["kdlearn"]("cpu")
+    theirs = {**rivals.many(FEW), **rivals_jax.many(FEW)}[library]("cpu")
+    want = mine.gradient()
+    assert want.shape == (3 * (64 * 5 + 5 * 10 + 15),) and np.abs(want).max() > 1e-3
+    np.testing.assert_allclose(theirs.gradient(), want, atol=1e-5 * np.abs(want).max())
+    theirs.run()
+    theirs.wait()
+
+
+def test_each_student_has_an_order_of_its_own_in_each_epoch():
+    orders = FEW.orders(np.random.default_rng(0))
+    assert orders.shape == (2, 3, 70) and (np.sort(orders, axis=2) == np.arange(70)).all()
+    assert len({tuple(o) for o in orders.reshape(6, 70)}) == 6
+
+
+def test_jax_trains_a_student_as_it_trains_many():
+    pytest.importorskip("optax", reason="could not import optax: JAX is not installed")
+    for make in rivals_jax.many(FEW).values():
+        runner = make("cpu")
+        for _ in range(2):
+            runner.run()
+        runner.wait()
 
 
 @pytest.mark.parametrize("name", ["w1", "w2"])
@@ -102,13 +142,12 @@ def test_torch_layers_hold_our_weights():
 
 
 @pytest.mark.parametrize("name", ["w1", "w2", "w3", "w5-online", "w5-exits", "w5-hint"])
-def test_our_side_runs_on_a_device(name, standin):
+def test_our_side_runs_on_a_device(name, standin, monkeypatch):
     """On the stand-in: that `--device cuda` moves everything, adaptors included."""
     contenders = works("cuda")[name].contenders
     gradients = []
-    for contender in ("kdlearn", "matrix products", "kdlearn.fast"):
-        if contender not in contenders:
-            continue
+    monkeypatch.setattr(ours, "BODIES", dict(fast.BODIES))  # one of them empties it, in a process of its own
+    for contender in ("kdlearn", "matrix products", "array by array"):
         runner = contenders[contender]("cuda")
         if runner.gradient is not None:
             gradients.append(runner.gradient())
@@ -116,6 +155,29 @@ def test_our_side_runs_on_a_device(name, standin):
             assert np.abs(gradients[-1] - gradients[0]).max() < 1e-5 * np.abs(gradients[0]).max()
         if name != "w3":
             runner.run()
+
+
+def test_a_stack_runs_on_a_device(standin):
+    runner = ours.many(FEW)["kdlearn"]("cuda")
+    np.testing.assert_allclose(runner.gradient(), ours.many(FEW)["kdlearn"]("cpu").gradient(), atol=1e-7)
+    runner.run()
+
+
+def test_a_card_is_measured_over_widths_and_batches(standin, monkeypatch):
+    """On the stand-in: the table's form, its numbers mean nothing."""
+    cupy = sys.modules["cupy"]
+    cupy.cuda.Device = lambda: types.SimpleNamespace(synchronize=lambda: None)
+    properties = types.SimpleNamespace(getDeviceProperties=lambda i: {"name": b"a stand-in"})
+    monkeypatch.setattr(cupy.cuda, "runtime", properties, raising=False)
+    monkeypatch.setattr(scaling, "SIDE", 16)
+    monkeypatch.setattr(scaling, "LONG", 1e7)
+    found = scaling.scaling(widths=(4,), rows=(8, 4096))
+    assert [(s["width"], s["rows"], s["cpu"] is None) for s in found["steps"]] == [(4, 8, False), (4, 4096, True)]
+    first = found["steps"][0]
+    operations = 2 * sum(a * b * c for a, b, c in work.step_products((784, 4, 4, 10), 8))
+    assert first["share"] == pytest.approx(operations / first["gpu"] / 1e9 / found["product"])
+    text = scaling.format_scaling(found)
+    assert "a stand-in" in text and f"{first['cpu'] / first['gpu']:.2f}" in text
 
 
 # ---------------------------------------------------------------- memory
