@@ -140,8 +140,8 @@ def _cupy(device: str) -> ModuleType:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         raise BackendUnavailable(
-            "device 'cuda' needs CuPy, which is not installed: pip install 'kdlearn[cuda12]' or "
-            "'kdlearn[cuda13]', whichever matches the driver that nvidia-smi shows (never both)"
+            "device 'cuda' needs CuPy, which is not installed: install kdlearn with its extra cuda12 or cuda13, "
+            "whichever matches the driver that nvidia-smi shows (never both)"
         ) from error
     try:
         available = cupy.cuda.is_available()

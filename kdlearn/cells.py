@@ -1,4 +1,4 @@
-"""One cell of a table: whether it is missing, and as which text it is known. What fits and what exports agree here."""
+"""A cell of a table: whether it is missing, and as which text it is known. What fits and what exports agree here."""
 
 from __future__ import annotations
 
@@ -21,3 +21,20 @@ def as_text(value: Any) -> str:
     if is_missing(value):
         return ""
     return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+
+
+def may_hold_na(dtype: Any) -> bool:
+    """Whether a column of this type has pandas' NA where a cell is missing: pandas' own types, and Arrow's."""
+    return type(getattr(dtype, "na_value", None)).__name__ == "NAType"
+
+
+def nan_for_na(X: Any) -> Any:
+    """A DataFrame with NaN for NA, which scikit-learn's transformers refuse: floats for numbers, else objects."""
+    holes = [j for j, dtype in enumerate(X.dtypes) if may_hold_na(dtype) and X.iloc[:, j].isna().any()]
+    if holes:
+        X = X.copy(deep=False)
+    for j in holes:
+        column = X.iloc[:, j]
+        kind = np.float64 if column.dtype.kind in "biuf" else object
+        X[X.columns[j]] = column.to_numpy(dtype=kind, na_value=np.nan)
+    return X

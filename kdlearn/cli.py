@@ -146,7 +146,7 @@ def _add_catalogue(commands: Any) -> None:
     catalogue.add_argument("--task", default="", choices=("", "digits", "clothes", "noise"), help="only this task")
     catalogue.add_argument("--method", default="", metavar="TEXT", help="only methods whose name contains this")
     catalogue.add_argument("--seeds", type=_at_least_two, default=10, help="paired seeds (default 10)")
-    catalogue.add_argument("--quick", action="store_true", help="3 seeds, no grid is widened")
+    catalogue.add_argument("--quick", action="store_true", help="3 seeds, no search beyond the grids")
     catalogue.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
     catalogue.add_argument("--jobs", type=_at_least_one, help="trainings side by side (default one a core)")
     catalogue.add_argument("--out", type=Path, default=Path("out/catalogue.json"), help="the rows, as JSON")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import kdlearn as kd
 from kdlearn import cli
-from kdlearn.catalogue.measured import arm, study, tasks
-from kdlearn.catalogue.measured.lessons import LIMITS, METHODS
+from kdlearn.catalogue.measured import arm, cost, one_teacher, several, study, tasks
+from kdlearn.catalogue.measured.lessons import LIMITS, METHODS, STEPS
 from kdlearn.catalogue.methods import ELSEWHERE, ENGINE, WHO
 from kdlearn.catalogue.recipes.parts import all_recipes
 
@@ -39,7 +40,9 @@ def settings(method):
 @pytest.mark.parametrize("name", METHODS)
 def test_an_arm_is_tuned_over_eight_settings(name):
     method = METHODS[name]
-    assert len(settings(method)) == 8
+    assert len(settings(method)) == study.GRID
+    assert {"rate", "epochs", "decay"} <= set(method.settings)
+    assert all(len(method.settings[name]) > 1 or name in STEPS for name in method.settings)
     assert set(method.covers) <= set(all_recipes()) and set(method.tasks) <= set(tasks.TASKS)
     assert method.family == "baselines" or method.family in study.BASELINES
 
@@ -63,6 +66,46 @@ def test_a_grid_may_be_widened_to_its_limits(name, end, tiny):
     own = {key: LIMITS[key][end] if key in LIMITS else values[0] for key, values in METHODS[name].grid.items()}
     scores = arm.Train("tiny", name)(seeds=[0], part="validation", rate=1.0, epochs=0, decay=0.1, **own)
     assert np.isfinite(scores["accuracy"]).all()
+
+
+def test_every_arm_tries_equally_many_settings(tiny, monkeypatch):
+    names = ("labels", "soft targets", "targets of the epoch before (PS-KD)")
+    monkeypatch.setattr(study, "arms", lambda task, family, wanted="": {
+        name: (arm.Train("tiny", name), {**METHODS[name].grid, **METHODS[name].settings}) for name in names
+    })  # fmt: skip
+    made = study.table("tiny", "answers", seeds=2, search=5, jobs=1, progress=False)
+    assert made.tried == dict.fromkeys(names, study.GRID + 5)
+
+
+@pytest.mark.parametrize("name", ["labels", "a hint through a regressor", "gated branches (ONE)"])
+def test_a_cost_is_a_multiple_of_that_of_labels(name, tiny):
+    found = cost.ratios("tiny", name, 2, 3)
+    assert len(found) == 3 and all(0.02 < r < 50 for r in found)
+
+
+def test_a_training_that_diverges_is_measured_on_the_weights_it_held(tiny):
+    for name in ("matched logits", "gated branches (ONE)"):
+        own = {key: values[0] for key, values in METHODS[name].grid.items()}
+        with np.errstate(all="ignore"):
+            scores = arm.Train("tiny", name)(seeds=[0, 1], part="test", rate=1e30, epochs=0, decay=0.1, **own)
+        assert np.isfinite(scores["accuracy"]).all() and np.mean(scores["accuracy"]) < 80
+
+
+def test_the_route_passes_all_anchors_however_long_the_training(tiny):
+    g = replace(tasks.ground("tiny", (0,)), epochs=6)
+    (rows,) = several.route(g, T=2.0, weight=1.0).data
+    d = g.lessons[0]
+    for epoch, who in enumerate(("young", "young", "half", "half", "teacher", "teacher")):
+        now = rows(epoch, np.random.default_rng(0))
+        np.testing.assert_array_equal(now.columns["anchor.logits"], d.columns[f"{who}.logits"])
+
+
+def test_angles_are_those_of_the_first_rows(rng):
+    h_s, h_t, n = rng.normal(size=(40, 3)), rng.normal(size=(40, 5)), one_teacher.ANGLES
+    value, gradient = one_teacher.some_angles(h_s, h_t)
+    few, part = kd.distill.relation.relational_angle(h_s[:n], h_t[:n])
+    assert value == few and not gradient[n:].any()
+    np.testing.assert_array_equal(gradient[:n], part)
 
 
 def test_every_recipe_is_measured_or_has_a_reason():
@@ -96,7 +139,7 @@ def test_a_table_and_its_verdicts(tiny, monkeypatch):
         name: (arm.Train("tiny", name), {**METHODS[name].grid, **METHODS[name].settings})
         for name in ("labels", "soft targets", "matched logits")
     })  # fmt: skip
-    made = study.table("tiny", "answers", seeds=3, widen=0, jobs=1, progress=False)
+    made = study.table("tiny", "answers", seeds=3, search=0, jobs=1, progress=False)
     rows = {name: study._row(made, name) for name in made.results}
     judged = study.judged(json.loads(json.dumps(rows)), "answers")
     direct = made.verdicts()
@@ -115,7 +158,7 @@ def test_the_command(tiny, tmp_path, monkeypatch, capsys):
     rows = json.loads(out.read_text())["tasks"]["digits"]
     assert set(rows) == {"labels", "smoothed labels", "labels with noise on the inputs", "soft targets",
                          "soft targets by need (WSLD)"}  # fmt: skip
-    assert all(row["tried"] == 8 for row in rows.values())
+    assert all(row["tried"] == study.GRID and len(row["cost"]) == 1 for row in rows.values())
     assert cli.main(call) == 2 and "--resume" in capsys.readouterr().err
     assert cli.main([*call, "--resume"]) == 0
     assert cli.main(["catalogue", "--method", "nobody", "--out", str(tmp_path / "x.json")]) == 2

@@ -399,8 +399,9 @@ def test_what_a_run_changes_in_its_cell_stays_there(tmp_path):
 
 def test_limits_are_lowest_and_highest():
     arms = {"a": (lambda seeds, part, rate: {"accuracy": [rate for _ in seeds]}, {"rate": [1, 2]})}
-    for wrong in ({"limits": {"rate": (3, 0)}}, {"widen": -1}):
-        with pytest.raises(ValueError, match=r"limits are|widen must be"):
+    odd = {"search": 1}
+    for wrong in ({"limits": {"rate": (3, 0)}}, {"widen": -1}, {"search": 1.5}, {"steps": {"rate": 0.5}, **odd}):
+        with pytest.raises(ValueError, match=r"limits are|widen must be|search must be|a step is"):
             kd.study.trial(arms, "a", 2, jobs=1, progress=False, **wrong)
 
 

@@ -18,8 +18,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each module may import those of lower levels, and its own where the level is a folder of losses.
 LEVELS = [
-    {"backend", "files", "cells", "theme", "commands.decimals", "commands.dates"},
-    {"nn.functional", "commands.alarms"},
+    {"backend", "files", "cells", "theme", "commands.decimals"},
+    {"nn.functional", "commands.alarms", "commands.dates"},
     {"loss", "data.labelling", "ideas"},
     {"data.columns"},
     {"data.stacked"},
@@ -62,6 +62,7 @@ LEVELS = [
     {
         "gradcheck",
         "plots",
+        "study.around",
         "study.cells",
         "study.intervals",
         "commands.frames",
@@ -101,6 +102,7 @@ LEVELS = [
     {"catalogue.measured.one_teacher"},
     {"catalogue.measured.several", "catalogue.measured.no_teacher"},
     {"catalogue.measured.arm"},
+    {"catalogue.measured.cost"},
     {"catalogue.measured.study"},
     {"commands.catalogue"},
     {"cli"},

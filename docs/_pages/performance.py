@@ -15,7 +15,7 @@ from kdlearn.bench.suite import works
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE, PAGE = ROOT / "docs" / "evidence" / "bench.json", ROOT / "docs" / "performance.md"
 CARD = EVIDENCE.with_name("bench_gpu.json")
-BESIDE = ("array by array", "one by one", "matrix products", "PyTorch", "torch.compile", "torch.func", "JAX")
+BESIDE = ("array by array", "one by one", "PyTorch", "torch.compile", "torch.func", "JAX")
 
 
 def runs():
@@ -74,11 +74,23 @@ def on_card():
     """One row a work: kdlearn's time on the card, and that time as a share of each contender's."""
     run = json.loads(CARD.read_text())
     lines = ["| work | kdlearn, ms | " + " | ".join(BESIDE) + " |", "|---" * (2 + len(BESIDE)) + "|"]
-    for work, result in run["works"].items():
-        times = result["times"]
-        cells = [f"{ratio(run, work, other):.2f}" if other in times else "" for other in BESIDE]
+    for work in works():
+        if work not in run["works"]:
+            continue
+        times = run["works"][work]["times"]
+        cells = [f"{ratio(run, work, other):.2f}" if other in times else "-" for other in BESIDE]
         lines.append(f"| {work} | {times['kdlearn']['ms']:.3g} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def card_times():
+    """The card's works as they were printed."""
+    return f"```text\n{format_table(json.loads(CARD.read_text())['works'])}\n```"
+
+
+def titles():
+    """What each work is."""
+    return "\n".join(f"- **{name}**: {work.title}." for name, work in works().items())
 
 
 def widths():
@@ -88,7 +100,8 @@ def widths():
     return f"```text\n{format_scaling(run['scaling'])}\n{run['date'][:10]}, {settings}\n```"
 
 
-PARTS = {"ratios": table, "counts": counts, "times": times, "card": on_card, "widths": widths}
+PARTS = {"ratios": table, "counts": counts, "times": times, "card": on_card, "card times": card_times, "widths": widths}
+PARTS["works"] = titles
 
 
 def write(page):

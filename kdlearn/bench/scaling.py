@@ -83,9 +83,9 @@ def format_scaling(found: Mapping[str, Any]) -> str:
     lines = [
         f"one step of 784-H-H-10, labels and soft targets, Adam; {found['card']}, CPU threads: {found['threads']}",
         f"the card's float32 product {found['product']:.1f} TFLOP/s, its copy {found['copy']:.2f} TB/s",
-        f"{'H':>6}{'N':>8}{'GPU, ms':>10}{'CPU, ms':>10}{'CPU / GPU':>11}{'share of the product':>22}",
+        f"{'H':>6}{'N':>8}{'GPU, ms':>10}{'CPU, ms':>10}{'CPU / GPU':>11}{'rate, % of one large product':>30}",
     ]
     for s in found["steps"]:
         cpu = (f"{s['cpu']:>10.3f}{s['cpu'] / s['gpu']:>11.2f}") if s["cpu"] else f"{'':>21}"
-        lines.append(f"{s['width']:>6}{s['rows']:>8}{s['gpu']:>10.3f}{cpu}{s['share']:>21.1%}")
+        lines.append(f"{s['width']:>6}{s['rows']:>8}{s['gpu']:>10.3f}{cpu}{100 * s['share']:>30.1f}")
     return "\n".join(lines)

@@ -94,7 +94,6 @@ ELSEWHERE = {
     "specialist": "notebook 16",
     "regression_from_label_and_teacher": "notebook 16",
     "regression_bounded_by_the_teacher": "not measured: it needs a target of numbers",
-    "relational_angle": "not measured: a batch of N rows holds N³ angles",
     "cross_modal": "not measured: it needs two views of each row",
     "learning_without_forgetting": "notebook 22",
     "dark_experience_replay": "notebook 22",

@@ -15,7 +15,7 @@ def run(args: argparse.Namespace) -> int:
     if not any(args.method in name for name in study.METHODS):
         raise ValueError(f"no method's name contains {args.method!r}; there are: {', '.join(study.METHODS)}")
     store = cells_beside(args.out, args.resume)
-    size = {"seeds": 3, "widen": 0} if args.quick else {"seeds": args.seeds, "widen": study.WIDEN}
+    size = {"seeds": 3, "search": 0, "repeats": 1} if args.quick else {"seeds": args.seeds, "search": study.SEARCH}
     tasks = [args.task] if args.task else list(TASKS)
     found = study.run(
         tasks, args.method, store, jobs=args.jobs, progress=False if args.quiet else None, **size

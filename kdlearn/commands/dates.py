@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kdlearn.commands.decimals import texts
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,9 +23,9 @@ def days(cells: pd.Series) -> pd.Series:
     """
     import pandas as pd
 
-    text = cells.astype("str").where(cells.notna())
-    dotted = text.str.fullmatch(DOTTED).fillna(False).astype(bool)
-    iso = text.str.fullmatch(ISO).fillna(False).astype(bool)
+    text = texts(cells)
+    dotted = text.str.fullmatch(DOTTED, na=False).astype(bool)
+    iso = text.str.fullmatch(ISO, na=False).astype(bool)
     turned = text.where(~dotted, text.str.replace(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})", _ymd, regex=True))
     when = pd.to_datetime(turned.where(dotted | iso), errors="coerce", format="ISO8601", utc=True)
     return (when - pd.Timestamp(DAY_ZERO, tz="UTC")).dt.total_seconds() / 86400
@@ -36,4 +38,4 @@ def _ymd(found: object) -> str:
 
 def ambiguous(there: pd.Series) -> bool:
     """Whether the cells look like dates of which the order of day and month is not known."""
-    return bool(there.astype("str").str.fullmatch(OTHER).mean() > 0.5)
+    return bool(texts(there).str.fullmatch(OTHER).mean() > 0.5)

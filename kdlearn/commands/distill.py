@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from kdlearn.commands.alarms import tell_far
-from kdlearn.commands.decimals import short, target_numbers
+from kdlearn.commands.decimals import short, target_numbers, texts
 from kdlearn.commands.frames import Rules, TableError, pandas, read_table
 from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.student import Student, load_student
@@ -55,7 +55,8 @@ def run(args: Namespace) -> int:
     teacher = teacher_of(args, X, y, rules)
     warned: list[str] = []
     student = _taught("student", args, teacher, X, y, warned, more)
-    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y, warned)
+    decay = student.report_.get("alpha_of_labels_alone", "auto")  # the strongest that the contest found
+    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y, warned, alpha=decay)
     measured = student.teacher_ if student.teacher_ is not None else clone(teacher).fit(X, y)
     settings = {
         "teacher": str(args.teacher),
@@ -122,7 +123,7 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
         tell_far(f"the target {target!r}", cells, values, said)
         return table, values.to_numpy()
     if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
-        whole = cells.str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
+        whole = texts(cells).str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
         if whole.nunique() < different:
             said.append(
                 f"the target {target!r}: labels that differ in '.0' alone, such as {short(cells.iloc[0])}, are one."
@@ -222,6 +223,7 @@ def _taught(
     y: np.ndarray,
     warned: list[str],
     more: pd.DataFrame | None = None,
+    alpha: float | str = "auto",
 ) -> Any:
     """The student, taught by labels and, where it helps, by the teacher; or by the labels alone."""
     from tqdm import tqdm
@@ -229,6 +231,7 @@ def _taught(
     settings = {
         "preprocessor": default_preprocessor(X)[0],
         "soft_weight": args.soft_weight,
+        "alpha": alpha,
         "max_iter": args.epochs,
         "max_time": args.max_time,
         "random_state": args.seed,

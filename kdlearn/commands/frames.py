@@ -18,7 +18,7 @@ import numpy as np
 
 from kdlearn.commands.alarms import left_out, numbers_left_out
 from kdlearn.commands.dates import DAY_ZERO, ambiguous, days
-from kdlearn.commands.decimals import POINT, infinite, numbers, percent, readable, short, tell
+from kdlearn.commands.decimals import POINT, both, infinite, numbers, percent, short, tell, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
-                path, sep=delimiter, encoding=encoding, skiprows=comments, header=0, names=names, dtype=str,
+                path, sep=delimiter, encoding=encoding, skiprows=comments, header=0, names=names, dtype=object,
                 na_values=MISSING, keep_default_na=False, index_col=False, skipinitialspace=True,
             )  # fmt: skip
     except (
@@ -96,7 +96,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
         ValueError,
     ) as error:
         raise TableError(f"{path}: {' '.join(str(error).split())}") from None
-    table = table.apply(lambda column: column.str.strip()).replace(MISSING, np.nan).astype(object)
+    table = table.apply(lambda column: texts(column).str.strip())
+    table = table.mask(table.isin(MISSING)).astype(object)
     empty = table.isna().all(axis=1)
     if empty.any() and not every_row:
         said.append(f"{path}: {int(empty.sum())} rows without any cell were left out.")
@@ -210,7 +211,7 @@ class Rules:
         found = {}
         for rule in self.columns:
             if rule["kind"] == "number" and table[rule["name"]].dtype.kind not in "biuf":
-                point, comma = readable(table[rule["name"]])
+                point, comma = (int(read.count()) for read in both(table[rule["name"]]))
                 found[rule["name"]] = point - comma if rule["comma"] else comma - point
         all_of_it = sum(found.values())
         return [name for name, gain in found.items() if gain > 0 or (gain == 0 and all_of_it > 0)]
@@ -283,13 +284,16 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
     if days(there).notna().mean() >= NUMERIC:
         said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
         return {**rule, "kind": "date"}
-    if there.str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
+    if texts(there).str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
         return rule
-    shares = {comma: float(numbers(there, comma).notna().mean()) for comma in (False, True)}
-    comma = shares[True] > shares[False] or (semicolon and shares[True] == shares[False])
-    if shares[comma] < NUMERIC:
-        if shares[comma] > 0.5:
-            some = there[numbers(there, comma).isna()]
+    with_point, with_comma = both(there)
+    gain = int(with_comma.count() - with_point.count())
+    comma = gain > 0 or (gain == 0 and semicolon)
+    read = with_comma if comma else with_point
+    share = float(read.notna().mean())
+    if share < NUMERIC:
+        if share > 0.5:
+            some = there[read.isna()]
             said.append(f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}.")
         if ambiguous(there):
             said.append(
@@ -297,8 +301,8 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
                 "known, so they are texts. Write them as 2024-12-31."
             )
         return rule
-    tell(f"column {name!r}", there, bool(comma), said)
-    return {**rule, "kind": "number", "comma": bool(comma), "percent": percent(there) > 0}
+    tell(f"column {name!r}", there, read, said)
+    return {**rule, "kind": "number", "comma": comma, "percent": percent(there) > 0}
 
 
 def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:

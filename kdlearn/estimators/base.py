@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from kdlearn.estimators import rows, teachers
-from kdlearn.estimators.contest import Choice, compete, decide, folds, verdict
+from kdlearn.estimators.contest import Choice, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights
 from kdlearn.estimators.training import Training, forget_constants, row_weights
@@ -199,7 +199,8 @@ class Distilled(Training):
             "verdict": verdict(results, best, until),
             "teacher_helped": best.choice.soft_weight > 0,
             "chosen": str(best.choice),
-            "rows_held_out": int((~np.isnan(results[0].loss)).sum()),
+            "rows_held_out": max(int((~np.isnan(result.loss)).sum()) for result in results),
+            "alpha_of_labels_alone": best_alone(results, lesson.weights).choice.alpha,
             "candidates": [result.entry() for result in results if not np.isnan(result.loss).all()],
         }
         return best.choice

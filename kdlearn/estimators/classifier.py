@@ -14,10 +14,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
+from kdlearn.cells import is_missing
 from kdlearn.data import log_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.estimators.base import Distilled
-from kdlearn.estimators.contest import Choice
+from kdlearn.estimators.contest import Choice, against_labels
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.teachers import check_proba, columns_of, is_frozen, reduced
@@ -50,7 +51,7 @@ class DistilledClassifier(ClassifierMixin, Distilled):
         Of the soft targets. "auto" is part of the contest; where `soft_weight` is a number, it is 2.
     soft_weight : float in [0, 1] or "auto", default "auto"
         Weight of the soft targets; the labels have the rest. "auto": a few weights and temperatures compete
-        with labels alone on rows held out, and the best is kept (`report_`).
+        with labels alone, at as many weight decays, on rows held out, and the best is kept (`report_`).
     augment : "auto", bool or int, default "auto"
         Rows made of the labelled ones, for the teacher to label: a number of them, True for four times the
         labelled rows, False for none. "auto": in the contest, where there is no X_unlabeled, they compete too.
@@ -60,7 +61,8 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     solver : "adam" or "sgd"
         There is no "lbfgs": the training goes by batches.
     alpha : float or "auto", default "auto"
-        Weight decay, decoupled from the rate with "adam"; "auto" is 1 there, and 0 with "sgd".
+        Weight decay, decoupled from the rate with "adam"; "auto" is 1 there, and 0 with "sgd"; where labels
+        alone compete with a teacher, it is the best of some for them.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, n_samples).
     learning_rate : "cosine" or "constant", default "cosine"
@@ -96,7 +98,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
     teacher_ : the fitted teacher; None where it is not used.
     report_ : dict
         "verdict", a sentence that says whether the teacher helps; "teacher_helped", True, False or None;
-        "candidates", what competed; "notes" on what was imputed and encoded.
+        "candidates", what competed; "alpha_of_labels_alone", with which they did best, teacher or not;
+        "notes" on what was imputed and encoded.
     history_ : History
     """
 
@@ -228,6 +231,9 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
 
     def _read_y(self, y: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
+        gone = [row for row, label in enumerate(y) if is_missing(label)] if y.dtype.kind == "O" else []
+        if gone:
+            raise ValueError(f"y contains NaN, first in row {gone[0]}: leave out rows without a label")
         if y.dtype.kind == "O" and 0 < sum(isinstance(label, str) for label in y) < len(y):
             others = {type(label).__name__ for label in y} - {"str"}
             raise ValueError(
@@ -312,7 +318,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             return [replace(choice, made=made_rows(self.augment, may_make, False)[0]) if choice.soft_weight else choice]
         heat = TEMPERATURES if self.temperature == "auto" else (float(self.temperature),)
         made = made_rows(self.augment, may_make, True)
-        return [Choice(0.0), *(Choice(w, T, m) for m in made for w in SOFT_WEIGHTS for T in heat)]
+        taught = [Choice(w, T, m) for m in made for w in SOFT_WEIGHTS for T in heat]
+        return against_labels(taught, self._decays(len(taught)))
 
     def _default_choice(self) -> Choice:
         soft, heat = self.soft_weight, self.temperature

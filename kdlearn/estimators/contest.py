@@ -1,16 +1,22 @@
-"""Does the teacher help? On rows held out, soft weights and temperatures compete with labels alone."""
+"""Does the teacher help? On rows held out, its students compete with labels alone.
+
+Both sides have equally many settings. Those of the teacher's students are soft weights, temperatures and made rows, at
+the default weight decay; those of labels alone are weight decays. After the first split the two best of each side go
+on. What is compared at the end are the best of both, on the same rows.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 FOLDS = 3  # of a small table every row is held out once
-FINALISTS = 2  # of a small table that go on after the first split, besides labels alone
+FINALISTS = 2  # of each side that go on after the first split of a small table
 LARGE = 2000  # rows from which on one split is enough
 HELD_AT_MOST = 2000
 CERTAIN = 2.0  # standard errors by which a teacher must beat labels alone
@@ -18,15 +24,19 @@ CERTAIN = 2.0  # standard errors by which a teacher must beat labels alone
 
 @dataclass(frozen=True)
 class Choice:
-    """How a student is taught: `soft_weight` 0 is labels alone; `made` is how many rows are made besides."""
+    """How a student is taught: `soft_weight` 0 is labels alone; `made` is how many rows are made besides.
+
+    `alpha` is the weight decay; None: as it is set.
+    """
 
     soft_weight: float
     temperature: float | None = None
     made: int = 0
+    alpha: float | None = None
 
     def __str__(self) -> str:
         if self.soft_weight == 0:
-            return "labels alone"
+            return "labels alone" + ("" if self.alpha is None else f", alpha={self.alpha:g}")
         T = "" if self.temperature is None else f", temperature={self.temperature:g}"
         return f"soft_weight={self.soft_weight:g}{T}" + (f", {self.made:,} made rows" if self.made else "")
 
@@ -44,7 +54,8 @@ class Result:
         """What `report_` says of it."""
         known = ~np.isnan(self.loss)
         made = {"soft_weight": self.choice.soft_weight, "temperature": self.choice.temperature}
-        found: dict[str, Any] = {**made, "made_rows": self.choice.made, "rows": int(known.sum())}
+        made |= {"made_rows": self.choice.made, "alpha": self.choice.alpha}
+        found: dict[str, Any] = {**made, "rows": int(known.sum())}
         found["loss"] = float(np.mean(self.loss[known]))
         if not np.isnan(self.right[known]).any():
             found["accuracy"] = float(np.mean(self.right[known]))
@@ -68,6 +79,13 @@ def folds(groups: np.ndarray | None, n: int, rng: np.random.Generator) -> Iterat
             yield held
 
 
+def against_labels(taught: Sequence[Choice], decays: Sequence[float]) -> list[Choice]:
+    """Labels alone with each decay, and the choices that use the teacher, in turn: time may end a contest anywhere."""
+    alone = [Choice(0.0, alpha=decay) for decay in decays]
+    pairs = zip_longest(alone, (replace(choice, alpha=decays[0]) for choice in taught))
+    return [choice for pair in pairs for choice in pair if choice is not None]
+
+
 def compete(
     choices: Sequence[Choice],
     splits: Iterator[np.ndarray],
@@ -77,7 +95,7 @@ def compete(
 ) -> list[Result]:
     """Losses and answers of the choices on the splits, as far as the time goes; `teach(held)(choice)` gives them.
 
-    After the first split only labels alone, the first choice, and the `FINALISTS` best go on.
+    After the first split only the `FINALISTS` best of each side go on.
     """
     results = [Result(choice, np.full(n, np.nan), np.full(n, np.nan)) for choice in choices]
     still = results
@@ -87,19 +105,38 @@ def compete(
             if until is not None and time.monotonic() > until:
                 return results
             result.loss[held], result.right[held] = study(result.choice)
-        still = [results[0], *sorted(still[1:], key=lambda r: float(r.loss[held].mean()))[:FINALISTS]]
+        ranked = [sorted(side, key=lambda r: float(r.loss[held].mean()))[:FINALISTS] for side in sides(still)]
+        still = [result for pair in zip_longest(*ranked) for result in pair if result is not None]
     return results
 
 
-def decide(results: list[Result], weights: np.ndarray) -> Result:
-    """The contestant to be kept: the first, labels alone, unless one is better beyond noise.
+def sides(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
+    """`(labels alone, those that use the teacher)`."""
+    alone = [result for result in results if result.choice.soft_weight == 0]
+    return alone, [result for result in results if result.choice.soft_weight > 0]
+
+
+def best_alone(results: Sequence[Result], weights: np.ndarray) -> Result:
+    """Labels alone with the lowest loss, among those that were measured on the most rows."""
+    alone = sides(results)[0]
+    known = [~np.isnan(result.loss) for result in alone]
+    most = max(int(rows.sum()) for rows in known)
+    if most == 0:
+        return alone[0]
+    last = [(result, rows) for result, rows in zip(alone, known) if rows.sum() == most]
+    return min(last, key=lambda pair: float(np.average(pair[0].loss[pair[1]], weights=weights[pair[1]])))[0]
+
+
+def decide(results: Sequence[Result], weights: np.ndarray) -> Result:
+    """The contestant to be kept: the best of labels alone, unless one with the teacher is better beyond noise.
 
     Better: its loss is lower by more than `CERTAIN` standard errors of the paired difference, and it is not
     wrong more often.
     """
-    alone, best = results[0], results[0]
-    most = max((int((~np.isnan(result.loss)).sum()) for result in results[1:]), default=0)
-    for result in results[1:]:
+    alone, taught = best_alone(results, weights), sides(results)[1]
+    best = alone
+    most = max((int((~np.isnan(result.loss)).sum()) for result in taught), default=0)
+    for result in taught:
         rows = ~np.isnan(alone.loss) & ~np.isnan(result.loss)
         if rows.sum() < 2:
             continue
@@ -116,14 +153,14 @@ def decide(results: list[Result], weights: np.ndarray) -> Result:
     return best
 
 
-def verdict(results: list[Result], best: Result, late: float | None = None) -> str:
+def verdict(results: Sequence[Result], best: Result, late: float | None = None) -> str:
     """The first sentence of a report; `late` is when the contest had to end, if it had to."""
-    n = int((~np.isnan(results[0].loss)).sum())
-    held = f"{n:,} rows held out" + (" in turn" if n == len(results[0].loss) else "")
+    n = max(int((~np.isnan(result.loss)).sum()) for result in results)
+    held = f"{n:,} rows held out" + (" in turn" if n == len(best.loss) else "")
     if not any(r.gains for r in results):
         lack = "There are too few rows" if late is None else "There was no time"
         return f"{lack} to compare the teacher with labels alone: the teacher is not used."
-    if best is results[0]:
+    if best.choice.soft_weight == 0:
         return f"Labels alone are as good here: the teacher is not used ({held})."
     mean, error = best.gains["loss"]
     if "accuracy" not in best.gains:

@@ -34,7 +34,7 @@ class Reading(Settings):
 
     def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
-        X, y = self._same_columns(X) if again else rows.read(X), rows.unmasked(y, "y")
+        X, y = self._same_columns(X) if again else rows.read(X), rows.labels(y)
         auto = isinstance(self.preprocessor, str)
         if not again:
             self._unchecked = rows.names_not_texts(X)
@@ -117,7 +117,7 @@ class Reading(Settings):
         return rows.encoded(self.preprocessor_, X, self.text_columns_)
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
-        return self.scaler_.transform(x).astype(x.dtype, copy=False)
+        return np.ascontiguousarray(self.scaler_.transform(x), x.dtype)  # frames come column by column
 
     def _params_of_teacher(self, sample_weight: Any, params: dict[str, Any]) -> dict[str, Any]:
         if not _routing_enabled():

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from kdlearn.backend import Array
 from kdlearn.estimators.base import Distilled
 from kdlearn.estimators.classifier import _learns_by_parts
-from kdlearn.estimators.contest import Choice
+from kdlearn.estimators.contest import Choice, against_labels
 from kdlearn.estimators.settings import made_rows
 from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import check_finite_rows
@@ -139,7 +139,8 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
             choice = self._default_choice()
             return [replace(choice, made=made_rows(self.augment, may_make, False)[0]) if choice.soft_weight else choice]
         made = made_rows(self.augment, may_make, True)
-        return [Choice(0.0), *(Choice(w, None, m) for m in made for w in SOFT_WEIGHTS)]
+        taught = [Choice(w, None, m) for m in made for w in SOFT_WEIGHTS]
+        return against_labels(taught, self._decays(len(taught)))
 
     def _default_choice(self) -> Choice:
         return Choice(0.5 if self.soft_weight == "auto" else float(self.soft_weight))

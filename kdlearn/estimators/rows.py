@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import _safe_indexing, check_array
 
-from kdlearn.cells import as_text, is_missing
+from kdlearn.cells import as_text, is_missing, may_hold_na, nan_for_na
 from kdlearn.nn.functional import plain_arrays
 
 MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
@@ -36,8 +37,15 @@ def read(X: Any) -> Any:
     if hasattr(X, "iloc"):
         if X.columns.has_duplicates:
             raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
-        return X
-    return X.to_pandas() if hasattr(X, "to_pandas") else X
+        return nan_for_na(X)
+    return read(X.to_pandas()) if hasattr(X, "to_pandas") else X
+
+
+def labels(y: Any) -> Any:
+    """y as an array of NumPy's own type where it is a column of pandas' own: 1 stays 1, True stays True."""
+    y = unmasked(y, "y")
+    own = hasattr(y, "iloc") and y.ndim == 1 and may_hold_na(y.dtype) and not y.isna().any()
+    return y.to_numpy() if own else y
 
 
 def unmasked(a: Any, name: str) -> Any:
@@ -214,7 +222,7 @@ def _kind(column: Any, name: Any) -> str:
     if hasattr(column, "cat"):
         return "texts"
     cells = [v for v in column if not is_missing(v)]
-    if all(isinstance(v, numbers.Real) for v in cells):
+    if all(isinstance(v, (numbers.Real, Decimal)) for v in cells):
         return "numbers"
     for v in cells:
         if not isinstance(v, (str, bytes, numbers.Real)):

@@ -85,7 +85,7 @@ class Training(Reading):
             student,
             objective,
             data,
-            self._optimizer(),
+            self._optimizer(choice.alpha),
             self._schedule(),
             passes,
             size,

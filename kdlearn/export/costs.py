@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.cells import nan_for_na
 from kdlearn.export.parts import network_of, output_width
 from kdlearn.export.saved import save
 from kdlearn.export.transformers import NotPlain
@@ -28,7 +29,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     Parameters
     ----------
     student, teacher : networks, fitted distilled estimators, or any scikit-learn classifiers or regressors.
-    x_test : (N, D) rows, an array or a frame, that both take as they are; also the rows that are timed.
+    x_test : (N, D) rows, an array or a frame, that both take (NaN for pandas' NA); also the rows that are timed.
     y_test : (N,) labels or targets, as the models' `predict` gives them.
 
     Returns
@@ -58,7 +59,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     answers = {}
     result: dict[str, Any] = {"rows": None, "task": task, "agreement": None}
     if x_test is not None:
-        x_test = x_test if hasattr(x_test, "iloc") else np.asarray(x_test)
+        x_test = nan_for_na(x_test) if hasattr(x_test, "iloc") else np.asarray(x_test)
         if y_test is not None and len(y_test) != len(x_test):
             raise ValueError(f"x_test has {len(x_test)} rows, y_test {len(y_test)}")
         result["rows"] = len(x_test)

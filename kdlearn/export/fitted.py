@@ -40,7 +40,8 @@ class _Fitted(BaseEstimator):
         codes = encoding.codes(X)
         encoding.check(codes)
         x = (encoding.features(codes) - encoding.shift) * encoding.factor
-        return check_finite_rows(self.parts_.net.logits(x if mean is None else (x - mean) / scale))
+        x = np.ascontiguousarray(x if mean is None else (x - mean) / scale)  # as when it was taught, to the last bit
+        return check_finite_rows(self.parts_.net.logits(x))
 
 
 class FittedClassifier(ClassifierMixin, _Fitted):

@@ -74,12 +74,11 @@ def chosen(cells: Sequence[Cell], results: Sequence[Mapping[str, Any]]) -> dict[
 
 def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
     """Every student of the table, the most important rows first."""
-    made = [settings_of(cell) for cell in teachers(quick)]
-    told = {cell["seed"]: settings_of(cell) for cell in teachers(quick) if cell["row"] == "teacher"}
+    told = {(cell["row"], cell["seed"]): settings_of(cell) for cell in teachers(quick)}
     epochs, few, more, small = LENGTHS[quick][2], 3, 5, SMALL if quick else {}
 
     def row(name: str, seeds: int, T: float | None = None, teacher: Cell | None = None, **settings: Any) -> list[Cell]:
-        heard = {} if T is None else {"T": T, "teacher": teacher or made[0]}
+        heard = {} if T is None else {"T": T, "teacher": teacher or told["teacher", 0]}
         base = {"epochs": epochs, **best[LABELS if T is None else SOFT], **small}
         return [{"row": name, "seed": seed, **base, **heard, **settings} for seed in range(seeds)]
 
@@ -87,25 +86,25 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
     cells = [*row(LABELS, more), *row(SOFT, more, 20), *row(DECAYED, more, **best[DECAYED])]
     cells += row(MOVED, more, moved=True, **best[MOVED])
     cells += row(MOVED_DECAYED, more, moved=True, **best[MOVED_DECAYED])
-    cells += row(LIVE, few, 20, told[0 if quick else NEW[0]], moved=True, **best[LIVE])
+    cells += row(LIVE, few, 20, told["teacher", 0 if quick else NEW[0]], moved=True, **best[LIVE])
     cells += row("no 3s", few, BIASED, transfer="no 3s", held_out=True, hard=0.0)
     cells += row("only 7s and 8s", few, BIASED, **seven_eight)
     if quick:
         return cells
     for seed in (*NEW, 1):
-        cells += row(SOFT, more, 20, told[seed])
-    for cell in teachers():
-        if cell["row"].removeprefix("teacher ") in LESS:
-            cells += row(f"{SOFT}, {cell['row']}", few, 20, settings_of(cell))
+        cells += row(SOFT, more, 20, told["teacher", seed])
+    for seed in NEW:
+        for how in LESS:
+            cells += row(f"{SOFT}, teacher {how}", few, 20, told[f"teacher {how}", seed])
     for seed in NEW[1:]:
-        cells += row(LIVE, few, 20, told[seed], moved=True, **best[LIVE])
-    for cell in teachers()[-2:]:
-        cells += row(f"{SOFT}, teacher twice as long", more, 20, settings_of(cell))
+        cells += row(LIVE, few, 20, told["teacher", seed], moved=True, **best[LIVE])
+    for seed in range(2):
+        cells += row(f"{SOFT}, teacher twice as long", more, 20, told["teacher, twice as long", seed])
     for T in TEMPERATURES[:-1]:
         cells += row(f"soft targets, T = {T}", few, T)
     cells += row("3 % of the labels, labels alone", few, transfer="3 % of the labels", epochs=10 * epochs)
     cells += row("3 % of the labels, T = 20", few, 20, transfer="3 % of the labels", epochs=10 * epochs)
-    cells += row("teacher with smoothed labels, T = 20", few, 20, made[-3])
+    cells += row("teacher with smoothed labels, T = 20", few, 20, told["teacher, labels smoothed by 0.1", 0])
     for width in WIDTHS:
         cells += row(f"{width} units, labels alone", few, width=width)
         for T in TEMPERATURES:

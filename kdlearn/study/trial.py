@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,11 +13,11 @@ import numpy as np
 
 from kdlearn.loss import check_size
 from kdlearn.nn.functional import check_count, is_whole
+from kdlearn.study.around import Limits, Setting, between, beyond, check_limits, check_steps, inside
 from kdlearn.study.cells import groups, sweep
 from kdlearn.study.comparison import all_different, one_row_a_seed
 from kdlearn.study.intervals import Interval, Verdict, best_of, check_better, check_zone, interval, verdicts
 
-Setting = dict[str, Any]
 Arm = tuple[Callable[..., Mapping[str, Sequence[float]]], Mapping[str, Sequence[Any]]]
 
 
@@ -109,7 +110,9 @@ def trial(
     better: str = "higher",
     zone: float = 0.0,
     widen: int = 0,
+    search: int = 0,
     limits: Mapping[str, tuple[float, float]] | None = None,
+    steps: Mapping[str, float] | None = None,
     overlap: float = 0.0,
     jobs: int | None = None,
     progress: bool | None = None,
@@ -130,8 +133,13 @@ def trial(
     zone : differences of at most this size are not worth a claim; in the metric's unit.
     widen : how many settings an arm may add. While its choice lies on the edge of the values tried, the next value
         beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less.
+    search : how many settings an arm adds by walking from its best, after `widen`. Name by name it tries what lies
+        beyond the edges; where that finds nothing better, the next lower and the next higher value inside; then
+        values half-way between. From a better one it begins again. So every arm tries equally many
+        settings, unless all of its values are whole numbers or words.
     limits : {name: (lowest, highest)} beyond which a value makes no sense, such as a weight's (0, 1); what lies on a
         limit is no edge. 0 is always one for values that are not negative.
+    steps : {name: factor, or a whole number to add}, for a search: a name with one value in the grid is walked, too.
     overlap : as in `kd.study.interval`.
     jobs, progress, store : as in `sweep`.
     together : how many seeds `train` gets at once, at most.
@@ -170,9 +178,12 @@ def trial(
     check_zone(zone)
     check_size("overlap", overlap)
     check_count("together", together)
-    if not is_whole(widen) or widen < 0:
-        raise ValueError(f"widen must be a number of settings, 0 or more, got {widen!r}")
-    _check_limits(limits or {})
+    for what, more in (("widen", widen), ("search", search)):
+        if not is_whole(more) or more < 0:
+            raise ValueError(f"{what} must be a number of settings, 0 or more, got {more!r}")
+    limits, steps = limits or {}, (steps or {}) if search else {}
+    check_limits(limits)
+    check_steps(steps)
     named = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
     _check(grids, named)
@@ -191,20 +202,57 @@ def trial(
     edges: dict[str, list[str]] = {}
     tried: dict[str, int] = {}
     validation: dict[str, np.ndarray] = {}
-    for arm, settings in grids.items():
-        scores, left = measured(arm, "validation", settings), widen
-        while True:
-            best = _best(scores, metric, better, arm)
-            beyond = _beyond(settings, settings[best], limits or {})
-            more = [s for s in beyond.values() if s not in settings][:left]
-            if not more:
-                break
-            settings, left = settings + more, left - len(more)
-            scores += measured(arm, "validation", more)
-        chosen[arm], edges[arm], tried[arm] = settings[best], list(beyond), len(settings)
+    for arm, grid in grids.items():
+        settings, scores, best = _tune(
+            grid, functools.partial(measured, arm, "validation"),
+            functools.partial(_best, metric=metric, better=better, arm=arm), widen, search, limits, steps,
+        )  # fmt: skip
+        chosen[arm], tried[arm] = settings[best], len(settings)
+        edges[arm] = list(beyond(settings, settings[best], limits, steps))
         validation[arm] = scores[best][metric]
     results = {arm: measured(arm, "test", [setting])[0] for arm, setting in chosen.items()}
     return Trial(results, validation, chosen, edges, tried, named, metric, better, zone, overlap)
+
+
+def _tune(
+    grid: list[Setting],
+    validate: Callable[[list[Setting]], list[Any]],
+    choose: Callable[[list[Any]], int],
+    widen: int,
+    search: int,
+    limits: Limits,
+    steps: Mapping[str, float],
+) -> tuple[list[Setting], list[Any], int]:
+    """All settings that were tried, their scores, and which is the best."""
+    settings, scores = list(grid), validate(grid)
+    best = choose(scores)
+
+    def go_on(more: list[Setting]) -> None:
+        nonlocal best
+        scores.extend(validate(more))
+        settings.extend(more)
+        best = choose(scores)
+
+    def outside(settings: list[Setting], chosen: Setting, name: str) -> list[Setting]:
+        return beyond(settings, chosen, limits, steps).get(name, [])
+
+    most = len(grid) + widen
+    while more := [s for new in beyond(settings, settings[best], limits).values() for s in new if s not in settings]:
+        if len(settings) >= most:
+            break
+        go_on(more[: most - len(settings)])
+    most, so_far = len(settings) + search, 0
+    while so_far < len(settings) < most:  # until nothing is left to try
+        so_far = len(settings)
+        for look in (outside, inside, between):
+            before = best
+            for name in settings[best]:
+                more = [s for s in look(settings, settings[best], name) if s not in settings]
+                if more := more[: most - len(settings)]:
+                    go_on(more)
+            if best != before:
+                break
+    return settings, scores, best
 
 
 def _product(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
@@ -226,12 +274,6 @@ def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str]) -> None
         raise ValueError(f"every arm must be tuned over as many settings as the others, got {sizes}")
 
 
-def _check_limits(limits: Mapping[str, tuple[float, float]]) -> None:
-    for name, (low, high) in limits.items():
-        if not low <= high:
-            raise ValueError(f"limits are (lowest, highest), got {(low, high)} for {name!r}")
-
-
 def _best(scores: list[dict[str, np.ndarray]], metric: str, better: str, arm: str) -> int:
     for s in scores:
         if metric not in s:
@@ -240,34 +282,3 @@ def _best(scores: list[dict[str, np.ndarray]], metric: str, better: str, arm: st
     if best is None:
         raise ValueError(f"{arm}: no setting has a finite score on the validation rows")
     return best
-
-
-def _beyond(settings: list[Setting], chosen: Setting, limits: Mapping[str, tuple[float, float]]) -> dict[str, Setting]:
-    """{name: the setting with the next value beyond}, for each value of the choice that lies on an edge."""
-    found = {}
-    for name, value in chosen.items():
-        values = sorted({s[name] for s in settings if _is_number(s[name])})
-        if len(values) < 2 or not _is_number(value):
-            continue
-        low, high = limits.get(name, (0 if values[0] >= 0 else -np.inf, np.inf))
-        if value == values[0] > low:
-            following = max(_next(values[1], value), low)
-        elif value == values[-1] < high:
-            following = min(_next(values[-2], value), high)
-        else:
-            continue
-        if following != value:
-            found[name] = {**chosen, name: following}
-    return found
-
-
-def _next(before: float, edge: float) -> float:
-    """The value after `before` and `edge`: in a geometric row, or an arithmetic one if it holds 0 or less."""
-    value = edge * edge / before if before > 0 and edge > 0 else 2 * edge - before
-    if isinstance(before, int) and isinstance(edge, int):
-        return max(1, round(value)) if before > 0 and edge > 0 else value
-    return float(f"{value:.6g}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

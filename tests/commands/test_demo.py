@@ -113,7 +113,7 @@ def test_no_gpu_is_one_line(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert cli.main(["demo", "--device", "cuda"]) == 2
     error = capsys.readouterr().err
-    assert "pip install" in error and len(error.strip().splitlines()) == 1
+    assert "extra cuda12 or cuda13" in error and len(error.strip().splitlines()) == 1
 
 
 def test_the_demo_runs_on_a_device(quick, standin):

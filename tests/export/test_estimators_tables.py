@@ -25,6 +25,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -32,7 +33,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
-from kdlearn.estimators.contest import CERTAIN, Choice, Result, decide, folds
+from kdlearn.estimators.contest import CERTAIN, Choice, Result, against_labels, compete, decide, folds
 from kdlearn.estimators.regressor import squared_error
 from kdlearn.estimators.training import forget_constants
 
@@ -424,7 +425,8 @@ def test_labels_alone_win_where_the_teacher_does_not_help():
     model = DistilledClassifier(wrong, max_iter=40, augment=False, random_state=0).fit(x, y)
     assert model.report_["verdict"].startswith("Labels alone are as good here: the teacher is not used")
     assert model.report_["teacher_helped"] is False and model.teacher_ is None
-    alone = DistilledClassifier(max_iter=40, random_state=0).fit(x, y)
+    decay = model.report_["alpha_of_labels_alone"]
+    alone = DistilledClassifier(max_iter=40, alpha=decay, random_state=0).fit(x, y)
     np.testing.assert_array_equal(model.predict_proba(x), alone.predict_proba(x))
 
 
@@ -437,9 +439,13 @@ def test_a_teacher_that_knows_more_is_used():
     alone = DistilledClassifier(max_iter=60, random_state=0).fit(x, y)
     assert model.score(new, y_new) > alone.score(new, y_new) + 0.03
     candidates = model.report_["candidates"]
-    last = [c for c in candidates[1:] if c["rows"] == 150]
-    assert candidates[0]["soft_weight"] == 0 and len(last) == 2 and len(candidates) == 5  # two went on to the end
-    assert all(c["loss_gain"] == pytest.approx(candidates[0]["loss"] - c["loss"]) for c in last)
+    assert len(candidates) == 8
+    last = [c for c in candidates if c["rows"] == 150]
+    labels, taught = ([c for c in last if bool(c["soft_weight"]) is used] for used in (False, True))
+    assert len(labels) == len(taught) == 2  # of each side two went on to the end
+    least = min(c["loss"] for c in labels)
+    assert [c["alpha"] for c in labels if c["loss"] == least] == [model.report_["alpha_of_labels_alone"]]
+    assert all(c["loss_gain"] == pytest.approx(least - c["loss"]) for c in taught)
 
 
 def test_rows_held_out_are_not_seen():
@@ -447,7 +453,47 @@ def test_rows_held_out_are_not_seen():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(200, 5)), rng.integers(0, 2, 200)
     model = DistilledClassifier(RandomForestClassifier(30, random_state=0), max_iter=20, random_state=0).fit(x, y)
-    assert max(c["accuracy"] for c in model.report_["candidates"]) < 0.62
+    assert max(c["accuracy"] for c in model.report_["candidates"] if c["rows"] == 200) < 0.62
+
+
+def test_labels_alone_have_as_many_settings_as_the_teachers_students():
+    """With one weight decay against four soft weights and temperatures, decay looked like a teacher that helps."""
+
+    def messy(n, seed):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(n, 40))
+        return x, (x[:, 0] + x[:, 1] + 1.5 * rng.normal(size=n) > 0).astype(int)
+
+    (x, y), (new, y_new) = messy(150, 1), messy(2000, 2)
+    forest, settings = RandomForestClassifier(30, random_state=0), {"max_iter": 60, "augment": False, "random_state": 0}
+    model = DistilledClassifier(forest, **settings).fit(x, y)
+    untuned = DistilledClassifier(forest, alpha=1.0, **settings).fit(x, y)
+    assert untuned.report_["teacher_helped"] and not model.report_["teacher_helped"]
+    alone = DistilledClassifier(max_iter=60, random_state=0).fit(x, y)
+    assert log_loss(y_new, model.predict_proba(new)) < 0.9 * log_loss(y_new, alone.predict_proba(new))
+    tried = [(bool(c["soft_weight"]), c["alpha"]) for c in model.report_["candidates"]]
+    assert tried == [(False, 1), (True, 1), (False, 2), (True, 1), (False, 4), (True, 1), (False, 8), (True, 1)]
+    assert model.report_["chosen"] == f"labels alone, alpha={model.report_['alpha_of_labels_alone']:g}"
+    assert model.report_["alpha_of_labels_alone"] > 1
+    assert [c["alpha"] for c in untuned.report_["candidates"]] == [1] * 5  # what was set by hand holds for both
+
+
+@pytest.mark.parametrize(
+    ("settings", "made", "number"),
+    [({}, 9, 8), ({}, 0, 4), ({"augment": False}, 9, 4), ({"temperature": 2.0}, 0, 2), ({"solver": "sgd"}, 9, 8)],
+)
+def test_both_sides_have_equally_many_settings(settings, made, number):
+    choices = DistilledClassifier(boosting(), **settings)._choices(made)
+    alone = [c.alpha for c in choices if c.soft_weight == 0]
+    assert len(set(alone)) == len(alone) == number and len(choices) == 2 * number
+    assert {c.alpha for c in choices if c.soft_weight} == {alone[0]}
+    quick = DistilledClassifier(boosting(), learning_rate_init=0.3)._choices(0)
+    assert [c.alpha for c in quick if c.soft_weight == 0] == [1, 2, 0.5, 0.25]  # 4 would turn every weight's sign
+
+
+def test_numbers_have_as_many_settings_too():
+    choices = DistilledRegressor(Ridge())._choices(9)
+    assert [c.alpha for c in choices if c.soft_weight == 0] == [1, 2, 4, 8] and len(choices) == 8
 
 
 def test_made_rows_are_a_choice(pd):
@@ -492,6 +538,29 @@ def test_the_decision_asks_for_more_than_noise():
     assert mean == pytest.approx(0.5) and error == pytest.approx(np.std([0.5, 0.4, 0.5, 0.6]) / 2) and CERTAIN >= 2
     unmeasured = result(0.5, [np.nan] * 4, [np.nan] * 4)
     assert decide([alone, unmeasured], w) is alone
+    decayed = result(0.0, [0.6, 0.6, 0.5, 0.6], [0, 1, 1, 1])  # labels alone, with another weight decay
+    assert decide([alone, same, better, decayed], w) is decayed and decide([alone, decayed], w) is decayed
+    assert better.gains["loss"][0] == pytest.approx(0.075)
+    part = result(0.0, [0.1, np.nan, np.nan, np.nan], [1, np.nan, np.nan, np.nan])  # did not go on: no yardstick
+    assert decide([alone, part, better], w) is better
+    assert decide([alone, decayed], np.array([0.0, 0, 0, 1])) is decayed
+
+
+def test_time_ends_a_contest_of_equals():
+    """Whenever time is over, both sides have tried equally many settings, or labels alone one more."""
+    choices = against_labels([Choice(w, 1.0) for w in (0.2, 0.4, 0.6)], (1.0, 4.0, 16.0))
+    for least in range(7):
+        done: list[Choice] = []
+
+        def study(choice, done=done):
+            done.append(choice)
+            return np.zeros(5), np.ones(5)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("kdlearn.estimators.contest.time.monotonic", lambda done=done: len(done))
+            results = compete(choices, iter([np.arange(5)]), lambda held: study, 5, least - 1)
+        alone, taught = (sum(bool(c.soft_weight) is used for c in done) for used in (False, True))
+        assert len(done) == min(least, 6) and 0 <= alone - taught <= 1 and len(results) == 6
 
 
 def test_every_row_is_held_out_once_and_each_class_alike():

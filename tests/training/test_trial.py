@@ -228,6 +228,53 @@ def test_what_lies_beyond():
     assert trial({"a": (arm(1), {"x": [1], "other": [True, False]})}, "a", 2, widen=3, **QUIET).tried["a"] == 2
 
 
+def hill(seeds, part, x, y, whole=1):
+    """Best at x = 4, y = 0.25 and whole = 0, along a ridge: neither is found by moving the other alone."""
+    height = -((np.log2(x) - 2) ** 2) - (np.log2(y) + 2) ** 2 - 0.5 * (np.log2(x * y)) ** 2 - whole
+    return {"accuracy": [60 + height + seed for seed in seeds]}
+
+
+def test_a_search_walks_to_the_best_and_tries_its_neighbours():
+    grid = {"x": [0.5, 1.0], "y": [1.0, 2.0], "whole": [1]}
+    how = {"limits": {"whole": (0, 1)}, "steps": {"whole": 1}, **QUIET}
+    found = trial({"a": (hill, grid)}, "a", 2, search=30, **how)
+    assert found.chosen["a"] == {"x": 4.0, "y": 0.25, "whole": 0} and found.edges["a"] == []
+    assert found.tried["a"] == 34
+    fixed = trial({"a": (hill, {"x": [0.5], "y": [1.0]})}, "a", 2, search=9, **QUIET)
+    assert fixed.tried["a"] == 1 and fixed.edges["a"] == []
+
+
+@pytest.mark.parametrize("search", [0, 1, 4])
+def test_a_search_spends_no_more_than_it_may(search):
+    found = trial({"a": (hill, {"x": [0.5, 1.0], "y": [1.0, 2.0]})}, "a", 2, search=search, **QUIET)
+    assert found.tried["a"] == 4 + search
+    assert found.edges["a"] or search == 4
+    assert trial({"a": (hill, {"x": [1.0], "y": [1.0]})}, "a", 2, search=1, steps={"x": 2.0, "y": 2.0},
+                 **QUIET).edges["a"] == ["x", "y"]  # fmt: skip
+
+
+def test_a_search_ends_with_half_steps_and_spends_what_it_has():
+    read = []
+
+    def train(seeds, part, x, kind, whole):
+        read.append((x, kind, whole))
+        return {"accuracy": [50 - np.log2(x / 3.0) ** 2 - whole for _ in seeds]}
+
+    grid = {"x": [1.0, 2.0, 4.0], "kind": ["a"], "whole": [0]}
+    found = trial({"a": (train, grid)}, "a", 1, search=5, limits={"whole": (0, 1)}, steps={"whole": 1}, **QUIET)
+    # the neighbours of (4, 0), then half-way to those beside it; then the neighbours of the new best
+    assert [(x, whole) for x, _, whole in read[3:8]] == [(8.0, 0), (4.0, 1), (2.82843, 0), (5.65685, 0), (2.82843, 1)]
+    assert found.chosen["a"]["x"] == 2.82843 and found.tried["a"] == 8
+    words = trial({"a": (train, {"x": [3.0], "kind": ["a"], "whole": [0]})}, "a", 1, search=5, **QUIET)
+    assert words.tried["a"] == 1
+
+
+def test_a_search_reads_validation_rows_alone():
+    reads = []
+    trial({"a": (arm(9, reads=reads), {"x": [1.0, 2.0]})}, "a", 2, search=6, **QUIET)
+    assert [part for part, _ in reads].count("test") == 1 and len(reads) == len(set(reads))
+
+
 def test_lower_can_be_better():
     found = trial({"a": (arm(3), {"x": [1, 3]}), "b": (arm(3, 40), {"x": [1, 3]})}, "a", 8, better="lower", **QUIET)
     assert found.chosen["a"] == {"x": 1} and found.verdict("b") == "helps" and found.would_choose()["b"] == 1

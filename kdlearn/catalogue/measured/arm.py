@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kdlearn import metrics
@@ -11,6 +12,7 @@ from kdlearn.catalogue.measured import no_teacher, one_teacher, several
 from kdlearn.catalogue.measured.lessons import METHODS, Method
 from kdlearn.catalogue.measured.tasks import Ground, ground
 from kdlearn.data import Data
+from kdlearn.history import DivergenceError
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import AdamW, cosine
 from kdlearn.nn.stack import Stack
@@ -40,10 +42,14 @@ class Train:
         """
         made = ground(self.task, tuple(seeds))
         apart = [made.only(i) for i in range(len(seeds))] if self.method.alone else [made]
-        nets = [net for own_ground in apart for net in self._train(own_ground, rate, epochs, decay, own)]
+        nets = [net for one in apart for net in self.prepared(one, rate, epochs, decay, own)()]
         return measure(nets, getattr(made, part), made.teachers["teacher"])
 
-    def _train(self, made: Ground, rate: float, epochs: int, decay: float, own: dict[str, Any]) -> Any:
+    def prepared(
+        self, made: Ground, rate: float, epochs: int, decay: float, own: dict[str, Any]
+    ) -> Callable[[], Sequence[Network]]:
+        """A training that is ready to begin; it returns the students that are measured."""
+        made = replace(made, epochs=made.task.epochs[epochs])
         lesson = self.method.teach(made, **own)
         students: Any = lesson.students or {"student": made.students()}
         seeds: Any = list(made.seeds)
@@ -55,13 +61,18 @@ class Train:
         goal = lesson.objective
         if self.method.alone and isinstance(goal, list):
             goal = goal[0]
-        fit(
-            students, goal, data, teachers=teachers, optimizer=AdamW(rate * made.task.rate, weight_decay=decay),
-            schedule=cosine, epochs=made.task.epochs[epochs], batch_size=made.task.batch, seed=seeds,
-            hooks=lesson.hooks, progress=False,
-        )  # fmt: skip
-        net = students[lesson.measured]
-        return [net] if self.method.alone else net
+
+        def train() -> Sequence[Network]:
+            with contextlib.suppress(DivergenceError):  # its weights are held, like those of a stack's member
+                fit(
+                    students, goal, data, teachers=teachers, optimizer=AdamW(rate * made.task.rate, weight_decay=decay),
+                    schedule=cosine, epochs=made.epochs, batch_size=made.task.batch, seed=seeds,
+                    hooks=lesson.hooks, progress=False,
+                )  # fmt: skip
+            net = students[lesson.measured]
+            return [net] if self.method.alone else net
+
+        return train
 
 
 def measure(nets: Sequence[Network], rows: Sequence[Data], teachers: Sequence[Network]) -> dict[str, list[float]]:

@@ -9,6 +9,7 @@ from typing import Any
 from kdlearn.nn.network import Network
 
 DECAY = {"decay": (0.1, 1.0)}  # every arm tunes it
+STEPS = {"rate": 3.0, "epochs": 1, "weight": 2.0}  # what has one value in a grid is tuned in the search, by these
 LIMITS = {  # beyond these a value makes no sense, or the loss refuses it
     "T": (0.5, 64.0),
     "alpha": (0.0, 1.0),
@@ -49,7 +50,7 @@ class Method:
     alone: bool = False
     tasks: tuple[str, ...] = ("digits", "clothes", "noise")
     note: str = ""
-    settings: Mapping[str, Any] = field(default_factory=lambda: {"rate": (1.0,), "epochs": (1,), **DECAY})
+    settings: Mapping[str, Any] = field(default_factory=lambda: {"rate": (1.0,), "epochs": (0,), **DECAY})
 
 
 METHODS: dict[str, Method] = {}

@@ -45,7 +45,7 @@ def agreeing(g: Ground, noise: float, strength: float) -> Lesson:
     student = g.students()
 
     def distort(x: Any, rng: np.random.Generator) -> Any:
-        return x + noise * rng.standard_normal(x.shape).astype(np.float32)
+        return x + noise * rng.standard_normal(x.shape, np.float32)
 
     data = [views.two_views(d, distort) for d in g.lessons]
     return Lesson(views.agreeing_views(weight=strength), data, {"a": student, "b": student}, measured="a")
@@ -138,7 +138,7 @@ def kdcl(target: Callable[..., Any]) -> Callable[..., Any]:
 
 
 HOT = {"T": (1.0, 3.0), "weight": (0.3, 1.0)}
-ALONE = "trained one by one, since its adaptor has several inputs; on digits alone"
+ALONE = "trained one by one, since its adaptor has several inputs"
 enter(
     Method("mutual learning (DML)", PEERS, learn(mutual.mutual), HOT, ("mutual", "mutual_of_three")),
     Method("codistillation", PEERS, stale, HOT, ("stale_peers",)),
@@ -148,9 +148,8 @@ enter(
     Method("the smallest logits (KDCL-MinLogit)", PEERS, learn(kdcl(collaborative.min_logit)), HOT,
            ("kdcl_min_logit",)),
     Method("the mean of the peers (KDCL)", PEERS, learn(averaged), HOT, ("kdcl_mean",)),
-    Method("gated branches (ONE)", PEERS, gated, HOT, ("gated_branches",), alone=True, tasks=("digits",), note=ALONE),
+    Method("gated branches (ONE)", PEERS, gated, HOT, ("gated_branches",), alone=True, note=ALONE),
     Method("heads of one trunk (CL-ILR)", PEERS, collaborating, {"T": (1.0, 3.0), "share": (0.3, 0.7)},
            ("heads_of_one_trunk",)),
-    Method("attention and a leader (OKDDip)", PEERS, listening, HOT, ("diverse_peers",), alone=True, tasks=("digits",),
-           note=ALONE),
+    Method("attention and a leader (OKDDip)", PEERS, listening, HOT, ("diverse_peers",), alone=True, note=ALONE),
 )  # fmt: skip

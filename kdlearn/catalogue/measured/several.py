@@ -90,11 +90,10 @@ def ends_early(g: Ground, T: float, until: float) -> Lesson:
 
 def route(g: Ground, T: float, weight: float) -> Lesson:
     """The teacher's younger selves, one after the other, in one training."""
-    last = g.task.epochs[1]
 
     def rows(data: Data) -> Callable[[int, np.random.Generator], Data]:
         def now(epoch: int, rng: np.random.Generator) -> Data:
-            who = ("young", "half", "teacher")[min(2, 3 * epoch // last)]
+            who = ("young", "half", "teacher")[min(2, 3 * epoch // g.epochs)]
             return data.with_columns({"anchor.logits": data.columns[f"{who}.logits"]})
 
         return now

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from kdlearn.catalogue.measured.arm import Train
-from kdlearn.catalogue.measured.lessons import LIMITS, METHODS, Method
+from kdlearn.catalogue.measured.cost import ratios
+from kdlearn.catalogue.measured.lessons import LIMITS, METHODS, STEPS, Method
 from kdlearn.catalogue.measured.tasks import TASKS
-from kdlearn.study import Trial, environment, trial, verdicts
+from kdlearn.study import Trial, environment, sweep, trial, verdicts
 
 BASELINES = {  # family -> what its methods are held against
     "answers": ("labels", "soft targets"),
@@ -23,7 +24,7 @@ BASELINES = {  # family -> what its methods are held against
     "online": ("labels",),
 }
 ZONE = 0.5  # points of accuracy in which nothing is claimed
-SEEDS, WIDEN = 10, 2
+SEEDS, GRID, SEARCH, REPEATS = 10, 8, 16, 3  # GRID settings an arm, and as many more as SEARCH says
 
 
 def families() -> dict[str, list[Method]]:
@@ -41,27 +42,49 @@ def arms(task: str, family: str, wanted: str = "") -> dict[str, Any]:
     return {m.name: (Train(task, m.name), {**m.grid, **m.settings}) for m in everyone}
 
 
-def table(task: str, family: str, wanted: str = "", seeds: int = SEEDS, widen: int = WIDEN, **how: Any) -> Trial:
+def table(task: str, family: str, wanted: str = "", seeds: int = SEEDS, search: int = SEARCH, **how: Any) -> Trial:
     """One table of the catalogue; `how` goes to `kd.study.trial`."""
     against = BASELINES.get(family, ("labels",))
     return trial(
-        arms(task, family, wanted), against, seeds, zone=ZONE, widen=widen, limits=LIMITS, together=seeds, **how
+        arms(task, family, wanted),
+        against,
+        seeds,
+        zone=ZONE,
+        search=search,
+        limits=LIMITS,
+        steps=STEPS,
+        together=seeds,
+        **how,
     )
 
 
 def run(
-    tasks: Sequence[str] = tuple(TASKS), wanted: str = "", store: str | os.PathLike | None = None, **how: Any
+    tasks: Sequence[str] = tuple(TASKS),
+    wanted: str = "",
+    store: str | os.PathLike | None = None,
+    repeats: int = REPEATS,
+    **how: Any,
 ) -> dict[str, Any]:
-    """Every table as data that JSON can hold: settings, scores of each seed, environment."""
+    """Every table as data that JSON can hold: settings, scores of each seed, the training's cost, environment.
+
+    `repeats` : of the measurement of cost, which goes one by one, whatever `jobs` says; 0 for none.
+    """
     found: dict[str, Any] = {}
+    most = GRID + how.get("search", SEARCH)
     for task in tasks:
         rows: dict[str, Any] = {}
         for family in ("baselines", *BASELINES):
             if family == "baselines" or any(task in m.tasks and wanted in m.name for m in families()[family]):
                 made = table(task, family, wanted, store=store, **how)
                 rows |= {name: _row(made, name) for name in made.results}
+        if repeats:
+            cells = [
+                {"task": task, "name": name, "seeds": how.get("seeds", SEEDS), "repeats": repeats} for name in rows
+            ]
+            for name, cost in zip(rows, sweep(ratios, cells, 1, how.get("progress"), store)):
+                rows[name]["cost"] = cost
         found[task] = rows
-    return {"environment": environment(), "zone": ZONE, "tasks": found}
+    return {"environment": environment(), "zone": ZONE, "most": dict.fromkeys(tasks, most), "tasks": found}
 
 
 def _row(made: Trial, name: str) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Ground:
     validation: list[Data]
     test: list[Data]
     teachers: dict[str, list[Network]]
+    epochs: int = 0  # of the students' training
 
     def students(self, offset: int = 0) -> Stack:
         """Untrained students; those of the same offset begin with the same weights in every arm."""
@@ -106,7 +107,8 @@ class Ground:
         """What seed i alone stands on."""
         one = slice(i, i + 1)
         teachers = {who: nets[one] for who, nets in self.teachers.items()}
-        return Ground(self.task, self.seeds[one], self.lessons[one], self.validation[one], self.test[one], teachers)
+        rows = (self.lessons[one], self.validation[one], self.test[one])
+        return Ground(self.task, self.seeds[one], *rows, teachers, self.epochs)
 
 
 @functools.cache

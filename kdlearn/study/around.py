@@ -1,0 +1,96 @@
+"""Which settings are tried next: those beside the best one, beyond the edges of what was tried and inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Setting = dict[str, Any]
+Limits = Mapping[str, tuple[float, float]]
+
+
+def beyond(
+    settings: Sequence[Setting], chosen: Setting, limits: Limits, steps: Mapping[str, float] | None = None
+) -> dict[str, list[Setting]]:
+    """{name: settings with the next value beyond}, for each value of the choice that lies on an edge.
+
+    The next value of a geometric row, or of an arithmetic one where a value is 0 or less. A name whose value
+    was never varied has no edge, unless `steps` says by which factor to go (whole numbers: how far).
+    """
+    found: dict[str, list[Setting]] = {}
+    for name, value in chosen.items():
+        values = tried(settings, name)
+        step = (steps or {}).get(name)
+        if not _is_number(value) or (len(values) < 2 and step is None):
+            continue
+        low, high = limits.get(name, (0 if values[0] >= 0 else -np.inf, np.inf))
+        following = []
+        if value == values[0] > low:
+            following.append(max(_next(values[1], value) if len(values) > 1 else _stepped(value, step, -1), low))
+        if value == values[-1] < high:
+            following.append(min(_next(values[-2], value) if len(values) > 1 else _stepped(value, step, 1), high))
+        if new := [{**chosen, name: v} for v in following if v != value]:
+            found[name] = new
+    return found
+
+
+def inside(settings: Sequence[Setting], chosen: Setting, name: str) -> list[Setting]:
+    """The choice with the next lower and the next higher value that one name had."""
+    return [{**chosen, name: v} for v in _beside(settings, chosen, name)]
+
+
+def between(settings: Sequence[Setting], chosen: Setting, name: str) -> list[Setting]:
+    """The choice with the values half-way to the next lower and the next higher one: geometric means, or means."""
+    value, found = chosen[name], []
+    for other in _beside(settings, chosen, name):
+        if not (isinstance(value, int) and isinstance(other, int)):  # a whole number stays one
+            middle = (value * other) ** 0.5 if min(value, other) > 0 else (value + other) / 2
+            found.append({**chosen, name: float(f"{middle:.6g}")})
+    return found
+
+
+def _beside(settings: Sequence[Setting], chosen: Setting, name: str) -> list[Any]:
+    if not _is_number(chosen[name]):
+        return []
+    values = tried(settings, name)
+    i = values.index(chosen[name])
+    return [*values[max(i - 1, 0) : i], *values[i + 1 : i + 2]]
+
+
+def tried(settings: Sequence[Setting], name: str) -> list[Any]:
+    """The numbers that a name had, in order."""
+    return sorted({s[name] for s in settings if _is_number(s[name])})
+
+
+def check_limits(limits: Limits) -> None:
+    """ValueError unless each is (lowest, highest)."""
+    for name, (low, high) in limits.items():
+        if not low <= high:
+            raise ValueError(f"limits are (lowest, highest), got {(low, high)} for {name!r}")
+
+
+def check_steps(steps: Mapping[str, float]) -> None:
+    """ValueError unless each is a factor above 1, or a whole number to add."""
+    for name, step in steps.items():
+        if not (_is_number(step) and (step > 1 or (isinstance(step, int) and step == 1))):
+            raise ValueError(f"a step is a factor above 1, or a whole number to add, got {step!r} for {name!r}")
+
+
+def _next(before: float, edge: float) -> float:
+    """The value after `before` and `edge`: in a geometric row, or an arithmetic one if it holds 0 or less."""
+    value = edge * edge / before if before > 0 and edge > 0 else 2 * edge - before
+    if isinstance(before, int) and isinstance(edge, int):
+        return max(1, round(value)) if before > 0 and edge > 0 else value
+    return float(f"{value:.6g}")
+
+
+def _stepped(value: float, step: Any, sign: int) -> float:
+    if isinstance(value, int):
+        return value + sign * step
+    return float(f"{value * step**sign:.6g}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
