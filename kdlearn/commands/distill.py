@@ -132,7 +132,8 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
     if cells.dtype == object and cells.str.casefold().nunique() < different:
         first = next(text for text in cells if (cells.str.casefold() == text.casefold()).sum() > (cells == text).sum())
         said.append(
-            f"the target {target!r}: labels that differ in capitals alone, such as {short(first)}, are different classes."
+            f"the target {target!r}: labels that differ in capitals alone, such as {short(first)}, are different "
+            "classes."
         )
     y = cells.to_numpy()
     y = y.astype(str) if y.dtype == object else y
