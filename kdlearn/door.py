@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.counts import arguments, check_counts
 from kdlearn.data.columns import GATHER_BYTES, Data
 from kdlearn.loss import ignored, is_number
 from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
-from kdlearn.objective import Objective, Term
+from kdlearn.objective import Objective
 from kdlearn.run import Run
 from kdlearn.step import input_of, members_of, run_networks
 
@@ -42,17 +44,20 @@ def check_settings(
 
 
 def check_schedule(schedule: Any) -> None:
-    """TypeError or ValueError unless it makes a factor of the learning rate of the progress; asked at 0."""
+    """TypeError or ValueError unless it makes a factor of the learning rate of the progress; asked at 20 places."""
     if not callable(schedule):
         raise TypeError(f"a schedule is a function of the progress, such as kd.cosine, got {schedule!r}")
-    factor: Any = schedule(0.0)
-    if not is_number(factor):
-        name = getattr(schedule, "__name__", "the schedule")
-        raise TypeError(
-            f"a schedule returns a number, {name}(0.0) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
-        )
-    if not 0 <= float(factor) < math.inf:
-        raise ValueError(f"a schedule returns a finite factor of at least 0, at the start it is {factor!r}")
+    for progress in [i / 20 for i in range(20)]:
+        factor: Any = schedule(progress)
+        if not is_number(factor):
+            name = getattr(schedule, "__name__", "the schedule")
+            raise TypeError(
+                f"a schedule returns a number, {name}({progress}) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
+            )
+        if not 0 <= float(factor) < math.inf:
+            raise ValueError(
+                f"a schedule returns a finite factor of at least 0, at progress {progress} it is {factor!r}"
+            )
 
 
 def check_networks(
@@ -89,16 +94,21 @@ def check_networks(
         owner = site.rpartition(".")[0]
         if owner not in students:
             raise UnknownSiteError(f"no student {owner!r} for the live site {site!r}; there are: {', '.join(students)}")
+    read = {students[site.rpartition(".")[0]] for site in objective.reads()[0]}
+    idle = [name for name, net in students.items() if net not in read]
+    if idle and optimizer is not None:  # an optimiser moves it all the same, by its weight decay
+        raise ValueError(f"no term of the objective reads the student {idle[0]!r}: it would learn nothing")
     for term in objective.terms:
         if len(term.live) == 1 and term.fixed == term.live:
             raise ValueError(f"{term.name} compares {term.live[0]!r} with itself: it is 0 whatever the student does")
 
 
-def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True) -> Data:
+def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, learns: bool = True) -> Data:
     """`data` with its features in the networks' precision, or an error that names the column, value and rule.
 
     Beside the values of every column it checks that a step can be taken: two rows are run through the
-    networks and the objective.
+    networks and the objective. Where one `learns` from the data, some row must count in some term; without
+    `rehearse`, in later epochs of a data function, this is not asked.
     """
     if not isinstance(data, Data):
         hint = "; make it kd.Data(…)" if isinstance(data, Mapping) else ""
@@ -129,6 +139,12 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True) 
             columns[name] = _check_features(name, a, {n: networks[n] for n in readers.get(name, run.students)})
         elif last in ("logits", "top_logits", "proba"):
             _check_logits(name, a)
+            if name in run.objective.sites and last != "top_logits" and _looks_like_probabilities(a):
+                warnings.warn(
+                    f"column {name!r} seems to hold probabilities, its rows sum to 1: a term reads logits there, such "
+                    "as kd.data.log_probabilities makes of them",
+                    stacklevel=3,
+                )
             columns[name] = a if a.dtype.kind == "f" else a.astype(first)
         elif name in run.objective.sites and a.dtype.kind not in "biuf":
             raise ValueError(f"column {name!r} must hold numbers, got {a.dtype}")
@@ -140,8 +156,9 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True) 
         array_module(net.theta, x)  # one device, or a TypeError that says so
         if net.takes_tokens or len(x) <= 2:
             net.check_input(x)
-    if rehearse:
-        _rehearse(checked, run, what)
+    _rehearse(checked, run, what)
+    if rehearse and learns and what == "data":
+        check_counts(checked, run.objective)
     return checked
 
 
@@ -149,6 +166,9 @@ def _check_names(data: Data, run: Run) -> None:
     taken = [c for c in data.columns if c == "progress" or c in run.objective.makes]
     if taken:
         raise ValueError(f"column {taken[0]!r} has the name of a site that is computed at each step; rename it")
+    shared = run.objective.makes & run.objective.reads()[0]
+    if shared:  # the gradients of both would be taken for those of the adaptor's output
+        raise ValueError(f"the site {min(shared)!r}, made by a Through, is a network's as well; give it another target")
     for name in (*run.students, *run.teachers):
         taken = [c for c in data.columns if c.startswith(name + ".") and c != name + ".x" and c in run.objective.sites]
         if taken:
@@ -173,11 +193,6 @@ def _rehearse(data: Data, run: Run, what: str) -> None:
         _check_labels_of(data, run, result.made)
     except UnknownSiteError as error:
         raise UnknownSiteError(f"{what}: {error}") from None
-
-
-def arguments(term: Term) -> list[tuple[str, str]]:
-    """`(name, site)` of each array that a term's loss takes, where the loss says their names."""
-    return list(zip(getattr(term.function, "arrays", ()), (*term.live, *term.fixed)))
 
 
 def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
@@ -242,6 +257,11 @@ def _check_logits(name: str, z: Array) -> None:
             raise ValueError(f"column {name!r} has +inf; -inf would mask a class, +inf means nothing")
         if bool((z.max(axis=1) == -xp.inf).any()):
             raise ValueError(f"column {name!r} has a row of only -inf: no class is left")
+
+
+def _looks_like_probabilities(z: Array) -> bool:
+    some = to_numpy(z[:1000])
+    return some.dtype.kind == "f" and bool((some >= 0).all()) and bool((abs(some.sum(axis=1) - 1) < 1e-3).all())
 
 
 def _check_top(name: str, top: Array, n_classes: int) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.counts import mean_over
 from kdlearn.data import Data
-from kdlearn.door import arguments, check_data, check_networks
-from kdlearn.loss import check_share, ignored, normalizes
+from kdlearn.door import check_data, check_networks
+from kdlearn.loss import check_share
 from kdlearn.nn.layers import Select
 from kdlearn.nn.optim import Adam
 from kdlearn.nn.stack import Stack
-from kdlearn.objective import Objective, Term, Through
+from kdlearn.objective import Objective, Through
 from kdlearn.run import Run
 from kdlearn.side_by_side import one_data
 from kdlearn.step import Networks, input_of, members_of, named, run_networks
@@ -35,7 +34,8 @@ def evaluate(
 
     Accuracies are there if the data has integer labels `y`: "accuracy" for one student,
     "<name>.accuracy" for several, over the rows whose label is one of the network's classes. There is none where the
-    objective reads `y` as numbers of some of the classes alone, as `OnClasses` does. `progress` in [0, 1] is where in
+    objective reads `y` as numbers of some of the classes alone, as `OnClasses` does. A mean in which no row counts, as
+    where no label is known, is NaN, and so is the loss. `progress` in [0, 1] is where in
     the training schedules are asked.
     For a stack each value is a list, one number a member; data are for all members, or one a member.
     """
@@ -44,7 +44,7 @@ def evaluate(
     check_networks(students, teachers, objective)
     stack = any(isinstance(net, Stack) for net in students.values())
     rows: Any = one_data(data, members_of(students)) if stack else data
-    rows = check_data(rows, Run(students, teachers, objective, Adam()))
+    rows = check_data(rows, Run(students, teachers, objective, Adam()), learns=False)
     return evaluate_checked(students, teachers, objective, rows, batch_size, progress)
 
 
@@ -60,7 +60,7 @@ def evaluate_checked(
     sums: dict[str, Any] = {}
     members = members_of(students)
     every = {name: data.for_logits(a) for name, a in data.columns.items()}
-    counted = [(term, _sum(_counts(term, every))) for term in objective.terms]
+    counted = [(term, _sum(mean_over(term, every))) for term in objective.terms]
     for batch in data.batches(batch_size):
         batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
@@ -72,9 +72,9 @@ def evaluate_checked(
             own, value = share, to_numpy(a).astype(float)
             if name in partly:
                 term, total = partly[name]
-                here: Any = _counts(term, batch)
+                here: Any = mean_over(term, batch)
                 here = _sum(here.reshape(members, -1) if members > 1 else here)
-                own, factor = here / np.where(total != 0, total, 1), term.factor(fixed)
+                own, factor = here / np.where(total != 0, total, np.nan), term.factor(fixed)
                 loss = loss + factor * (own - share) * value if factor else loss
             sums[name] = sums.get(name, 0.0) + own * value
         sums["loss"] = sums.get("loss", 0.0) + loss
@@ -85,17 +85,6 @@ def evaluate_checked(
             if z.shape[-1] > 1 and not _numbered_otherwise(objective, name):
                 sums[label] = _accuracy(z, data.for_logits(data.y))
     return {name: value.tolist() for name, value in sums.items()}
-
-
-def _counts(term: Term, columns: Mapping[str, Array]) -> Any:
-    """How much each row counts in a term's mean; None where all count alike."""
-    counts: list[Array] = []
-    labels = next((site for name, site in arguments(term) if name == "y" and site in columns), None)
-    if ignored(term.loss) is not None and labels is not None:
-        counts.append(columns[labels] != ignored(term.loss))
-    if normalizes(term.loss) and all(name in columns for name in term.row_weights):
-        counts += [columns[name] for name in term.row_weights]
-    return functools.reduce(operator.mul, counts) if counts else None
 
 
 def _sum(counts: Array | None) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.ideas import Case, Review
+from kdlearn.ideas import Case, Review, common_factor
 from kdlearn.learner import Verdict, call, judge, number, results, reviewed
 from kdlearn.loss import check_size
 from kdlearn.nn.layers import Layer
@@ -81,15 +81,11 @@ def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: f
     wrong = np.abs(got - expected) > tolerance * scale
     if not got.any():
         return "every entry is zero"
-    solid = np.abs(expected) > 1e-3 * scale
-    if not solid.any():
+    if not (np.abs(expected) > 1e-3 * scale).any():
         return "the value does not change there, but the gradient is not zero"
-    ratios = got[solid] / expected[solid]
-    factor = float(np.median(ratios))
-    rest = np.abs(got - factor * expected)[~solid]  # entries that should be zero follow the factor, too
-    if np.abs(ratios - factor).max() < 1e-4 * max(abs(factor), 1e-4) and not (rest > 1e-3 * scale).any():
+    if (factor := common_factor(got, expected)) is not None:
         return f"every entry is off by the same factor {factor:.6g}"
-    if got.ndim == 2 and solid.all():
+    if got.ndim == 2 and (np.abs(expected) > 1e-3 * scale).all():
         by_row = got / expected
         if np.abs(by_row - by_row[:, :1]).max() < 1e-4 * np.abs(by_row).max():
             return f"each row is off by a factor of its own, the first by {by_row[0, 0]:.6g}"

@@ -5,6 +5,7 @@ A hook is given to `fit(hooks=[…])`; what it may be is said by `Run`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from kdlearn.backend import Array, array_module
 from kdlearn.data import Data
 from kdlearn.nn.functional import check_count
+from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.run import Run
@@ -134,6 +136,9 @@ class Route:
         self.networks = [run.students[self.student].copy() for _ in self.weights]
         for net, theta in zip(self.networks, self.weights):
             net.theta[...] = theta
+        missed = sorted(epoch for epoch in self.epochs if epoch > run.epoch)
+        if missed:
+            warnings.warn(f"the training ended after epoch {run.epoch}: the route has no epoch {missed}", stacklevel=4)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """What a checkpoint must hold."""
@@ -142,6 +147,19 @@ class Route:
     def restore(self, values: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what `state` gave."""
         self.weights = [arrays[str(i)] for i in range(len(arrays))]
+
+
+def check_alike(run: Run, teacher: str, student: str) -> None:
+    """ValueError unless weights of the one mean the same in the other: the same layers, dropout aside."""
+    kinds = [
+        [repr(layer) for layer in nets[name].layers if not isinstance(layer, Dropout)]
+        for nets, name in ((run.teachers, teacher), (run.students, student))
+    ]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"the teacher {teacher!r} is to follow {student!r}, but has other layers: {kinds[0]} and {kinds[1]}; "
+            f"give fit teachers={student}.copy()"
+        )
 
 
 class LastEpoch:
@@ -155,6 +173,11 @@ class LastEpoch:
     def __init__(self, past: str = "past", student: str = "student") -> None:
         self.past, self.student = past, student
         self.moves = (past,)
+
+    def before_fit(self, run: Run) -> None:
+        """A teacher that is brought up to date must be a copy of the student."""
+        if self.past in run.teachers:
+            check_alike(run, self.past, self.student)
 
     def after_epoch(self, run: Run) -> None:
         """Rewrite the column, or the teacher."""
@@ -198,6 +221,7 @@ class MovingAverage:
         """Begin anew."""
         if self.teacher not in run.teachers:
             raise ValueError(f"there is no teacher {self.teacher!r} to move; give fit teachers=student.copy()")
+        check_alike(run, self.teacher, self.student)
         self.steps = 0
 
     def after_step(self, run: Run) -> None:

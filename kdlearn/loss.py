@@ -38,11 +38,13 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     its integers. With several live arrays, which come first, `gradient` is a tuple. A third value returned, (N,),
     says which rows count: the mean is over those alone. The loss has three more keywords:
 
-    weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds.
+    weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds. Where no row counts, which may
+        be so in a batch, value and gradient are 0 (in PyTorch NaN); `fit` refuses such data, `evaluate` says NaN.
     normalize : divide by the sum of the weights instead of N.
     members : the rows are those of so many networks of a stack, one after the other; value (members,).
 
     `loss.rows` is the function itself: this is how the training step knows what may be weighted and stacked.
+    `loss.check`, where it is set, looks at the arrays of a call; a training has its columns checked once, by `fit`.
     """
     own = inspect.signature(function)
     added = [
@@ -58,10 +60,16 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
             settings = signature.bind(*args, **settings).arguments
             args = tuple(settings.pop(name) for name in names)
         more = {name: settings.pop(name) for name in ("weight", "normalize", "members") if name in settings}
-        value, gradients = average(loss, plain_arrays(args, names), settings, **more)
+        if more.get("normalize", False) not in (False, True):
+            raise ValueError(f"normalize must be True or False, got {more['normalize']!r}")
+        args = plain_arrays(args, names)
+        if loss.check is not None:  # type: ignore[attr-defined]
+            loss.check(*args)  # type: ignore[attr-defined]
+        value, gradients = average(loss, args, settings, **more)
         return value, gradients if len(gradients) > 1 else gradients[0]
 
     loss.rows, loss.arrays, loss.__signature__ = function, names, signature  # type: ignore[attr-defined]
+    loss.check = None  # type: ignore[attr-defined]
     return loss
 
 
@@ -84,10 +92,11 @@ def average(
         weight = as_real(weight, "weight")  # in float16 a sum of weights soon is infinite, and the mean 0
         rows, gradients = _weighted(rows, gradients, weight)
         counted = [weight if not counted else weight * counted[0]] if normalize else counted
-    if counted:  # where no row counts, the mean of nothing is 0
-        total = _per_member(counted[0], members)
-        count = array_module(rows).where(total != 0, total, 1)
-    value = _as_value(_per_member(rows, members) / count, given[0])
+    total = _per_member(rows, members)
+    if counted:  # where no row counts, the mean of nothing is 0; of weights that cancel there is no mean
+        where, n = array_module(rows).where, _per_member(counted[0], members)
+        count = where(n != 0, n, where(total == 0, 1, math.nan))
+    value = _as_value(total / count, given[0])
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
     return value, tuple([_scaled(g, factor / count, a) for g, a in zip(gradients, given)])
@@ -195,17 +204,21 @@ def check_labels(z: Array, y: Array, ignore: int | None = None) -> None:
     check_classes(y, z.shape[1], ignore)
 
 
-def check_classes(y: Array, K: int, ignore: int | None = None) -> None:
-    """ValueError unless all of `y` (N,) are integers in 0 … K-1 (or `ignore`); on a GPU as in `check_labels`."""
+def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
+    """ValueError unless all of `y` (N,) are integers in 0 … K-1 (or `ignore`); on a GPU as in `check_labels`.
+
+    Without K any number from 0 on is a class.
+    """
     if y.ndim != 1:
         raise ValueError(f"y must hold one label a row, got shape {y.shape}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
     # as an unsigned number a negative label is a large one, so one comparison finds both kinds
-    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= K:
-        wrong = [k for k in y.tolist() if not 0 <= k < K and k != ignore]
+    end = 2**63 if K is None else K
+    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= end:
+        wrong = [k for k in y.tolist() if not 0 <= k < end and k != ignore]
         if wrong:
-            raise ValueError(f"labels must lie in 0 … {K - 1}, got {wrong[0]}")
+            raise ValueError(f"labels must {'be 0 or more' if K is None else f'lie in 0 … {K - 1}'}, got {wrong[0]}")
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
@@ -270,6 +283,17 @@ def is_number(value: Any) -> bool:
 
 
 # ---------------------------------------------------------------- what several losses are made of
+
+
+def by_largest(x: Array, axis: int | tuple[int, ...] = -1) -> tuple[Array, Array]:
+    """`(x / m, 1 / m)` with m the largest size along the axis: what is squared next can't leave the number format.
+
+    Where m is 0, or below the smallest normal number, so that 1 / m is none, both are 0. 1 / m keeps the axis, with 1.
+    """
+    xp = array_module(x)
+    m = xp.abs(x).max(axis=axis, keepdims=True)
+    per_m = 1 / xp.where(m < float(xp.finfo(x.dtype).tiny), xp.inf, m)
+    return x * per_m, per_m
 
 
 def softplus(x: Array) -> Array:

@@ -372,8 +372,7 @@ class Through(Objective):
         gradient = result.gradients.pop(self.target, None)
         if gradient is None:
             raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")
-        sign = -1 if self.ascend else 1
-        dx = self.net.backward(caches, {"logits": sign * gradient if self.ascend else gradient}, need_dx=True)
+        dx = self.net.backward(caches, {"logits": -gradient if self.ascend else gradient}, need_dx=True)
         for name, a, g in zip(self._names, sources, dx if isinstance(dx, tuple) else (dx,), strict=True):
             result.add(name, (-g if self.ascend else g).astype(a.dtype, copy=False))
         return value
@@ -393,6 +392,8 @@ class Given(Objective):
 
     def __post_init__(self) -> None:
         check_sites(sources=self.sources)
+        if self.target not in self.inner.reads()[1]:
+            raise UnknownSiteError(f"nothing inside Given reads its target {self.target!r} from fixed")
 
     def walk(self) -> Iterator[Objective]:
         """See `Objective.walk`."""
@@ -411,10 +412,10 @@ class Given(Objective):
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
         sources = [_site(name, fixed, "fixed") for name in self.sources]
-        if result.members == 1:
-            made = self.function(*sources)
-        else:  # it may compare rows, and only those of one member belong together
-            made = joined([self.function(*own) for own in split_members(sources, result.members)])
+        # it may compare rows, and only those of one member belong together
+        each = [sources] if result.members == 1 else split_members(sources, result.members)
+        parts = [self.function(*own) for own in each]
+        made = parts[0] if result.members == 1 else joined(parts)
         return self.inner.evaluate(live, {**fixed, self.target: made}, result)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from kdlearn.backend import Array, to_numpy
 from kdlearn.data import Data
@@ -79,8 +82,14 @@ class Run:
                 hook(self)
 
     def check_hooks(self) -> None:
-        """TypeError for what is no hook, ValueError for one that moves a student under a teacher's name."""
-        for hook in self.hooks:
+        """TypeError for what is no hook, ValueError for one that moves a student under a teacher's name.
+
+        A teacher that neither the objective reads nor a hook moves is a warning: a term may be forgotten, but a hook
+        or a step of another kind may look at it.
+        """
+        for i, hook in enumerate(self.hooks):
+            if any(hook is other for other in self.hooks[:i]):
+                raise ValueError(f"the hook {hook!r} is given twice, and would be called twice")
             kind = hook.__name__ if isinstance(hook, type) else type(hook).__name__
             if isinstance(hook, type):
                 raise TypeError(f"hooks must be objects, got the class {kind}; write {kind}(…)")
@@ -97,6 +106,14 @@ class Run:
                         f"{kind} moves the teacher {name!r}, which is the student {same[0]!r} itself; "
                         f"give fit teachers={{{name!r}: {same[0]}.copy()}}"
                     )
+        moved = {name for hook in self.hooks for name in getattr(hook, "moves", ())}
+        read = {site.rpartition(".")[0] for site in self.objective.sites}
+        for name in self.teachers.keys() - moved - read:
+            warnings.warn(
+                f"no term of the objective reads the teacher {name!r}, so nothing is learnt from it; kd.SoftTargets() "
+                f"is a term that does",
+                stacklevel=3,
+            )
 
 
 def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +130,7 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         "optimizer": run.optimizer.settings(),
         "hooks": [type(hook).__name__ for hook in run.hooks if hasattr(hook, "state")],
         "rows": None if run.given is None else len(run.given),
+        "whole numbers of the rows": None if run.given is None else _whole_numbers(run.given),
         **{name: _said(value) for name, value in settings.items()},
     }
     return json.loads(json.dumps(told, default=str))
@@ -121,6 +139,13 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _sum(net: Module) -> str:
     """What tells the weights of a teacher, which is not saved, from those of another."""
     return f"weights with the sum {zlib.crc32(to_numpy(net.theta).tobytes()):08x}"
+
+
+def _whole_numbers(data: Data) -> dict[str, str]:
+    """What tells the labels and positions of 64 rows from those of others; floats may differ in their last bits."""
+    step = max(1, len(data) // 64)
+    sums = {n: to_numpy(a[::step]) for n, a in data.columns.items() if a.dtype.kind in "iu"}
+    return {name: f"{zlib.crc32(np.ascontiguousarray(a).tobytes()):08x}" for name, a in sums.items()}
 
 
 def _said(thing: Any) -> Any:

@@ -80,10 +80,11 @@ MISTAKES = {
         "d = h1_s.T @ h2_s - h1_t.T @ h2_t\n    dG = 2 / d.size * d", "test_definitions.py"),
     "attention on absolute values": (
         "distill/feature.py",
-        "u_s, inverse = unit_rows(h_s * h_s)\n    u_t, _ = unit_rows(h_t * h_t)\n    d = u_s - u_t\n"
-        "    return (d * d).sum(axis=1), 2 * h_s * unit",
-        "u_s, inverse = unit_rows(abs(h_s))\n    u_t, _ = unit_rows(abs(h_t))\n    d = u_s - u_t\n"
-        "    return (d * d).sum(axis=1), array_module(h_s).sign(h_s) * unit", "test_definitions.py"),
+        "a_s, a_t = v_s * v_s, v_t * v_t\n    length = _length(a_s)\n    u_s = a_s / length\n"
+        "    d = u_s - a_t / _length(a_t)\n    return (d * d).sum(axis=1), 2 * v_s * unit",
+        "a_s, a_t = abs(v_s), abs(v_t)\n    length = _length(a_s)\n    u_s = a_s / length\n"
+        "    d = u_s - a_t / _length(a_t)\n    return (d * d).sum(axis=1), array_module(h_s).sign(h_s) * unit",
+        "test_definitions.py"),
     # ---- sites, resuming, keys, exports
     "an exit that is just sure enough": (
         "distill/exits.py", "max(axis=1) > self.threshold", "max(axis=1) >= self.threshold", "test_mistakes.py"),

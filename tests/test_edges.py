@@ -216,6 +216,24 @@ def test_class_weights_make_every_class_count_alike():
     assert data["class_weight"].mean() == pytest.approx(1)
 
 
+def test_rows_without_a_label_are_no_class():
+    """They were counted as one more, and paired with each other as alike."""
+    y = np.array([0, -1, 0, 0, 1, -1])
+    data = kd.Data({"x": np.zeros((6, 1)), "y": y})
+    known = kd.Data({"x": np.zeros((4, 1)), "y": y[y >= 0]})
+    weights = data.with_class_weights(ignore=-1)["class_weight"]
+    assert weights.tolist() == [pytest.approx(2 / 3), 0, pytest.approx(2 / 3), pytest.approx(2 / 3), 2, 0]
+    np.testing.assert_array_equal(weights[y >= 0], known.with_class_weights()["class_weight"])
+    net, w = kd.MLP(1, 2), np.array([4 / 6, 4 / 2])
+    losses = -kd.log_softmax(net.logits(known.x).astype(float))[np.arange(4), known.y]
+    found = kd.evaluate(net, kd.CrossEntropy(ignore=-1) * "class_weight", data.with_class_weights(ignore=-1))
+    assert found["loss"] == pytest.approx((w[known.y] * losses).mean(), rel=1e-6)
+    with pytest.raises(ValueError, match=r"column 'y': labels must be 0 or more, got -1; .* ignore="):
+        data.with_class_weights()
+    with pytest.raises(ValueError, match="labels must be 0 or more, got -1"):
+        kd.same_class(data)
+
+
 @pytest.mark.parametrize("shape", [(3,), (5,), (4, 1), ()])
 def test_weights_are_one_a_row(shape):
     with pytest.raises(ValueError, match=r"weight must hold one number a row, shape \(4,\)"):
@@ -530,7 +548,7 @@ def test_an_accuracy_needs_labels_that_number_the_answers():
 
 PIECES = {
     "compares the rows": kd.Match("student.h1", "teacher.h1", kd.similarity_preserving),
-    "leaves rows out": kd.CrossEntropy(ignore=-1),
+    "leaves rows out": kd.CrossEntropy(ignore=-1) + kd.SoftTargets(),
 }
 
 

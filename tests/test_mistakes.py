@@ -273,7 +273,7 @@ def test_a_column_in_the_place_of_a_computed_site_is_refused():
     head = kd.MLP(3, 3)
     for objective in (
         Through(head, "student.logits", "student.e", kd.CrossEntropy("student.e")),
-        Given("made", lambda y: y, ("y",), kd.CrossEntropy()),
+        Given("made", lambda y: y, ("y",), kd.CrossEntropy(labels="made")),
     ):
         with pytest.raises(ValueError, match="computed at each step"):
             kd.fit(kd.MLP(3, 3), objective, data, epochs=1, progress=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 
 import numpy as np
 import pytest
@@ -46,6 +47,41 @@ def test_a_weighted_mean_is_not_taken_in_pieces():
     for one, micro in ((whole, None), (pieces, 7)):
         kd.train_step(one, None, kd.CrossEntropy() * "w", batch, optimizer=kd.SGD(1.0), micro_batch=micro)
     np.testing.assert_allclose(pieces.theta, whole.theta, atol=1e-6)
+
+
+def test_a_mean_in_which_no_row_counts_is_said():
+    """The loss of no row was 0, as if all were learnt."""
+    none, net = np.full(50, -1), kd.MLP(3, 5, 2, seed=0)
+    data, settings = rows(none=none, w0=np.zeros(50)), {"epochs": 1, "progress": False}
+    labels = kd.CrossEntropy(labels="none", ignore=-1)
+    nothing = {"labels": labels, "normalized": NORMALIZED, "weights": kd.CrossEntropy() * "w0"}
+    for objective in (labels, labels + kd.CrossEntropy() * "w0"):
+        with pytest.raises(ValueError, match=r"no row of the data counts, in cross_entropy\(student.logits, none\)"):
+            kd.fit(net, objective, data, **settings)
+    for name, objective in nothing.items():
+        with pytest.raises(ValueError, match="no row of the data counts"):
+            kd.fit(net, objective, data.with_columns({"w": 0 * data["w"]}), **settings)
+        value, gradient = kd.cross_entropy(
+            net.logits(data.x), data.y, weight=np.zeros(50), normalize=name == "normalized"
+        )
+        assert value == 0 and not gradient.any()  # of one batch, which may hold none
+    soft = labels + kd.SoftTargets()
+    taught = {"teachers": kd.MLP(3, 2, seed=1), **settings}
+    with pytest.warns(UserWarning, match="it is 0 in every step"):
+        history = kd.fit(net, soft, data, validation=data, **taught)
+    assert history["cross_entropy"] == [0] and history["soft_targets"][0] > 0
+    assert np.isnan(history["cross_entropy", "validation"]).all() and np.isnan(history["loss", "validation"]).all()
+    found = kd.evaluate(net, soft, data, teachers=taught["teachers"], batch_size=7)
+    assert np.isnan(found["loss"]) and found["soft_targets(student.logits, teacher.logits)"] > 0
+    some = data.with_columns({"none": np.where(np.arange(50) == 40, 1, -1)})  # batches of none, and one of one
+    one = some.take([40])
+    assert kd.evaluate(net, labels, some, batch_size=7)["loss"] == pytest.approx(kd.evaluate(net, labels, one)["loss"])
+    kd.fit(net, labels, some, batch_size=7, **settings)
+    nets = kd.Stack([kd.MLP(3, 2, seed=seed) for seed in (0, 1)])
+    with pytest.raises(ValueError, match="no row of the data counts"):  # one member alone has none
+        kd.fit(nets, labels, [some, data], **settings)
+    per_member = kd.evaluate(nets, labels, [some, data])["loss"]
+    assert np.isfinite(per_member[0]) and np.isnan(per_member[1])
 
 
 # ------------------------------------------------------------------ measures
@@ -251,6 +287,50 @@ def test_labels_as_logits_need_a_precision_with_infinity():
         kd.label_logits(np.array([0, 1]), 2, "int8")
 
 
+# ------------------------------------------------------------------ what nobody reads
+
+
+def test_a_teacher_that_no_term_reads_is_said():
+    """The forgotten term was silent: the student learnt from the labels alone."""
+    student, teacher = kd.MLP(3, 2), kd.MLP(3, 2, seed=1)
+    settings = {"epochs": 1, "progress": False}
+    with pytest.warns(UserWarning, match="no term of the objective reads the teacher 'teacher'"):
+        kd.fit(student, kd.CrossEntropy(), rows(), teachers=teacher, **settings)
+    with pytest.warns(UserWarning, match="'b'") as said:
+        kd.fit(student, kd.SoftTargets(teacher="a.logits"), rows(), teachers={"a": teacher, "b": teacher}, **settings)
+    assert len(said) == 1 and said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kd.fit(student, kd.SoftTargets(), rows(), teachers=teacher, **settings)
+        average = student.copy()  # nobody learns from it: it is what is wanted
+        kd.fit(student, kd.CrossEntropy(), rows(), teachers=average, hooks=[kd.MovingAverage()], **settings)
+        kd.distill.assistant.assistants([kd.MLP(3, 2), kd.MLP(3, 2)], kd.SoftTargets(), rows(), teacher, **settings)
+        kd.evaluate(student, kd.CrossEntropy(), rows(), teachers=teacher)
+
+
+def test_a_student_that_no_term_reads_is_refused():
+    """Its gradient was zero, and the optimiser's decay moved it all the same."""
+    peers = {"a": kd.MLP(3, 2), "b": kd.MLP(3, 2, seed=1)}
+    before = [net.theta.copy() for net in peers.values()]
+    for objective in (
+        kd.CrossEntropy("a.logits"),
+        kd.CrossEntropy("a.logits") + kd.SoftTargets(2, "a.logits", "b.logits"),
+    ):
+        with pytest.raises(ValueError, match="no term of the objective reads the student 'b'"):
+            kd.fit(peers, objective, rows(), epochs=1, optimizer=kd.AdamW(0.1), progress=False)
+    for net, theta in zip(peers.values(), before):
+        np.testing.assert_array_equal(net.theta, theta)
+    assert set(kd.evaluate(peers, kd.CrossEntropy("a.logits"), rows())) >= {"a.accuracy", "b.accuracy"}
+    twice = {"a": peers["a"], "b": peers["a"]}  # one network by two names learns by either
+    kd.fit(twice, kd.CrossEntropy("a.logits"), rows(), epochs=1, progress=False)
+
+
+def test_a_computed_site_that_nobody_reads_is_refused():
+    """A misspelt target left the teachers' mean out without a word."""
+    with pytest.raises(kd.UnknownSiteError, match="nothing inside Given reads its target 'team'"):
+        kd.Given("team", kd.distill.ensemble.mean_of_logits, ("a.logits", "b.logits"), kd.SoftTargets(teacher="tame"))
+
+
 # ------------------------------------------------------------------ studies
 
 
@@ -416,5 +496,8 @@ def test_labels_that_differ_in_a_point_and_zeros_are_one(tmp_path):
     assert sorted(set(y)) == ["0", "1"] and "are one" in said[0]
     _, y = _target(cells_of(tmp_path, ["1", "01", "1.5", "10"] * 5), "a", "classes", said)
     assert sorted(set(y)) == ["01", "1", "1.5", "10"]
+    assert len(said) == 1
+    _, y = _target(cells_of(tmp_path, ["maybe", "Yes", "yes", "no"] * 5), "a", "auto", said)
+    assert len(set(y)) == 4 and "in capitals alone, such as 'Yes', are different classes" in said[-1]
     with pytest.raises(TableError, match=r"one class, 'Some'.*in 10 rows it is missing, as where it says NA or None"):
         _target(cells_of(tmp_path, ["None", "Some"] * 10), "a", "auto", said)

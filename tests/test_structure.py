@@ -27,7 +27,7 @@ LEVELS = [
     {"nn.module"},
     {"nn.network"},
     {"nn.optim", "nn.stack", "objective"},
-    {"step", "history"},
+    {"step", "history", "counts"},
     {"run"},
     {"hooks", "door", "checkpoint", "side_by_side"},
     {"evaluation"},

@@ -129,6 +129,12 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
                 f"the target {target!r}: labels that differ in '.0' alone, such as {short(cells.iloc[0])}, are one."
             )
             cells, different = whole, int(whole.nunique())
+    if cells.dtype == object and cells.str.casefold().nunique() < different:
+        first = next(text for text in cells if (cells.str.casefold() == text.casefold()).sum() > (cells == text).sum())
+        said.append(
+            f"the target {target!r}: labels that differ in capitals alone, such as {short(first)}, are different "
+            "classes."
+        )
     y = cells.to_numpy()
     y = y.astype(str) if y.dtype == object else y
     if different < 2:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kdlearn.backend import Array, as_array, device_of, to_device, to_numpy
 from kdlearn.data.labelling import soft_labels
+from kdlearn.loss import check_classes
 from kdlearn.nn.functional import check_count
 
 # Rows are gathered for a shuffled epoch in pieces of this many bytes: one gather for all of a
@@ -104,16 +105,24 @@ class Data:
             return self.with_columns({f"{name}.logits": answers})
         return self.with_columns({f"{name}.top": answers[0], f"{name}.top_logits": answers[1]})
 
-    def with_class_weights(self, labels: str = "y", name: str = "class_weight") -> Data:
+    def with_class_weights(self, labels: str = "y", name: str = "class_weight", ignore: int | None = None) -> Data:
         """The same rows with one weight a row, N / (K n_k) for a row whose class has n_k of the N rows.
 
         For `CrossEntropy() * "class_weight"`: each of the K classes then counts alike, and the mean weight is 1.
+        Rows whose label is `ignore` are no class and none of the N; they have weight 0.
         """
-        if self[labels].ndim != 1 or self[labels].dtype.kind not in "iu":
+        y = to_numpy(self[labels])
+        if y.ndim != 1 or y.dtype.kind not in "iu":
             raise ValueError(f"column {labels!r} must hold one integer label a row")
-        found, number, counts = np.unique(to_numpy(self[labels]), return_inverse=True, return_counts=True)
-        weights = self.n_rows / (len(found) * counts)
-        return self.with_columns({name: to_device(weights[number].astype("float32"), device_of(self[labels]))})
+        try:
+            check_classes(y, None, ignore)
+        except ValueError as error:
+            raise ValueError(f"column {labels!r}: {error}; rows without a label are named by ignore=") from None
+        known = np.full(len(y), True) if ignore is None else y != ignore
+        found, number, counts = np.unique(y[known], return_inverse=True, return_counts=True)
+        weights = np.zeros(len(y), "float32")
+        weights[known] = (known.sum() / (len(found) * counts))[number]
+        return self.with_columns({name: to_device(weights, device_of(self[labels]))})
 
     def take(self, rows: Any) -> Data:
         """The chosen rows (integers, a slice or a mask), in that order, with their `index` kept."""

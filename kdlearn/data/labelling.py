@@ -40,6 +40,8 @@ def soft_labels(
     """
     check_count("batch_size", batch_size)
     check_temperature(T)
+    if getattr(teacher, "members", 1) > 1:
+        raise TypeError(f"a stack of {teacher.members} has as many answers to each row: ask stack[i], or its .logits")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
     if out is None and dtype != "float32":

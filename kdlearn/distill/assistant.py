@@ -62,7 +62,9 @@ def assistants(
     for number, net in enumerate(nets, 1):
         teachers = {f"teacher{i}" if i > 1 else "teacher": t for i, t in enumerate(upstream, 1)}
         goal = objective if isinstance(objective, Objective) else objective(list(teachers))
-        histories.append(lesson(net, goal, data, teachers, settings, number))
+        read = {site.rpartition(".")[0] for site in goal.sites}
+        heard = {name: t for name, t in teachers.items() if name in read}
+        histories.append(lesson(net, goal, data, heard, settings, number))
         upstream.insert(0, net)
     return histories
 
@@ -145,6 +147,8 @@ def follow(
 
     Source: Jin et al. 2019.
     """
+    if not route:
+        raise ValueError("a route needs at least one network; Route keeps those of epochs that the training reaches")
     return [lesson(student, objective, data, anchor, settings, number) for number, anchor in enumerate(route, 1)]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kdlearn.backend import Array, array_module
+from kdlearn.nn.functional import check_count
 
 Answer = Callable[[Array, Any], Array]
 
@@ -68,6 +69,7 @@ def ddim(answer: Answer, z: Array, angle: Any, step: float, count: int = 1) -> A
 
     Source: Song, Meng and Ermon 2021 (DDIM), with the angle of Salimans and Ho 2022.
     """
+    check_count("count", count)
     for _ in range(count):
         z = math.cos(step) * z - math.sin(step) * answer(z, angle)
         angle = angle - step

@@ -21,7 +21,7 @@ from typing import Any
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import SoftTargets
-from kdlearn.loss import check_labels, check_logits
+from kdlearn.loss import by_largest, check_labels, check_logits
 from kdlearn.nn.functional import as_real, at_label, check_temperature, log_softmax, one_hot, softmax, softmax_backward
 from kdlearn.objective import Given, Objective
 
@@ -175,7 +175,7 @@ def min_norm_weights(*gradients: Array, cap: float = 1.0, steps: int = 30) -> Ar
     M = len(gradients)
     _check_cap(cap, M)
     xp = array_module(*gradients)
-    G = xp.stack([g.reshape(-1) for g in gradients]).astype("float64")
+    G, _ = by_largest(xp.stack([g.reshape(-1) for g in gradients]).astype("float64"), (0, 1))  # of any unit
     A = G @ G.T
     weights = descend_on_simplex(
         lambda w: w @ A, lambda d: ((d @ A) * d).sum(axis=1), xp.full((1, M), 1 / M, A.dtype),
@@ -253,7 +253,7 @@ def weighted_teachers(
         return total
     for m, column in enumerate(columns):
         total = Given(column, operator.itemgetter((slice(None), m)), (table,), total)
-    return Given(table, weights, (*given, *teachers), total)
+    return Given(table, functools.partial(_table, weights, len(teachers)), (*given, *teachers), total)
 
 
 # ------------------------------------------------------------------ what they are made of
@@ -295,6 +295,14 @@ def mixture(w: Array, Z: Array) -> Array:
 def mixture_backward(g: Array, Z: Array, d: Array) -> tuple[Array, list[Array]]:
     """Gradients of the scores whose softmax is g, (N, M), and of each of the M answers."""
     return softmax_backward(g, (Z * d).sum(axis=2).T), [g[:, m : m + 1] * d for m in range(Z.shape[0])]
+
+
+def _table(weights: Callable[..., Array], M: int, *arrays: Array) -> Array:
+    """What a function of weights returns, (N, M): further columns would be left out without a word."""
+    w = weights(*arrays)
+    if w.shape != (len(arrays[-1]), M):
+        raise ValueError(f"the weights of {M} teachers are a table of shape {(len(arrays[-1]), M)}, got {w.shape}")
+    return w
 
 
 def _check_cap(cap: float, M: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.nn.functional import softmax
+from kdlearn.nn.functional import check_finite_rows, softmax
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import MLP, Network
@@ -106,7 +106,7 @@ class EarlyExit:
 
     def predict(self, x: Array) -> Array:
         """Most probable class of each row, (N,)."""
-        return self.logits(x).argmax(axis=1)
+        return check_finite_rows(self.logits(x)).argmax(axis=1)
 
     def predict_proba(self, x: Array, T: float = 1.0) -> Array:
         """Class probabilities (N, K) at temperature T."""

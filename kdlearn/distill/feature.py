@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from kdlearn.backend import Array, array_module, device_of
-from kdlearn.loss import across_rows, check_features, check_size, mean_over_rows, softplus
+from kdlearn.loss import across_rows, by_largest, check_features, check_size, mean_over_rows, softplus
 from kdlearn.nn.functional import softmax_parts
 from kdlearn.nn.module import FreeVector
 from kdlearn.nn.network import Network
@@ -32,16 +32,19 @@ def unit_rows(x: Array) -> tuple[Array, Array]:
     x̂ (…, N, D) and 1/|x| (…, N, 1). A zero row stays zero, and the zero in its place of 1/|x|
     makes its gradient zero.
 
-    Divided by its largest entry first, no row is too long or too short to be squared.
+    Divided by its largest entry first, no row is too long or too short to be squared, down to the smallest normal
+    number of the format (1.2e-38 in float32). What is below counts as zero.
     """
-    xp = array_module(x)
-    largest = xp.abs(x).max(axis=-1, keepdims=True)
-    # the gradient is of the order of 1/|x|: a row for which that would leave the format counts as zero
-    alive = ~(largest <= 2.0**20 * float(xp.finfo(x.dtype).tiny))  # NaN is not zero
-    shrink = xp.where(alive, 1 / xp.where(alive, largest, 1), 0)
-    x = x * shrink
-    length = xp.sqrt(xp.where(alive, (x * x).sum(axis=-1, keepdims=True), 1))
+    x, shrink = by_largest(x)
+    length = _length(x)
     return x / length, shrink / length
+
+
+def _length(x: Array) -> Array:
+    """(…, N, 1) of rows whose largest entry is 1; of zero rows 1."""
+    square = (x * x).sum(axis=-1, keepdims=True)
+    xp = array_module(x)
+    return xp.sqrt(xp.where(square == 0, 1, square))
 
 
 def unit_rows_backward(unit: Array, inverse: Array, dunit: Array) -> Array:
@@ -130,10 +133,12 @@ def attention_transfer(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     0.2908 [[-0.2959  0.2219]]
     """
     check_features(h_s, h_t)
-    u_s, inverse = unit_rows(h_s * h_s)
-    u_t, _ = unit_rows(h_t * h_t)
-    d = u_s - u_t
-    return (d * d).sum(axis=1), 2 * h_s * unit_rows_backward(u_s, inverse, 2 * d)
+    (v_s, shrink), (v_t, _) = by_largest(h_s), by_largest(h_t)  # the energies, too, are squared once more
+    a_s, a_t = v_s * v_s, v_t * v_t
+    length = _length(a_s)
+    u_s = a_s / length
+    d = u_s - a_t / _length(a_t)
+    return (d * d).sum(axis=1), 2 * v_s * unit_rows_backward(u_s, shrink / length, 2 * d)
 
 
 @mean_over_rows

@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 import math
 
+import numpy as np
+
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import cross_entropy, kl_rows
 from kdlearn.loss import across_rows, check_labels, check_logits, check_size, mean_over_rows
@@ -245,6 +247,19 @@ def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Arr
     return T * T * kl, T * gradient
 
 
+def _check_top(z_s: Array, top: Array, z_t: Array, **settings: float) -> None:
+    # a float is cut, -1 the last class, and what is named twice counts twice; a training is checked by `fit`
+    if isinstance(top, np.ndarray) and top.ndim == 2 and getattr(z_s, "shape", ())[:-1] == top.shape[:1]:
+        if top.dtype.kind not in "iu" or (top.size and (top.min() < 0 or top.max() >= z_s.shape[1])):
+            raise ValueError(f"top must hold classes, integers in 0 … {z_s.shape[1] - 1}")
+        ordered = np.sort(top, axis=1)
+        if (ordered[:, 1:] == ordered[:, :-1]).any():
+            raise ValueError("top names a class twice in one row")
+
+
+top_targets.check = _check_top  # type: ignore[attr-defined]
+
+
 def TopTargets(T: float = 4.0, student: str = "student.logits", teacher: str = "teacher") -> Term:
     """The term `top_targets(student, teacher.top, teacher.top_logits, T)`, of the columns that
     `data.with_soft_labels(teacher, top=k, T=T)` adds."""
@@ -301,7 +316,7 @@ def _unit_deviation(log_x: Array, axis: int) -> tuple[Array, Array, Array]:
     top = log_x.max(axis=axis, keepdims=True)
     log_x = log_x - xp.where(top != -xp.inf, top, 0)
     x = xp.expm1(log_x)
-    x = x - x.mean(axis=axis, keepdims=True)
+    x = (x - x.mean(axis=axis, keepdims=True)).astype("float64", copy=False)  # holds the squares of float32
     norm = xp.sqrt((x * x).sum(axis=axis, keepdims=True))
     scale = xp.where(norm > 0, 1 / xp.where(norm > 0, norm, 1), 0)
     return x * scale, scale, xp.exp(log_x)
@@ -314,6 +329,7 @@ def standardize(z: Array) -> tuple[Array, Array, Array]:
     n = alive.sum(axis=1, keepdims=True).astype(z.dtype)
     d = xp.where(alive, z - z.max(axis=1, keepdims=True), 0)
     d = xp.where(alive, d - d.sum(axis=1, keepdims=True) / n, 0)
+    d = d.astype("float64", copy=False)  # holds the squares of float32
     deviation = xp.sqrt((d * d).sum(axis=1, keepdims=True) / n)
     scale = xp.where(deviation > 0, 1 / xp.where(deviation > 0, deviation, 1), 0)
     return xp.where(alive, d * scale, -xp.inf), scale, alive

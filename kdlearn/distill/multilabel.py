@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import kl_rows
 from kdlearn.loss import check_logits, mean_over_rows, softplus
@@ -44,7 +46,14 @@ def binary_cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     return (normaliser - target * z).sum(axis=1), xp.exp(z - normaliser) - target
 
 
-binary_cross_entropy.shares = ("target",)  # type: ignore[attr-defined]  # in [0, 1]: held to it at the door of `fit`
+def _check_shares(z: Array, target: Array) -> None:
+    # beyond [0, 1] the loss has no lower end; on a GPU to look would wait for the device
+    if isinstance(target, np.ndarray) and target.dtype.kind in "iuf" and ((target < 0) | (target > 1)).any():
+        raise ValueError(f"target must lie in [0, 1], it goes from {target.min()} to {target.max()}")
+
+
+binary_cross_entropy.shares = ("target",)  # type: ignore[attr-defined]  # held to it at the door of `fit`, too
+binary_cross_entropy.check = _check_shares  # type: ignore[attr-defined]
 
 
 @mean_over_rows

@@ -57,6 +57,8 @@ def noisy_winners(counts: Any, scale: float, rng: np.random.Generator, noise: st
         raise ValueError(f"noise is 'gaussian' or 'laplace' with a scale >= 0, got {noise!r} and {scale!r}")
     draw = rng.normal if noise == "gaussian" else rng.laplace
     counts = np.asarray(counts)
+    if counts.ndim != 2 or counts.dtype.kind not in "iuf" or not (counts >= 0).all():
+        raise ValueError(f"counts must be (N, K) with numbers of at least 0, got shape {counts.shape}")
     return (counts + draw(0.0, scale, counts.shape)).argmax(axis=1)
 
 
@@ -117,8 +119,10 @@ def epsilon_of(curve: Any, order: Any, delta: float) -> tuple[float, float]:
     if not 0 < delta < 1:
         raise ValueError(f"delta lies between 0 and 1, got {delta!r}")
     _check(order, 1.0)
-    order = np.atleast_1d(order)
-    values = np.atleast_1d(curve) + math.log(1 / delta) / (order - 1)
+    order, curve = np.atleast_1d(order), np.atleast_1d(curve)
+    if curve.shape != order.shape:
+        raise ValueError(f"curve must hold one divergence an order, shape {order.shape}, got {curve.shape}")
+    values = curve + math.log(1 / delta) / (order - 1)
     best = int(values.argmin())
     return float(values[best]), float(order[best])
 
@@ -137,6 +141,8 @@ def gaussian_sigma(epsilon: float, delta: float, queries: int = 1, change: float
     """
     if not (0 < epsilon < math.inf and 0 < delta < 1):
         raise ValueError(f"epsilon is positive and delta lies between 0 and 1, got {epsilon!r} and {delta!r}")
+    if not (queries >= 1 and 0 < change < math.inf):
+        raise ValueError(f"there is at least one question, and a change is positive, got {queries!r} and {change!r}")
     L = math.log(1 / delta)
     # the difference of two roots, written so that a small epsilon loses no digits
     return change * math.sqrt(queries / 2) * (math.sqrt(L + epsilon) + math.sqrt(L)) / epsilon

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.feature import cosine_distance, unit_rows, unit_rows_backward
-from kdlearn.loss import across_rows, check_features, check_size, huber
+from kdlearn.loss import across_rows, by_largest, check_features, check_size, huber
 from kdlearn.nn.functional import expm1_residual
 
 
@@ -53,11 +53,12 @@ def similarity_preserving(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     0.2929
     """
     N = h_s.shape[0]
+    (h_s, per_m), (h_t, _) = by_largest(h_s, (0, 1)), by_largest(h_t, (0, 1))  # or products of tiny numbers are none
     u_s, inverse = unit_rows(h_s @ h_s.T)
     u_t, _ = unit_rows(h_t @ h_t.T)
     d = u_s - u_t
     dS = unit_rows_backward(u_s, inverse, 2 / N**2 * d)
-    return (d * d).sum() / N**2, (dS + dS.T) @ h_s
+    return (d * d).sum() / N**2, per_m * ((dS + dS.T) @ h_s)
 
 
 @_between_rows
@@ -124,15 +125,15 @@ def relational_distance(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     xp = array_module(h_s, h_t)
     N = h_s.shape[0]
     pairs = N * (N - 1)
-    h, d_s, apart = _distances(h_s)
-    _, d_t, _ = _distances(h_t)
+    h, d_s, apart, per_m = _distances(h_s)
+    _, d_t, _, _ = _distances(h_t)
     psi_s, per_mean = _by_the_mean(d_s, pairs)
     psi_t, _ = _by_the_mean(d_t, pairs)
     rows, dpsi = huber(psi_s - psi_t)
     dd = per_mean / N**2 * (dpsi - (dpsi * psi_s).sum() / pairs)
     w = xp.where(apart, dd / xp.where(apart, d_s, 1), 0)
     # each pair is met twice, as (i, j) and as (j, i)
-    gradient = 2 * (w.sum(axis=1, keepdims=True) * h - w @ h)
+    gradient = 2 * per_m * (w.sum(axis=1, keepdims=True) * h - w @ h)
     return (rows.sum() / N**2).astype(h_s.dtype), gradient.astype(h_s.dtype)
 
 
@@ -229,10 +230,10 @@ def linear_cka(h_s: Array, h_t: Array) -> tuple[Array, Array]:
     0.25 [[0.25], [-0.5], [0.25]]
     """
     N = h_s.shape[0]
-    H_s, H_t = _centred(h_s), _centred(h_t)
+    (H_s, per_m), (H_t, _) = by_largest(_centred(h_s), (0, 1)), by_largest(_centred(h_t), (0, 1))
     value, dK = cosine_distance((H_s @ H_s.T).reshape(1, -1), (H_t @ H_t.T).reshape(1, -1))
     # the rows of K, and so of dK, sum to zero: this gradient is centred as it is
-    return value, 2 * dK.reshape(N, N) @ H_s
+    return value, 2 * per_m * (dK.reshape(N, N) @ H_s)
 
 
 def _centred(h: Array) -> Array:
@@ -241,20 +242,20 @@ def _centred(h: Array) -> Array:
     return h - h.mean(axis=0)
 
 
-def _distances(h: Array) -> tuple[Array, Array, Array]:
-    """`(h centred, distances (N, N), which rows are apart)`, in float64.
+def _distances(h: Array) -> tuple[Array, Array, Array, Array]:
+    """`(h centred, distances (N, N), which rows are apart, 1 / m)`, in float64, in units of the largest entry m.
 
     From |a|² + |b|² - 2 a·b, for N² D differences are slow to write down. This one cancels for
     close rows, hence float64 inside; what is below its rounding is no distance.
     """
     xp = array_module(h)
-    h = _centred(h.astype("float64"))
+    h, per_m = by_largest(_centred(h.astype("float64")), (0, 1))
     gram = h @ h.T
     squares = gram.diagonal()
     total = squares[:, None] + squares
     d2 = total - 2 * gram
     together = d2 <= 100 * float(xp.finfo(d2.dtype).eps) * total  # False for NaN, which stays what it is
-    return h, xp.sqrt(xp.where(together, 0, d2)), ~together
+    return h, xp.sqrt(xp.where(together, 0, d2)), ~together, per_m
 
 
 def _by_the_mean(d: Array, pairs: int) -> tuple[Array, Array]:

@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.loss import check_labels, check_logits, check_share, check_size, mean_over_rows
-from kdlearn.nn.functional import at_label, less_at_label, softmax_parts
+from kdlearn.nn.functional import at_label, check_count, less_at_label, softmax_parts
 from kdlearn.nn.network import Network
 from kdlearn.objective import Objective
 from kdlearn.step import input_of, train_step
@@ -82,13 +84,17 @@ def pgd(
     x, y : (N, D) rows and (N,) labels.
     epsilon : largest change of one input, in its unit.
     steps, size : how many, and how far each; default 2.5 epsilon / steps, so that any place in reach can be reached.
-    low, high : least and largest value that an input can have, such as 0 and 1 for pixels.
+    low, high : least and largest value that an input can have, such as 0 and 1 for pixels; those of x lie between.
     loss : `loss(z, y) -> (value, gradient)`.
 
     Source: Goodfellow et al. 2015 for one step; Madry et al. 2018 for several, from a random place where this one
     begins at x.
     """
     check_size("epsilon", epsilon)
+    check_count("steps", steps)
+    x = x if x.dtype.kind == "f" else x.astype(net.theta.dtype)  # whole numbers cannot be moved a little
+    if isinstance(x, np.ndarray) and (x.min() < low or x.max() > high):  # on a GPU it would wait for the device
+        raise ValueError(f"x goes from {x.min():.4g} to {x.max():.4g}, beyond low = {low:g} or high = {high:g}")
     size = 2.5 * epsilon / steps if size is None else check_size("size", size)
     xp = array_module(x, net.theta)
     least, most = xp.maximum(x - epsilon, low), xp.minimum(x + epsilon, high)

@@ -16,6 +16,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
 from kdlearn.data.columns import Data
+from kdlearn.loss import check_classes, check_labels
 from kdlearn.nn.functional import check_temperature, log_softmax, softmax
 from kdlearn.nn.layers import Embedding, Layer, ReLU
 from kdlearn.nn.network import MLP, Network
@@ -71,8 +72,11 @@ def encode(text: str, symbols: str) -> np.ndarray:
 
 
 def decode(tokens: Sequence[int] | np.ndarray, symbols: str) -> str:
-    """The text of one row of tokens."""
-    return "".join(symbols[int(t)] for t in tokens)
+    """The text of one row of tokens; ValueError for one that is no position in `symbols`."""
+    row = np.asarray(tokens)
+    if len(row):
+        check_classes(row, len(symbols))
+    return "".join(symbols[t] for t in row.tolist())
 
 
 def windows(tokens: Array, context: int) -> Data:
@@ -121,8 +125,9 @@ def sample(net: Network, prompts: Array, length: int, rng: np.random.Generator, 
 
 def log_probabilities(net: Network, data: Data) -> Array:
     """The logarithm of what the network gives to each row's token, (N,)."""
-    xp = array_module(data.y)
-    return xp.take_along_axis(log_softmax(net.logits(data.x)), data.y[:, None], axis=1)[:, 0]
+    xp, z = array_module(data.y), net.logits(data.x)
+    check_labels(z, data.y)  # a token of -1 would be the last one
+    return xp.take_along_axis(log_softmax(z), data.y[:, None], axis=1)[:, 0]
 
 
 def perplexity(net: Network, data: Data) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
 from kdlearn.loss import check_classes, check_labels, check_logits
-from kdlearn.nn.functional import as_real, one_hot, real_dtype, softmax_parts
+from kdlearn.nn.functional import as_real, is_whole, one_hot, real_dtype, softmax_parts
 
 
 def virtual_teacher(y: Array, K: int, confidence: float = 0.99, dtype: str = "float32") -> Array:
@@ -35,6 +35,8 @@ def virtual_teacher(y: Array, K: int, confidence: float = 0.99, dtype: str = "fl
 
     Source: Yuan et al. 2020 (Tf-KD), section 4.
     """
+    if not is_whole(K):
+        raise TypeError(f"K must be a number of classes, got {K!r}")
     if not (K >= 2 and 1 / K < confidence < 1):
         raise ValueError(f"confidence lies between 1/K and 1, got {confidence!r} for K = {K!r}")
     check_classes(y, K)

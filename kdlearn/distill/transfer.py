@@ -53,10 +53,12 @@ def match_classes(teacher: Sequence[Any], student: Sequence[Any]) -> Callable[[A
     chosen = tuple(at.get(name, -1) for name in student)
     if max(chosen) < 0:
         raise ValueError(f"teacher and student have no class in common: {list(teacher)} and {list(student)}")
-    return functools.partial(_columns, chosen=chosen)
+    return functools.partial(_columns, chosen=chosen, width=len(teacher))
 
 
-def _columns(z: Array, chosen: tuple[int, ...]) -> Array:
+def _columns(z: Array, chosen: tuple[int, ...], width: int | None = None) -> Array:
+    if width not in (None, z.shape[1]):
+        raise ValueError(f"the teacher has {width} classes by name, its logits have {z.shape[1]} columns")
     if max(chosen) >= z.shape[1]:
         raise ValueError(f"there is no class {max(chosen)}: the logits have {z.shape[1]} columns")
     xp = array_module(z)

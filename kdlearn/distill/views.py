@@ -14,6 +14,7 @@ from kdlearn.backend import Array, device_of, to_device, to_numpy
 from kdlearn.data import Data
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
+from kdlearn.loss import check_classes
 from kdlearn.objective import Match, Objective
 
 DataFunction = Callable[[int, np.random.Generator], Data]
@@ -34,12 +35,13 @@ def same_class(data: Data, name: str = "pair") -> DataFunction:
 
     Parameters
     ----------
-    data : with labels `y`.
+    data : with labels `y`, all known.
     name : the column added is `<name>.x`.
 
     Source: Yun et al. 2020; their published code, too, has the T² and holds the pair (read, not executed).
     """
     y = to_numpy(data.y)
+    check_classes(y, None)  # rows without a label are not one class
     classes = [np.flatnonzero(y == k) for k in np.unique(y)]
 
     def columns(epoch: int, rng: np.random.Generator) -> Data:

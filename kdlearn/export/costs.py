@@ -76,6 +76,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
         result[name] = entry
     if answers:
         a, b = answers["student"], answers["teacher"]
+        a, b = comparable(task, a, b, "the student's answers", "the teacher's")
         result["agreement"] = float((a == b).mean()) if task == "classes" else float(np.abs(a - b).mean())
     return result
 
@@ -132,12 +133,25 @@ def _is_regressor(model: Any) -> bool:
     return net is not None and (output_width(net) == 1 or hasattr(model, "target_mean_"))
 
 
+def comparable(task: str, a: np.ndarray, b: np.ndarray, of_a: str, of_b: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,), or numbers (N, M) as floats, of one form; ValueError where broadcasting, or texts beside numbers,
+    would make a number of what cannot be compared."""
+    if task != "classes":
+        a, b = (v.reshape(len(v), -1).astype(np.float64) for v in (a, b))
+    if a.shape != b.shape or (task == "classes" and a.ndim != 1):
+        raise ValueError(f"{of_a} have shape {a.shape}, {of_b} {b.shape}")
+    texts = [v.size > 0 and all(isinstance(label, str) for label in v.ravel().tolist()) for v in (a, b)]
+    if texts[0] != texts[1]:
+        raise ValueError(f"one of {of_a} and {of_b} are texts: {a.tolist()[0]!r} is not {b.tolist()[0]!r}")
+    return a, b
+
+
 def achieved(task: str, answer: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """Accuracy, or R2 and the mean absolute error, with their 95 % intervals, of a model's answers."""
+    answer, y = comparable(task, answer, y, "the answers", "y_test")
     if task == "classes":
         right = int((answer == y).sum())
         return {"accuracy": right / len(y), "accuracy_interval": wilson(right, len(y))}
-    answer, y = answer.reshape(len(y), -1).astype(np.float64), y.reshape(len(y), -1).astype(np.float64)
 
     def both(rows: Any) -> tuple[float, float]:
         off, spread = answer[rows] - y[rows], y[rows] - y[rows].mean(axis=0)

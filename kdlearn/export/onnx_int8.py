@@ -18,7 +18,8 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
 
     The activations' ranges are fixed beforehand, from `calibration_x`: rows (N, D), or {input: (N, 1)}. So an
     answer does not depend on the rows beside it in a batch. (Ranges found while running are those of the
-    whole batch: one outlier would change its neighbours' labels.)
+    whole batch: one outlier would change its neighbours' labels.) What lies beyond them, at an input or inside the
+    network, counts as the end of the range, and nothing says so: calibrate on rows that reach as far as those to come.
 
     Returns `{"method", "bytes_before", "bytes_after", "agreement", "error", "largest_error"}`: on the calibration
     rows, the share of equal labels, and the mean and largest absolute difference of probabilities, each

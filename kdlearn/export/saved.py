@@ -53,9 +53,14 @@ def describe(parts: Parts) -> dict[str, Any]:
     return {
         "encoding": parts.plain().to_plain(),
         "scaler": None if parts.mean is None else [parts.mean.tolist(), np.asarray(parts.scale).tolist()],
-        "classes": None if classes is None else [classes.dtype.kind, classes.tolist()],
+        "classes": None if classes is None else [_format(classes.dtype), classes.tolist()],
         "target": [np.asarray(part, np.float64).tolist() for part in parts.target],
     }
+
+
+def _format(dtype: np.dtype) -> str:
+    """Of numbers kind and width, such as "<u1": as int64 they would no longer wrap around as they did."""
+    return dtype.str if dtype.kind in "iuf" else dtype.kind
 
 
 def rebuild(path: str | os.PathLike, net: Network, described: dict[str, Any]) -> Parts:
@@ -73,13 +78,14 @@ def rebuild(path: str | os.PathLike, net: Network, described: dict[str, Any]) ->
         classes = None
         if described["classes"] is not None:
             kind, labels = described["classes"]
-            classes = np.array(labels, dtype={"O": object, "b": bool}.get(kind))
+            formats = {"O": object, "b": bool, "U": str}
+            classes = np.array(labels, dtype=formats.get(kind, None if len(kind) == 1 else kind))
             if classes.shape != (K,):
                 raise ValueError(f"{classes.shape[0]} classes for {K} outputs")
         target = tuple(np.array(part, np.float64)[()] for part in described["target"])
         if len(target) != 2:
             raise ValueError("a target has a mean and a scale")
         found = Parts(net, encoding, mean, scale, classes, (target[0], target[1]))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} does not describe a fitted model ({error})") from None
     return found

@@ -12,7 +12,7 @@ import numpy as np
 
 from kdlearn.nn.functional import check_count
 from kdlearn.study.cells import groups, sweep, workers
-from kdlearn.study.intervals import Interval, best_of, interval
+from kdlearn.study.intervals import Interval, best_of, interval, p_value
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Comparison:
             text = f"{method:<{width}}  {self.mean(method, metric).mean:>10.{digits}f}"
             if method != self.baseline:
                 d = self.difference(method, metric)
-                verdict = "" if d.low > 0 or d.high < 0 else "   no effect shown"
+                p = p_value(d)
+                verdict = "" if p < 0.05 else "   undefined" if np.isnan(p) else "   no effect shown"
                 text += f"  {d.mean:+.{digits}f} ± {d.half_width:.{digits}f}{verdict}"
             lines.append(text)
         return "\n".join(lines)

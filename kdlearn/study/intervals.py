@@ -8,11 +8,13 @@ claim rests on.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kdlearn.backend import as_array
 from kdlearn.loss import check_share, check_size
 
 
@@ -49,10 +51,7 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     """
     if isinstance(values, (str, Mapping)):
         raise TypeError(f"an interval is of one number a seed, got {values!r}; of a mapping give .values()")
-    a = np.asarray(list(values))
-    if a.dtype.kind in "USO" and any(isinstance(v, str) for v in a.ravel()):
-        raise TypeError(f"an interval is of numbers, got {a.ravel().tolist()[:3]}")
-    a = a.astype(float)
+    a = _numbers(values if isinstance(values, np.ndarray) else list(values))
     if a.ndim != 1:
         raise ValueError(f"an interval is of one number a seed, got an array of shape {a.shape}")
     if not 0 < check_share("level", level) < 1:
@@ -60,9 +59,9 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     check_size("overlap", overlap)
     if len(a) < 2:
         return Interval(float(a.mean()) if len(a) else math.nan, math.inf, len(a))
-    return Interval(
-        float(a.mean()), _quantile(level, len(a)) * float(a.std(ddof=1)) * math.sqrt(1 / len(a) + overlap), len(a)
-    )
+    with np.errstate(invalid="ignore"):  # of an infinite value the deviation is NaN
+        deviation = float(a.std(ddof=1))
+    return Interval(float(a.mean()), _quantile(level, len(a)) * deviation * math.sqrt(1 / len(a) + overlap), len(a))
 
 
 def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
@@ -81,7 +80,7 @@ def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
     >>> print(crossed([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]))
     +2.50 ± 9.70
     """
-    a = np.asarray(table, dtype=float)
+    a = _numbers(table)
     if a.ndim != 2 or not a.size:
         raise ValueError(f"a table has rows and columns, got an array of shape {a.shape}")
     if min(a.shape) == 1:
@@ -95,7 +94,7 @@ def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
 
 
 class Verdict(NamedTuple):
-    """What a rule says of one paired difference: `word` is *helps*, *hurts*, *equal* or *not shown*."""
+    """What a rule says of one paired difference: `word` is *helps*, *hurts*, *equal*, *not shown* or *undefined*."""
 
     difference: Interval
     p: float
@@ -103,20 +102,28 @@ class Verdict(NamedTuple):
 
 
 def p_value(found: Interval) -> float:
-    """Of a two-sided t-test that the mean is zero, from the mean and its 95 % interval."""
+    """Of a two-sided t-test that the mean is zero, from the mean and its 95 % interval; NaN where these are no numbers.
+
+    Where all n values are one number, as differences of a count may be, their deviation is not known to be 0, and
+    Student's t would be sure of anything. The sign test takes its place: that all n lie on one side of a median of
+    zero has a chance of 2^(1 - n) at most. One value alone says nothing: 1.
+    """
     from scipy.stats import t
 
-    if found.n < 2 or not np.isfinite([found.mean, found.half_width]).all():
+    if not np.isfinite(found.mean) or np.isnan(found.half_width):
+        return math.nan
+    if found.n < 2 or math.isinf(found.half_width):
         return 1.0
-    if found.half_width == 0.0:
-        return 1.0 if found.mean == 0 else 0.0
+    if _constant(found):
+        return 1.0 if found.mean == 0 else 2.0 ** (1 - found.n)
     return float(2 * t.sf(abs(found.mean) / found.half_width * _quantile(0.95, found.n), found.n - 1))
 
 
 def holm(p: Sequence[float]) -> list[float]:
     """p-values made larger so that, in a table of m tests, those below 0.05 hold a false one in 5 % of tables at most.
 
-    The smallest is multiplied by m, the next by m - 1, and so on; none may be smaller than the one before.
+    The smallest is multiplied by m, the next by m - 1, and so on; none may be smaller than the one before. NaN counts
+    as a test, and stays NaN.
 
     Source: Holm 1979.
 
@@ -129,7 +136,10 @@ def holm(p: Sequence[float]) -> list[float]:
         if value < 0 or value > 1:
             raise ValueError(f"a p-value lies in [0, 1], got {value!r}")
     adjusted, so_far = [0.0] * len(p), 0.0
-    for rank, i in enumerate(np.argsort(p, kind="stable")):
+    for rank, i in enumerate(np.argsort(p, kind="stable")):  # NaN comes last
+        if math.isnan(p[i]):
+            adjusted[i] = math.nan
+            continue
         so_far = max(so_far, min(1.0, (len(p) - rank) * p[i]))
         adjusted[i] = so_far
     return adjusted
@@ -163,7 +173,10 @@ def judge(
 
     * *equal*: an interval at level 1 - 0.05/m, for m differences, lies within the zone;
     * *helps* or *hurts*: else, where the mean lies outside the zone and the adjusted p-value is below 0.05;
+    * *undefined*: where the difference is no number, as after a training that diverged;
     * *not shown*: else. It does not say that there is no difference.
+
+    Where all n differences are one number, each of the first two needs 2^(1 - n) below its level, as in `p_value`.
 
     Example
     -------
@@ -203,12 +216,31 @@ def best_of(means: Sequence[float], better: str) -> int | None:
 
 
 def _word(found: Interval, p: float, level: float, zone: float, better: str) -> str:
+    if math.isnan(p):
+        return "undefined"
     strict = found.half_width * _quantile(level, found.n) / _quantile(0.95, found.n)
-    if abs(found.mean) + strict <= zone:
+    known = not _constant(found) or 2.0 ** (1 - found.n) < 1 - level
+    if known and abs(found.mean) + strict <= zone:
         return "equal"
     if p < 0.05 and abs(found.mean) > zone:
         return "helps" if (found.mean > 0) == (better == "higher") else "hurts"
     return "not shown"
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """As floats; TypeError for what is no real number, or masked."""
+    a = as_array(values)
+    if a.dtype.kind in "cUSOmM":
+        a = a.ravel()
+        if not all(isinstance(v, numbers.Real) for v in a.tolist()):
+            raise TypeError(f"an interval is of numbers, got {a.tolist()[:3]}")
+        return np.array(values, dtype=float)
+    return a.astype(float)
+
+
+def _constant(found: Interval) -> bool:
+    """Whether all its values are one number, to the rounding of a difference."""
+    return found.half_width <= 1e-9 * abs(found.mean)
 
 
 def _quantile(level: float, n: int) -> float:

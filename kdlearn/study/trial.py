@@ -59,7 +59,7 @@ class Trial:
         return verdicts(gaps, self.zone, self.better, self.overlap)
 
     def verdict(self, arm: str, baseline: str | None = None) -> str:
-        """*helps*, *hurts*, *equal* or *not shown*; see `kd.study.verdicts` for the rule."""
+        """*helps*, *hurts*, *equal*, *not shown* or *undefined*; see `kd.study.verdicts` for the rule."""
         return self.verdicts()[arm, baseline or self.baselines[0]].word
 
     def would_choose(self) -> dict[str, float]:

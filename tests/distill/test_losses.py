@@ -202,6 +202,8 @@ def test_across_rows_there_is_no_weight_a_row(loss):
 def test_whole_numbers_count_as_the_same_floats(loss):
     rng = np.random.default_rng(5)
     floats = [np.round(3 * a) if a.dtype.kind == "f" else a for a in map(np.asarray, made(loss, 5))]
+    shares = getattr(loss.function, "shares", ())
+    floats = [a.clip(0, 1) if name in shares else a for name, a in zip(loss.arrays, floats)]
     whole = [a.astype(rng.choice(["int64", "int32", "int8"])) if a.dtype.kind == "f" else a for a in floats]
     scalars = [i for i, a in enumerate(made(loss, 5)) if not rows_of(a)]
     for i in scalars:
@@ -303,6 +305,69 @@ def test_equal_answers_cost_nothing(loss, kind, dtype):
     assert abs(float(value)) <= 1e-12
     for g in gradients:
         assert np.abs(g).max() <= 1e-9
+
+
+# ------------------------------------------------------------------ numbers that cannot be squared
+
+# Losses that scale what they compare see no common factor of it.
+NO_FACTOR = [
+    "cosine_distance",
+    "attention_transfer",
+    "neuron_selectivity",
+    "info_nce",
+    "similarity_preserving",
+    "probabilistic_transfer",
+    "relational_distance",
+    "relational_angle",
+    "correlation_congruence",
+    "linear_cka",
+    "standardized_kd",
+]
+FACTORS = [
+    (loss, dtype, 10.0**e)
+    for loss in all_losses()
+    for dtype, powers in (("float32", (-37, -30, -19, 19, 30, 37)), ("float64", (-306, -160, 160, 306)))
+    for e in powers
+    if loss.name in NO_FACTOR and (loss.name, dtype) != ("standardized_kd", "float64")  # squared in float64, as it is
+]
+
+
+@pytest.mark.parametrize("loss, dtype, factor", FACTORS, ids=[f"{f.name}-{t}-{c:.0e}" for f, t, c in FACTORS])
+def test_a_common_factor_is_not_seen_down_to_the_smallest_normal_number(loss, dtype, factor):
+    """Below 1e-19 the squares of float32 are 0: such features counted as none. Above 1e19 they are infinite."""
+    h_s, h_t = (a.clip(-3, 3) for a in made(loss, 20))
+    expected = call(loss, (h_s, h_t))
+    digits = 2e-5 if dtype == "float32" else 1e-10
+    for own, other in ((factor, 1.0), (1.0, factor)):
+        value, (gradient,) = call(loss, ((own * h_s).astype(dtype), (other * h_t).astype(dtype)))
+        assert value == pytest.approx(float(expected[0]), rel=digits)
+        largest = np.abs(expected[1][0]).max()
+        np.testing.assert_allclose(own * gradient.astype(float), expected[1][0], rtol=0, atol=digits * largest)
+
+
+@pytest.mark.parametrize("dtype, factor", [("float32", 1e-20), ("float32", 1e-33), ("float64", 1e-150)])
+def test_answers_that_hardly_differ_are_correlated_as_their_logits_are(dtype, factor):
+    """p is 1/K + (z - mean) / KT to the first order: its correlations are those of the logits, less each row's mean."""
+    z_s, z_t = (np.random.default_rng(21).normal(size=(2, N, K)) * factor).astype(dtype)
+
+    def gaps(axis):
+        with mpmath.workdps(30):
+            parts = []
+            for z in (z_s, z_t):
+                a = np.vectorize(mpmath.mpf)(z.astype(float))
+                a = a - a.mean(axis=1, keepdims=True)  # what the softmax does not see
+                a = a - a.mean(axis=axis, keepdims=True)
+                parts.append(a / np.vectorize(mpmath.sqrt)((a * a).sum(axis=axis, keepdims=True)))
+            return float(1 - (parts[0] * parts[1]).sum(axis=axis).mean())
+
+    assert kd.dist_kd(z_s, z_t, T=1.0)[0] == pytest.approx(gaps(1) + gaps(0), rel=1e-5)
+
+
+def test_gradients_too_small_to_be_squared_have_their_shortest_mixture():
+    g = np.random.default_rng(22).normal(size=(3, 5))
+    expected = kd.distill.ensemble.min_norm_weights(*g)
+    for unit in (1e-200, 1e200):
+        np.testing.assert_allclose(kd.distill.ensemble.min_norm_weights(*(unit * g)), expected, rtol=1e-9)
 
 
 # ------------------------------------------------------------------ formats

@@ -181,6 +181,7 @@ def test_generated_rows_are_of_the_network_or_of_the_data():
             generated(STUDENT, text, **{"length": 4, **wrong})
 
 
+@pytest.mark.filterwarnings("ignore:no term of the objective reads the teacher")
 def test_fit_takes_data_functions_and_the_student_comes_closer():
     """Each method brings the student nearer to its teacher in the direction that it minimises."""
     text = windows(sample(TEACHER, PROMPTS[:1], 60, np.random.default_rng(5))[0], C)

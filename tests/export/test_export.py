@@ -215,6 +215,8 @@ def test_an_int8_answer_does_not_depend_on_the_rows_beside_it(student, digits, t
     one = [run_onnx(tmp_path / "net.onnx", row[None])["logits"][0] for row in digits[2][:20]]
     np.testing.assert_array_equal(one, alone["logits"][:20])
     assert (alone["label"] == student.predict(digits[2])).mean() > 0.97
+    far, farther = (run_onnx(tmp_path / "net.onnx", scale * digits[2][:20])["logits"] for scale in (1e3, 1e6))
+    np.testing.assert_array_equal(far, farther)  # what lies beyond the range counts as its end
     assert "".join(capfd.readouterr()) == ""
     with pytest.raises(ValueError, match="rows of 64 inputs, got shape"):
         export.quantize_onnx(tmp_path / "net.onnx", tmp_path / "q.onnx", np.zeros((3, 5)))

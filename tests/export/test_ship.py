@@ -137,6 +137,18 @@ def test_a_saved_model_answers_as_the_model(model, tmp_path):
     assert clone(back) is back and back.score(X, model.predict(X)) == 1
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float32", "bool", "<U1", ">i4"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_saved_models_labels_are_of_the_same_kind_and_width(dtype, tmp_path):
+    """Bytes came back as int64: what a user computes with them no longer was the same."""
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.tile([0, 1], 15).astype(dtype)
+    model = DistilledClassifier(hidden_layer_sizes=(3,), max_iter=2, random_state=0).fit(X, y)
+    kd.save(tmp_path / "m.npz", model)
+    got, want = kd.load(tmp_path / "m.npz").predict(X), model.predict(X)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+
+
 def test_a_saved_plain_estimator_keeps_scaler_classes_and_target(tmp_path):
     """Once only the bare network could be saved; without its scaler 91 % became 33 %."""
     x, y = load_breast_cancer(return_X_y=True)

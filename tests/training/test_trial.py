@@ -55,16 +55,44 @@ def test_p_and_interval_equal_scipy(rng):
         ([0.10, 0.12, 0.11, 0.10], "equal"),  # surely above zero, and within the zone
         ([0.6, 0.2, 0.5, 0.45], "not shown"),  # the mean lies within the zone, the interval does not
         ([9.0, -8.0, 1.0, 0.5], "not shown"),
-        ([0.0, 0.0, 0.0], "equal"),
-        ([2.0, 2.0, 2.0], "helps"),
         ([2.0], "not shown"),
-        ([2.0, np.nan, 2.1], "not shown"),
+        ([2.0, np.nan, 2.1], "undefined"),
+        ([np.nan], "undefined"),
+        ([np.inf, 2.0, 2.1], "undefined"),
     ],
 )
 def test_words(values, word):
     assert verdicts({"a": np.array(values)}, zone=0.5)["a"].word == word
     other = {"helps": "hurts", "hurts": "helps"}.get(word, word)
     assert verdicts({"a": np.array(values)}, zone=0.5, better="lower")["a"].word == other
+
+
+@pytest.mark.parametrize("value, word", [(2.0, "helps"), (0.0, "equal"), (0.4, "equal"), (92.3 - 90.2, "helps")])
+def test_differences_that_are_one_number_are_counted_as_signs_are(value, word):
+    """Student's t has no deviation to go by, and was sure of three ties, or of two seeds."""
+    for n in range(2, 12):
+        values = [value] * (n - 1) + [value * (1 + 1e-15)]  # two scores' difference is rounded
+        found = verdicts({"a": values}, zone=0.5)["a"]
+        chance = scipy.stats.binomtest(n, n).pvalue  # of a sign test
+        assert found.p == (1 if value == 0 else pytest.approx(chance))
+        assert found.word == (word if chance < 0.05 else "not shown")
+        assert found.difference.half_width == pytest.approx(0, abs=1e-13)
+        ten = verdicts(dict.fromkeys(range(10), values), zone=0.5)[3]
+        assert ten.word == (word if 10 * chance < 0.05 else "not shown")
+
+
+def test_what_is_no_number_has_no_p_value_and_spoils_no_other():
+    found = {"a": interval([1.0, 1.1, 1.2]), "b": interval([1.0, np.nan])}
+    assert np.isnan(kd.study.p_value(found["b"]))
+    assert np.isnan(kd.study.p_value(kd.study.Interval(np.nan, np.inf, 1)))
+    judged = kd.study.judge(found)
+    assert judged["a"].p == pytest.approx(2 * scipy.stats.ttest_1samp([1.0, 1.1, 1.2], 0).pvalue)  # of two tests
+    assert np.isnan(judged["b"].p) and judged["b"].word == "undefined"
+    np.testing.assert_array_equal(holm([0.04, np.nan, 0.5]), [0.12, np.nan, 1.0])
+    table = kd.study.Comparison({n: {"m": np.array([1.0, v])} for n, v in (("base", 2.0), ("x", np.nan))}, "base")
+    assert table.table("m").splitlines()[-1].endswith("undefined")
+    two = kd.study.Comparison({"base": {"m": np.zeros(2)}, "x": {"m": np.ones(2)}}, "base")
+    assert two.table("m").splitlines()[-1].endswith("no effect shown")
 
 
 def test_a_table_of_nulls_makes_a_false_verdict_in_5_of_100_tables_at_most(rng):
@@ -149,7 +177,7 @@ def test_each_arm_has_its_own_choice_and_test_rows_are_read_once():
     reads = []
     found = trial(
         {"base": (arm(1, reads=reads), {"x": [1, 2, 3]}), "new": (arm(2, 53, reads=reads), {"x": [1, 2, 3]})},
-        "base", seeds=4, **QUIET,
+        "base", seeds=8, **QUIET,
     )  # fmt: skip
     assert found.chosen == {"base": {"x": 1}, "new": {"x": 2}} and found.tried == {"base": 3, "new": 3}
     assert [read for read in reads if read[0] == "test"] == [("test", 1), ("test", 2)]
@@ -248,13 +276,13 @@ def test_a_search_reads_validation_rows_alone():
 
 
 def test_lower_can_be_better():
-    found = trial({"a": (arm(3), {"x": [1, 3]}), "b": (arm(3, 40), {"x": [1, 3]})}, "a", 3, better="lower", **QUIET)
+    found = trial({"a": (arm(3), {"x": [1, 3]}), "b": (arm(3, 40), {"x": [1, 3]})}, "a", 8, better="lower", **QUIET)
     assert found.chosen["a"] == {"x": 1} and found.verdict("b") == "helps" and found.would_choose()["b"] == 1
 
 
 def test_two_baselines_are_compared_once():
     grid = {"x": [1, 2]}
-    found = trial({name: (arm(1, 50 + i), grid) for i, name in enumerate("abcd")}, ["a", "b", "c"], 3, **QUIET)
+    found = trial({name: (arm(1, 50 + i), grid) for i, name in enumerate("abcd")}, ["a", "b", "c"], 9, **QUIET)
     asked = list(found.verdicts())
     assert asked == [("b", "a"), ("c", "a"), ("d", "a"), ("c", "b"), ("d", "b"), ("d", "c")]
     lines = found.table().splitlines()
