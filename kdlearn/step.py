@@ -15,6 +15,7 @@ import numpy as np
 
 from kdlearn.backend import Array
 from kdlearn.loss import ignored, normalizes
+from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
@@ -61,6 +62,7 @@ def train_step(
         values = _gradients(students, teachers, objective, batch, rng)
     else:
         _check_pieces(objective)
+        check_count("micro_batch", micro_batch)
         values = {}
         for share, piece in _pieces(batch, micro_batch):
             part = _gradients(students, teachers, share * objective, piece, rng)

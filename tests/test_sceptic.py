@@ -351,3 +351,45 @@ def test_probabilities_in_the_place_of_logits_are_said():
             data = rows().with_columns({"teacher.logits": z})
             kd.fit(kd.MLP(3, 3), kd.SoftTargets(), data, **SETTINGS)
         kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows().with_columns({"teacher.proba": p}), **SETTINGS)
+
+
+# ---------------------------------------------------------------- networks and steps
+
+
+def test_a_network_made_of_another_s_layers_leaves_it_as_it_was(rng):
+    net = kd.MLP(4, 5, 3, seed=0)
+    part = kd.Network(net.layers[:2], {"logits": 1})
+    x = np.ones((2, 4), "f4")
+    np.testing.assert_allclose(part.logits(x), np.maximum(x @ net.layers[0].W, 0), rtol=1e-6)
+    before = [layer.W.copy() for layer in (net.layers[0], net.layers[2])]
+    data = kd.Data({"x": rng.standard_normal((20, 4)).astype("f4"), "y": rng.integers(3, size=20)})
+    kd.fit(net, kd.CrossEntropy(), data, epochs=1, progress=False)
+    assert all((old != layer.W).any() for layer, old in zip((net.layers[0], net.layers[2]), before))
+    np.testing.assert_array_equal(part.layers[0].W, before[0])
+
+
+def test_one_output_has_no_class_probabilities():
+    with pytest.raises(ValueError, match="one output has no class probabilities"):
+        kd.MLP(3, 1).predict_proba(np.zeros((2, 3), "f4"))
+
+
+@pytest.mark.parametrize("make", [
+    lambda: kd.LayerNorm(3, eps=-1.0), lambda: kd.LayerNorm(3, eps=np.nan),
+    lambda: kd.Linear(2, 3, gain=np.nan), lambda: kd.Linear(2, 3, gain=np.inf),
+])  # fmt: skip
+def test_a_layer_s_settings_are_finite(make):
+    with pytest.raises(ValueError, match="finite"):
+        make()
+
+
+@pytest.mark.parametrize("K", [2.5, 0])
+def test_classes_are_counted_in_whole_numbers(K):
+    with pytest.raises((TypeError, ValueError), match="K must be"):
+        kd.one_hot(np.array([0, 1]), K)
+
+
+@pytest.mark.parametrize("size", [-2, 0, 1.5])
+def test_a_step_in_pieces_needs_a_size(size):
+    batch = {"x": np.ones((4, 3), "f4"), "y": np.array([0, 1, 0, 1])}
+    with pytest.raises((TypeError, ValueError), match="micro_batch must be"):
+        kd.train_step(kd.MLP(3, 2), None, kd.CrossEntropy(), batch, optimizer=kd.Adam(), micro_batch=size)

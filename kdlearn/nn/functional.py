@@ -230,6 +230,7 @@ def one_hot(y: Array, K: int, dtype: str = "float32") -> Array:
     xp = array_module(y)
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
+    check_count("K", K)
     return (y[..., None] == xp.arange(K)).astype(dtype)
 
 

@@ -108,6 +108,8 @@ class Linear(Layer):
         if n_in < 1 or n_out < 1:
             raise ValueError(f"a Linear layer needs widths of at least 1, got {n_in} -> {n_out}")
         draw = np.random.default_rng(rng).standard_normal((n_in, n_out))
+        if not math.isfinite(gain):
+            raise ValueError(f"gain must be a finite number, got {gain!r}")
         self.hold(W=(gain / math.sqrt(n_in) * draw).astype(dtype), b=np.zeros(n_out, dtype))
 
     def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array]:
@@ -213,6 +215,8 @@ class LayerNorm(Layer):
     db: Array
 
     def __init__(self, width: int, eps: float = 1e-5, dtype: str = "float32") -> None:
+        if not 0 <= eps < math.inf:
+            raise ValueError(f"eps must be a finite number of at least 0, got {eps!r}")
         self.eps = eps
         self.hold(g=np.ones(width, dtype), b=np.zeros(width, dtype))
 

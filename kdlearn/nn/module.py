@@ -25,7 +25,7 @@ class Module:
 
     Parameters
     ----------
-    layers : the layers.
+    layers : the layers. Those that another network holds are copied: the two then start from the same weights.
     theta, grad : the flat vectors to lay the layers over; by default theirs are gathered into new ones.
     """
 
@@ -36,7 +36,7 @@ class Module:
     slices: tuple[tuple[int, int, bool], ...]
 
     def __init__(self, layers: Iterable[Layer], theta: Array | None = None, grad: Array | None = None) -> None:
-        self.layers = list(layers)
+        self.layers = [copy.copy(layer) if _held(layer) else layer for layer in layers]
         self._frozen: frozenset[int] = frozenset()
         if theta is None:
             parts = [getattr(layer, name).ravel() for _, layer, name in self._parameters()]
@@ -175,6 +175,11 @@ class Module:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.lay_over(self.theta)
+
+
+def _held(layer: Layer) -> bool:
+    """Whether its arrays are views, as those of a layer in a network are: laid over another, it would leave that."""
+    return any(getattr(getattr(layer, name), "base", None) is not None for name in layer.parameters)
 
 
 M = TypeVar("M", bound=Module)

@@ -163,8 +163,11 @@ class Network(Module):
         return z[..., 0] if z.shape[-1] == 1 else z.argmax(axis=-1)
 
     def predict_proba(self, x: Array, T: float = 1.0) -> Array:
-        """Class probabilities (N, K) at temperature T."""
-        return softmax(self.logits(x), T)
+        """Class probabilities (N, K) at temperature T; ValueError for a network of one output, which has no classes."""
+        z = self.logits(x)
+        if z.shape[-1] < 2:
+            raise ValueError("a network of one output has no class probabilities; its output is logits(x)")
+        return softmax(z, T)
 
     def summary(self) -> str:
         """A table of layers, taps and parameter counts."""
