@@ -38,10 +38,12 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     its integers. With several live arrays, which come first, `gradient` is a tuple. A third value returned, (N,),
     says which rows count: the mean is over those alone. The loss has three more keywords:
 
-    weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds. Where no row counts, which may
-        be so in a batch, value and gradient are 0 (in PyTorch NaN); `fit` refuses such data, `evaluate` says NaN.
+    weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds.
     normalize : divide by the sum of the weights instead of N.
     members : the rows are those of so many networks of a stack, one after the other; value (members,).
+
+    Where no row counts, which may be so in a batch, value and gradient are 0 (in PyTorch NaN); `fit` refuses
+    such data, `evaluate` says NaN.
 
     `loss.rows` is the function itself: this is how the training step knows what may be weighted and stacked.
     `loss.check`, where it is set, looks at the arrays of a call; a training has its columns checked once, by `fit`.
