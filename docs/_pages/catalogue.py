@@ -121,9 +121,9 @@ def surprises(data):
     return [
         "## What surprised",
         "",
-        f"- *Noise on the inputs is the strongest baseline without a teacher*: {gap('digits', noise)} on digits and "
-        f"{gap('noise', noise)} with wrong labels. There the mean teacher adds {gap('noise', 'mean teacher', noise)}. "
-        f"On clothes noise adds {gap('clothes', noise)}.",
+        f"- *On digits noise on the inputs is the strongest baseline without a teacher*: {gap('digits', noise)}. "
+        f"With wrong labels it adds {gap('noise', noise)}, on clothes {gap('clothes', noise)}.",
+        f"- *With wrong labels little helps* beside labels whose rate, length and decay are tuned: {helped(data, 'noise')}.",
         f"- *{joined(won) if won else 'No method'} is shown to beat soft targets on digits*, all tuned alike. "
         f"The best, {best}, differs by {gap('digits', best, 'soft targets')}.",
         f"- *Accuracy was tuned, log-loss was not*: {loose} differs from soft targets by "
@@ -133,10 +133,17 @@ def surprises(data):
         f"{gap('clothes', twin, 'soft targets')}. On digits it is {gap('digits', twin, 'soft targets')}.",
         f"- *Features and relations help labels on digits*: {gap('digits', alike)} for similarity. On top of soft "
         f"targets the same loss adds {gap('digits', beside, 'soft targets')}.",
-        f"- *Peers without a teacher* gain less than noise does where noise helps: mutual learning "
+        f"- *Peers without a teacher* gain less on digits than noise on the inputs does: mutual learning "
         f"{gap('digits', peers)} on digits, {gap('clothes', peers)} on clothes, "
         f"{gap('noise', peers)} with wrong labels.",
     ]
+
+
+def helped(data, task):
+    """How many methods of a task help against labels, in words."""
+    all_of = [(name, v.word) for t, _, name, b, v in found(data) if (t, b) == (task, "labels")]
+    names = [name for name, word in all_of if word == "helps"]
+    return f"{len(names)} of {len(all_of)} rows do" + (f": {joined(names)}" if names else "")
 
 
 def cost_in_nats(data, name, task="digits"):

@@ -71,18 +71,16 @@ def test_what_the_page_says_in_words_follows_from_the_rows():
     known = [r for r in found(stored()) if r[1] != "baselines" and r[0] != "noise" and r[3] == "soft targets"]
     assert sum(r[4].word == "helps" for r in known) < 0.1 * len(known)  # hard to beat
     assert rows["noise", "soft targets", "labels"].word != "helps"
-    for task in ("digits", "noise"):
-        assert rows[task, noise, "labels"].word == "helps"
-        others = ("smoothed labels", "labels")
-        best = max(np.mean(stored()["tasks"][task][name]["test"]["accuracy"]) for name in others)
-        assert np.mean(stored()["tasks"][task][noise]["test"]["accuracy"]) > best
+    assert rows["digits", noise, "labels"].word == "helps"
+    best = max(np.mean(stored()["tasks"]["digits"][name]["test"]["accuracy"]) for name in ("smoothed labels", "labels"))
+    assert np.mean(stored()["tasks"]["digits"][noise]["test"]["accuracy"]) > best
+    wrong = [v.word for (task, _, b), v in rows.items() if (task, b) == ("noise", "labels")]
+    assert wrong.count("helps") < 0.1 * len(wrong)  # little helps
     assert rows["clothes", twin, "soft targets"].word == "helps"
     assert rows["digits", twin, "soft targets"].word != "helps"
     assert rows["digits", alike, "labels"].word == "helps"
     assert rows["digits", f"{alike}, on soft targets", "soft targets"].word != "helps"
-    for task in ("digits", "noise"):
-        gain = rows[task, peers, "labels"].difference.mean
-        assert gain < rows[task, noise, "labels"].difference.mean
+    assert rows["digits", peers, "labels"].difference.mean < rows["digits", noise, "labels"].difference.mean
 
 
 def test_its_links_lead_to_files():
