@@ -123,7 +123,8 @@ def surprises(data):
         "",
         f"- *On digits noise on the inputs is the strongest baseline without a teacher*: {gap('digits', noise)}. "
         f"With wrong labels it adds {gap('noise', noise)}, on clothes {gap('clothes', noise)}.",
-        f"- *With wrong labels little helps* beside labels whose rate, length and decay are tuned: {helped(data, 'noise')}.",
+        f"- *With wrong labels little helps* beside labels whose rate, length and decay are tuned: "
+        f"{helped(data, 'noise')}.",
         f"- *{joined(won) if won else 'No method'} is shown to beat soft targets on digits*, all tuned alike. "
         f"The best, {best}, differs by {gap('digits', best, 'soft targets')}.",
         f"- *Accuracy was tuned, log-loss was not*: {loose} differs from soft targets by "
@@ -141,7 +142,9 @@ def surprises(data):
 
 def helped(data, task):
     """How many methods of a task help against labels, in words."""
-    all_of = [(name, v.word) for t, _, name, b, v in found(data) if (t, b) == (task, "labels")]
+    all_of = [
+        (name, v.word) for t, kind, name, b, v in found(data) if (t, b) == (task, "labels") and kind != "baselines"
+    ]
     names = [name for name, word in all_of if word == "helps"]
     return f"{len(names)} of {len(all_of)} rows do" + (f": {joined(names)}" if names else "")
 
