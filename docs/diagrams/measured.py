@@ -20,10 +20,14 @@ WORKS = {  # of docs/performance.md: what stands above its bars
     "w1": "one step, 784-800-800-10, batch 128",
     "w2": "one step of a teacher with dropout",
     "w3": "one epoch of digits, 64-32-10, batch 32",
+    "w3-twenty": "the same epoch for twenty students at once",
     "w4": "a teacher's logits for 12,000 rows",
     "w5-online": "two students that teach each other",
 }
-OTHERS = {"PyTorch": "teacher", "torch.compile": "teacher", "scikit-learn": "label", "thinc": "quiet"}
+OTHERS = {
+    "JAX": "student", "PyTorch": "teacher", "torch.compile": "teacher", "torch.func": "teacher", "scikit-learn": "label",
+    "thinc": "quiet",
+}  # fmt: skip
 
 
 def performance() -> Picture:
@@ -37,8 +41,9 @@ def performance() -> Picture:
         return times[other]["ms"] / times["kdlearn"]["ms"]
 
     beside = {(w, o): ratio(first, w, o) for w in WORKS for o in OTHERS if o in first["works"][w]["times"]}
-    eager = [ratio for (_, other), ratio in beside.items() if other == "PyTorch"]
-    told = f"PyTorch: {min(eager):.1f} to {max(eager):.1f} times as long, with AVX-512"
+    spans = {name: [r for (_, other), r in beside.items() if other == name] for name in ("PyTorch", "JAX")}
+    low_high = {name: f"{min(span):.1f} to {max(span):.1f}" for name, span in spans.items()}
+    told = f"PyTorch: {low_high['PyTorch']} times as long; JAX: {low_high['JAX']}"
     lines = "; ".join(
         f"{words}: " + ", ".join(f"{other} {beside[w, other]:.1f}" for other in OTHERS if (w, other) in beside)
         for w, words in WORKS.items()
@@ -48,7 +53,7 @@ def performance() -> Picture:
         told, f"Bars of time as multiples of kdlearn's, one thread. {lines}. Marks: with an older BLAS kernel.", height
     )
     p.text(20, 22, told, "ink name", "start")
-    p.text(20, 42, "time as a multiple of kdlearn's, one thread", "quiet small", "start")
+    p.text(20, 42, "time as a multiple of kdlearn's, one thread, AVX-512", "quiet small", "start")
     x0, unit = 112, 34
     y = 74
     for work, words in WORKS.items():
