@@ -25,8 +25,8 @@ WORKS = {  # of docs/performance.md: what stands above its bars
     "w5-online": "two students that teach each other",
 }
 OTHERS = {
-    "JAX": "student", "PyTorch": "teacher", "torch.compile": "teacher", "torch.func": "teacher", "scikit-learn": "label",
-    "thinc": "quiet",
+    "JAX": "student", "PyTorch": "teacher", "torch.compile": "teacher", "torch.func": "teacher",
+    "scikit-learn": "label", "thinc": "quiet",
 }  # fmt: skip
 
 
