@@ -161,5 +161,11 @@ def test_the_command(tiny, tmp_path, monkeypatch, capsys):
     assert all(row["tried"] == study.GRID and len(row["cost"]) == 1 for row in rows.values())
     assert cli.main(call) == 2 and "--resume" in capsys.readouterr().err
     assert cli.main([*call, "--resume"]) == 0
+    another = ["NKD" if word == "WSLD" else word for word in call]
+    assert cli.main([*another, "--resume"]) == 0  # its rows come beside those that are there
+    kept = json.loads(out.read_text())
+    assert set(kept["tasks"]["digits"]) == {*rows, "normalised distillation (NKD)"}
+    assert kept["tasks"]["digits"]["soft targets by need (WSLD)"]["test"] == rows["soft targets by need (WSLD)"]["test"]
+    assert kept["most"] == {"digits": study.GRID}
     assert cli.main(["catalogue", "--method", "nobody", "--out", str(tmp_path / "x.json")]) == 2
     assert "no method's name contains 'nobody'" in capsys.readouterr().err

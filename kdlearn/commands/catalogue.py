@@ -11,7 +11,7 @@ from kdlearn.files import cells_beside
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is missing, write the rows, print a table a task and family."""
+    """Run what is missing, write the rows (with `--resume` beside those in the file), print a table for each task."""
     if not any(args.method in name for name in study.METHODS):
         raise ValueError(f"no method's name contains {args.method!r}; there are: {', '.join(study.METHODS)}")
     store = cells_beside(args.out, args.resume)
@@ -20,7 +20,12 @@ def run(args: argparse.Namespace) -> int:
     found = study.run(
         tasks, args.method, store, jobs=args.jobs, progress=False if args.quiet else None, **size
     )  # fmt: skip
-    args.out.write_text(json.dumps(found, separators=(",", ":")) + "\n", "utf-8")
+    kept = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else {"most": {}, "tasks": {}}
+    for task, rows in found["tasks"].items():  # what other calls measured stays
+        kept["tasks"][task] = {**kept["tasks"].get(task, {}), **rows}
+    old, new = kept["most"], found["most"]  # a task's number of settings is that of the call which measured it whole
+    whole = {**found, "most": {**new, **old} if args.method else {**old, **new}, "tasks": kept["tasks"]}
+    args.out.write_text(json.dumps(whole, separators=(",", ":")) + "\n", "utf-8")
     for task, rows in found["tasks"].items():
         print(f"\n{TASKS[task].line}")
         for family in study.BASELINES:
