@@ -98,8 +98,7 @@ MISTAKES = {
     "the optimiser is not compared": (
         "run.py", '"optimizer": run.optimizer.settings(),', '"optimizer": 0,', "test_mistakes.py"),
     "alpha is ignored by the estimators": (
-        "estimators/settings.py", 'weight_decay=DECAY if self.alpha == "auto" else float(self.alpha))',
-        "weight_decay=DECAY)", "test_mistakes.py"),
+        "estimators/settings.py", 'if self.alpha != "auto":', "if False:", "test_mistakes.py"),
     "the batch size is ignored by the estimators": (
         "estimators/settings.py", 'if self.batch_size == "auto" else min(int(self.batch_size), n)',
         'if self.batch_size == "auto" else min(200, n)', "test_mistakes.py"),
