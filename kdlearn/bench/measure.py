@@ -13,14 +13,13 @@ import os
 import platform
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import array_module, to_device
 from kdlearn.bench.suite import works
-from kdlearn.bench.work import Work
+from kdlearn.bench.work import Work, waiter
 from kdlearn.study import environment as of_numpy
 
 
@@ -88,7 +87,7 @@ def _serve(connection: Any, contender: str, device: str) -> None:
     """A contender's process: a name makes it get ready for that work, a number makes it run so many units."""
     if device == "cpu" and hasattr(os, "sched_setaffinity"):  # not every library has a setting for its threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(os.environ["OMP_NUM_THREADS"])])
-    wait, runner = _waiter(device), None
+    wait, runner = waiter(device), None
     while True:
         asked = connection.recv()
         if isinstance(asked, str):
@@ -113,12 +112,6 @@ def _serve(connection: Any, contender: str, device: str) -> None:
         runner.wait()
         wait()
         connection.send((time.perf_counter() - began) / asked)
-
-
-def _waiter(device: str) -> Callable[[], Any]:
-    if device == "cpu":
-        return lambda: None
-    return array_module(to_device(np.zeros(1), device)).cuda.Device().synchronize
 
 
 def _agree(gradients: Mapping[str, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from kdlearn.backend import array_module, to_device
 from kdlearn.bench.ours import kd_loss
-from kdlearn.bench.work import batch_of, step_products
+from kdlearn.bench.work import batch_of, step_products, waiter
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Adam
 from kdlearn.step import train_step
@@ -61,7 +61,7 @@ def _step(width: int, rows: int, device: str) -> float:
 
 def _milliseconds(run: Callable[[], Any], device: str, seconds: float = 0.2) -> float:
     """The median of five bursts, after three warm-up runs."""
-    wait = array_module(to_device(np.zeros(1), device)).cuda.Device().synchronize if device == "cuda" else lambda: None
+    wait = waiter(device)
     for _ in range(3):
         run()
     bursts: list[float] = []

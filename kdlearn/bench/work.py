@@ -83,6 +83,13 @@ class Many:
         return rng.permuted(np.tile(np.arange(self.rows), (self.epochs, self.members, 1)), axis=2)
 
 
+def waiter(device: str) -> Callable[[], Any]:
+    """A function that returns when the device has done all that was put into its queue."""
+    if device == "cpu":
+        return lambda: None
+    return array_module(to_device(np.zeros(1), device)).cuda.Device().synchronize
+
+
 def products(*shapes: tuple[int, int, int], times: int = 1) -> Make:
     """Only the matrix products of the work, (N, D, H) each, into memory that is there."""
 
