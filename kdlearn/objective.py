@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import numbers
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,7 @@ class Evaluation:
     gradients : {live site: gradient of the value}; for a stack, of each member's own value.
     terms : {name of a term: its value before its weight}; of equal names the second ends in ` #2`, and so on.
     made : {target: array}, what the adaptors published on the way.
+    members, backward : what was asked, for the objectives inside (see `Objective.__call__`).
 
     Given as fixed sites to a second evaluation, what was made is held: that is how the checks test a
     stop-gradient inside a `Through`.
@@ -175,8 +177,8 @@ class Term(Objective):
         check_term(self.live, self.fixed, self.weight if isinstance(self.weight, tuple) else (self.weight,))
         if self.row_weights and not self.weighable:
             raise TypeError(
-                f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch "
-                "with each other; only losses that are means over rows can be weighted by a column"
+                f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch, "
+                "or does not say that it is a mean over them, as a loss does by @kd.mean_over_rows"
             )
 
     @functools.cached_property
@@ -219,9 +221,7 @@ class Term(Objective):
     @functools.cached_property
     def _factors(self) -> tuple[float, tuple[Callable[[float], float], ...], tuple[str, ...]]:
         weights = self.weight if isinstance(self.weight, tuple) else (self.weight,)
-        number = 1.0
-        for w in weights:
-            number *= float(w) if isinstance(w, numbers.Real) else 1.0
+        number = math.prod((float(w) for w in weights if isinstance(w, numbers.Real)), start=1.0)
         return number, tuple(w for w in weights if callable(w)), tuple(w for w in weights if isinstance(w, str))
 
     def reads(self) -> tuple[set[str], set[str]]:
@@ -334,6 +334,10 @@ class Through(Objective):
     inner: Objective
     ascend: bool = False
 
+    def __post_init__(self) -> None:
+        if self.target not in self.inner.reads()[0]:
+            raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")
+
     @property
     def _names(self) -> tuple[str, ...]:
         return (self.sources,) if isinstance(self.sources, str) else tuple(self.sources)
@@ -369,9 +373,7 @@ class Through(Objective):
         value = self.inner.evaluate({**live, self.target: made}, held, result)
         if not result.backward:
             return value
-        gradient = result.gradients.pop(self.target, None)
-        if gradient is None:
-            raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")
+        gradient = result.gradients.pop(self.target)
         dx = self.net.backward(caches, {"logits": -gradient if self.ascend else gradient}, need_dx=True)
         for name, a, g in zip(self._names, sources, dx if isinstance(dx, tuple) else (dx,), strict=True):
             result.add(name, (-g if self.ascend else g).astype(a.dtype, copy=False))
