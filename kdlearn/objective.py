@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import numbers
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -221,7 +220,9 @@ class Term(Objective):
     @functools.cached_property
     def _factors(self) -> tuple[float, tuple[Callable[[float], float], ...], tuple[str, ...]]:
         weights = self.weight if isinstance(self.weight, tuple) else (self.weight,)
-        number = math.prod((float(w) for w in weights if isinstance(w, numbers.Real)), start=1.0)
+        number = 1.0
+        for w in weights:
+            number *= float(w) if isinstance(w, numbers.Real) else 1.0
         return number, tuple(w for w in weights if callable(w)), tuple(w for w in weights if isinstance(w, str))
 
     def reads(self) -> tuple[set[str], set[str]]:
@@ -367,8 +368,7 @@ class Through(Objective):
         sources = [_site(name, live, "live") for name in self._names]
         given = [a.astype(self.net.theta.dtype, copy=False) for a in sources] if trained else sources
         taps, caches = self.net.forward(*given, taps=("logits",))
-        made = taps["logits"]
-        result.made[self.target] = made
+        made = result.made[self.target] = taps["logits"]
         held = {self.target: made, **fixed}  # a check that holds it puts it there
         value = self.inner.evaluate({**live, self.target: made}, held, result)
         if not result.backward:
