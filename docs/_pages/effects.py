@@ -278,8 +278,8 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
                    "answers = kd.study", "120 epochs"),
         ],
         "MNIST-1D, 500 labels, no weight decay": [
-            Effect("hint bare", "09", "a hint beside labels without decay, against them", "hinted = arm(", "trained"),
-            Effect("hint bare untrained", "09", "the same from an untrained network", "hinted = arm(", "untrained"),
+            Effect("hint bare", "09", "a hint beside labels without decay, against them", "hinted = beside", "trained"),
+            Effect("hint bare untrained", "09", "the same from an untrained network", "hinted = beside", "untrained"),
             Effect("deep fits", "09", "labels alone, 16 layers of 24 against 2", "depths = kd.study", "16 layers",
                    below="             training", unit="training accuracy"),
             Effect("deep", "09", "labels alone, 16 layers of 24 against 2", "depths = kd.study", "16 layers",
