@@ -620,7 +620,10 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("halved longer", "27", "the same with three times the budget, against all steps at once",
                    "longer = halved", "halved with three", words=DOWN, unit="% of points in wrong cells"),
         ],
-        "the same, four steps": [
+        "the same, 8, 4 and 2 steps": [
+            *[Effect(f"halved {k} once", "27", f"a student halved to {k} steps against one of all steps at once, both tuned",
+                     "judged = kd.study.judge", f"halved to {k} steps, against all", words=DOWN,
+                     unit="% of points in wrong cells") for k in (8, 4, 2)],
             Effect("halved 4", "27", "the student halved to 4 steps against the teacher's 4, extrapolated",
                    "longer = halved", "halved to 4 steps", words=DOWN, unit="% of points in wrong cells"),
         ],
