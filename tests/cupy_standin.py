@@ -17,6 +17,7 @@ import numpy as np
 
 API = json.loads((Path(__file__).parent / "cupy_api.json").read_text())
 UFUNC_KEYWORDS = {"out", "dtype", "casting"}
+SHAPED_BY_VALUES = {"nonzero", "flatnonzero", "argwhere", "unique", "compress", "extract"}  # the host waits for a size
 
 
 class Counters:
@@ -79,11 +80,14 @@ class ndarray:
             return wrap(attribute) if name in ("T", "mT") else attribute
 
         def method(*args, **kwargs):
+            count.syncs += name in SHAPED_BY_VALUES
             return wrap(attribute(*unwrap(args), **{k: unwrap(v) for k, v in kwargs.items()}))
 
         return method
 
     def __getitem__(self, key):
+        keys = key if isinstance(key, tuple) else (key,)
+        count.syncs += any(isinstance(k, ndarray) and k._a.dtype == bool for k in keys)  # how many rows?
         return wrap(self._a[unwrap(key)])
 
     def __setitem__(self, key, value):
@@ -179,6 +183,7 @@ class _Module(types.ModuleType):
 
         def function(*args, **kwargs):
             check_keywords(name, kwargs, allowed)
+            count.syncs += name in SHAPED_BY_VALUES or (name == "where" and len(args) == 1)
             if any(isinstance(a, list) and any(isinstance(v, np.ndarray) for v in a) for a in args):
                 raise TypeError(f"cupy.{name} takes CuPy arrays")
             result = target(*unwrap(args), **{k: unwrap(v) for k, v in kwargs.items()})

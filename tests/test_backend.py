@@ -38,6 +38,21 @@ def test_no_cupy_is_one_clear_error(monkeypatch):
             ask()
 
 
+@pytest.mark.parametrize("ask, waits", [
+    (lambda xp, a: float(a.sum()), 1),
+    (lambda xp, a: a.sum().item(), 1),
+    (lambda xp, a: a[a > 0], 1),  # no value, but a shape that values decide
+    (lambda xp, a: xp.nonzero(a), 1),
+    (lambda xp, a: a.nonzero(), 1),
+    (lambda xp, a: xp.where(a > 0), 1),
+    (lambda xp, a: xp.where(a > 0, a, 0), 0),
+    (lambda xp, a: a[xp.asarray([1, 0])], 0),
+])  # fmt: skip
+def test_the_stand_in_counts_what_waits(standin, ask, waits):
+    ask(sys.modules["cupy"], kd.to_device(np.array([3.0, -4.0]), "cuda"))
+    assert standin.syncs == waits
+
+
 def test_cupy_without_a_gpu_is_another(standin, monkeypatch):
     monkeypatch.setattr(sys.modules["cupy"].cuda, "is_available", lambda: False)
     with pytest.raises(kd.BackendUnavailable, match="NVIDIA GPU and its driver"):

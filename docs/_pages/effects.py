@@ -521,13 +521,17 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
         "MNIST, 40,000 private rows, 1000 public ones": [
             *[Effect(f"pate {e}", "26", f"PATE against noisy class means at epsilon {e}, each tuned",
                      "judged = kd.study", f"PATE against class means at ε = {e}") for e in (1, 2, 4, 8)],
+            *[Effect(f"pate soft {e}", "26", f"noisy counts as soft labels against winners at epsilon {e}, each tuned",
+                     "judged = kd.study", f"noisy counts against their winners at ε = {e}") for e in (1, 2, 4, 8)],
             Effect("pate labels", "26", "PATE at epsilon 8 against true labels of all public rows", "judged = kd.study",
                    "PATE at ε = 8 against true"),
         ],
         "MNIST, five clients with four classes each": [
-            Effect("fedmd", "26", "FedMD against each client alone", "alone, together = clients",
+            Effect("fedmd", "26", "FedMD against each client alone", "lesson_once = ",
                    "FedMD against each alone"),
-            Effect("fedmd pooled", "26", "FedMD against one network of all clients' rows", "alone, together = clients",
+            Effect("fedmd once", "26", "FedMD against one lesson from the mean probabilities of the lone clients",
+                   "lesson_once = ", "FedMD against one lesson"),
+            Effect("fedmd pooled", "26", "FedMD against one network of all clients' rows", "lesson_once = ",
                    "FedMD against pooled"),
         ],
     },
@@ -627,7 +631,10 @@ SECTIONS: dict[str, dict[str, list[Effect]]] = {
             Effect("halved longer", "27", "the same with three times the budget, against all steps at once",
                    "longer = halved", "halved with three", words=DOWN, unit="% of points in wrong cells"),
         ],
-        "the same, four steps": [
+        "the same, 8, 4 and 2 steps": [
+            *[Effect(f"halved {k} once", "27", f"a student halved to {k} steps against all steps at once, both tuned",
+                     "judged = kd.study.judge", f"halved to {k} steps, against all", words=DOWN,
+                     unit="% of points in wrong cells") for k in (8, 4, 2)],
             Effect("halved 4", "27", "the student halved to 4 steps against the teacher's 4, extrapolated",
                    "longer = halved", "halved to 4 steps", words=DOWN, unit="% of points in wrong cells"),
         ],

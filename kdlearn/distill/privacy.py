@@ -37,8 +37,9 @@ def noisy_winners(counts: Any, scale: float, rng: np.random.Generator, noise: st
     .. math:: \hat y = \arg\max_k\,(n_k + \xi_k), \qquad \xi_k \sim \mathcal N(0, \sigma^2)
               \ \text{ or }\ \mathrm{Laplace}(b)
 
-    Nothing else of the counts may be published: not the winner's share, and no counts as soft labels. The noise here
-    is that of NumPy: for study. Noise of floating-point numbers leaves traces in the last bits (Mironov 2012).
+    The counts with that noise may be published whole for the same price, as soft labels too; without it nothing of
+    them may be, not the winner's share either. The noise here is that of NumPy: for study. Noise of floating-point
+    numbers leaves traces in the last bits (Mironov 2012).
 
     Parameters
     ----------
