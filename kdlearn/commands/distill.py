@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 import warnings
@@ -56,7 +57,10 @@ def run(args: Namespace) -> int:
     warned: list[str] = []
     student = _taught("student", args, teacher, X, y, warned, more)
     decay = student.report_.get("alpha_of_labels_alone", "auto")  # the strongest that the contest found
-    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y, warned, alpha=decay)
+    passes = math.ceil(args.epochs * student.report_.get("longer_of_labels_alone", 1.0))
+    control = student
+    if student.teacher_ is not None:
+        control = _taught("labels alone", args, None, X, y, warned, alpha=decay, passes=passes)
     measured = student.teacher_ if student.teacher_ is not None else clone(teacher).fit(X, y)
     settings = {
         "teacher": str(args.teacher),
@@ -225,6 +229,7 @@ def _taught(
     warned: list[str],
     more: pd.DataFrame | None = None,
     alpha: float | str = "auto",
+    passes: int | None = None,
 ) -> Any:
     """The student, taught by labels and, where it helps, by the teacher; or by the labels alone."""
     from tqdm import tqdm
@@ -233,7 +238,7 @@ def _taught(
         "preprocessor": default_preprocessor(X)[0],
         "soft_weight": args.soft_weight,
         "alpha": alpha,
-        "max_iter": args.epochs,
+        "max_iter": args.epochs if passes is None else passes,
         "max_time": args.max_time,
         "random_state": args.seed,
     }
