@@ -78,11 +78,13 @@ class Distilled(Training):
         params = self._params_of_teacher(sample_weight, params)
         weights = read_weights(sample_weight, len(y))
         target = self._read_target(y, weights)
+        teachers.check_outputs(self.teacher, y)
         weights = weights * self._class_weights(y)
         kept = np.flatnonzero(weights > 0)
         more, more_x = self._read_more(X, X_unlabeled, x)
         m = 0 if more is None else len(more_x)
         if stored is not None:
+            rows.warn_of_order(stored, X, self._stored_name)
             stored = self._check_stored(stored, len(y), m)
         if not again:
             everything = x[kept] if m == 0 else np.concatenate([x[kept], more_x])
@@ -151,8 +153,8 @@ class Distilled(Training):
                 if self.preprocessor_ is None:
                     raise
                 raise ValueError(
-                    f"the teacher cannot take the rows as they are, with their texts and missing cells ({error}): put "
-                    "an encoder before it, make_pipeline(encoder, teacher)"
+                    f"the teacher cannot learn from these rows: {error}. It takes them as they are; where their texts "
+                    "or missing cells are the reason, put an encoder before it, make_pipeline(encoder, teacher)"
                 ) from error
             answers += [self._match(a, known, lesson, rows.count(table)) for a, table in zip(given, tables)]
             if keep:

@@ -230,6 +230,11 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
     # ------------------------------------------------------------------ what `Distilled` asks for
 
     def _read_y(self, y: Any) -> np.ndarray:
+        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+            raise ValueError(
+                f"y should be a 1d array, got an array of shape {np.shape(y)} instead: several labels at once have no "
+                "loss here; MultiOutputClassifier fits one student a column"
+            )
         y = column_or_1d(y, warn=True)
         gone = [row for row, label in enumerate(y) if is_missing(label)] if y.dtype.kind == "O" else []
         if gone:
@@ -249,7 +254,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             return self._again(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"a classifier needs at least two classes, y has one class: {self.classes_[0]!r}")
+            raise ValueError(f"a classifier needs at least two classes, y has one class: {self.classes_.tolist()[0]!r}")
         if isinstance(self.class_weight, dict):
             unknown = set(self.class_weight) - set(self.classes_.tolist())
             if unknown:

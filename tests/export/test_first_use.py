@@ -1,4 +1,4 @@
-"""What somebody meets who uses the package for the first time, on tables of their own: the estimators and their export."""
+"""What somebody meets who uses the package for the first time, on tables of their own: estimators and export."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import make_pipeline
 
 import kdlearn as kd
 from kdlearn import export
@@ -133,3 +136,59 @@ def test_a_wide_table_of_numbers_is_read_as_one_block(rng, tmp_path, monkeypatch
     np.testing.assert_array_equal(loaded.predict_proba(turned), want)
     with pytest.raises(ValueError, match="the rows have no column 'v7'"):
         loaded.predict(table.drop(columns="v7"))
+
+
+def table_of(n, rng):
+    table = pd.DataFrame({"site": rng.choice(["Linz", "Graz"], n), "load": rng.normal(size=n)})
+    return table, np.where((table["load"] > 0) ^ (table["site"] == "Graz"), "ok", "repair")
+
+
+def test_what_is_wrong_is_said_in_the_words_of_whoever_called(rng):
+    table, y = table_of(60, rng)
+    model = DistilledClassifier(**SHORT).fit(table, y)
+    for ask in (model.predict, lambda X: DistilledClassifier(**SHORT).fit(table, y, np.ones(60), answers(y), X)):
+        with pytest.raises(ValueError, match="X was a table with the columns 'site', 'load'"):
+            ask(table.to_numpy())
+    with pytest.raises(ValueError, match=r"teacher_proba must be probabilities.* the text '(ok|repair)'"):
+        DistilledClassifier(**SHORT).fit(table, y, teacher_proba=y)
+    with pytest.raises(ValueError, match="y has one class: 'ok'"):
+        DistilledClassifier(**SHORT).fit(table, ["ok"] * 60)
+    with pytest.raises(ValueError, match=r"got an array of shape \(60, 2\) instead: several labels at once"):
+        DistilledClassifier(**SHORT).fit(table, np.ones((60, 2), int))
+    with pytest.raises(ValueError, match=r"y must hold numbers, its first cell is the text '(ok|repair)'"):
+        DistilledRegressor(**SHORT).fit(table, y)
+
+
+def answers(y):
+    return pd.DataFrame({"ok": (y == "ok") * 0.8 + 0.1, "repair": (y != "ok") * 0.8 + 0.1})
+
+
+def test_a_teacher_of_one_number_is_told_that_there_are_two(rng):
+    """It was blamed on texts and missing cells, and there were none."""
+    X, y = rng.normal(size=(60, 2)), rng.normal(size=(60, 2))
+    X[3, 0] = np.nan
+    for teacher in (HistGradientBoostingRegressor(), make_pipeline(SimpleImputer(), HistGradientBoostingRegressor())):
+        with pytest.raises(ValueError, match=r"y has 2 columns, and the teacher .* MultiOutputRegressor"):
+            DistilledRegressor(teacher, **SHORT).fit(X, y)
+    few = MultiOutputRegressor(HistGradientBoostingRegressor(max_iter=2))
+    assert DistilledRegressor(few, soft_weight=0.5, **SHORT).fit(X, y).predict(X).shape == (60, 2)
+
+
+def test_answers_in_another_order_than_the_rows_are_warned_of(rng):
+    table, y = table_of(60, rng)
+    model, stored = DistilledClassifier(soft_weight=0.5, **SHORT), answers(y)
+    with pytest.warns(UserWarning, match=r"teacher_proba has the index of X in another order.*loc\[X.index\]"):
+        model.fit(table, y, teacher_proba=stored.iloc[::-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(table, y, teacher_proba=stored)
+        order = rng.permutation(60)  # rows that were shuffled, and answers to them as they came from an array
+        model.fit(table.iloc[order], y[order], teacher_proba=stored.iloc[order].reset_index(drop=True))
+
+
+def test_a_loaded_model_is_shown_in_a_line(rng, tmp_path):
+    table, y = table_of(60, rng)
+    kd.save(tmp_path / "m.npz", DistilledClassifier(**SHORT).fit(table, y))
+    shown = repr(kd.load(tmp_path / "m.npz"))
+    assert shown == "FittedClassifier(MLP(3, 8, 2), 2 columns: site, load; 2 classes: ok, repair)"
