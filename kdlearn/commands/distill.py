@@ -16,7 +16,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from kdlearn.commands.alarms import tell_far
+from kdlearn.commands.alarms import tell_far, tell_leak
+from kdlearn.commands.dates import days
 from kdlearn.commands.decimals import short, target_numbers, texts
 from kdlearn.commands.frames import Rules, TableError, pandas, read_table
 from kdlearn.commands.measure import figures, format_figures
@@ -49,6 +50,7 @@ def run(args: Namespace) -> int:
     X = rules(table, said)
     more = None if args.unlabeled is None else rules(read_table(args.unlabeled, args.delimiter))
     X, y, X_test, y_test = _held_out(args, rules, X, y, target)
+    tell_leak(X, y, target, said)
     said += _weak_points(X, y, X_test, y_test)
     if talk and said:
         print("\n".join(said) + "\n", flush=True)  # before a minute goes into the teacher
@@ -126,6 +128,11 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
         said += how
         tell_far(f"the target {target!r}", cells, values, said)
         return table, values.to_numpy()
+    if task == "auto" and cells.dtype == object and different > 2 and days(cells).notna().all():
+        raise TableError(
+            f"the target {target!r} holds dates, such as {short(cells.iloc[0])}: make it a number, such as the days "
+            "from another date of the row to it; --task classes makes each date a class"
+        )
     if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
         whole = texts(cells).str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
         if whole.nunique() < different:
@@ -198,8 +205,16 @@ def _weak_points(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame, y_test: n
     if y.dtype.kind != "f":
         rare = [(label, int((y_test == label).sum())) for label in np.unique(y).tolist()]
         rare = [(label, n) for label, n in rare if n < FEW]
-        for label, n in rare[:5]:
-            said.append(f"of class {str(label)!r} {n} rows are held out: what is said of it is mostly chance.")
+        some = ", ".join(f"{str(label)!r} {n}" for label, n in rare[:5]) + (", …" if len(rare) > 5 else "")
+        if len(rare) == 1:
+            label, n = rare[0]
+            rows = "1 row is" if n == 1 else f"{n} rows are"
+            said.append(f"of class {str(label)!r} {rows} held out: what is said of it is mostly chance.")
+        elif rare:
+            said.append(
+                f"of {len(rare)} classes fewer than {FEW} rows are held out ({some}): what is said of them is mostly "
+                "chance."
+            )
     return said
 
 

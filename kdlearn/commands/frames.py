@@ -18,14 +18,25 @@ import numpy as np
 
 from kdlearn.commands.alarms import left_out, numbers_left_out
 from kdlearn.commands.dates import DAY_ZERO, ambiguous, days
-from kdlearn.commands.decimals import POINT, both, infinite, numbers, percent, short, tell, texts
+from kdlearn.commands.decimals import (
+    ALL_BUT_A_FEW,
+    POINT,
+    bare,
+    both,
+    infinite,
+    numbers,
+    percent,
+    short,
+    tell,
+    texts,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("number", "date", "text")  # of columns
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
-NUMERIC = 0.95  # share of the cells that are numbers from which on the others count as missing
 
 
 class TableError(ValueError):
@@ -64,11 +75,14 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
     pd, encoding = pandas(), _encoding(path, said)
     with open(path, encoding=encoding, newline="") as file:
         lines = [line for _, line in zip(range(1000), file)]
+    if lines and (told := re.fullmatch(r"\ufeff?sep=(.)\s*", lines[0])):  # Excel's own first line
+        lines[0], delimiter = "#", delimiter or told[1]
     comments = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     if comments == len(lines):
         raise TableError(f"{path} is empty")
-    if any(line.startswith("#") for line in lines[:comments]):
-        said.append(f"{path}: {comments} lines of comment above the header were skipped.")
+    if any(line.startswith("#") and line != "#" for line in lines[:comments]):
+        many = f"{comments} lines" if comments > 1 else "1 line"
+        said.append(f"{path}: {many} of comment above the header skipped.")
     header = lines[comments].rstrip("\r\n")
     if delimiter is None:
         delimiter = max(",;\t|", key=header.count)
@@ -100,7 +114,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
     table = table.mask(table.isin(MISSING)).astype(object)
     empty = table.isna().all(axis=1)
     if empty.any() and not every_row:
-        said.append(f"{path}: {int(empty.sum())} rows without any cell were left out.")
+        many = f"{int(empty.sum())} rows" if empty.sum() > 1 else "1 row"
+        said.append(f"{path}: {many} without any cell left out.")
         table = table[~empty].reset_index(drop=True)
     if table.empty:
         raise TableError(f"{path} has no rows")
@@ -211,7 +226,7 @@ class Rules:
         found = {}
         for rule in self.columns:
             if rule["kind"] == "number" and table[rule["name"]].dtype.kind not in "biuf":
-                point, comma = (int(read.count()) for read in both(table[rule["name"]]))
+                point, comma = (int(read.count()) for read in both(bare(table[rule["name"]], rule.get("unit"))))
                 found[rule["name"]] = point - comma if rule["comma"] else comma - point
         all_of_it = sum(found.values())
         return [name for name, gain in found.items() if gain > 0 or (gain == 0 and all_of_it > 0)]
@@ -242,21 +257,23 @@ class Rules:
             if said is not None and rule["kind"] != "text":
                 bad = made[rule["name"]].isna() & cells.notna()
                 if bad.any():
+                    many = f"{int(bad.sum())} cells are" if bad.sum() > 1 else "1 cell is"
                     said.append(
-                        f"column {rule['name']!r}: {int(bad.sum())} cells are no {rule['kind']}, such as "
-                        f"{short(cells[bad].iloc[0])}; they count as missing."
+                        f"column {rule['name']!r}: {many} no {rule['kind']}, such as {short(cells[bad].iloc[0])}, and "
+                        "taken as missing."
                     )
         frame = pd.DataFrame(made, index=table.index)
         holes = int(frame.isna().to_numpy().sum()) + sum(int((frame[name] == "").sum()) for name in self._texts)
         if said is not None and holes:
-            said.append(f"{holes} missing cells are filled: a number with its median, a text as one of its own.")
+            many = f"{holes} missing cells are" if holes > 1 else "1 missing cell is"
+            said.append(f"{many} filled: a number with its median, a text as one of its own.")
         return frame
 
 
 def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
     pd = pandas()
     if rule["kind"] == "number":
-        return numbers(cells, rule["comma"])
+        return numbers(bare(cells, rule.get("unit")), rule["comma"])
     if rule["kind"] == "date":
         return days(cells)
     return cells.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype(object)
@@ -281,20 +298,23 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
         return rule
     if there.dtype.kind in "biuf":
         return {**rule, "kind": "number"}
-    if days(there).notna().mean() >= NUMERIC:
+    if days(there).notna().mean() >= ALL_BUT_A_FEW:
         said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
         return {**rule, "kind": "date"}
-    if texts(there).str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
+    unit = unit_of(there)
+    if texts(bare(there, unit)).str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
         return rule
-    with_point, with_comma = both(there)
+    with_point, with_comma = both(bare(there, unit))
     gain = int(with_comma.count() - with_point.count())
     comma = gain > 0 or (gain == 0 and semicolon)
     read = with_comma if comma else with_point
     share = float(read.notna().mean())
-    if share < NUMERIC:
+    if share < ALL_BUT_A_FEW:
         if share > 0.5:
             some = there[read.isna()]
             said.append(f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}.")
+        if texts(there).str.fullmatch(r"\d{1,3}:\d{2}(:\d{2})?").mean() > 0.5:
+            said.append(f"column {name!r} looks like times, such as {short(there.iloc[0])}: write them as hours, 1.5.")
         if ambiguous(there):
             said.append(
                 f"column {name!r} looks like dates, such as {short(there.iloc[0])}: which number is the day is not "
@@ -302,7 +322,7 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
             )
         return rule
     tell(f"column {name!r}", there, read, said)
-    return {**rule, "kind": "number", "comma": comma, "percent": percent(there) > 0}
+    return {**rule, "kind": "number", "comma": comma, "percent": percent(there) > 0, "unit": unit}
 
 
 def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:

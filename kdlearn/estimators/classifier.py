@@ -230,9 +230,10 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
     # ------------------------------------------------------------------ what `Distilled` asks for
 
     def _read_y(self, y: Any) -> np.ndarray:
-        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        shape: tuple[int, ...] = getattr(y, "shape", ())
+        if len(shape) == 2 and shape[1] > 1:
             raise ValueError(
-                f"y should be a 1d array, got an array of shape {np.shape(y)} instead: several labels at once have no "
+                f"y should be a 1d array, got an array of shape {shape} instead: several labels at once have no "
                 "loss here; MultiOutputClassifier fits one student a column"
             )
         y = column_or_1d(y, warn=True)

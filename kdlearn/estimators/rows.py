@@ -178,7 +178,8 @@ def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
 
 def warn_of_order(answers: Any, X: Any, whose: str) -> None:
     """Warn where answers have the index of X in another order: rows are taken by position, as everywhere."""
-    theirs, ours = getattr(answers, "index", None), getattr(X, "index", None)
+    theirs: Any = getattr(answers, "index", None)
+    ours: Any = getattr(X, "index", None)
     if not hasattr(theirs, "equals") or not hasattr(ours, "equals") or len(theirs) != len(ours) or theirs.equals(ours):
         return
     fresh = theirs.tolist() == list(range(len(theirs)))  # as an array's rows are numbered

@@ -561,7 +561,7 @@ def test_what_was_done_to_a_file_is_said(tmp_path):
     (tmp_path / "t.csv").write_bytes("# x\n;name;wert\n0;Genf\xe9;1,5\n1;;\n2;b;2\n;;\n".encode("latin-1"))
     table = read_table(tmp_path / "t.csv", None, said)
     text = " ".join(said)
-    for part in ("not UTF-8", "1 lines of comment", "separated by ';'", "1 rows without any cell", "no name"):
+    for part in ("not UTF-8", "1 line of comment", "separated by ';'", "1 row without any cell", "no name"):
         assert part in text, part
     assert table["name"].tolist()[::2] == ["Genf\xe9", "b"]
     rules = Rules.of(table, (), (), (), said)
@@ -602,7 +602,7 @@ ALARMS = {
     "like an ID": [f"k{i}" for i in range(60)],
     "almost numeric: 15 cells": ["unknown" if i % 4 == 0 else str(i * i % 17) for i in range(60)],
     "a large offset": [str(1_700_000_000 + i * i % 299) for i in range(60)],
-    "1 cells are no number, such as 'old'": ["old" if i == 7 else str(i * i % 17) for i in range(60)],
+    "1 cell is no number, such as 'old'": ["old" if i == 7 else str(i * i % 17) for i in range(60)],
     "is empty": ["" for i in range(60)],
     "holds no number but '3'": ["" if i == 7 else "3" for i in range(60)],
     "holds 'EUR' in all rows": ["EUR" for i in range(60)],
@@ -721,7 +721,7 @@ def test_missing_cells_and_unknown_texts_are_predicted(student, tmp_path, capsys
     data, out = write_csv(tmp_path / "new.csv", rows), tmp_path / "p.csv"
     assert cli.main(["predict", "--model", str(student), "--data", str(data), "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "4 missing cells are filled" in text and "1 cells are no number, such as 'x'" in text
+    assert "4 missing cells are filled" in text and "1 cell is no number, such as 'x'" in text
     assert "column 'town': 1 cells hold texts that the model does not know, such as 'Basel'." in text
     assert len(out.read_text().splitlines()) == 5
     assert cli.main(["predict", "--model", str(student), "--data", str(data)]) == 0
