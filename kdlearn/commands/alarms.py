@@ -15,6 +15,7 @@ LARGE = 4096.0  # a mean so many deviations from zero loses digits in float32, a
 FAR = 20.0  # widths of the middle half from the median, beyond which a value that is repeated is said
 BEYOND = 50.0  # deviations from the mean of the rows that taught
 ENOUGH = 30  # rows in which a column that tells all is no chance
+FEW = 5  # rows held out of a class
 NAMES = 20  # different large whole numbers, at the most, that may be names
 ALONE = 100.0  # the same, for a value that stands once
 
@@ -108,3 +109,32 @@ def tell_beyond(name: str, cells: pd.Series, values: pd.Series, mean: float, sca
         said.append(
             f"column {name!r}: {several} far outside what was taught, {mean:.4g} ± {scale:.3g}: the answer is a guess."
         )
+
+
+def weak_points(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame, y_test: np.ndarray) -> list[str]:
+    """What makes the rows held out a poor measure: rows that teach too, and classes of which there are too few."""
+    import pandas as pd
+
+    said = []
+    teach, test = (pd.util.hash_pandas_object(rows.assign(**{"": target}), index=False) for rows, target in
+                   ((X, y), (X_test, y_test)))  # fmt: skip
+    again = int(test.isin(teach).sum())
+    if again:
+        said.append(
+            f"{again} of the {len(test)} rows held out stand among those that teach too, cell by cell: if rows were "
+            "copied, the measure looks better than it is."
+        )
+    if y.dtype.kind != "f":
+        rare = [(label, int((y_test == label).sum())) for label in np.unique(y).tolist()]
+        rare = [(label, n) for label, n in rare if n < FEW]
+        some = ", ".join(f"{str(label)!r} {n}" for label, n in rare[:5]) + (", …" if len(rare) > 5 else "")
+        if len(rare) == 1:
+            label, n = rare[0]
+            rows = "1 row is" if n == 1 else f"{n} rows are"
+            said.append(f"of class {str(label)!r} {rows} held out: what is said of it is mostly chance.")
+        elif rare:
+            said.append(
+                f"of {len(rare)} classes fewer than {FEW} rows are held out ({some}): what is said of them is mostly "
+                "chance."
+            )
+    return said

@@ -16,11 +16,12 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from kdlearn.commands.alarms import tell_far, tell_leak
+from kdlearn.commands.alarms import tell_far, tell_leak, weak_points
 from kdlearn.commands.dates import days
 from kdlearn.commands.decimals import short, target_numbers, texts
-from kdlearn.commands.frames import Rules, TableError, pandas, read_table
+from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.measure import figures, format_figures
+from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.teacher import TEACHERS, teacher_of
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HELD_OUT = 0.25  # of each class
-FEW = 5  # rows held out of a class
 MANY = 20  # different numbers of a target from which on it may be a quantity, and not classes
 
 
@@ -51,7 +51,7 @@ def run(args: Namespace) -> int:
     more = None if args.unlabeled is None else rules(read_table(args.unlabeled, args.delimiter))
     X, y, X_test, y_test = _held_out(args, rules, X, y, target)
     tell_leak(X, y, target, said)
-    said += _weak_points(X, y, X_test, y_test)
+    said += weak_points(X, y, X_test, y_test)
     if talk and said:
         print("\n".join(said) + "\n", flush=True)  # before a minute goes into the teacher
 
@@ -189,33 +189,6 @@ def split(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         held.append(rows[: max(int(len(rows) * HELD_OUT), int(len(rows) > 1))])
     test = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(y)), test), test
-
-
-def _weak_points(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame, y_test: np.ndarray) -> list[str]:
-    """What makes the rows held out a poor measure: rows that teach too, and classes of which there are too few."""
-    said = []
-    teach, test = (pandas().util.hash_pandas_object(rows.assign(**{"": target}), index=False) for rows, target in
-                   ((X, y), (X_test, y_test)))  # fmt: skip
-    again = int(test.isin(teach).sum())
-    if again:
-        said.append(
-            f"{again} of the {len(test)} rows held out stand among those that teach too, cell by cell: if rows were "
-            "copied, the measure looks better than it is."
-        )
-    if y.dtype.kind != "f":
-        rare = [(label, int((y_test == label).sum())) for label in np.unique(y).tolist()]
-        rare = [(label, n) for label, n in rare if n < FEW]
-        some = ", ".join(f"{str(label)!r} {n}" for label, n in rare[:5]) + (", …" if len(rare) > 5 else "")
-        if len(rare) == 1:
-            label, n = rare[0]
-            rows = "1 row is" if n == 1 else f"{n} rows are"
-            said.append(f"of class {str(label)!r} {rows} held out: what is said of it is mostly chance.")
-        elif rare:
-            said.append(
-                f"of {len(rare)} classes fewer than {FEW} rows are held out ({some}): what is said of them is mostly "
-                "chance."
-            )
-    return said
 
 
 class _Bar:

@@ -10,7 +10,7 @@ from kdlearn.checkpoint import CheckpointError, read
 from kdlearn.commands.alarms import tell_beyond
 from kdlearn.commands.dates import DAY_ZERO
 from kdlearn.commands.decimals import short
-from kdlearn.commands.frames import KINDS, Rules
+from kdlearn.commands.rules import KINDS, Rules
 from kdlearn.export.columns import VALUE, Encoding
 from kdlearn.export.parts import parts_of
 from kdlearn.export.saved import load, save

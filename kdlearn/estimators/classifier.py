@@ -71,7 +71,8 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     momentum, nesterovs_momentum : float, default 0.9, and bool, default True
         Of "sgd".
     max_iter : int, default 200
-        Passes over the data.
+        Passes over the data. Labels alone take more where they need them to be as good as a student who saw
+        more rows.
     max_time : float or None
         Seconds for the whole fit. Contest and training end by it; a teacher's own fit is not interrupted.
     shuffle : bool, default True
@@ -98,7 +99,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
     teacher_ : the fitted teacher; None where it is not used.
     report_ : dict
         "verdict", a sentence that says whether the teacher helps; "teacher_helped", True, False or None;
-        "candidates", what competed; "alpha_of_labels_alone", with which they did best, teacher or not;
+        "candidates", what competed; "alpha_of_labels_alone", with which they did best, teacher or not,
+        and "longer_of_labels_alone", by how many times the passes;
         "notes" on what was imputed and encoded.
     history_ : History
     """

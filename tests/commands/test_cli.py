@@ -25,8 +25,10 @@ import kdlearn as kd
 from kdlearn import cli
 from kdlearn.checkpoint import CheckpointError, read, write
 from kdlearn.commands import distill
-from kdlearn.commands.frames import Rules, TableError, numbers, read_table
+from kdlearn.commands.decimals import numbers
+from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.measure import figures, format_figures
+from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import load_student
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.estimators.rows import default_preprocessor

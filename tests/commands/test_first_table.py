@@ -10,9 +10,9 @@ import pytest
 pd = pytest.importorskip("pandas")
 
 from kdlearn import cli  # noqa: E402
-from kdlearn.commands.alarms import tell_leak  # noqa: E402
-from kdlearn.commands.distill import _weak_points  # noqa: E402
-from kdlearn.commands.frames import Rules, TableError, read_table  # noqa: E402
+from kdlearn.commands.alarms import tell_leak, weak_points  # noqa: E402
+from kdlearn.commands.frames import TableError, read_table  # noqa: E402
+from kdlearn.commands.rules import Rules  # noqa: E402
 from kdlearn.estimators import DistilledClassifier  # noqa: E402
 from kdlearn.estimators.contest import Choice  # noqa: E402
 
@@ -116,9 +116,9 @@ def test_a_column_that_tells_the_target_is_told_of():
 def test_rare_classes_are_told_in_one_line():
     X = pd.DataFrame({"a": np.arange(12.0)})
     y = np.array(["a"] * 10 + ["b", "c"])
-    said = _weak_points(X, y, X[:7], np.array(["a"] * 6 + ["b"]))
+    said = weak_points(X, y, X[:7], np.array(["a"] * 6 + ["b"]))
     assert "of 2 classes fewer than 5 rows are held out ('b' 1, 'c' 0)" in said[-1]
-    said = _weak_points(X, np.array(["a"] * 11 + ["b"]), X[:7], np.array(["a"] * 6 + ["b"]))
+    said = weak_points(X, np.array(["a"] * 11 + ["b"]), X[:7], np.array(["a"] * 6 + ["b"]))
     assert said[-1].startswith("of class 'b' 1 row is held out")
 
 
