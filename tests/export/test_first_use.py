@@ -192,3 +192,11 @@ def test_a_loaded_model_is_shown_in_a_line(rng, tmp_path):
     kd.save(tmp_path / "m.npz", DistilledClassifier(**SHORT).fit(table, y))
     shown = repr(kd.load(tmp_path / "m.npz"))
     assert shown == "FittedClassifier(MLP(3, 8, 2), 2 columns: site, load; 2 classes: ok, repair)"
+
+
+def test_a_report_beside_no_teacher_says_that_there_is_none(rng):
+    """It said that one of the two was a classifier."""
+    X = rng.normal(size=(40, 2))
+    alone = DistilledRegressor(**SHORT).fit(X, X[:, 0])
+    with pytest.raises(TypeError, match="teacher is None, as teacher_ is where labels alone won"):
+        export.report(alone, alone.teacher_, X, X[:, 0])
