@@ -809,7 +809,7 @@ def table_of(text, path):
 @pytest.mark.parametrize("taught", ["comma", "point"])
 def test_a_table_with_the_other_decimal_sign_is_the_same_table(taught, tmp_path):
     """A model that was taught with 0,126 read 0.126 as 126."""
-    from kdlearn.commands.frames import Rules
+    from kdlearn.commands.rules import Rules
 
     numbers = [0.126, 1.9, 2.139, 0.566] * 3
     texts = {"comma": "a;b\n" + "".join(f"{v:.3f};{1 + v:.3f}\n" for v in numbers).replace(".", ",")}

@@ -450,7 +450,7 @@ def cells_of(folder, text):
 
 
 def rules_of(table, said=None):
-    from kdlearn.commands.frames import Rules
+    from kdlearn.commands.rules import Rules
 
     return Rules.of(table, [], [], [], [] if said is None else said)
 

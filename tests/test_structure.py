@@ -69,7 +69,7 @@ LEVELS = [
         "estimators.settings",
         "estimators.rows",
     },
-    {"study.comparison"},
+    {"study.comparison", "commands.rules"},
     {"study.trial"},
     {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson"},
     {"estimators.reading"},

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 LARGE = 4096.0  # a mean so many deviations from zero loses digits in float32, and is exported otherwise
 FAR = 20.0  # widths of the middle half from the median, beyond which a value that is repeated is said
+BEYOND = 50.0  # deviations from the mean of the rows that taught
+ENOUGH = 30  # rows in which a column that tells all is no chance
+FEW = 5  # rows held out of a class
+NAMES = 20  # different large whole numbers, at the most, that may be names
 ALONE = 100.0  # the same, for a value that stands once
 
 
@@ -41,6 +45,11 @@ def numbers_left_out(what: str, cells: pd.Series, values: pd.Series, said: list[
         said.append(f"{what} counts the rows ({values.iloc[0]:g}, {values.iloc[1]:g}, …); it was left out.")
         return True
     tell_far(what, cells, values, said)
+    if there.nunique() <= NAMES and (there % 1 == 0).all() and there.min() >= 1000 and (there > 2100).any():
+        said.append(
+            f"{what} holds {there.nunique()} different whole numbers, such as {there.iloc[0]:g}: if they are names, "
+            "as postcodes are, use --categorical."
+        )
     spread = float(values.std())
     if spread > 0 and abs(float(values.mean())) > LARGE * spread:
         said.append(
@@ -66,3 +75,66 @@ def tell_far(what: str, cells: pd.Series, values: pd.Series, said: list[str]) ->
         f"{what}: {n} cells hold {short(first)}, far from the others, of which half lie between {low:.4g} and "
         f"{high:.4g}. If it is a code, leave those cells empty."
     )
+
+
+def tell_leak(X: pd.DataFrame, y: np.ndarray, target: str, said: list[str]) -> None:
+    """Say which column alone tells the target in every row: mostly it is the target itself, under another name."""
+    for name in X.columns:
+        cells = X[name]
+        if y.dtype.kind == "f":
+            there = cells.notna().to_numpy() if cells.dtype.kind == "f" else np.zeros(len(cells), bool)
+            v, t = cells.to_numpy()[there], y[there]
+            leaks = there.sum() > ENOUGH and v.std() > 0 < t.std() and abs(np.corrcoef(v, t)[0, 1]) > 1 - 1e-6
+        else:
+            few = 1 < cells.nunique() <= len(y) / 20
+            leaks = len(y) > ENOUGH and few and bool((_labels_by(cells, y) == 1).all())
+        if leaks:
+            said.append(
+                f"column {name!r} alone tells {target!r} in every row: if it is not known before {target!r} is, "
+                f"--ignore {name}."
+            )
+
+
+def _labels_by(cells: pd.Series, y: np.ndarray) -> pd.Series:
+    """How many different labels stand beside each text or number of a column."""
+    return cells.to_frame("cell").assign(label=y).groupby("cell", dropna=False)["label"].nunique()
+
+
+def tell_beyond(name: str, cells: pd.Series, values: pd.Series, mean: float, scale: float, said: list[str]) -> None:
+    """Say of a column's cells to be answered which lie where nothing was taught."""
+    far = values[((values - mean).abs() > BEYOND * scale).to_numpy()]
+    if len(far):
+        several = f"{len(far)} cells, such as {short(cells[far.index[0]])}, lie" if len(far) > 1 else (
+            f"{short(cells[far.index[0]])} lies")  # fmt: skip
+        said.append(
+            f"column {name!r}: {several} far outside what was taught, {mean:.4g} ± {scale:.3g}: the answer is a guess."
+        )
+
+
+def weak_points(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame, y_test: np.ndarray) -> list[str]:
+    """What makes the rows held out a poor measure: rows that teach too, and classes of which there are too few."""
+    import pandas as pd
+
+    said = []
+    teach, test = (pd.util.hash_pandas_object(rows.assign(**{"": target}), index=False) for rows, target in
+                   ((X, y), (X_test, y_test)))  # fmt: skip
+    again = int(test.isin(teach).sum())
+    if again:
+        said.append(
+            f"{again} of the {len(test)} rows held out stand among those that teach too, cell by cell: if rows were "
+            "copied, the measure looks better than it is."
+        )
+    if y.dtype.kind != "f":
+        rare = [(label, int((y_test == label).sum())) for label in np.unique(y).tolist()]
+        rare = [(label, n) for label, n in rare if n < FEW]
+        some = ", ".join(f"{str(label)!r} {n}" for label, n in rare[:5]) + (", …" if len(rare) > 5 else "")
+        if len(rare) == 1:
+            label, n = rare[0]
+            rows = "1 row is" if n == 1 else f"{n} rows are"
+            said.append(f"of class {str(label)!r} {rows} held out: what is said of it is mostly chance.")
+        elif rare:
+            said.append(
+                f"of {len(rare)} classes fewer than {FEW} rows are held out ({some}): what is said of them is mostly "
+                "chance."
+            )
+    return said

@@ -1,16 +1,22 @@
-"""Cells of a table as numbers: thousands, decimal points and commas, percent and currency signs."""
+"""Cells of a table as numbers: thousands, decimal points and commas, percent and currency signs, units."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ALL_BUT_A_FEW = 0.95  # share of the cells from which on the others count as missing
 SIGNS = r"[\s\u00a0'\u2019$€£¥%]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"  # around or inside a number, without a meaning for it
 # 0.126 is no number of thousands: groups begin with another digit than 0
 POINT = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 COMMA = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
+
+
+LETTERS = r"[^\W\d_]"
+UNIT = rf"[+-]?[\d.,'\u2019\u00a0 ]*\d[.,]?\s*({LETTERS}{{1,8}}|°{LETTERS}?|{LETTERS}{{1,4}}(?:/{LETTERS}{{1,4}}|[²³]))"
 
 
 def texts(cells: pd.Series) -> pd.Series:
@@ -25,10 +31,25 @@ def numbers(cells: pd.Series, comma: bool) -> pd.Series:
     """Cells as floats, NaN where one is missing or is no number; `comma`: 1.234,5 and not 1,234.5."""
     if cells.dtype.kind in "biuf":
         return cells.astype(float)
-    bare = texts(cells).str.replace(SIGNS, "", regex=True)
-    bare = bare.where(bare.str.fullmatch(COMMA if comma else POINT, na=False).astype(bool))
-    bare = bare.str.replace("." if comma else ",", "", regex=False)
-    return (bare.str.replace(",", ".", regex=False) if comma else bare).astype(float)
+    text = texts(cells).str.replace(SIGNS, "", regex=True)
+    text = text.str.replace(r"^\(([^-+].*)\)$", r"-\1", regex=True)  # (12) is -12 in accounts
+    text = text.where(text.str.fullmatch(COMMA if comma else POINT, na=False).astype(bool))
+    text = text.str.replace("." if comma else ",", "", regex=False)
+    return (text.str.replace(",", ".", regex=False) if comma else text).astype(float)
+
+
+def unit_of(there: pd.Series) -> str | None:
+    """The one unit that stands behind the number in nearly all cells, such as "kg"; None where there is none."""
+    if there.dtype.kind in "biuf":
+        return None
+    units = texts(there).str.extract(f"^{UNIT}$", expand=False)
+    counts = units.value_counts()
+    return str(counts.index[0]) if len(counts) and counts.iloc[0] >= ALL_BUT_A_FEW * len(there) else None
+
+
+def bare(cells: pd.Series, unit: str | None) -> pd.Series:
+    """Cells without the unit behind their number."""
+    return cells if unit is None else texts(cells).str.replace(rf"(?<=[\d.,\s]){re.escape(unit)}$", "", regex=True)
 
 
 def both(cells: pd.Series) -> tuple[pd.Series, pd.Series]:

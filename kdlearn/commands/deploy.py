@@ -23,7 +23,7 @@ def predict(args: Namespace) -> int:
     student, said = load_student(args.model), list[str]()
     table = read_table(args.data, args.delimiter, said, every_row=True)
     rows = student.rules(table, said)
-    said += student.new_texts(rows)
+    said += student.new_texts(rows) + student.far_numbers(rows)
     if args.out is not None and args.out.exists() and args.out.samefile(args.data):
         raise TableError(f"--out {args.out} would overwrite the rows")
     for name in args.id:
@@ -72,7 +72,7 @@ def export(args: Namespace) -> int:
     if args.to == "c":
         more = {} if args.max_bytes is None else {"max_bytes": args.max_bytes}
         made = to_c(model, args.out, args.name, int8=args.int8, integer=args.integer, rows=rows, units=units, **more)
-        told = _told_c(made)
+        told = _told_c(made, args.integer)
     else:
         made = to_onnx(model, args.out, int8=args.int8, rows=rows)
         told = _told_onnx(args.out, made)
@@ -84,7 +84,7 @@ def export(args: Namespace) -> int:
     return 0
 
 
-def _told_c(made: dict[str, Any]) -> str:
+def _told_c(made: dict[str, Any], integer: bool) -> str:
     source = Path(made["files"][0])
     sizes = [f"{file}: {Path(file).stat().st_size:,} bytes" for file in made["files"]]
     lines = [
@@ -92,14 +92,11 @@ def _told_c(made: dict[str, Any]) -> str:
         f"constants {made['constants']:,} bytes, scratch {made['scratch']:,} bytes on the stack, "
         f"static RAM {made['static_ram']} bytes, {made['multiply_adds']:,} multiply-adds a row",
     ]
+    how = "in integers" if integer else "with weights in eight bits"
     if "error" in made:
-        lines.append(
-            f"in integers the answers move by {made['error']:.3g} on average, {made['largest_error']:.3g} at most"
-        )
+        lines.append(f"{how} the answers move by {made['error']:.3g} on average, {made['largest_error']:.3g} at most")
     elif "agreement" in made:
-        lines.append(
-            f"in integers {100 * made['agreement']:.1f} % of the rows that it was tried on are answered as before"
-        )
+        lines.append(f"{how} {100 * made['agreement']:.1f} % of the rows that it was tried on are answered as before")
     found = measure_c(source)
     if found is not None:
         lines.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 import warnings
@@ -15,10 +16,12 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from kdlearn.commands.alarms import tell_far
+from kdlearn.commands.alarms import tell_far, tell_leak, weak_points
+from kdlearn.commands.dates import days
 from kdlearn.commands.decimals import short, target_numbers, texts
-from kdlearn.commands.frames import Rules, TableError, pandas, read_table
+from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.measure import figures, format_figures
+from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.teacher import TEACHERS, teacher_of
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HELD_OUT = 0.25  # of each class
-FEW = 5  # rows held out of a class
 MANY = 20  # different numbers of a target from which on it may be a quantity, and not classes
 
 
@@ -48,7 +50,8 @@ def run(args: Namespace) -> int:
     X = rules(table, said)
     more = None if args.unlabeled is None else rules(read_table(args.unlabeled, args.delimiter))
     X, y, X_test, y_test = _held_out(args, rules, X, y, target)
-    said += _weak_points(X, y, X_test, y_test)
+    tell_leak(X, y, target, said)
+    said += weak_points(X, y, X_test, y_test)
     if talk and said:
         print("\n".join(said) + "\n", flush=True)  # before a minute goes into the teacher
 
@@ -56,7 +59,10 @@ def run(args: Namespace) -> int:
     warned: list[str] = []
     student = _taught("student", args, teacher, X, y, warned, more)
     decay = student.report_.get("alpha_of_labels_alone", "auto")  # the strongest that the contest found
-    control = student if student.teacher_ is None else _taught("labels alone", args, None, X, y, warned, alpha=decay)
+    passes = math.ceil(args.epochs * student.report_.get("longer_of_labels_alone", 1.0))
+    control = student
+    if student.teacher_ is not None:
+        control = _taught("labels alone", args, None, X, y, warned, alpha=decay, passes=passes)
     measured = student.teacher_ if student.teacher_ is not None else clone(teacher).fit(X, y)
     settings = {
         "teacher": str(args.teacher),
@@ -122,6 +128,11 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
         said += how
         tell_far(f"the target {target!r}", cells, values, said)
         return table, values.to_numpy()
+    if task == "auto" and cells.dtype == object and different > 2 and days(cells).notna().all():
+        raise TableError(
+            f"the target {target!r} holds dates, such as {short(cells.iloc[0])}: make it a number, such as the days "
+            "from another date of the row to it; --task classes makes each date a class"
+        )
     if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
         whole = texts(cells).str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
         if whole.nunique() < different:
@@ -180,25 +191,6 @@ def split(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(len(y)), test), test
 
 
-def _weak_points(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame, y_test: np.ndarray) -> list[str]:
-    """What makes the rows held out a poor measure: rows that teach too, and classes of which there are too few."""
-    said = []
-    teach, test = (pandas().util.hash_pandas_object(rows.assign(**{"": target}), index=False) for rows, target in
-                   ((X, y), (X_test, y_test)))  # fmt: skip
-    again = int(test.isin(teach).sum())
-    if again:
-        said.append(
-            f"{again} of the {len(test)} rows held out stand among those that teach too, cell by cell: if rows were "
-            "copied, the measure looks better than it is."
-        )
-    if y.dtype.kind != "f":
-        rare = [(label, int((y_test == label).sum())) for label in np.unique(y).tolist()]
-        rare = [(label, n) for label, n in rare if n < FEW]
-        for label, n in rare[:5]:
-            said.append(f"of class {str(label)!r} {n} rows are held out: what is said of it is mostly chance.")
-    return said
-
-
 class _Bar:
     """A hook that moves a bar, shown on a terminal; the contest's trainings move it too."""
 
@@ -225,6 +217,7 @@ def _taught(
     warned: list[str],
     more: pd.DataFrame | None = None,
     alpha: float | str = "auto",
+    passes: int | None = None,
 ) -> Any:
     """The student, taught by labels and, where it helps, by the teacher; or by the labels alone."""
     from tqdm import tqdm
@@ -233,7 +226,7 @@ def _taught(
         "preprocessor": default_preprocessor(X)[0],
         "soft_weight": args.soft_weight,
         "alpha": alpha,
-        "max_iter": args.epochs,
+        "max_iter": args.epochs if passes is None else passes,
         "max_time": args.max_time,
         "random_state": args.seed,
     }

@@ -1,7 +1,6 @@
-"""Tables as people have them, read by pandas: what is in a file, and what each column is.
+"""Tables as people have them, read by pandas: what is in a file.
 
-Every cell is read as it was written. `Rules` then decides, once, from the rows that teach: a column of numbers
-(thousands, decimal commas, percent and currency signs included), of dates, or of texts.
+Every cell is read as it was written. What each column is, `kdlearn.commands.rules` decides.
 """
 
 from __future__ import annotations
@@ -10,22 +9,17 @@ import codecs
 import csv
 import re
 import warnings
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.alarms import left_out, numbers_left_out
-from kdlearn.commands.dates import DAY_ZERO, ambiguous, days
-from kdlearn.commands.decimals import POINT, both, infinite, numbers, percent, short, tell, texts
+from kdlearn.commands.decimals import POINT, texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("number", "date", "text")  # of columns
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
-NUMERIC = 0.95  # share of the cells that are numbers from which on the others count as missing
 
 
 class TableError(ValueError):
@@ -64,11 +58,14 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
     pd, encoding = pandas(), _encoding(path, said)
     with open(path, encoding=encoding, newline="") as file:
         lines = [line for _, line in zip(range(1000), file)]
+    if lines and (told := re.fullmatch(r"\ufeff?sep=(.)\s*", lines[0])):  # Excel's own first line
+        lines[0], delimiter = "#", delimiter or told[1]
     comments = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     if comments == len(lines):
         raise TableError(f"{path} is empty")
-    if any(line.startswith("#") for line in lines[:comments]):
-        said.append(f"{path}: {comments} lines of comment above the header were skipped.")
+    if any(line.startswith("#") and line != "#" for line in lines[:comments]):
+        many = f"{comments} lines" if comments > 1 else "1 line"
+        said.append(f"{path}: {many} of comment above the header skipped.")
     header = lines[comments].rstrip("\r\n")
     if delimiter is None:
         delimiter = max(",;\t|", key=header.count)
@@ -100,7 +97,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
     table = table.mask(table.isin(MISSING)).astype(object)
     empty = table.isna().all(axis=1)
     if empty.any() and not every_row:
-        said.append(f"{path}: {int(empty.sum())} rows without any cell were left out.")
+        many = f"{int(empty.sum())} rows" if empty.sum() > 1 else "1 row"
+        said.append(f"{path}: {many} without any cell left out.")
         table = table[~empty].reset_index(drop=True)
     if table.empty:
         raise TableError(f"{path} has no rows")
@@ -166,148 +164,3 @@ def _arrays(path: Path) -> pd.DataFrame:
             raise TableError(f"{path}: 'y' has shape {y.shape}, x has {len(x)} rows")
         table["y"] = y
     return table
-
-
-class Rules:
-    """What each column is: {"name", "kind": "number" | "date" | "text", "comma"}; made by `Rules.of`."""
-
-    def __init__(self, columns: Sequence[dict[str, Any]]) -> None:
-        self.columns = [dict(column) for column in columns]
-
-    @classmethod
-    def of(
-        cls,
-        table: pd.DataFrame,
-        skip: Collection[str],
-        categorical: Collection[str],
-        keep: Collection[str],
-        said: list[str],
-    ) -> Rules:
-        """The rules of a table; what looks wrong is left out, or alarmed of, in `said`."""
-        for name in (*skip, *categorical, *keep):
-            if name not in table:
-                raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
-        found = []
-        for name in table.columns:
-            if name not in skip:
-                rule = _rule(name, table[name], bool(table.attrs.get("decimal_comma")), name in categorical, said)
-                if rule is not None and (name in keep or not _alarm(rule, table[name], said)):
-                    found.append(rule)
-        if not found:
-            raise TableError("there is no column left to learn from")
-        return cls(found)
-
-    @property
-    def names(self) -> list[str]:
-        """Of the columns that are read."""
-        return [column["name"] for column in self.columns]
-
-    @property
-    def _texts(self) -> list[str]:
-        return [column["name"] for column in self.columns if column["kind"] == "text"]
-
-    def _turned(self, table: pd.DataFrame) -> list[str]:
-        """Columns of numbers with the other decimal sign in this table; where both would do, as most have."""
-        found = {}
-        for rule in self.columns:
-            if rule["kind"] == "number" and table[rule["name"]].dtype.kind not in "biuf":
-                point, comma = (int(read.count()) for read in both(table[rule["name"]]))
-                found[rule["name"]] = point - comma if rule["comma"] else comma - point
-        all_of_it = sum(found.values())
-        return [name for name, gain in found.items() if gain > 0 or (gain == 0 and all_of_it > 0)]
-
-    def __call__(self, table: pd.DataFrame, said: list[str] | None = None) -> pd.DataFrame:
-        """The columns as floats, NaN where missing, and texts, "" where missing."""
-        pd = pandas()
-        lacking = [name for name in self.names if name not in table]
-        if lacking:
-            raise TableError(f"there is no column {lacking[0]!r}; there are: {', '.join(map(str, table.columns))}")
-        turned = self._turned(table)
-        if turned and said is not None:
-            what = ", ".join(map(repr, turned))
-            said.append(f"decimal points and commas are exchanged here, compared with the table that taught: {what}.")
-        made = {}
-        for rule in self.columns:
-            cells = table[rule["name"]]
-            if rule["kind"] == "number" and said is not None:
-                _tell_percent(rule, percent(cells), said)
-            if rule["name"] in turned:
-                rule = {**rule, "comma": not rule["comma"]}
-            made[rule["name"]] = _values(cells, rule)
-            if rule["kind"] == "number":
-                endless = infinite(cells) | np.isinf(made[rule["name"]])
-                if endless.any():
-                    row = int(np.argmax(endless.to_numpy()))
-                    raise TableError(f"row {row}, column {rule['name']!r}: {short(cells.iloc[row])} is infinite")
-            if said is not None and rule["kind"] != "text":
-                bad = made[rule["name"]].isna() & cells.notna()
-                if bad.any():
-                    said.append(
-                        f"column {rule['name']!r}: {int(bad.sum())} cells are no {rule['kind']}, such as "
-                        f"{short(cells[bad].iloc[0])}; they count as missing."
-                    )
-        frame = pd.DataFrame(made, index=table.index)
-        holes = int(frame.isna().to_numpy().sum()) + sum(int((frame[name] == "").sum()) for name in self._texts)
-        if said is not None and holes:
-            said.append(f"{holes} missing cells are filled: a number with its median, a text as one of its own.")
-        return frame
-
-
-def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
-    pd = pandas()
-    if rule["kind"] == "number":
-        return numbers(cells, rule["comma"])
-    if rule["kind"] == "date":
-        return days(cells)
-    return cells.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype(object)
-
-
-def _tell_percent(rule: dict[str, Any], share: float, said: list[str]) -> None:
-    name, taught = rule["name"], rule.get("percent")
-    if 0 < share < 1:
-        said.append(f"column {name!r}: {share:.0%} of the cells have a '%', the others have none; 5% is read as 5.")
-    elif taught is not None and bool(share) != taught:
-        here, there = ("a '%'", "none") if share else ("no '%'", "one")
-        said.append(f"column {name!r}: the cells have {here} here, in the table that taught they had {there}.")
-
-
-def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[str]) -> dict[str, Any] | None:
-    there = cells.dropna()
-    rule = {"name": name, "kind": "text", "comma": False}
-    if there.empty:
-        said.append(f"column {name!r} is empty; it was left out.")
-        return None
-    if text:
-        return rule
-    if there.dtype.kind in "biuf":
-        return {**rule, "kind": "number"}
-    if days(there).notna().mean() >= NUMERIC:
-        said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
-        return {**rule, "kind": "date"}
-    if texts(there).str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
-        return rule
-    with_point, with_comma = both(there)
-    gain = int(with_comma.count() - with_point.count())
-    comma = gain > 0 or (gain == 0 and semicolon)
-    read = with_comma if comma else with_point
-    share = float(read.notna().mean())
-    if share < NUMERIC:
-        if share > 0.5:
-            some = there[read.isna()]
-            said.append(f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}.")
-        if ambiguous(there):
-            said.append(
-                f"column {name!r} looks like dates, such as {short(there.iloc[0])}: which number is the day is not "
-                "known, so they are texts. Write them as 2024-12-31."
-            )
-        return rule
-    tell(f"column {name!r}", there, read, said)
-    return {**rule, "kind": "number", "comma": comma, "percent": percent(there) > 0}
-
-
-def _alarm(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> bool:
-    """Whether the column is to be left out; says so, or warns."""
-    what = f"column {rule['name']!r}"
-    if rule["kind"] == "text":
-        return left_out(what, cells, said)
-    return numbers_left_out(what, cells, _values(cells, rule), said)

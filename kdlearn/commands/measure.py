@@ -24,7 +24,13 @@ def figures(
         name: achieved("numbers", model.predict(X), y) if numbers else _of_classes(model, X, y)
         for name, model in models.items()
     }
-    return {**costs, "achieved": results}
+    return {**costs, "achieved": results, "most_frequent": None if numbers else _most_frequent(y)}
+
+
+def _most_frequent(y: np.ndarray) -> list[Any]:
+    """`[label, share]` of the class that is right most often: what an answer is worth that looks at nothing."""
+    labels, n = np.unique(y, return_counts=True)
+    return [str(labels[n.argmax()]), float(n.max() / len(y))]
 
 
 def _of_classes(model: Any, X: pd.DataFrame, y: np.ndarray) -> dict[str, Any]:
@@ -32,7 +38,7 @@ def _of_classes(model: Any, X: pd.DataFrame, y: np.ndarray) -> dict[str, Any]:
     p = model.predict_proba(X)
     answers = classes[p.argmax(axis=1)]
     recall = {}
-    for label in np.unique(y).tolist():
+    for label in classes.tolist():
         rows = y == label
         recall[str(label)] = [int((answers[rows] == label).sum()), int(rows.sum())]
     there = np.isin(classes, y)
@@ -62,6 +68,8 @@ def format_figures(found: dict[str, Any]) -> str:
         row("accuracy", [f"{100 * e['accuracy']:.1f} %" for e in every])
         ends = [e["accuracy_interval"] for e in every]
         row("  95 % interval", [f"{100 * a:.1f} to {100 * b:.1f} %" for a, b in ends])
+        label, share = found["most_frequent"]
+        row(f"  always {label}"[:23], [f"{100 * share:.1f} %"] * len(every))
         row("AUC", ["-" if e["auc"] is None else f"{e['auc']:.3f}" for e in every])
         row("log-loss", [f"{e['log_loss']:.3f}" for e in every])
         for label in list(every[0]["recall"])[:20]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError, read
+from kdlearn.commands.alarms import tell_beyond
 from kdlearn.commands.dates import DAY_ZERO
 from kdlearn.commands.decimals import short
-from kdlearn.commands.frames import KINDS, Rules
-from kdlearn.export.columns import Encoding
+from kdlearn.commands.rules import KINDS, Rules
+from kdlearn.export.columns import VALUE, Encoding
 from kdlearn.export.parts import parts_of
 from kdlearn.export.saved import load, save
 from kdlearn.nn.network import Network
@@ -44,8 +45,10 @@ class Student:
 
     @property
     def units(self) -> dict[str, str]:
-        """What the numbers of a column of dates count: whoever calls the model without `rules` must know."""
-        return {c["name"]: f"days since {DAY_ZERO}, UTC" for c in self.rules.columns if c["kind"] == "date"}
+        """What the numbers of a column count: whoever calls the model without `rules` must know."""
+        found = {c["name"]: f"in {c['unit']}" for c in self.rules.columns if c.get("unit")}
+        found |= {c["name"]: "in percent, 5 for 5 %" for c in self.rules.columns if c.get("percent")}
+        return found | {c["name"]: f"days since {DAY_ZERO}, UTC" for c in self.rules.columns if c["kind"] == "date"}
 
     def new_texts(self, rows: pd.DataFrame) -> list[str]:
         """A sentence for each column with texts that the model does not know."""
@@ -60,6 +63,21 @@ class Student:
                     f"column {column.name!r}: {len(new)} cells hold texts that the model does not know, such as "
                     f"{short(new.iloc[0])}."
                 )
+        return said
+
+    def far_numbers(self, rows: pd.DataFrame) -> list[str]:
+        """A sentence for each column of numbers with cells far outside what was taught."""
+        said: list[str] = []
+        parts = parts_of(self.model)
+        if parts.mean is None or parts.scale is None:
+            return said
+        encoding = parts.plain()
+        for j, feature in enumerate(encoding.table):
+            name = encoding.columns[feature.column].name
+            if feature.code == VALUE and encoding.columns[feature.column].categories is None:
+                scale = float(parts.scale[j]) / feature.factor
+                mean = feature.shift + float(parts.mean[j]) / feature.factor
+                tell_beyond(name, rows[name], rows[name], mean, abs(scale), said)
         return said
 
     def save(self, path: str | os.PathLike) -> None:

@@ -18,7 +18,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 from kdlearn.checkpoint import CheckpointError
-from kdlearn.commands.frames import Rules
+from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import load_any
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.rows import default_preprocessor

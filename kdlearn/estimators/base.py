@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from kdlearn.estimators import rows, teachers
-from kdlearn.estimators.contest import Choice, best_alone, compete, decide, folds, verdict
+from kdlearn.estimators.contest import Choice, as_long, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights
 from kdlearn.estimators.training import Training, forget_constants, row_weights
@@ -78,11 +78,13 @@ class Distilled(Training):
         params = self._params_of_teacher(sample_weight, params)
         weights = read_weights(sample_weight, len(y))
         target = self._read_target(y, weights)
+        teachers.check_outputs(self.teacher, y)
         weights = weights * self._class_weights(y)
         kept = np.flatnonzero(weights > 0)
         more, more_x = self._read_more(X, X_unlabeled, x)
         m = 0 if more is None else len(more_x)
         if stored is not None:
+            rows.warn_of_order(stored, X, self._stored_name)
             stored = self._check_stored(stored, len(y), m)
         if not again:
             everything = x[kept] if m == 0 else np.concatenate([x[kept], more_x])
@@ -151,8 +153,8 @@ class Distilled(Training):
                 if self.preprocessor_ is None:
                     raise
                 raise ValueError(
-                    f"the teacher cannot take the rows as they are, with their texts and missing cells ({error}): put "
-                    "an encoder before it, make_pipeline(encoder, teacher)"
+                    f"the teacher cannot learn from these rows: {error}. It takes them as they are; where their texts "
+                    "or missing cells are the reason, put an encoder before it, make_pipeline(encoder, teacher)"
                 ) from error
             answers += [self._match(a, known, lesson, rows.count(table)) for a, table in zip(given, tables)]
             if keep:
@@ -179,28 +181,43 @@ class Distilled(Training):
             }
             return choices[0]
         groups = lesson.target if self._classifies else None
-        splits = folds(groups, len(lesson.x), np.random.default_rng(seed))
+        splits = list(folds(groups, len(lesson.x), np.random.default_rng(seed)))
+
+        def alone(held: np.ndarray) -> Callable[[Choice], tuple[np.ndarray, np.ndarray]]:
+            learn = lesson.take(np.setdiff1d(np.arange(len(lesson.x)), held))
+
+            def study(choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+                student, _, _ = self._train(learn, None, choice, seed, until)
+                return self._judge(student.logits(lesson.x[held]), lesson.target[held])
+
+            return study
 
         def teach(held: np.ndarray) -> Callable[[Choice], tuple[np.ndarray, np.ndarray]]:
             learn = lesson.take(np.setdiff1d(np.arange(len(lesson.x)), held))
-            x, target = lesson.x[held], lesson.target[held]
             answered = self._answers(learn, max(c.made for c in choices), seed, keep=False)
+            without = alone(held)
 
             def study(choice: Choice) -> tuple[np.ndarray, np.ndarray]:
-                part, answer = answered[choice.made] if choice.soft_weight > 0 else (learn, None)
-                student, _, _ = self._train(part, answer, choice, seed, until)
-                return self._judge(student.logits(x), target)
+                if choice.soft_weight == 0:
+                    return without(choice)
+                student, _, _ = self._train(*answered[choice.made], choice, seed, until)
+                return self._judge(student.logits(lesson.x[held]), lesson.target[held])
 
             return study
 
         results = compete(choices, splits, teach, len(lesson.x), until)
         best = decide(results, lesson.weights)
+        n, m = len(lesson.x) - len(splits[0]) if splits else 0, len(lesson.more_x)
+        if best.choice.soft_weight > 0 and (longer := as_long(choices, best.choice, self._steps, n, m)):
+            results += compete(longer, splits, alone, len(lesson.x), until)
+            best = decide(results, lesson.weights)
         self.report_ = {
             "verdict": verdict(results, best, until),
             "teacher_helped": best.choice.soft_weight > 0,
             "chosen": str(best.choice),
             "rows_held_out": max(int((~np.isnan(result.loss)).sum()) for result in results),
             "alpha_of_labels_alone": best_alone(results, lesson.weights).choice.alpha,
+            "longer_of_labels_alone": best_alone(results, lesson.weights).choice.longer,
             "candidates": [result.entry() for result in results if not np.isnan(result.loss).all()],
         }
         return best.choice

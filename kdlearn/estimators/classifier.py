@@ -71,7 +71,8 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     momentum, nesterovs_momentum : float, default 0.9, and bool, default True
         Of "sgd".
     max_iter : int, default 200
-        Passes over the data.
+        Passes over the data. Labels alone take more where they need them to be as good as a student who saw
+        more rows.
     max_time : float or None
         Seconds for the whole fit. Contest and training end by it; a teacher's own fit is not interrupted.
     shuffle : bool, default True
@@ -98,7 +99,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
     teacher_ : the fitted teacher; None where it is not used.
     report_ : dict
         "verdict", a sentence that says whether the teacher helps; "teacher_helped", True, False or None;
-        "candidates", what competed; "alpha_of_labels_alone", with which they did best, teacher or not;
+        "candidates", what competed; "alpha_of_labels_alone", with which they did best, teacher or not,
+        and "longer_of_labels_alone", by how many times the passes;
         "notes" on what was imputed and encoded.
     history_ : History
     """
@@ -230,6 +232,12 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
     # ------------------------------------------------------------------ what `Distilled` asks for
 
     def _read_y(self, y: Any) -> np.ndarray:
+        shape: tuple[int, ...] = getattr(y, "shape", ())
+        if len(shape) == 2 and shape[1] > 1:
+            raise ValueError(
+                f"y should be a 1d array, got an array of shape {shape} instead: several labels at once have no "
+                "loss here; MultiOutputClassifier fits one student a column"
+            )
         y = column_or_1d(y, warn=True)
         gone = [row for row, label in enumerate(y) if is_missing(label)] if y.dtype.kind == "O" else []
         if gone:
@@ -249,7 +257,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             return self._again(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"a classifier needs at least two classes, y has one class: {self.classes_[0]!r}")
+            raise ValueError(f"a classifier needs at least two classes, y has one class: {self.classes_.tolist()[0]!r}")
         if isinstance(self.class_weight, dict):
             unknown = set(self.class_weight) - set(self.classes_.tolist())
             if unknown:

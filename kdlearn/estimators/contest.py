@@ -2,13 +2,14 @@
 
 Both sides have equally many settings. Those of the teacher's students are soft weights, temperatures and made rows, at
 the default weight decay; those of labels alone are weight decays. After the first split the two best of each side go
-on. What is compared at the end are the best of both, on the same rows.
+on. What is compared at the end are the best of both, on the same rows. A student that saw more rows took more steps:
+before it wins, labels alone compete once more, with as many steps.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
@@ -20,23 +21,29 @@ FINALISTS = 2  # of each side that go on after the first split of a small table
 LARGE = 2000  # rows from which on one split is enough
 HELD_AT_MOST = 2000
 CERTAIN = 2.0  # standard errors by which a teacher must beat labels alone
+LITTLE = 0.01  # of the loss of labels alone: a gain below is certain, perhaps, and of no use
+FEW = 60  # rows held out that can show large differences alone
+WORST, MOST = 0.01, 0.5  # a comparison hangs on so small a share of the rows if they make so much of the loss
+UNEQUAL = 1.25  # times the steps from which on a student counts as trained longer
 
 
 @dataclass(frozen=True)
 class Choice:
     """How a student is taught: `soft_weight` 0 is labels alone; `made` is how many rows are made besides.
 
-    `alpha` is the weight decay; None: as it is set.
+    `alpha` is the weight decay; None: as it is set. The training is `longer` times the passes that are set.
     """
 
     soft_weight: float
     temperature: float | None = None
     made: int = 0
     alpha: float | None = None
+    longer: float = 1.0
 
     def __str__(self) -> str:
         if self.soft_weight == 0:
-            return "labels alone" + ("" if self.alpha is None else f", alpha={self.alpha:g}")
+            more = "" if self.longer == 1 else f", {self.longer:.3g} times the passes"
+            return "labels alone" + ("" if self.alpha is None else f", alpha={self.alpha:g}") + more
         T = "" if self.temperature is None else f", temperature={self.temperature:g}"
         return f"soft_weight={self.soft_weight:g}{T}" + (f", {self.made:,} made rows" if self.made else "")
 
@@ -54,7 +61,7 @@ class Result:
         """What `report_` says of it."""
         known = ~np.isnan(self.loss)
         made = {"soft_weight": self.choice.soft_weight, "temperature": self.choice.temperature}
-        made |= {"made_rows": self.choice.made, "alpha": self.choice.alpha}
+        made |= {"made_rows": self.choice.made, "alpha": self.choice.alpha, "longer": self.choice.longer}
         found: dict[str, Any] = {**made, "rows": int(known.sum())}
         found["loss"] = float(np.mean(self.loss[known]))
         if not np.isnan(self.right[known]).any():
@@ -86,9 +93,21 @@ def against_labels(taught: Sequence[Choice], decays: Sequence[float]) -> list[Ch
     return [choice for pair in pairs for choice in pair if choice is not None]
 
 
+def as_long(
+    choices: Sequence[Choice], winner: Choice, steps: Callable[[Choice, int, int], int], n: int, m: int
+) -> list[Choice]:
+    """Labels alone with as many steps as the winner, or none where they had them.
+
+    `steps(choice, n, m)` are those of a training on n labelled rows and m others.
+    """
+    alone = [choice for choice in choices if choice.soft_weight == 0]
+    longer = steps(winner, n, m) / steps(alone[0], n, m)
+    return [replace(choice, longer=longer) for choice in alone] if longer > UNEQUAL else []
+
+
 def compete(
     choices: Sequence[Choice],
-    splits: Iterator[np.ndarray],
+    splits: Iterable[np.ndarray],
     teach: Callable[[np.ndarray], Callable[[Choice], tuple[np.ndarray, np.ndarray]]],
     n: int,
     until: float | None,
@@ -154,19 +173,46 @@ def decide(results: Sequence[Result], weights: np.ndarray) -> Result:
 
 
 def verdict(results: Sequence[Result], best: Result, late: float | None = None) -> str:
-    """The first sentence of a report; `late` is when the contest had to end, if it had to."""
+    """The first sentences of a report; `late` is when the contest had to end, if it had to."""
     n = max(int((~np.isnan(result.loss)).sum()) for result in results)
     held = f"{n:,} rows held out" + (" in turn" if n == len(best.loss) else "")
     if not any(r.gains for r in results):
         lack = "There are too few rows" if late is None else "There was no time"
         return f"{lack} to compare the teacher with labels alone: the teacher is not used."
     if best.choice.soft_weight == 0:
-        return f"Labels alone are as good here: the teacher is not used ({held})."
-    mean, error = best.gains["loss"]
+        few = " So few rows show large gains alone." if n < FEW else ""
+        return f"Labels alone are as good here: the teacher is not used ({held}).{few}{_hangs(best)}"
+    (mean, error), left = best.gains["loss"], best.entry()["loss"]
     if "accuracy" not in best.gains:
-        left = best.entry()["loss"]
         size = f"squared error {left:.3g} of the target's variance, {mean:.3g} ± {1.96 * error:.2g} lower"
     else:
         right, width = best.gains["accuracy"]
         size = f"log-loss {mean:.3g} ± {1.96 * error:.2g} lower, accuracy {100 * right:+.1f} ± {196 * width:.1f} points"
-    return f"The teacher helps here: {size}, against labels alone on {held} ({best.choice})."
+    little = ", but little" if mean < LITTLE * (left + mean) else ""
+    return (
+        f"The teacher helps here{little}: {size}, against labels alone on {held} ({best.choice})."
+        f"{_unequal(results)}{_hangs(best)}"
+    )
+
+
+def _unequal(results: Sequence[Result]) -> str:
+    """A warning where one side had fewer settings: the best of many is better by chance, too."""
+    ran = [result for result in results if result.choice.longer == 1 and not np.isnan(result.loss).all()]
+    alone, taught = map(len, sides(ran))
+    if alone >= taught:
+        return ""
+    some = "one setting" if alone == 1 else f"{alone} settings"
+    return f" Labels alone had {some} against {taught}: search alpha before you believe a small gain."
+
+
+def _hangs(best: Result) -> str:
+    """A warning where a squared error comes from a few rows: they alone decide which side is better."""
+    loss = best.loss[~np.isnan(best.loss)]
+    few = int(np.ceil(WORST * len(loss)))
+    share = float(np.sort(loss)[-few:].sum() / max(loss.sum(), 1e-300))
+    if not np.isnan(best.right).all() or len(loss) < FEW or share <= MOST:
+        return ""
+    return (
+        f" {few} of these {len(loss):,} rows make {100 * share:.0f} % of the squared error, so the comparison hangs on "
+        "them: if their targets are mistakes, leave them out."
+    )

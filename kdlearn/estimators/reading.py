@@ -101,6 +101,10 @@ class Reading(Settings):
         """X as read; ValueError where names that are no texts, which scikit-learn never compares, are others."""
         X = rows.read(X)
         known = getattr(self, "_unchecked", None)
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and getattr(self, "text_columns_", None) is not None and not hasattr(X, "iloc"):
+            some = ", ".join(map(repr, names[:5].tolist())) + (", …" if len(names) > 5 else "")
+            raise ValueError(f"in fit X was a table with the columns {some}: give one with the same names")
         if known is not None and hasattr(X, "iloc") and list(X.columns) != known:
             raise ValueError(f"X has the columns {list(X.columns)}, in fit it had {known}, in this order")
         return X

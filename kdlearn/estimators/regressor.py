@@ -72,6 +72,11 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
     def _read_y(self, y: Any) -> np.ndarray:
         if np.asarray(y).dtype.kind in "mM":
             raise ValueError("y holds dates or times: give them as numbers, such as days since a day")
+        cell = next(iter(np.asarray(y).ravel().tolist()), None)
+        if isinstance(cell, str):
+            raise ValueError(
+                f"y must hold numbers, its first cell is the text {cell!r}: for labels there is DistilledClassifier"
+            )
         self._targets = list(y.columns) if getattr(y, "ndim", 1) == 2 and hasattr(y, "columns") else None
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         return y if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True)

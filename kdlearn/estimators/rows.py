@@ -7,6 +7,7 @@ preprocessor a missing number is NaN and a missing text is the empty string.
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -173,6 +174,21 @@ def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
             f"its own; most, {missing[worst]}, in column {_name(X, worst)!r}."
         )
     return said
+
+
+def warn_of_order(answers: Any, X: Any, whose: str) -> None:
+    """Warn where answers have the index of X in another order: rows are taken by position, as everywhere."""
+    theirs: Any = getattr(answers, "index", None)
+    ours: Any = getattr(X, "index", None)
+    if not hasattr(theirs, "equals") or not hasattr(ours, "equals") or len(theirs) != len(ours) or theirs.equals(ours):
+        return
+    fresh = theirs.tolist() == list(range(len(theirs)))  # as an array's rows are numbered
+    if not fresh and theirs.sort_values().equals(ours.sort_values()):
+        warnings.warn(
+            f"{whose} has the index of X in another order; its rows are taken by position: "
+            f"{whose}.loc[X.index] puts them in the order of X",
+            stacklevel=4,
+        )
 
 
 def count(X: Any) -> int:

@@ -16,6 +16,16 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 
+def check_outputs(teacher: Any, y: np.ndarray) -> None:
+    """ValueError where y has several columns and the teacher says that it predicts one: told before it is fitted."""
+    known = isinstance(teacher, BaseEstimator) and not isinstance(teacher, FrozenEstimator)
+    if y.ndim == 2 and known and not get_tags(teacher).target_tags.multi_output:
+        raise ValueError(
+            f"y has {y.shape[1]} columns, and the teacher {type(teacher).__name__} predicts one: "
+            "MultiOutputRegressor(teacher) fits one for each"
+        )
+
+
 def check_teacher(teacher: Any, classifies: bool) -> None:
     """TypeError unless the teacher can teach: before a minute is spent on fitting it."""
     name = type(teacher).__name__
@@ -115,6 +125,9 @@ def columns_of(known: Any, classes: np.ndarray, may_lack: np.ndarray) -> np.ndar
 
 def check_proba(p: Any, n_rows: int, n_columns: int, whose: str) -> np.ndarray:
     """Probabilities (n, k) whose rows sum to one, as float64."""
+    cell = next(iter(np.asarray(p).ravel().tolist()), None)
+    if isinstance(cell, str):
+        raise ValueError(f"{whose} must be probabilities, a column for each class; there is the text {cell!r}")
     p = check_array(p, dtype=np.float64, input_name=whose)
     if p.shape != (n_rows, n_columns):
         raise ValueError(f"{whose} must have shape ({n_rows}, {n_columns}), a column for each class; got {p.shape}")

@@ -23,8 +23,6 @@ from kdlearn.objective import Objective
 from kdlearn.step import train_step
 from kdlearn.training import fit
 
-PASSES = 20  # at the least, where made rows make each pass longer
-
 
 class Training(Reading):
     """One training; what classifier and regressor differ in is asked of them."""
@@ -77,9 +75,7 @@ class Training(Reading):
         watch = Watch(part, self.n_iter_no_change, self.tol, until, score if len(held) else None, bool(verbose))
         objective = self._objective(choice if use else Choice(0.0))
         size = self._rows_a_step(len(data))
-        passes = self.max_iter
-        if use and choice.made:  # made rows lengthen each pass, not the training
-            passes = min(passes, max(PASSES, math.ceil(passes * n / len(x))))
+        passes = self._passes(choice, n, len(x))
         watch.before = evaluate(student, objective, data)["loss"]
         history = self._run(
             student,
@@ -95,6 +91,16 @@ class Training(Reading):
         )
         forget_constants(student, x)
         return student, history, watch
+
+    def _passes(self, choice: Choice, n: int, rows: int) -> int:
+        """Over `rows`, of which n are labelled; made rows lengthen each pass, not the training."""
+        share = n / rows if choice.made else 1.0
+        return math.ceil(round(self.max_iter * choice.longer * share, 6))
+
+    def _steps(self, choice: Choice, n: int, unlabelled: int) -> int:
+        """Steps of a whole training on n labelled rows."""
+        rows = n + choice.made + unlabelled if choice.soft_weight > 0 else n
+        return self._passes(choice, n, rows) * math.ceil(rows / self._rows_a_step(rows))
 
     def _hooks(self) -> list[Any]:
         """Further hooks of each training, such as a bar."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from kdlearn.export.c_selftest import SELFTEST_ROWS, float_selftest
 from kdlearn.export.c_text import READ, Constants, describe_columns, header, host_texts, indent, join, number, read
-from kdlearn.export.check import ExportError, check
+from kdlearn.export.check import ExportError, check, moved
 from kdlearn.export.columns import VALUE
 from kdlearn.export.plan import Plan, Step, plan, quantize
 
@@ -142,7 +142,8 @@ def _write(
     wanted = steps.rounded() if int8 else steps
     test = float_selftest(wanted, name, stem, kind, codes)
     figures = {"constants": constants.bytes, "scratch": 4 * scratch, "selftest_rows": min(SELFTEST_ROWS, len(codes))}
-    return [source, top, test], figures
+    off = moved(steps, steps.answer(codes), wanted.answer(codes)) if int8 else {}
+    return [source, top, test], {**figures, **off}
 
 
 def _feature(steps: Plan, kind: str, constants: Constants) -> tuple[list[str], list[Step]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kdlearn.export.c_selftest import SELFTEST_ROWS, integer_selftest
 from kdlearn.export.c_text import READ, Constants, describe_columns, header, host_texts, indent, join, read
-from kdlearn.export.check import ExportError
+from kdlearn.export.check import ExportError, moved
 from kdlearn.export.columns import MISSING
 from kdlearn.export.integers import GAP, SCORE, TOP, IntegerPlan, as_answers, integers_of
 from kdlearn.export.plan import Plan
@@ -46,7 +46,8 @@ def write(
     x = found.inputs(codes)
     scores = found.answer(x)
     want, got = steps.answer(codes, np.float64), as_answers(found, scores)
-    agreement = _agreement(steps, want, got)
+    off = moved(steps, want, got)
+    agreement = off["agreement"]
     if agreement < LEAST_AGREEMENT:
         raise ExportError(
             f"in integers {100 * agreement:.0f} % of {len(codes)} rows are answered as before, fewer than "
@@ -87,25 +88,10 @@ def write(
         "constants": constants.bytes,
         "scratch": 2 * scratch,
         "selftest_rows": min(SELFTEST_ROWS, len(x)),
-        "agreement": agreement,
-        **_differences(steps, want, got),
+        **off,
         "digits": dict(zip(steps.parts.plain().names, found.digits.tolist())),
     }
     return [source, header(name, stem, steps, about, defines, [signature + ";"]), test], figures
-
-
-def _agreement(steps: Plan, want: np.ndarray, got: np.ndarray) -> float:
-    if steps.classes is not None:
-        return float((want.argmax(axis=1) == got.argmax(axis=1)).mean())
-    return float((np.abs(want - got).max(axis=1) < 0.1 * steps.target_scale).mean())
-
-
-def _differences(steps: Plan, want: np.ndarray, got: np.ndarray) -> dict[str, float]:
-    """Of a regressor: how far its answers move on the rows, the mean and the most."""
-    if steps.classes is not None:
-        return {}
-    off = np.abs(want - got)
-    return {"error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
 
 
 def _unit(categories: Any, digits: int) -> str:

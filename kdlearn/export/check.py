@@ -73,6 +73,18 @@ def check(steps: Plan, X: Any = None) -> np.ndarray:
     )
 
 
+def moved(steps: Plan, want: np.ndarray, got: np.ndarray) -> dict[str, float]:
+    """How far rounded weights move the answers: `agreement`, of a regressor also `error`, mean, and `largest_error`.
+
+    Agreement is the share of rows with the same class, or within a tenth of the target's deviation.
+    """
+    if steps.classes is not None:
+        return {"agreement": float((want.argmax(axis=1) == got.argmax(axis=1)).mean())}
+    off = np.abs(want - got)
+    same = float((off.max(axis=1) < 0.1 * steps.target_scale).mean())
+    return {"agreement": same, "error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
+
+
 class _Whole:
     """The parts of a plan, as a model that `plan` takes."""
 

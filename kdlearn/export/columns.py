@@ -111,11 +111,16 @@ class Encoding:
     def codes(self, X: Any) -> np.ndarray:
         """Raw rows (a frame, an array or a list of rows) as float64 (N, C). A frame is read by its columns' names."""
         if hasattr(X, "columns"):
-            absent = [self.names[i] for i in self.used if self.names[i] not in set(X.columns)]
+            there, names = set(X.columns), self.names
+            absent = [names[i] for i in self.used if names[i] not in there]
             if absent:
                 raise ValueError(f"the rows have no column {', '.join(map(repr, absent[:5]))}")
+            kinds = [X.dtypes[c.name] for c in self.columns if c.name in there and c.categories is None]
+            numbers = all(isinstance(kind, np.dtype) and kind.kind in "fiub" for kind in kinds)
+            if numbers and all(c.categories is None for c in self.columns):
+                return X.reindex(columns=names).to_numpy(dtype=np.float64)
             gap = np.full(len(X), np.nan)
-            cells = [X[name].to_numpy(dtype=object) if name in X.columns else gap for name in self.names]
+            cells = [X[name].to_numpy(dtype=object) if name in there else gap for name in names]
         else:
             X = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
             if X.ndim != 2 or X.shape[1] != len(self.columns):

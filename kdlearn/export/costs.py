@@ -51,6 +51,8 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     """
     if y_test is not None and x_test is None:
         raise ValueError("y_test needs x_test")
+    if teacher is None:
+        raise TypeError("teacher is None, as teacher_ is where labels alone won: give the model to compare with")
     models = {"student": student, "teacher": teacher}
     tasks = {name: "numbers" if _is_regressor(model) else "classes" for name, model in models.items()}
     if len(set(tasks.values())) > 1:

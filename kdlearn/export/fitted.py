@@ -29,6 +29,13 @@ class _Fitted(BaseEstimator):
         """Nothing to do: it is fitted."""
         return self
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        names, classes = self.feature_names_in_.tolist(), self.classes_
+        what = f"{len(names)} columns: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        if classes is not None:
+            what += f"; {len(classes)} classes: {', '.join(map(str, classes[:5]))}{', …' if len(classes) > 5 else ''}"
+        return f"{type(self).__name__}({self.student_!r}, {what})"
+
     def __sklearn_clone__(self) -> Self:
         return self
 

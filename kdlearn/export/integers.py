@@ -137,6 +137,8 @@ def integers_of(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given:
     fill = np.rint(
         fill * np.where([encoding.columns[f.column].categories is None for f in encoding.table], 1 / unit, 1)
     )
+    # x - whole stands for x - mean; what the rounding of the mean took away, the first bias gives back
+    given_back = np.where(value, (whole * unit - mean) * factor, 0) @ W
     layers, hidden = [], _features(steps, codes)
     target = float(np.max(np.abs(steps.target_scale))) if steps.classes is None else 1.0
     out_digits = math.ceil(math.log10(STEPS / target)) if steps.classes is None else 0
@@ -146,6 +148,7 @@ def integers_of(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given:
     for i, step in enumerate(linear):
         W, b = step.arrays["W"].astype(np.float64), step.arrays["b"].astype(np.float64)
         hidden = hidden @ W + b
+        b = b + given_back if i == 0 else b
         is_last = i + 1 == len(linear)
         if is_last:
             offset, b = np.rint(b / last_scale).astype(np.int64), np.zeros_like(b)

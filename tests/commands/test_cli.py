@@ -25,8 +25,10 @@ import kdlearn as kd
 from kdlearn import cli
 from kdlearn.checkpoint import CheckpointError, read, write
 from kdlearn.commands import distill
-from kdlearn.commands.frames import Rules, TableError, numbers, read_table
+from kdlearn.commands.decimals import numbers
+from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.measure import figures, format_figures
+from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import load_student
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.estimators.rows import default_preprocessor
@@ -561,7 +563,7 @@ def test_what_was_done_to_a_file_is_said(tmp_path):
     (tmp_path / "t.csv").write_bytes("# x\n;name;wert\n0;Genf\xe9;1,5\n1;;\n2;b;2\n;;\n".encode("latin-1"))
     table = read_table(tmp_path / "t.csv", None, said)
     text = " ".join(said)
-    for part in ("not UTF-8", "1 lines of comment", "separated by ';'", "1 rows without any cell", "no name"):
+    for part in ("not UTF-8", "1 line of comment", "separated by ';'", "1 row without any cell", "no name"):
         assert part in text, part
     assert table["name"].tolist()[::2] == ["Genf\xe9", "b"]
     rules = Rules.of(table, (), (), (), said)
@@ -602,7 +604,7 @@ ALARMS = {
     "like an ID": [f"k{i}" for i in range(60)],
     "almost numeric: 15 cells": ["unknown" if i % 4 == 0 else str(i * i % 17) for i in range(60)],
     "a large offset": [str(1_700_000_000 + i * i % 299) for i in range(60)],
-    "1 cells are no number, such as 'old'": ["old" if i == 7 else str(i * i % 17) for i in range(60)],
+    "1 cell is no number, such as 'old'": ["old" if i == 7 else str(i * i % 17) for i in range(60)],
     "is empty": ["" for i in range(60)],
     "holds no number but '3'": ["" if i == 7 else "3" for i in range(60)],
     "holds 'EUR' in all rows": ["EUR" for i in range(60)],
@@ -721,7 +723,7 @@ def test_missing_cells_and_unknown_texts_are_predicted(student, tmp_path, capsys
     data, out = write_csv(tmp_path / "new.csv", rows), tmp_path / "p.csv"
     assert cli.main(["predict", "--model", str(student), "--data", str(data), "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "4 missing cells are filled" in text and "1 cells are no number, such as 'x'" in text
+    assert "4 missing cells are filled" in text and "1 cell is no number, such as 'x'" in text
     assert "column 'town': 1 cells hold texts that the model does not know, such as 'Basel'." in text
     assert len(out.read_text().splitlines()) == 5
     assert cli.main(["predict", "--model", str(student), "--data", str(data)]) == 0

@@ -9,7 +9,8 @@ import pytest
 
 from kdlearn.commands.dates import ambiguous, days
 from kdlearn.commands.decimals import infinite, numbers, percent, target_numbers
-from kdlearn.commands.frames import Rules, read_table
+from kdlearn.commands.frames import read_table
+from kdlearn.commands.rules import Rules
 
 pd = pytest.importorskip("pandas")
 STORES = ["python", *(["pyarrow"] if importlib.util.find_spec("pyarrow") else [])]

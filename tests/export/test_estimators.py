@@ -74,7 +74,8 @@ def test_it_distils(digits, forest):
         agreement[weight] = (student.predict(X_test) == forest.predict(X_test)).mean()
     assert agreement[1.0] > agreement[0.0] + 0.005
     hot, cold = (
-        DistilledClassifier(frozen, temperature=T, **QUICK).fit(X, y).predict_proba(X_test) for T in (1.0, 8.0)
+        DistilledClassifier(frozen, soft_weight=0.9, temperature=T, **QUICK).fit(X, y).predict_proba(X_test)
+        for T in (1.0, 8.0)
     )
     assert np.abs(hot - cold).max() > 0.05
 

@@ -89,7 +89,7 @@ def plain(student, frame):
 
 def test_a_teacher_that_cannot_take_raw_rows_says_how(pd):
     frame, y = people(pd)
-    with pytest.raises(ValueError, match=r"cannot take the rows as they are.*make_pipeline\(encoder, teacher\)"):
+    with pytest.raises(ValueError, match=r"cannot learn from these rows: .*Genf.*make_pipeline\(encoder, teacher\)"):
         DistilledClassifier(RandomForestClassifier(5), **HAND).fit(frame, y)
 
 
@@ -439,10 +439,11 @@ def test_a_teacher_that_knows_more_is_used():
     alone = DistilledClassifier(max_iter=60, random_state=0).fit(x, y)
     assert model.score(new, y_new) > alone.score(new, y_new) + 0.03
     candidates = model.report_["candidates"]
-    assert len(candidates) == 8
+    assert len(candidates) == 12  # four of each side, and labels alone once more with as many steps
     last = [c for c in candidates if c["rows"] == 150]
     labels, taught = ([c for c in last if bool(c["soft_weight"]) is used] for used in (False, True))
-    assert len(labels) == len(taught) == 2  # of each side two went on to the end
+    assert len(taught) == 2 and len(labels) == 4  # of each side two went on to the end
+    assert sorted(c["longer"] > 1 for c in labels) == [False, False, True, True]
     least = min(c["loss"] for c in labels)
     assert [c["alpha"] for c in labels if c["loss"] == least] == [model.report_["alpha_of_labels_alone"]]
     assert all(c["loss_gain"] == pytest.approx(least - c["loss"]) for c in taught)

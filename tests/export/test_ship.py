@@ -691,7 +691,8 @@ def test_a_report_of_regressors_has_r2_and_mae():
     X, y = load_diabetes(return_X_y=True)
     from sklearn.ensemble import RandomForestRegressor
 
-    fitted = DistilledRegressor(RandomForestRegressor(20, random_state=0), **SETTINGS).fit(X[:300], y[:300])
+    forest = RandomForestRegressor(20, random_state=0)
+    fitted = DistilledRegressor(forest, soft_weight=0.5, **SETTINGS).fit(X[:300], y[:300])
     data = export.report(fitted, fitted.teacher_, X[300:], y[300:])
     for name, model in (("student", fitted), ("teacher", fitted.teacher_)):
         entry = data[name]
