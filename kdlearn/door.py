@@ -212,6 +212,10 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
                 _check_labels(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
             if name == "top" and site in data and term.live[0] in sites:
                 _check_top(site, data[site], sites[term.live[0]].shape[1])
+                T = np.float32(getattr(term.loss, "keywords", {}).get("T", 4.0))
+                if site + "_T" in data and bool((data[site + "_T"] != T).any()):
+                    made_at = float(data[site + "_T"].max())
+                    raise ValueError(f"column {site!r} was made at T = {made_at:g}, {term.name} has T = {T:g}")
             if name in getattr(term.function, "shares", ()) and site in data:
                 a = data[site]
                 if bool(((a < 0) | (a > 1)).any()):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, as_array, check_generator, device_of, to_device, to_numpy
+from kdlearn.backend import Array, array_module, as_array, check_generator, device_of, to_device, to_numpy
 from kdlearn.data.labelling import soft_labels
 from kdlearn.loss import check_classes
 from kdlearn.nn.functional import check_count
@@ -100,12 +100,14 @@ class Data:
         """The same rows with the column `<name>.logits` of `soft_labels(teacher, x)`.
 
         With `top` only the k largest answers are kept, and one for the rest, in the columns `<name>.top` and
-        `<name>.top_logits`, which `TopTargets(T)` reads.
+        `<name>.top_logits`, which `TopTargets(T)` reads; `<name>.top_T` says at which temperature.
         """
         answers = soft_labels(teacher, self.x, top=top, T=T)
         if top is None:
             return self.with_columns({f"{name}.logits": answers})
-        return self.with_columns({f"{name}.top": answers[0], f"{name}.top_logits": answers[1]})
+        made_at = array_module(answers[1]).full(len(self), T, "float32")
+        columns = {f"{name}.top": answers[0], f"{name}.top_logits": answers[1], f"{name}.top_T": made_at}
+        return self.with_columns(columns)
 
     def with_class_weights(self, labels: str = "y", name: str = "class_weight", ignore: int | None = None) -> Data:
         """The same rows with one weight a row, N / (K n_k) for a row whose class has n_k of the N rows.
