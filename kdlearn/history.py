@@ -19,7 +19,8 @@ class History:
     unambiguous beginning of its name, and `history["loss", "validation"]` asks for the other rows.
 
     For a stack each value is a list with one number a member; `history.member(i)` is the history of member i,
-    what it would have had alone unless it had stopped early. `diverged` is {member: what happened}; after that its weights were held.
+    what it would have had alone, and on to the last epoch of all where it would have stopped early.
+    `diverged` is {member: what happened}; after that its weights were held.
     """
 
     def __init__(self) -> None:
@@ -46,10 +47,7 @@ class History:
         return found[0]
 
     def member(self, i: int) -> History:
-        """The history of one member of a stack, up to the last epoch of all: early stopping ends none before the others.
-
-        Its weights are those of its own best epoch all the same.
-        """
+        """The history of one member of a stack, to the last epoch of all; its weights may be of an earlier one."""
         if self.records:
             loss = self.records[0]["train"]["loss"]
             i = range(len(loss) if isinstance(loss, list) else 1)[i]  # an IndexError where there is no such member

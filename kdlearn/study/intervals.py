@@ -136,7 +136,9 @@ def holm(p: Iterable[float]) -> list[float]:
     """
     if isinstance(p, (str, Mapping)):
         raise TypeError(f"the p-values are one number a test, got {p!r}; of a mapping give .values()")
-    tests = _numbers(p if isinstance(p, np.ndarray) else list(p), "a table of tests")  # of pandas by position, not by its index
+    tests = _numbers(
+        p if isinstance(p, np.ndarray) else list(p), "a table of tests"
+    )  # of pandas by position, not by its index
     if tests.ndim != 1:
         raise ValueError(f"the p-values are one number a test, got an array of shape {tests.shape}")
     for value in tests.tolist():
@@ -192,8 +194,8 @@ def judge(
     {'a': 'helps', 'b': 'not shown'}
     """
     check_better(better)
-    found, zone = _by_name(found, "found"), zone if is_number(zone) else _by_name(zone, "zone")
-    zones = zone if isinstance(zone, dict) else dict.fromkeys(found, zone)
+    found = _by_name(found, "found")
+    zones: dict[Any, Any] = dict.fromkeys(found, zone) if is_number(zone) else _by_name(zone, "zone")
     without = [name for name in found if name not in zones]
     if without:
         raise ValueError(f"zone has no number for {without[0]!r}; it has some for {', '.join(map(str, zones))}")
