@@ -282,6 +282,8 @@ def test_a_step_of_ones_own_is_told_of_the_progress():
     with pytest.raises(kd.UnknownSiteError, match=r"'progress'; .*give the batch one, a number in"):
         kd.train_step(net(), None, objective, rows().columns, optimizer=kd.SGD(0.1))
     kd.gradcheck.check_step(net(), objective, {**rows().columns, "progress": 0.25})
+    with pytest.raises(TypeError, match=r"kd\.Data is no mapping: data\.columns is one"):
+        kd.train_step(net(), None, kd.CrossEntropy(), rows(), optimizer=kd.SGD(0.1))
     history = kd.fit(net(), kd.CrossEntropy(), rows(), **SETTINGS)
     with pytest.raises(KeyError, match="has the parts 'train' and 'validation', not 'val'"):
         history["loss", "val"]

@@ -65,6 +65,9 @@ class Data:
     def __contains__(self, name: str) -> bool:
         return name in self.columns
 
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("kd.Data is no mapping: data.columns is one, and data.batches(n) makes several")
+
     def __repr__(self) -> str:
         inside = ", ".join(f"{name} {a.shape[1:] or ''}".strip() for name, a in self.columns.items())
         return f"Data({self.n_rows} rows: {inside})"
