@@ -67,7 +67,8 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
         args = plain_arrays(args, names)
         if loss.check is not None:  # type: ignore[attr-defined]
             loss.check(*args)  # type: ignore[attr-defined]
-        check_members(len(args[0]), more.get("members", 1))
+        if more.get("members", 1) != 1 and getattr(args[0], "ndim", 0):
+            check_members(len(args[0]), more["members"])
         value, gradients = average(loss, args, settings, **more)
         return value, gradients if len(gradients) > 1 else gradients[0]
 
