@@ -135,7 +135,7 @@ class Distilled(Training):
                 )
 
     def _check_stored(self, stored: Any, n: int, m: int) -> np.ndarray:
-        stored = rows.unmasked(stored, self._stored_name)
+        stored = rows.unmasked(stored.toarray() if hasattr(stored, "toarray") else stored, self._stored_name)
         given = len(stored) if hasattr(stored, "__len__") else 0
         if m and given == n:
             raise ValueError(
