@@ -18,7 +18,7 @@ from kdlearn.backend import to_device, to_numpy
 from kdlearn.data import Data, digits
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.nn.functional import softmax
-from kdlearn.nn.network import MLP, Network
+from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Adam, AdamW, cosine
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
@@ -79,11 +79,6 @@ def train_students(
         epochs=epochs, batch_size=50, seed=seeds, progress=False,
     )  # fmt: skip
     return students
-
-
-def train_student(train: Data, objective: Objective, rate: float, seed: int, device: str = "cpu") -> Network:
-    """`train_students` of one seed, without decay."""
-    return train_students([train], objective, rate, [seed], device)[0]
 
 
 def ask_teachers(seed: int, device: str = "cpu") -> Answers:

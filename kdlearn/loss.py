@@ -46,7 +46,9 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     such data, `evaluate` says NaN.
 
     `loss.rows` is the function itself: this is how the training step knows what may be weighted and stacked.
-    `loss.check`, where it is set, looks at the arrays of a call; a training has its columns checked once, by `fit`.
+    `loss.arrays` holds the names of its arrays. Shapes and settings are checked inside the function, in every call;
+    a look at all values, which would cost each step, goes into `loss.check`, which `fit` leaves out: it has looked
+    at the columns once.
     """
     own = inspect.signature(function)
     added = [

@@ -40,6 +40,7 @@ class Evaluation:
     gradients : {live site: gradient of the value}; for a stack, of each member's own value.
     terms : {name of a term: its value before its weight}; of equal names the second ends in ` #2`, and so on.
     made : {target: array}, what the adaptors published on the way.
+    members, backward : what was asked, for the objectives inside (see `Objective.__call__`).
 
     Given as fixed sites to a second evaluation, what was made is held: that is how the checks test a
     stop-gradient inside a `Through`.
@@ -175,8 +176,8 @@ class Term(Objective):
         check_term(self.live, self.fixed, self.weight if isinstance(self.weight, tuple) else (self.weight,))
         if self.row_weights and not self.weighable:
             raise TypeError(
-                f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch "
-                "with each other; only losses that are means over rows can be weighted by a column"
+                f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch, "
+                "or does not say that it is a mean over them, as a loss does by @kd.mean_over_rows"
             )
 
     @functools.cached_property
@@ -334,6 +335,10 @@ class Through(Objective):
     inner: Objective
     ascend: bool = False
 
+    def __post_init__(self) -> None:
+        if self.target not in self.inner.reads()[0]:
+            raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")
+
     @property
     def _names(self) -> tuple[str, ...]:
         return (self.sources,) if isinstance(self.sources, str) else tuple(self.sources)
@@ -363,15 +368,12 @@ class Through(Objective):
         sources = [_site(name, live, "live") for name in self._names]
         given = [a.astype(self.net.theta.dtype, copy=False) for a in sources] if trained else sources
         taps, caches = self.net.forward(*given, taps=("logits",))
-        made = taps["logits"]
-        result.made[self.target] = made
+        made = result.made[self.target] = taps["logits"]
         held = {self.target: made, **fixed}  # a check that holds it puts it there
         value = self.inner.evaluate({**live, self.target: made}, held, result)
         if not result.backward:
             return value
-        gradient = result.gradients.pop(self.target, None)
-        if gradient is None:
-            raise UnknownSiteError(f"nothing inside Through reads its target {self.target!r} from live")
+        gradient = result.gradients.pop(self.target)
         dx = self.net.backward(caches, {"logits": -gradient if self.ascend else gradient}, need_dx=True)
         for name, a, g in zip(self._names, sources, dx if isinstance(dx, tuple) else (dx,), strict=True):
             result.add(name, (-g if self.ascend else g).astype(a.dtype, copy=False))

@@ -166,6 +166,5 @@ def test_the_command(tiny, tmp_path, monkeypatch, capsys):
     kept = json.loads(out.read_text())
     assert set(kept["tasks"]["digits"]) == {*rows, "normalised distillation (NKD)"}
     assert kept["tasks"]["digits"]["soft targets by need (WSLD)"]["test"] == rows["soft targets by need (WSLD)"]["test"]
-    assert kept["most"] == {"digits": study.GRID}
     assert cli.main(["catalogue", "--method", "nobody", "--out", str(tmp_path / "x.json")]) == 2
     assert "no method's name contains 'nobody'" in capsys.readouterr().err

@@ -71,11 +71,6 @@ def setting(row):
     return ", ".join(told)
 
 
-def renewed(data):
-    """The tasks whose arms have tried as many settings as the study asks for now; the others wait for that."""
-    return [task for task in data["tasks"] if data["most"][task] == GRID + SEARCH]
-
-
 def joined(names):
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
@@ -189,33 +184,22 @@ def page(data):
 
 
 def edges(data):
-    """How many choices still lie on an edge, where the protocol was kept."""
-    starred = {(task, name): bool(row["edges"]) for task in renewed(data) for name, row in data["tasks"][task].items()}
+    """How many choices still lie on an edge."""
+    starred = {(task, name): bool(row["edges"]) for task, rows in data["tasks"].items() for name, row in rows.items()}
     own = sum(star for (_, name), star in starred.items() if METHODS[name].family == "baselines")
     return f"{sum(starred.values())} of {len(starred)} arms, {own or 'none'} of the baselines"
 
 
 def how(data):
-    """The protocol, and which tasks it was kept on."""
-    now = renewed(data)
-    before = [task for task in data["tasks"] if task not in now]
+    """The protocol."""
     text = [
         f"**How it was measured.** Every method and every baseline tries {GRID + SEARCH} settings: {GRID} of a grid, "
         "then neighbours of its best, inside the grid and beyond its edges, then values half-way between "
         "([the search](../../kdlearn/study/around.py)). All of them tune weight decay, rate and length of the training "
         "beside their own values. Validation rows choose, test rows are read once. The verdict counts all comparisons "
         "of its table ([the rule](../../kdlearn/study/intervals.py)). A rate is a factor of the task's; *short* is a "
-        f"third of the training. A star marks a value on the edge of what was tried: on {joined(now)} {edges(data)}.",
+        f"third of the training. A star marks a value on the edge of what was tried: {edges(data)}.",
     ]
-    if before:
-        text += [
-            "",
-            f"**What stands where.** So it was on {joined(now)}. On {joined(before)} the rows are older: ten settings "
-            "at most, many choices on an edge, and rate and length tuned for labels alone, which favours labels. "
-            f"{len(rows_that_are_missing(data))} rows are not measured there yet: features and relations in one of "
-            "their two forms, relational angles, Jacobian matching, ONE and OKDDip. The commands below measure all of "
-            f"them as on {joined(now)}.",
-        ]
     if costs := [row["cost"] for rows in data["tasks"].values() for row in rows.values() if "cost" in row]:
         spread = median((max(c) - min(c)) / median(c) for c in costs)
         text += [

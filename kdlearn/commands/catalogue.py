@@ -20,12 +20,10 @@ def run(args: argparse.Namespace) -> int:
     found = study.run(
         tasks, args.method, store, jobs=args.jobs, progress=False if args.quiet else None, **size
     )  # fmt: skip
-    kept = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else {"most": {}, "tasks": {}}
+    kept = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else {"tasks": {}}
     for task, rows in found["tasks"].items():  # what other calls measured stays
         kept["tasks"][task] = {**kept["tasks"].get(task, {}), **rows}
-    old, new = kept["most"], found["most"]  # a task's number of settings is that of the call which measured it whole
-    whole = {**found, "most": {**new, **old} if args.method else {**old, **new}, "tasks": kept["tasks"]}
-    args.out.write_text(json.dumps(whole, separators=(",", ":")) + "\n", "utf-8")
+    args.out.write_text(json.dumps({**found, "tasks": kept["tasks"]}, separators=(",", ":")) + "\n", "utf-8")
     for task, rows in found["tasks"].items():
         print(f"\n{TASKS[task].line}")
         for family in study.BASELINES:

@@ -13,8 +13,6 @@ from kdlearn.export.transformers import NotPlain, centre_of, encoding_of
 from kdlearn.nn.layers import Embedding, Linear
 from kdlearn.nn.network import Network, check_answers_as_ours
 
-WRAPPERS = ("best_estimator_", "estimator")  # of a search, and of scikit-learn's FrozenEstimator
-
 
 @dataclass(frozen=True)
 class Parts:

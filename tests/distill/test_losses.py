@@ -250,7 +250,13 @@ def test_what_is_no_array_of_numbers_is_refused(loss):
             loss.function(wrong, *made(loss)[1:])
 
 
-SETTINGS = [(loss, name, bad) for loss in all_losses() for name in loss.settings for bad in REFUSED[name]]
+SETTINGS = [(loss, name, bad) for loss in all_losses() for name in loss.settings for bad in REFUSED.get(name, ())]
+
+
+@every
+def test_every_setting_has_values_that_it_must_refuse(loss):
+    for name in loss.settings:
+        assert name in REFUSED, f"{loss.name} has a new setting: give {name!r} a line in REFUSED, in {__file__}"
 
 
 @pytest.mark.parametrize("loss, name, bad", SETTINGS, ids=[f"{f.name}-{n}-{b}" for f, n, b in SETTINGS])

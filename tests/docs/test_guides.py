@@ -262,7 +262,7 @@ def test_the_worked_example_of_the_guide_on_new_methods(tmp_path):
     for file in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / file, tmp_path)
     page = tmp_path / "docs" / "guides" / "new_method.md"
-    assert len(list(follow(page, tmp_path))) == 5
+    assert len(list(follow(page, tmp_path))) == 6
     derivation = tmp_path / "docs" / "derivations" / "divergence.md"
     # the one thing that the guide says in words: "add `brier` to the import in the page's first session"
     text = derivation.read_text("utf-8").replace("divergence import ", "divergence import brier, ", 1)

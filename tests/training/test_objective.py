@@ -121,6 +121,14 @@ def test_a_loss_across_rows_takes_no_weight_a_row():
         kd.Match("student.h2", "teacher.h2", kd.info_nce) * "w"
 
 
+def test_a_loss_that_does_not_say_what_it_is_takes_no_weight_a_row():
+    def halved(z_s, z_t):
+        return ((z_s - z_t) ** 2).sum() / 2, z_s - z_t
+
+    with pytest.raises(TypeError, match=r"halved\(student.h2, teacher.h2\) takes no weight.*@kd.mean_over_rows"):
+        kd.Match("student.h2", "teacher.h2", halved) * "w"
+
+
 def test_values_are_reported_before_their_weights():
     setup = RECIPES["response"]()
     live, fixed, _ = run_networks(setup.students, setup.teachers, setup.objective, setup.batch)

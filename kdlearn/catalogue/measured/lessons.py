@@ -38,7 +38,8 @@ class Lesson:
 class Method:
     """A method of the catalogue.
 
-    `teach(ground, **own) -> Lesson`, and `grid`, four settings of its own. `covers` are the recipes that it measures,
+    `teach(ground, **own) -> Lesson`, and `grid`, four settings of its own: eight with the two of weight decay in
+    `settings`, which every method tunes. `covers` are the recipes that it measures,
     `family` the table that it stands in, `alone` says that it cannot be stacked.
     """
 

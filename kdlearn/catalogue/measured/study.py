@@ -70,7 +70,6 @@ def run(
     `repeats` : of the measurement of cost, which goes one by one, whatever `jobs` says; 0 for none.
     """
     found: dict[str, Any] = {}
-    most = GRID + how.get("search", SEARCH)
     for task in tasks:
         rows: dict[str, Any] = {}
         for family in ("baselines", *BASELINES):
@@ -84,7 +83,7 @@ def run(
             for name, cost in zip(rows, sweep(ratios, cells, 1, how.get("progress"), store)):
                 rows[name]["cost"] = cost
         found[task] = rows
-    return {"environment": environment(), "zone": ZONE, "most": dict.fromkeys(tasks, most), "tasks": found}
+    return {"environment": environment(), "zone": ZONE, "tasks": found}
 
 
 def _row(made: Trial, name: str) -> dict[str, Any]:
