@@ -117,6 +117,12 @@ def collect(values: Sequence[Array]) -> np.ndarray:
     return to_numpy(array_module(*values).stack(list(values)))
 
 
+def check_generator(rng: Any) -> None:
+    """TypeError for what draws no numbers, such as a seed."""
+    if not hasattr(rng, "random"):
+        raise TypeError(f"rng must be a NumPy Generator, such as np.random.default_rng(0), got {rng!r}")
+
+
 def resolve_device(device: str) -> str:
     """`"cpu"`, `"cuda"`, or for `"auto"` whichever of the two there is (said once, in the log)."""
     if device == "auto":

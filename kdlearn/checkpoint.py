@@ -26,7 +26,7 @@ from kdlearn.nn import layers as layer_types
 from kdlearn.nn.network import MLP, Network, check_answers_as_ours
 from kdlearn.nn.optim import Memory
 from kdlearn.nn.stack import Stack
-from kdlearn.run import Run, describe
+from kdlearn.run import Run, describe, like
 
 Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
 
@@ -259,7 +259,7 @@ def load_run(path: str | os.PathLike, run: Run, dice: Dice, settings: Mapping[st
     if not isinstance(saved, dict):
         raise CheckpointError(f"{path} holds no run of fit")
     for name in {**saved, **mine}:
-        if saved.get(name) != mine.get(name):
+        if not like(name, saved.get(name), mine.get(name)):
             raise CheckpointError(
                 f"{path} is of another run: its {name} was {saved.get(name)!r}, here it is {mine.get(name)!r}; "
                 "give fit what it was given the first time, or another file"
@@ -301,13 +301,13 @@ def _understood(
     there = {name: to_device(a, device) for name, a in arrays.items()}
     columns = {name.partition(":")[2]: a for name, a in there.items() if name.startswith("column:")}
     data = run.data.with_columns(columns) if columns and run.data is not None else run.data
-    states = {i: config["hooks"][str(i)] for i, hook in enumerate(run.hooks) if hasattr(hook, "state")}
-    if len(states) != len(config["hooks"]):
-        raise ValueError(f"it holds {len(config['hooks'])} hooks, the run has {len(states)}")
-    for i, state in states.items():  # last: they are the caller's own, and cannot be taken back
+    mine = [hook for hook in run.hooks if hasattr(hook, "state")]  # in their order; others may stand between them
+    if len(mine) != len(config["hooks"]):
+        raise ValueError(f"it holds {len(config['hooks'])} hooks, the run has {len(mine)}")
+    for i, hook in zip(sorted(config["hooks"], key=int), mine):  # last: they are the caller's, and cannot be taken back
         prefix = f"hook:{i}:"
         own = {name.removeprefix(prefix): a for name, a in there.items() if name.startswith(prefix)}
-        run.hooks[i].restore(state, own)
+        hook.restore(config["hooks"][i], own)
 
     def put_back() -> None:
         for i, net in enumerate(nets):

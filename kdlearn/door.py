@@ -5,6 +5,7 @@ Each message says what was given, what is wrong with it and what to do.
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import warnings
@@ -163,6 +164,14 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
 
 
 def _check_names(data: Data, run: Run) -> None:
+    names = [*run.students, *run.teachers]
+    for owner in [c.removesuffix(".x") for c in data.columns if c.endswith(".x") and c not in run.objective.sites]:
+        near = difflib.get_close_matches(owner, names, 1, 0.8) if owner not in names else []
+        if near and near[0] + ".x" not in data and near[0].rstrip("0123456789") != owner.rstrip("0123456789"):
+            warnings.warn(
+                f"no network reads the column {owner + '.x'!r}: {near[0]!r} reads 'x'; is {near[0] + '.x'!r} meant?",
+                stacklevel=4,
+            )
     taken = [c for c in data.columns if c == "progress" or c in run.objective.makes]
     if taken:
         raise ValueError(f"column {taken[0]!r} has the name of a site that is computed at each step; rename it")
@@ -203,6 +212,10 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
                 _check_labels(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
             if name == "top" and site in data and term.live[0] in sites:
                 _check_top(site, data[site], sites[term.live[0]].shape[1])
+                T = np.float32(getattr(term.loss, "keywords", {}).get("T", 4.0))
+                if site + "_T" in data and bool((data[site + "_T"] != T).any()):
+                    made_at = float(data[site + "_T"].max())
+                    raise ValueError(f"column {site!r} was made at T = {made_at:g}, {term.name} has T = {T:g}")
             if name in getattr(term.function, "shares", ()) and site in data:
                 a = data[site]
                 if bool(((a < 0) | (a > 1)).any()):

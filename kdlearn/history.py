@@ -18,8 +18,9 @@ class History:
     {term: value}}. `history["loss"]` is one list over the epochs; any term may be given by an
     unambiguous beginning of its name, and `history["loss", "validation"]` asks for the other rows.
 
-    For a stack each value is a list with one number a member; `history.member(i)` is what member i
-    would have had alone. `diverged` is {member: what happened}; after that its weights were held.
+    For a stack each value is a list with one number a member; `history.member(i)` is the history of member i,
+    what it would have had alone, and on to the last epoch of all where it would have stopped early.
+    `diverged` is {member: what happened}; after that its weights were held.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,8 @@ class History:
 
     def full_name(self, name: str, part: str = "train") -> str:
         """The name of the value that begins like this; KeyError where there is none, or several."""
+        if part not in ("train", "validation"):
+            raise KeyError(f"a history has the parts 'train' and 'validation', not {part!r}")
         known = list(self.records[0].get(part, {})) if self.records else []
         found = [n for n in known if n == name] or [n for n in known if n.startswith(name)]
         if len(found) != 1:
@@ -44,7 +47,7 @@ class History:
         return found[0]
 
     def member(self, i: int) -> History:
-        """The history of one member of a stack."""
+        """The history of one member of a stack, to the last epoch of all; its weights may be of an earlier one."""
         if self.records:
             loss = self.records[0]["train"]["loss"]
             i = range(len(loss) if isinstance(loss, list) else 1)[i]  # an IndexError where there is no such member

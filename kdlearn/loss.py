@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, body_for
-from kdlearn.nn.functional import as_real, plain_arrays, real_dtype
+from kdlearn.nn.functional import as_real, check_count, plain_arrays, real_dtype
 
 _WIDE = (np.dtype("float32"), np.dtype("float64"))
 
@@ -69,6 +69,8 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
         args = plain_arrays(args, names)
         if loss.check is not None:  # type: ignore[attr-defined]
             loss.check(*args)  # type: ignore[attr-defined]
+        if more.get("members", 1) != 1 and getattr(args[0], "ndim", 0):
+            check_members(len(args[0]), more["members"])
         value, gradients = average(loss, args, settings, **more)
         return value, gradients if len(gradients) > 1 else gradients[0]
 
@@ -223,6 +225,12 @@ def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
         wrong = [k for k in y.tolist() if not 0 <= k < end and k != ignore]
         if wrong:
             raise ValueError(f"labels must {'be 0 or more' if K is None else f'lie in 0 … {K - 1}'}, got {wrong[0]}")
+
+
+def check_members(rows: int, members: int) -> None:
+    """ValueError unless so many rows are those of so many members, each with as many."""
+    if rows % check_count("members", members):
+        raise ValueError(f"{rows} rows are not those of {members} members, each with as many")
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:

@@ -429,5 +429,5 @@ def _site(name: str, sites: Sites, kind: str) -> Any:
     try:
         return sites[name]
     except KeyError:
-        there = ", ".join(sorted(sites)) or "none"
-        raise UnknownSiteError(f"no {kind} site {name!r}; there are: {there}") from None
+        said = f"no {kind} site {name!r}; there are: {', '.join(sorted(sites)) or 'none'}"
+        raise UnknownSiteError(said + "; give the batch one, a number in [0, 1]" * (name == "progress")) from None

@@ -63,8 +63,9 @@ def export(args: Namespace) -> int:
         if not isinstance(student, Student):
             raise TableError("the model is a bare network, without the columns of a table: use it through kdlearn.load")
         rows = student.rules(read_table(args.calibration, args.delimiter))
-    if args.integer and args.to != "c":
-        raise TableError("--integer is for --to c")
+    for name, given in (("--integer", args.integer), ("--name", args.name), ("--max-bytes", args.max_bytes)):
+        if args.to != "c" and given not in (None, False):
+            raise TableError(f"{name} is for --to c")
     if args.out.exists() and args.out.samefile(args.model):
         raise TableError(f"--out {args.out} would overwrite the model")
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,11 @@ def run(args: Namespace) -> int:
         wrong = "--target is needed, the column to predict" if target is None else f"there is no column {target!r}"
         raise TableError(f"{args.data}: {wrong}; there are: {names}")
     table, y = _target(table, target, args.task, said)
+    for name, columns in (("--ignore", args.ignore), ("--id", args.id)):
+        if target in columns:
+            raise TableError(f"{name} names the target {target!r}, which is what is learnt")
+    if args.soft_weight == 0 and args.temperature != "auto":
+        raise TableError("--temperature is of the soft targets, which have no weight with --soft-weight 0")
     skip = {target, *args.ignore, *args.id}
     rules = Rules.of(table, skip, args.categorical, args.keep, said)
     X = rules(table, said)
@@ -224,7 +229,7 @@ def _taught(
 
     settings = {
         "preprocessor": default_preprocessor(X)[0],
-        "soft_weight": args.soft_weight,
+        "soft_weight": "auto" if teacher is None else args.soft_weight,
         "alpha": alpha,
         "max_iter": args.epochs if passes is None else passes,
         "max_time": args.max_time,
@@ -233,7 +238,8 @@ def _taught(
     if y.dtype.kind == "f":
         model: Any = _Regressor(teacher, args.student, **settings)
     else:
-        model = _Classifier(teacher, args.student, temperature=args.temperature, **settings)
+        temperature = "auto" if teacher is None else args.temperature
+        model = _Classifier(teacher, args.student, temperature=temperature, **settings)
     hidden = True if args.quiet or args.json else None  # None: a bar on a terminal alone
     with tqdm(desc=what, unit="epoch", leave=False, disable=hidden, file=sys.stderr) as bar:
         model._bar = bar

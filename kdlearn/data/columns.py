@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, as_array, device_of, to_device, to_numpy
+from kdlearn.backend import Array, array_module, as_array, check_generator, device_of, to_device, to_numpy
 from kdlearn.data.labelling import soft_labels
 from kdlearn.loss import check_classes
 from kdlearn.nn.functional import check_count
@@ -43,7 +43,9 @@ class Data:
                 self.columns[name] = as_array(a)
             except TypeError as error:
                 raise TypeError(f"column {name!r}: {error}") from None
-        lengths = {name: a.shape[0] if a.ndim else 0 for name, a in self.columns.items()}
+            if not self.columns[name].ndim:  # one value, or a generator, a set, a text: no rows
+                raise TypeError(f"column {name!r} must be an array or a list with one entry a row, got {a!r}")
+        lengths = {name: a.shape[0] for name, a in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns must have one length, got {lengths}")
         first = next(iter(self.columns.values()))
@@ -62,6 +64,9 @@ class Data:
 
     def __contains__(self, name: str) -> bool:
         return name in self.columns
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("kd.Data is no mapping: data.columns is one, and data.batches(n) makes several")
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name} {a.shape[1:] or ''}".strip() for name, a in self.columns.items())
@@ -98,12 +103,14 @@ class Data:
         """The same rows with the column `<name>.logits` of `soft_labels(teacher, x)`.
 
         With `top` only the k largest answers are kept, and one for the rest, in the columns `<name>.top` and
-        `<name>.top_logits`, which `TopTargets(T)` reads.
+        `<name>.top_logits`, which `TopTargets(T)` reads; `<name>.top_T` says at which temperature.
         """
         answers = soft_labels(teacher, self.x, top=top, T=T)
         if top is None:
             return self.with_columns({f"{name}.logits": answers})
-        return self.with_columns({f"{name}.top": answers[0], f"{name}.top_logits": answers[1]})
+        made_at = array_module(answers[1]).full(len(self), T, "float32")
+        columns = {f"{name}.top": answers[0], f"{name}.top_logits": answers[1], f"{name}.top_T": made_at}
+        return self.with_columns(columns)
 
     def with_class_weights(self, labels: str = "y", name: str = "class_weight", ignore: int | None = None) -> Data:
         """The same rows with one weight a row, N / (K n_k) for a row whose class has n_k of the N rows.
@@ -128,6 +135,7 @@ class Data:
         """The chosen rows (integers, a slice or a mask), in that order, with their `index` kept."""
         if not isinstance(rows, slice) and (rows.ndim if hasattr(rows, "ndim") else np.ndim(rows)) != 1:
             raise ValueError(f"rows are a slice, a mask or a list of positions, got {rows!r}")
+        rows = list(rows) if isinstance(rows, tuple) else rows  # of an array it would be a place in two axes
         return Data({name: a[rows] for name, a in self.columns.items()})
 
     def to(self, device: str) -> Data:
@@ -140,6 +148,8 @@ class Data:
         The last one holds what is left. Without `rng` they are views.
         """
         check_count("batch_size", batch_size)
+        if not hasattr(rng, "permutation") and rng is not None:  # a stack shuffles by a generator a member
+            check_generator(rng)
         n, names = self.n_rows, list(self.columns)
         if rng is None:
             for i in range(0, n, batch_size):

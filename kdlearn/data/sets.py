@@ -65,7 +65,10 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
 def _standardize(parts: list[tuple[np.ndarray, np.ndarray]], scale: str = "feature") -> Splits:
     axis = 0 if scale == "feature" else None
     mean = np.asarray(parts[0][0].mean(axis=axis, dtype=np.float64))
-    deviation = np.asarray(parts[0][0].std(axis=axis, dtype=np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = np.asarray(parts[0][0].std(axis=axis, dtype=np.float64))
+    if (np.isfinite(mean) & ~np.isfinite(deviation)).any():  # the square overflowed: all rows would become 0
+        raise ValueError("a feature varies by more than float64 can square: give it in another unit")
     flat = deviation <= 1e-6 * np.abs(mean)  # perhaps nothing but the rounding of a mean
     if flat.any():
         low, high = parts[0][0].min(axis=axis), parts[0][0].max(axis=axis)

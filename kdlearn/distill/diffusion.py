@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kdlearn.backend import Array, array_module
+from kdlearn.loss import check_size
 from kdlearn.nn.functional import check_count
 
 Answer = Callable[[Array, Any], Array]
@@ -47,7 +48,10 @@ def noised(x: Array, noise: Array, angle: Any) -> tuple[Array, Array]:
     [[0. 1.]] [[-2.  0.]]
     """
     xp = array_module(x, noise)
+    if noise.shape != x.shape:
+        raise ValueError(f"noise must have the shape of x, {x.shape}, got {noise.shape}: each row has noise of its own")
     angle = xp.asarray(angle, dtype=x.dtype)  # the data keep their precision
+    _check_angle(angle, x)
     c, s = xp.cos(angle), xp.sin(angle)
     return c * x + s * noise, c * noise - s * x
 
@@ -70,6 +74,8 @@ def ddim(answer: Answer, z: Array, angle: Any, step: float, count: int = 1) -> A
     Source: Song, Meng and Ermon 2021 (DDIM), with the angle of Salimans and Ho 2022.
     """
     check_count("count", count)
+    check_size("step", step, zero=False)
+    _check_angle(angle, z)
     for _ in range(count):
         z = math.cos(step) * z - math.sin(step) * answer(z, angle)
         angle = angle - step
@@ -108,3 +114,13 @@ def one_step_answer(z: Array, end: Array, step: float) -> Array:
     if not 0 < step < math.pi:
         raise ValueError(f"step lies between 0 and pi, got {step!r}")
     return (math.cos(step) * z - end) / math.sin(step)
+
+
+def _check_angle(angle: Any, z: Array) -> None:
+    """ValueError for (N,), which would be broadcast along the columns of z, silently where N = D."""
+    shape = getattr(angle, "shape", ())
+    if len(shape) and (len(shape) < 2 or shape[-2:] != (z.shape[-2], 1)):
+        raise ValueError(
+            f"angle must be one number or {(z.shape[-2], 1)}, one a row, got shape {shape}; "
+            "angle[:, None] makes a column of a vector"
+        )

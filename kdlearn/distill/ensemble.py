@@ -22,7 +22,16 @@ from typing import Any
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest, check_labels, check_logits
-from kdlearn.nn.functional import as_real, at_label, check_temperature, log_softmax, one_hot, softmax, softmax_backward
+from kdlearn.nn.functional import (
+    as_real,
+    at_label,
+    check_temperature,
+    log_softmax,
+    one_hot,
+    real_dtype,
+    softmax,
+    softmax_backward,
+)
 from kdlearn.objective import Given, Objective
 
 # ------------------------------------------------------------------ one answer out of many
@@ -181,7 +190,7 @@ def min_norm_weights(*gradients: Array, cap: float = 1.0, steps: int = 30) -> Ar
         lambda w: w @ A, lambda d: ((d @ A) * d).sum(axis=1), xp.full((1, M), 1 / M, A.dtype),
         steps if M > 2 else 1, cap,
     )  # fmt: skip
-    return weights[0].astype(gradients[0].dtype)
+    return weights[0].astype(real_dtype(gradients[0]))  # whole numbers would cut them to 0
 
 
 def gradient_weights(z_s: Array, *logits: Array, T: float = 4.0, cap: float = 0.6) -> Array:
@@ -311,15 +320,21 @@ def _check_cap(cap: float, M: int) -> None:
 
 
 def stacked(logits: Sequence[Array]) -> Array:
-    """M answers as one array (M, N, K); ValueError unless all have one shape."""
-    check_logits(*logits)
+    """M answers as one array (M, N, K); TypeError without one, ValueError unless all have one shape."""
+    _check_team(logits)
     return array_module(*logits).stack([as_real(z, "logits") for z in logits])
 
 
 def _log_probabilities(logits: Sequence[Array], T: float) -> Array:
     """(M, N, K) logarithms of the softened answers."""
-    check_logits(*logits)
+    _check_team(logits)
     return array_module(*logits).stack([log_softmax(as_real(z, "logits"), T) for z in logits])
+
+
+def _check_team(logits: Sequence[Array]) -> None:
+    if not logits:
+        raise TypeError("a team has at least one teacher: give the logits (N, K) of each")
+    check_logits(*logits)
 
 
 def _log_mean(log_p: Array) -> Array:

@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.backend import check_generator
+from kdlearn.nn.functional import is_whole
+
 ORDERS = 1 + np.geomspace(1e-2, 1e5, 4001)
 VOTE = math.sqrt(2)  # the length by which counts change if one vote moves
 
@@ -56,6 +59,7 @@ def noisy_winners(counts: Any, scale: float, rng: np.random.Generator, noise: st
     """
     if noise not in ("gaussian", "laplace") or not (0 <= scale < math.inf):
         raise ValueError(f"noise is 'gaussian' or 'laplace' with a scale >= 0, got {noise!r} and {scale!r}")
+    check_generator(rng)
     draw = rng.normal if noise == "gaussian" else rng.laplace
     counts = np.asarray(counts)
     if counts.ndim != 2 or counts.dtype.kind not in "iuf" or not (counts >= 0).all():
@@ -142,8 +146,10 @@ def gaussian_sigma(epsilon: float, delta: float, queries: int = 1, change: float
     """
     if not (0 < epsilon < math.inf and 0 < delta < 1):
         raise ValueError(f"epsilon is positive and delta lies between 0 and 1, got {epsilon!r} and {delta!r}")
-    if not (queries >= 1 and 0 < change < math.inf):
-        raise ValueError(f"there is at least one question, and a change is positive, got {queries!r} and {change!r}")
+    if not (is_whole(queries) and queries >= 1 and 0 < change < math.inf):
+        raise ValueError(
+            f"there is at least one question, a whole number, and a change is positive, got {queries!r} and {change!r}"
+        )
     L = math.log(1 / delta)
     # the difference of two roots, written so that a small epsilon loses no digits
     return change * math.sqrt(queries / 2) * (math.sqrt(L + epsilon) + math.sqrt(L)) / epsilon

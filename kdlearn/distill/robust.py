@@ -15,7 +15,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.loss import check_labels, check_logits, check_share, check_size, mean_over_rows
+from kdlearn.loss import check_labels, check_logits, check_members, check_share, check_size, mean_over_rows
 from kdlearn.nn.functional import at_label, check_count, less_at_label, softmax_parts
 from kdlearn.nn.network import Network
 from kdlearn.objective import Objective
@@ -92,6 +92,7 @@ def pgd(
     """
     check_size("epsilon", epsilon)
     check_count("steps", steps)
+    check_members(len(x), net.members)
     x = x if x.dtype.kind == "f" else x.astype(net.theta.dtype)  # whole numbers cannot be moved a little
     if isinstance(x, np.ndarray) and (x.min() < low or x.max() > high):  # on a GPU it would wait for the device
         raise ValueError(f"x goes from {x.min():.4g} to {x.max():.4g}, beyond low = {low:g} or high = {high:g}")

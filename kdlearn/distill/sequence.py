@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module, device_of, to_device
+from kdlearn.backend import Array, array_module, check_generator, device_of, to_device
 from kdlearn.data.columns import Data
 from kdlearn.loss import check_classes, check_labels
-from kdlearn.nn.functional import check_temperature, log_softmax, softmax
+from kdlearn.nn.functional import check_count, check_temperature, log_softmax, softmax
 from kdlearn.nn.layers import Embedding, Layer, ReLU
 from kdlearn.nn.network import MLP, Network
 
@@ -65,6 +66,8 @@ def help_text() -> str:
 def encode(text: str, symbols: str) -> np.ndarray:
     """Each character's position in `symbols`, int32; ValueError for one that is not there."""
     number = {symbol: i for i, symbol in enumerate(symbols)}
+    if len(number) < len(symbols):
+        raise ValueError("a symbol is there twice; ''.join(sorted(set(text))) names each once")
     unknown = sorted(set(text) - set(symbols))
     if unknown:
         raise ValueError(f"the text has characters that are not among the symbols: {''.join(unknown)!r}")
@@ -85,6 +88,8 @@ def windows(tokens: Array, context: int) -> Data:
     `tokens` is one text (C + S,), or n sequences (n, C + S) that do not run into each other; then
     N = n S, one sequence after the other.
     """
+    if getattr(tokens, "ndim", 0) not in (1, 2):
+        raise ValueError(f"tokens must be an array (C + S,) or (n, C + S), got {_shape_of(tokens)}")
     rows = tokens.reshape(-1, tokens.shape[-1])
     length = rows.shape[1] - context
     if context < 1 or length < 1:
@@ -110,6 +115,7 @@ def sample(net: Network, prompts: Array, length: int, rng: np.random.Generator, 
     (n, C + length) tokens, the prompts included.
     """
     T = check_temperature(T)
+    check_generator(rng)
     net.check_input(prompts)
     xp, (n, context) = array_module(prompts, net.theta), prompts.shape
     u = to_device(rng.random((length, n, 1)), device_of(prompts))
@@ -125,6 +131,8 @@ def sample(net: Network, prompts: Array, length: int, rng: np.random.Generator, 
 
 def log_probabilities(net: Network, data: Data) -> Array:
     """The logarithm of what the network gives to each row's token, (N,)."""
+    if net.members > 1:
+        raise TypeError("a stack has no one answer: take its members one by one, stack[0] and so on")
     xp, z = array_module(data.y), net.logits(data.x)
     check_labels(z, data.y)  # a token of -1 would be the last one
     return xp.take_along_axis(log_softmax(z), data.y[:, None], axis=1)[:, 0]
@@ -243,6 +251,7 @@ def advantages(
     without it, this is the plain estimator (REINFORCE), which needs no other term.
     """
     xp = array_module(data.y)
+    _check_sequences(data, length)
     cost = (log_probabilities(student, data) - log_probabilities(teacher, data)).reshape(-1, length)
     after = cost.sum(axis=1, keepdims=True) - xp.cumsum(cost, axis=1)
     if not single_step:
@@ -251,3 +260,18 @@ def advantages(
     if baseline and n > 1:
         after = (after - after.mean(axis=0)) * (n / (n - 1))  # less the mean of the others
     return -after.reshape(-1)
+
+
+def _check_sequences(data: Data, length: int) -> None:
+    """ValueError unless each `length` rows are the windows of one sequence: a row's tokens end with the one before."""
+    check_count("length", length)
+    if len(data) % length == 0:
+        x, y = (a.reshape(-1, length, *a.shape[1:]) for a in (data.x, data.y))
+        moved = (x[:, 1:, :-1] == x[:, :-1, 1:]).all() & (x[:, 1:, -1] == y[:, :-1]).all()
+        if data.x.dtype.kind not in "iu" or bool(moved):  # numbers may be whatever a network makes of the tokens
+            return
+    raise ValueError(f"the {len(data)} rows are no windows of sequences of {length} tokens, one after the other")
+
+
+def _shape_of(thing: Any) -> str:
+    return f"shape {thing.shape}" if hasattr(thing, "shape") else type(thing).__name__

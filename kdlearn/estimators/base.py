@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -125,9 +126,18 @@ class Distilled(Training):
                 raise ValueError(f"give a teacher or {self._stored_name}, not both: one would be ignored")
         elif stored is None and X_unlabeled is not None:
             raise ValueError(f"X_unlabeled needs a teacher to label it, or {self._stored_name} that covers its rows")
+        elif stored is None:
+            idle = {"soft_weight": ("auto", 0), "temperature": ("auto",), "augment": ("auto", False, 0)}
+            named = [name for name, unset in idle.items() if getattr(self, name, unset[0]) not in unset]
+            if named:
+                warnings.warn(
+                    f"there is no teacher, and {' and '.join(named)} {'has' if len(named) == 1 else 'have'} no effect: "
+                    f"give a teacher, or {self._stored_name}",
+                    stacklevel=4,
+                )
 
     def _check_stored(self, stored: Any, n: int, m: int) -> np.ndarray:
-        stored = rows.unmasked(stored, self._stored_name)
+        stored = rows.unmasked(stored.toarray() if hasattr(stored, "toarray") else stored, self._stored_name)
         given = len(stored) if hasattr(stored, "__len__") else 0
         if m and given == n:
             raise ValueError(
@@ -235,11 +245,12 @@ class Distilled(Training):
         X, y, x = self._read(X, y, again=not first)
         weights = read_weights(sample_weight, len(y))
         target = self._begin(y, weights) if first else self._again(y)
+        weights = weights * self._class_weights(y)
         if first:
             self.scaler_ = StandardScaler().fit(x, sample_weight=weights)
             self.teacher_, self.loss_curve_, self.t_ = self.teacher, [], 0
             self.report_ = {"verdict": "partial_fit measures nothing: whether the teacher helps is not known."}
-        lesson = Lesson(X, y, self._scaled(x), target, weights * self._class_weights(y))
+        lesson = Lesson(X, y, self._scaled(x), target, weights)
         lesson.stored = None if stored is None else self._check_stored(stored, len(y), 0)
         choice = self._default_choice() if self.teacher is not None or stored is not None else Choice(0.0)
         lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None

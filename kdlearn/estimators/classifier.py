@@ -209,6 +209,9 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes are {list(np.unique(classes))}, in the first call {list(self.classes_)}")
+        if self.class_weight == "balanced":  # of one call's rows: the result would hang on how the rows are cut
+            raise ValueError("partial_fit does not see all rows: class_weight='balanced' needs them; give a dict")
+        self._check_class_weight()
         return self._partial(X, y, sample_weight, teacher_proba)
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -258,11 +261,13 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"a classifier needs at least two classes, y has one class: {self.classes_.tolist()[0]!r}")
-        if isinstance(self.class_weight, dict):
-            unknown = set(self.class_weight) - set(self.classes_.tolist())
-            if unknown:
-                raise ValueError(f"class_weight names {sorted(map(str, unknown))}, which y does not have")
+        self._check_class_weight()
         return codes
+
+    def _check_class_weight(self) -> None:
+        unknown = set(self.class_weight or ()) - set(self.classes_.tolist()) if self.class_weight != "balanced" else ()
+        if unknown:
+            raise ValueError(f"class_weight names {sorted(map(str, unknown))}, which y does not have")
 
     def _begin(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return self._again(y)

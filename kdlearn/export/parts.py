@@ -74,6 +74,8 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
             f"a network, a fitted distilled estimator, or a pipeline or search that ends in one can be exported, "
             f"not {type(inner).__name__}"
         )
+    if net.members > 1:
+        raise TypeError("a stack has no one answer to export: take its members one by one, stack[0] and so on")
     for part in (inner, net):
         check_answers_as_ours(part, "what is written")
     names = _names((model, *before, inner), net) if inputs is None else list(inputs)

@@ -28,12 +28,19 @@ class Comparison:
 
     def mean(self, method: str, metric: str) -> Interval:
         """The method's own mean; its interval is over the seeds, not paired."""
-        return interval(self.results[method][metric])
+        return interval(self.values(method, metric))
+
+    def values(self, method: str, metric: str) -> np.ndarray:
+        """One number a seed; KeyError, naming those that there are, for another method or metric."""
+        for kind, name, known in (("method", method, self.results), ("metric", metric, self.results.get(method, {}))):
+            if name not in known:
+                raise KeyError(f"there is no {kind} {name!r}; there are: {', '.join(map(str, known))}")
+        return self.results[method][metric]
 
     def difference(self, method: str, metric: str, baseline: str | None = None) -> Interval:
         """Mean paired difference to the baseline (or to another method)."""
-        other = self.results[self.baseline if baseline is None else baseline]
-        return interval(self.results[method][metric] - other[metric])
+        other = self.values(self.baseline if baseline is None else baseline, metric)
+        return interval(self.values(method, metric) - other)
 
     def table(self, metric: str, digits: int = 2) -> str:
         """One line a method: mean, and paired difference with its interval."""
@@ -69,8 +76,10 @@ def choose(
     """
     found = {}
     for method, given in candidates.items():
-        names = list(given)
-        best = best_of([float(comparison.results[name][metric].mean()) for name in names], better)
+        names = [given] if isinstance(given, str) else list(given)
+        for name in names:
+            comparison.values(name, metric)
+        best = best_of([float(comparison.values(name, metric).mean()) for name in names], better)
         if best is None:
             raise ValueError(f"{method}: no candidate has a finite {metric}")
         found[method] = names[best]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kdlearn.backend import as_array
-from kdlearn.loss import check_share, check_size
+from kdlearn.loss import check_share, check_size, is_number
 
 
 class Interval(NamedTuple):
@@ -51,6 +51,8 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     """
     if isinstance(values, (str, Mapping)):
         raise TypeError(f"an interval is of one number a seed, got {values!r}; of a mapping give .values()")
+    if not isinstance(values, Iterable):
+        raise TypeError(f"an interval is of one number a seed, got {values!r} alone")
     a = _numbers(values if isinstance(values, np.ndarray) else list(values))
     if a.ndim != 1:
         raise ValueError(f"an interval is of one number a seed, got an array of shape {a.shape}")
@@ -119,7 +121,7 @@ def p_value(found: Interval) -> float:
     return float(2 * t.sf(abs(found.mean) / found.half_width * _quantile(0.95, found.n), found.n - 1))
 
 
-def holm(p: Sequence[float]) -> list[float]:
+def holm(p: Iterable[float]) -> list[float]:
     """p-values made larger so that, in a table of m tests, those below 0.05 hold a false one in 5 % of tables at most.
 
     The smallest is multiplied by m, the next by m - 1, and so on; none may be smaller than the one before. NaN counts
@@ -132,15 +134,22 @@ def holm(p: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.03, 0.04])
     [0.03, 0.06, 0.06]
     """
-    for value in p:
+    if isinstance(p, (str, Mapping)):
+        raise TypeError(f"the p-values are one number a test, got {p!r}; of a mapping give .values()")
+    tests = _numbers(
+        p if isinstance(p, np.ndarray) else list(p), "a table of tests"
+    )  # of pandas by position, not by its index
+    if tests.ndim != 1:
+        raise ValueError(f"the p-values are one number a test, got an array of shape {tests.shape}")
+    for value in tests.tolist():
         if value < 0 or value > 1:
             raise ValueError(f"a p-value lies in [0, 1], got {value!r}")
-    adjusted, so_far = [0.0] * len(p), 0.0
-    for rank, i in enumerate(np.argsort(p, kind="stable")):  # NaN comes last
-        if math.isnan(p[i]):
+    adjusted, so_far = [0.0] * len(tests), 0.0
+    for rank, i in enumerate(np.argsort(tests, kind="stable").tolist()):  # NaN comes last
+        if math.isnan(tests[i]):
             adjusted[i] = math.nan
             continue
-        so_far = max(so_far, min(1.0, (len(p) - rank) * p[i]))
+        so_far = max(so_far, min(1.0, (len(tests) - rank) * float(tests[i])))
         adjusted[i] = so_far
     return adjusted
 
@@ -185,7 +194,11 @@ def judge(
     {'a': 'helps', 'b': 'not shown'}
     """
     check_better(better)
-    zones = zone if isinstance(zone, Mapping) else dict.fromkeys(found, zone)
+    found = _by_name(found, "found")
+    zones: dict[Any, Any] = dict.fromkeys(found, zone) if is_number(zone) else _by_name(zone, "zone")
+    without = [name for name in found if name not in zones]
+    if without:
+        raise ValueError(f"zone has no number for {without[0]!r}; it has some for {', '.join(map(str, zones))}")
     check_zone(*zones.values())
     adjusted = holm([p_value(difference) for difference in found.values()])
     level = 1 - 0.05 / max(len(found), 1)
@@ -193,6 +206,13 @@ def judge(
         name: Verdict(difference, p, _word(difference, p, level, zones[name], better))
         for (name, difference), p in zip(found.items(), adjusted)
     }
+
+
+def _by_name(table: Any, what: str) -> dict[Any, Any]:
+    """A mapping, or a Series of pandas, as a dict."""
+    if not hasattr(table, "items") or not hasattr(table, "keys"):
+        raise TypeError(f"{what} must be a mapping by the names of the differences, got {type(table).__name__}")
+    return dict(table.items())
 
 
 def check_better(better: str) -> None:
@@ -227,13 +247,13 @@ def _word(found: Interval, p: float, level: float, zone: float, better: str) -> 
     return "not shown"
 
 
-def _numbers(values: Any) -> np.ndarray:
+def _numbers(values: Any, what: str = "an interval") -> np.ndarray:
     """As floats; TypeError for what is no real number, or masked."""
     a = as_array(values)
     if a.dtype.kind in "cUSOmM":
         a = a.ravel()
         if not all(isinstance(v, numbers.Real) for v in a.tolist()):
-            raise TypeError(f"an interval is of numbers, got {a.tolist()[:3]}")
+            raise TypeError(f"{what} is of numbers, got {a.tolist()[:3]}")
         return np.array(values, dtype=float)
     return a.astype(float)
 

@@ -87,6 +87,13 @@ def refused(capsys, *arguments):
 # ------------------------------------------------------------------ distill
 
 
+def test_options_that_would_have_no_effect_are_refused(table, tmp_path, capsys):
+    begun = ["distill", "--data", table, "--target", "buys", "--out", tmp_path / "s.npz"]
+    for option in ("--ignore", "--id"):
+        assert f"{option} names the target 'buys'" in refused(capsys, *begun, option, "buys")
+    assert "have no weight" in refused(capsys, *begun, "--soft-weight", "0", "--temperature", "3")
+
+
 def encoded(path, target="buys"):
     """Rows of a file as the command line reads them, their labels, and the rows encoded."""
     table = read_table(path)
@@ -389,9 +396,10 @@ def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, t
     assert "int gelu_predict" in (tmp_path / "net.h").read_text()
     capsys.readouterr()
     assert "C identifier" in refused(capsys, *arguments, "--name", "no name")
-    assert "--integer is for --to c" in refused(
-        capsys, "export", "--model", student, "--to", "onnx", "--out", tmp_path / "s.onnx", "--integer"
-    )
+    for option in (["--integer"], ["--name", "me"], ["--max-bytes", "300"]):
+        assert f"{option[0]} is for --to c" in refused(
+            capsys, "export", "--model", student, "--to", "onnx", "--out", tmp_path / "s.onnx", *option
+        )
     assert "overwrite the model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
     write(tmp_path / "run.npz", {}, {})
     assert "is not a student of a table" in refused(capsys, "export", "--model", tmp_path / "run.npz", *arguments[3:])
