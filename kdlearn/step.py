@@ -129,6 +129,12 @@ def named(networks: Networks | None, default: str) -> dict[str, Network]:
     """A network as {default: network}; a mapping as a dict."""
     if isinstance(networks, Module):
         return {default: networks}
+    if networks is not None and not isinstance(networks, Mapping):
+        hint = "; its answers become a column with data.with_soft_labels(teacher)"
+        raise TypeError(
+            f"give a network, or networks by their names, {{{default!r}: …}}; got {type(networks).__name__}"
+            + hint * hasattr(networks, "predict_proba")
+        )
     return {} if networks is None else dict(networks)
 
 

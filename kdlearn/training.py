@@ -101,6 +101,7 @@ def fit(
     check_settings(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, checkpoint=checkpoint, resume=resume)
     if micro_batch is not None and stack:
         raise ValueError("micro_batch is for one network; a stack of fewer members needs less memory, too")
+    told = step  # pieces of a batch are no other step
     if micro_batch is not None:
         step = functools.partial(step, micro_batch=micro_batch)
     run = Run(students, teachers, goal, optimizer)
@@ -116,7 +117,8 @@ def fit(
         held_out = check_data(held_out, run, "validation data")
     run.call("before_fit")
 
-    settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule, "drop_last": drop_last}
+    settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule}
+    settings |= {"drop_last": drop_last, "step": told}
     if checkpoint is not None and resume and os.path.exists(checkpoint):
         load_run(checkpoint, run, generators, settings)
 

@@ -34,6 +34,8 @@ def jitter(x: Array, rng: np.random.Generator, most: int = 2, out: Array | None 
     """
     xp, n, side, block = array_module(x), len(x), round(x.shape[1] ** 0.5), min(1000, len(x))
     moved = xp.empty_like(x) if out is None else out
+    if moved.shape != x.shape or moved.dtype != x.dtype or side**2 != x.shape[1]:
+        raise ValueError(f"images (N, side²) go into an array like them, got {x.shape} and {moved.shape} {moved.dtype}")
     wide = xp.zeros((block, side + 2 * most, side + 2 * most), x.dtype)
     image, line, pixel = wide.strides
     # every window of every image, without a copy: (image, down, right, side, side)

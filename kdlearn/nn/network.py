@@ -254,6 +254,8 @@ class MLP(Network):
         for size in sizes:
             if not is_whole(size) or size < 1:
                 raise ValueError(f"every width must be a positive integer, got {size!r} in sizes {sizes}")
+        if isinstance(activation, Layer) or not callable(activation):
+            raise TypeError(f"activation is the class of a layer, such as kd.ReLU without brackets, got {activation!r}")
         n_linear = len(sizes) - 1
         if isinstance(dropout, (int, float)):
             rates = [0.0] + [float(dropout)] * (n_linear - 1)

@@ -173,6 +173,8 @@ class SGD(Optimizer):
         super().__init__(lr, **common)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum lies in [0, 1), got {momentum!r}")
+        if nesterov and not momentum:
+            raise ValueError("nesterov looks ahead along the momentum: without one it changes nothing")
         self.momentum, self.nesterov = momentum, nesterov
         self.n_moments = 1 if momentum else 0
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module, device_of
-from kdlearn.nn.functional import check_count
+from kdlearn.nn.functional import check_count, is_whole
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import FreeVector, Module
 from kdlearn.nn.network import Network, check_answers_as_ours
@@ -65,6 +65,8 @@ class Stack(Network):
         return self.members
 
     def __getitem__(self, i: int) -> Network:
+        if not is_whole(i):
+            raise TypeError(f"a stack has members by their number, got {i!r}; a part is Stack([stack[0], stack[1]])")
         if not -self.members <= i < self.members:
             raise IndexError(f"the stack has members 0 … {self.members - 1}, got {i}")
         net = self._first.copy().to(device_of(self.theta))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import itertools
 import os
@@ -187,6 +188,11 @@ def trial(
     compared = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
     _check(grids, compared)
+    known = sorted({name for settings in grids.values() for setting in settings for name in setting})
+    for what, given in (("limits", limits), ("steps", steps)):  # they may be shared by trials with other names
+        for name in given.keys() - set(known):
+            if near := difflib.get_close_matches(name, known, 1, 0.8):
+                raise ValueError(f"{what}: no arm has a setting {name!r}; is {near[0]!r} meant?")
 
     def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
         cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together)]
