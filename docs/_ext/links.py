@@ -139,11 +139,20 @@ def figures(cells, name):
             yield pngs[0], re.sub(r"\[([^\]]*)\]\([^)]*\)|[$`*\\]", r"\1", words), cell
 
 
+OTHERWISE = {  # descriptions of pages without a sentence of their own
+    "search": "Search kdlearn's documentation: functions, methods, papers, notebooks.",
+    "genindex": "Every function, class and module of kdlearn in alphabetical order.",
+    "docs/cheat_sheet": "Losses of distillation with their gradients and limits, on one page to print.",
+}
+
+
 def describe(app, pagename, templatename, context, doctree):
     """The first sentences of a page, for those who find it elsewhere."""
-    paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
-    text = next((p.astext() for p in paragraphs if isinstance(p.parent, nodes.section) and len(p.astext()) > 30), "")
-    text = textwrap.shorten(re.sub(r"[\\$]", "", text) or f"{pagename} of the book of kdlearn", 160, placeholder=" …")
+    paragraphs = [p for p in doctree.findall(nodes.paragraph) if isinstance(p.parent, nodes.section)] if doctree else []
+    homes = re.compile(r"Module kdlearn/|.*:$", re.S)  # the line of a derivation's files, and what only leads on
+    said = [p.astext() for p in paragraphs if len(p.astext()) > 30 and not list(p.findall(nodes.math))]
+    text = next((words for words in said if not homes.match(words)), OTHERWISE.get(pagename, pagename))
+    text = textwrap.shorten(text, 160, placeholder=" …")
     context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(text)}">'
 
 

@@ -113,14 +113,18 @@ def linkcode_resolve(domain, info):
 
 
 def check(app, env):
-    """Every public name and every function with an equation is in the reference."""
+    """Every public name and every function with an equation is in the reference, and not on its page of leftovers."""
     needed = {e.label: f"{e.module.removesuffix('.py').replace('/', '.')}.{e.name}" for e in EQUATIONS.values()}
-    for found in (getattr(kd, name) for name in kd.__all__):
-        if hasattr(found, "__qualname__"):
-            needed[f"kd.{found.__qualname__}"] = f"{found.__module__}.{found.__qualname__}"
+    for room in (kd, kd.data, kd.study, kd.export):
+        for found in (getattr(room, name) for name in room.__all__):
+            if hasattr(found, "__qualname__") and found.__module__.startswith("kdlearn"):
+                needed[spoken(found)] = f"{found.__module__}.{found.__qualname__}"
+    objects = env.domains.python_domain.objects
     for name, full in needed.items():
-        if full not in env.domains.python_domain.objects:
+        if full not in objects:
             log.warning(f"{name}: {full} is not in the reference")
+        elif objects[full].docname == "docs/reference/more":
+            log.warning(f"{name}: {full.rpartition('.')[0]} needs a page of the reference, before 'more'")
 
 
 def setup(app):
