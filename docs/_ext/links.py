@@ -139,19 +139,29 @@ def figures(cells, name):
             yield pngs[0], re.sub(r"\[([^\]]*)\]\([^)]*\)|[$`*\\]", r"\1", words), cell
 
 
-OTHERWISE = {  # descriptions of pages without a sentence of their own
+DESCRIPTIONS = {  # of pages whose first sentence is a formula, a command, or none
     "search": "Search kdlearn's documentation: functions, methods, papers, notebooks.",
     "genindex": "Every function, class and module of kdlearn in alphabetical order.",
     "docs/cheat_sheet": "Losses of distillation with their gradients and limits, on one page to print.",
+    "docs/contributing": "How to set kdlearn up for a change, what the tests demand, and how a method is added.",
+    "docs/explore/temperature": "Move the temperature of a softmax: what happens to an answer and its entropy.",
+    "docs/explore/gradient": "See where a teacher's soft targets push a student's logits, and where a label would.",
+    "docs/explore/slopes": "Why the loss of soft targets carries the factor T², seen on logarithmic axes.",
+    "docs/derivations/index": "Every equation of kdlearn derived step by step, with its function and its test.",
 }
 
 
 def describe(app, pagename, templatename, context, doctree):
     """The first sentences of a page, for those who find it elsewhere."""
-    paragraphs = [p for p in doctree.findall(nodes.paragraph) if isinstance(p.parent, nodes.section)] if doctree else []
-    homes = re.compile(r"Module kdlearn/|.*:$", re.S)  # the line of a derivation's files, and what only leads on
-    said = [p.astext() for p in paragraphs if len(p.astext()) > 30 and not list(p.findall(nodes.math))]
-    text = next((words for words in said if not homes.match(words)), OTHERWISE.get(pagename, pagename))
+    paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
+    said = (p.astext() for p in paragraphs if isinstance(p.parent, nodes.section) and len(p.astext()) > 30)
+    derived = list(dict.fromkeys(e.name for e in EQUATIONS.values() if pagename == f"docs/derivations/{e.stem}"))
+    if pagename in DESCRIPTIONS:
+        text = DESCRIPTIONS[pagename]
+    elif derived:
+        text = f"{context['title']}: values, gradients and limits derived step by step for {', '.join(derived)}"
+    else:
+        text = next(said, pagename)
     text = textwrap.shorten(text, 160, placeholder=" …")
     context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(text)}">'
 

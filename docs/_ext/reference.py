@@ -79,7 +79,10 @@ def pages(app, docname, source):
     if not docname.startswith("docs/reference/"):
         return
     if docname == "docs/reference/more":
-        named = "".join(path.read_text("utf-8") for path in (ROOT / "docs" / "reference").glob("*.md"))
+        rooms = sorted((ROOT / "docs" / "reference").glob("*.md"))
+        named = "".join(path.read_text("utf-8") for path in rooms)
+        for path in rooms:  # what they take is not left here: served, this page follows them
+            app.env.note_dependency(str(path))
         for path in SOURCES:
             module = path.removesuffix(".py").replace("/", ".")
             if re.match(r"kdlearn\.(?!.*__)", module) and f":: {module}\n" not in named:

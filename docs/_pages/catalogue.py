@@ -97,7 +97,8 @@ def opening(rows):
         f"beat:** in {say(('digits', 'clothes'), 'soft targets', 'helps')} comparisons with them a method helps"
         + (f" ({'; '.join(won)})" if won else "")
         + f", in {say(('digits', 'clothes'), 'soft targets', 'hurts')} it hurts. Against labels alone, tuned as long, "
-        f"methods help in {say(('digits', 'clothes'), 'labels', 'helps')}. Where the teacher learned the same wrong labels, "
+        f"methods help in {say(('digits', 'clothes'), 'labels', 'helps')}. "
+        "Where the teacher learned the same wrong labels, "
         f"soft targets themselves show no gain over labels ({signed(soft)} points), and "
         f"in {say(('noise',), 'labels', 'helps')} comparisons with labels a method helps."
     )
@@ -162,8 +163,9 @@ def page(data):
         "",
         opening(rows),
         "",
-        f"A picture and tables for each task: {joined([f'[{task}](#{task})' for task in data['tasks']])}. Each number is "
-        "in points of test accuracy: the mean of the paired differences over 10 seeds, and its 95 % interval.",
+        f"A picture and tables for each task: {joined([f'[{task}](#{task})' for task in data['tasks']])}. "
+        "Each number is in points of test accuracy: the mean of the paired differences over 10 seeds, and its 95 % "
+        "interval.",
         "",
         *how(data),
         "",

@@ -480,6 +480,25 @@ def test_serving_again_writes_only_what_changed_and_finds_a_free_port(book):
     assert "passed" not in book[2], "the examples are for the whole build"
 
 
+def test_served_again_the_contents_follow_their_page(tmp_path):
+    require_sphinx()
+    (tmp_path / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'docs' / '_ext')!r})\nextensions = ['stored']\n"
+        "html_theme = 'furo'\n",
+        "utf-8",
+    )
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.rst").write_text(f"{name}\n=====\n", "utf-8")
+    for order in (["one", "two"], ["two", "one"]):
+        lines = ["Home", "====", "", ".. toctree::", "", *(f"   {name}" for name in order), ""]
+        (tmp_path / "index.rst").write_text("\n".join(lines), "utf-8")
+        command = [sys.executable, "-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
+        subprocess.run(command, check=True, capture_output=True)
+        text = (tmp_path / "out" / "index.html").read_text("utf-8")
+        listed = re.findall(r'toctree-l1"><a class="reference internal" href="(\w+)\.html"', text)
+        assert listed == order * 2  # at the side, and on the page
+
+
 def test_mistakes_are_found(tmp_path):
     """A page with a link, a formula and a name that do not exist."""
     require_sphinx()
