@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,3 +54,16 @@ def one_data(data: Any, members: int, what: str = "data") -> Any:
         return stack_data([own(epoch, rng) for own, rng in zip(given, order)])
 
     return columns
+
+
+def streams(seeds: Sequence[Any], names: Iterable[str], stack: bool) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """`(order, dice, all)`: independent random streams for the shuffles and for the dropout of each named student.
+
+    For a stack `order` and each of the dice are lists, one stream a member. `all` is {what and whose: stream}.
+    """
+    kinds = ("order", *names)
+    spawned = [np.random.SeedSequence(seed).spawn(len(kinds)) for seed in seeds]
+    made = [[np.random.default_rng(own[k]) for own in spawned] for k in range(len(kinds))]
+    order, *dice = made if stack else [own[0] for own in made]
+    every = {f"{kind} {i}": rng for kind, own in zip(kinds, made) for i, rng in enumerate(own)}
+    return order, dict(zip(kinds[1:], dice)), every

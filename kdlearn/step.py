@@ -1,8 +1,7 @@
 """The one training step. Every kind of distillation goes through here.
 
-It reads like the sentence that describes the package: run the networks, ask the objective for
-gradients at the sites, hand each gradient to the network that owns the site, and let the
-optimiser move it.
+Run the networks, ask the objective for gradients at the sites, hand each gradient to the network that
+owns the site, and let the optimiser move it.
 """
 
 from __future__ import annotations
@@ -98,11 +97,11 @@ def run_networks(
     fixed, caches = dict(batch), {}
     for name, net in teachers.items():
         if wanted[name]:
-            sites, _ = net.forward(_input(name, net, batch), taps=wanted[name])
+            sites, _ = net.forward(_converted_input(name, net, batch), taps=wanted[name])
             fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
     for name, net in students.items():
         dice = rng.get(name) if isinstance(rng, Mapping) else rng
-        sites, caches[name] = net.forward(_input(name, net, batch), dice, taps=wanted[name])
+        sites, caches[name] = net.forward(_converted_input(name, net, batch), dice, taps=wanted[name])
         live.update({f"{name}.{tap}": a for tap, a in sites.items()})
     fixed.update(live)
     return live, fixed, caches
@@ -157,7 +156,7 @@ def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[floa
     ]
 
 
-def _input(name: str, net: Network, batch: Mapping[str, Array]) -> Array:
+def _converted_input(name: str, net: Network, batch: Mapping[str, Array]) -> Array:
     x = input_of(name, batch)
     # networks of different precision may read one column
     return x if x.dtype == net.theta.dtype or x.dtype.kind != "f" else x.astype(net.theta.dtype)

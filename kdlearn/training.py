@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from kdlearn.backend import Array, array_module, collect
+from kdlearn.backend import Array
 from kdlearn.checkpoint import load_run, save_run
 from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks, check_schedule, check_settings
+from kdlearn.epoch import one_epoch
 from kdlearn.evaluation import evaluate_checked
-from kdlearn.history import DivergenceError, History
+from kdlearn.history import History
 from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
 from kdlearn.run import Run
-from kdlearn.side_by_side import DataFunction, one_data, one_each, one_objective
+from kdlearn.side_by_side import DataFunction, one_data, one_each, one_objective, streams
 from kdlearn.step import Networks, members_of, named, train_step
 
 
@@ -108,11 +106,7 @@ def fit(
     run = Run(students, teachers, goal, optimizer)
     run.hooks = hooks
     run.check_hooks()
-    spawned = [np.random.SeedSequence(s).spawn(1 + len(students)) for s in seeds]
-    streams = [[np.random.default_rng(own[k]) for own in spawned] for k in range(1 + len(students))]
-    order: Any
-    order, *rolls = streams if stack else [own[0] for own in streams]
-    dice: dict[str, Any] = dict(zip(students, rolls))
+    order, dice, generators = streams(seeds, students, stack)
     if isinstance(rows, Data):
         run.data = run.given = check_data(rows, run)
     elif not callable(rows):
@@ -122,7 +116,6 @@ def fit(
         held_out = check_data(held_out, run, "validation data")
     run.call("before_fit")
 
-    generators = {f"{kind} {i}": rng for kind, own in zip(("order", *students), streams) for i, rng in enumerate(own)}
     settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule, "drop_last": drop_last}
     if checkpoint is not None and resume and os.path.exists(checkpoint):
         load_run(checkpoint, run, generators, settings)
@@ -131,11 +124,11 @@ def fit(
         if run.stop:
             break
         run.epoch = epoch + 1
-        with _undone(run, batch_size) as start:
+        with _restored_on_error(run, batch_size) as start:
             if not isinstance(rows, Data):
                 run.data = check_data(rows(epoch, order), run, rehearse=epoch == 0)
             start.rest(run.history.diverged)
-            record = _one_epoch(run, step, schedule, epochs, batch_size, drop_last, order, dice)
+            record = one_epoch(run, step, schedule, epochs, batch_size, drop_last, order, dice)
             start.put_back(run.history.diverged)
             if held_out is not None:
                 now = run.epoch / epochs
@@ -159,6 +152,7 @@ class _Start:
         self.moments = run.optimizer.snapshot(run.trained)
 
     def put_all_back(self) -> None:
+        """Every network, as the epoch began."""
         for net, theta in self.weights:
             net.theta[...] = theta
         self.optimizer.restore(self.moments)
@@ -185,8 +179,8 @@ class _Start:
 
 
 @contextlib.contextmanager
-def _undone(run: Run, batch_size: int) -> Iterator[_Start]:
-    """Whatever ends an epoch early, an interrupt included: weights and moments are those it began with."""
+def _restored_on_error(run: Run, batch_size: int) -> Iterator[_Start]:
+    """Whatever ends an epoch early, an interrupt included: weights and moments are put back as it began."""
     start = _Start(run)
     try:
         with _with_history(run):
@@ -196,6 +190,8 @@ def _undone(run: Run, batch_size: int) -> Iterator[_Start]:
         if isinstance(error, MemoryError):  # CuPy's out-of-memory error is one, too
             error.add_note(f"fit: try a batch_size below {batch_size}; the weights are those of the last whole epoch")
         raise
+    finally:
+        run.optimizer.scale = 1.0  # the schedule is this training's, the optimiser may go on elsewhere
 
 
 @contextlib.contextmanager
@@ -206,72 +202,6 @@ def _with_history(run: Run) -> Iterator[None]:
         with contextlib.suppress(AttributeError, TypeError):  # not every exception takes attributes
             error.history = run.history  # type: ignore[attr-defined]
         raise
-
-
-def _one_epoch(
-    run: Run,
-    step: Callable[..., dict[str, Array]],
-    schedule: Schedule,
-    epochs: int,
-    batch_size: int,
-    drop_last: bool,
-    order: Any,
-    dice: dict[str, Any],
-) -> dict[str, Any]:
-    began, data = time.perf_counter(), _read_by(step, run)
-    n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
-    if not n_steps:
-        raise ValueError(f"drop_last leaves no batch of {batch_size} in {len(data)} rows")
-    after_step = [hook.after_step for hook in run.hooks if hasattr(hook, "after_step")]
-    values: list[dict[str, Array]] = []
-    weights = []
-    for i, batch in zip(range(n_steps), data.batches(batch_size, order)):
-        progress = (run.epoch - 1 + i / n_steps) / epochs
-        batch["progress"] = progress
-        run.optimizer.scale = schedule(progress)
-        values.append(step(run.students, run.teachers, run.objective, batch, optimizer=run.optimizer, rng=dice))
-        weights.append(len(batch["index"]))
-        for call in after_step:
-            call(run)
-    means = _means(values, np.array(weights), run)
-    return {
-        "epoch": run.epoch,
-        "rate": run.optimizer.lr * run.optimizer.scale,
-        "seconds": time.perf_counter() - began,
-        "train": means,
-    }
-
-
-def _read_by(step: Callable[..., dict[str, Array]], run: Run) -> Data:
-    """The columns that a step reads: to gather the others costs as much. A step of another kind may read any."""
-    assert run.data is not None
-    if (step.func if isinstance(step, functools.partial) else step) is not train_step:
-        return run.data
-    inputs = [f"{name}.x" for name in (*run.students, *run.teachers)]
-    return run.data.only({*run.objective.sites, "x", *inputs})
-
-
-def _means(values: list[dict[str, Array]], weights: np.ndarray, run: Run) -> dict[str, Any]:
-    # the one place in an epoch that waits for the device, once for the values and once for the weights
-    xp = array_module(run.trained[0].theta)
-    flat = collect([v for row in values for v in row.values()])
-    table = flat.reshape(len(values), len(values[0]), *flat.shape[1:])
-    parts = [xp.isfinite(part).all(axis=1) for net in run.trained for part in net.by_member(net.theta)]
-    sound: Any = collect(parts).all(axis=0) if parts else np.ones(run.members, bool)
-    by_member = table.reshape(len(values), len(values[0]), run.members)
-    for i in range(run.members):
-        finite = np.isfinite(by_member[:, :, i]).all(axis=1)
-        if i in run.history.diverged or (finite.all() and sound[i]):
-            continue
-        batch = int(np.argmin(finite)) + 1 if not finite.all() else len(values)
-        what = f"the loss became {by_member[batch - 1, 0, i]}" if not finite.all() else "a weight stopped being finite"
-        run.history.diverged[i] = (
-            f"{what} in epoch {run.epoch}, batch {batch}; the weights of the epoch's start are restored; "
-            f"try a learning rate below {run.optimizer.lr:g}"
-        )
-    if len(run.history.diverged) == run.members:
-        raise DivergenceError(next(iter(run.history.diverged.values())))
-    return dict(zip(values[0], (np.tensordot(weights, table, 1) / weights.sum()).tolist()))
 
 
 def _bar(start: int, epochs: int, progress: bool | None) -> Iterable[int]:

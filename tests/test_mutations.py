@@ -37,15 +37,15 @@ MUTATIONS = {
         "test_response.py",
     ),
     "what the student gives to masked classes costs nothing": (
-        "distill/response.py", "    terms *= p\n", "    terms *= p * alive\n", "test_response.py",
+        "distill/response.py", "xp.where(masked, q, terms).sum(axis=1)", "terms.sum(axis=1)", "test_response.py",
     ),
     "the textbook form of the divergence": (
-        "distill/response.py", "    terms = xp.expm1(r)\n    terms -= r\n", "    terms = -r * alive\n",
+        "distill/response.py", "    terms = xp.expm1(r)\n    terms -= r\n", "    terms = -xp.where(masked, 0, r)\n",
         "test_response.py",
     ),
     "two close answers compared in single precision": (
-        "distill/response.py", 'softmax_parts(z_q.astype("float64", copy=False), T)',
-        "softmax_parts(z_q, T)", "test_response.py",
+        "distill/response.py", 'xp.empty((2, *z_p.shape), "float64")',
+        "xp.empty((2, *z_p.shape), z_q.dtype)", "test_response.py",
     ),
     "a smoothed label that does not sum to one": (
         "distill/response.py", "less_at_label(p, y, 1 - smoothing)",

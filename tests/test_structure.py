@@ -30,7 +30,7 @@ LEVELS = [
     {"step", "history", "counts"},
     {"run"},
     {"hooks", "door", "checkpoint", "side_by_side"},
-    {"evaluation"},
+    {"evaluation", "epoch"},
     {"training"},
     {"distill.response", "distill.privacy"},
     {

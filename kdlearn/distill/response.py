@@ -91,7 +91,10 @@ def soft_targets(z_s: Array, z_t: Array, T: float = 4.0) -> tuple[Array, Array]:
     T = check_temperature(T)
     check_logits(z_s, z_t)
     kl, p, q, _ = kl_rows(z_t, z_s, T)
-    return T * T * kl, T * (q - p)
+    kl *= T * T
+    q -= p
+    q *= T
+    return kl, q
 
 
 @mean_over_rows
@@ -130,17 +133,18 @@ def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array, Arra
     whatever the logits are: what two float32 answers differ in begins where float32 ends.
     """
     xp = array_module(z_p, z_q)
-    u_p, p, c_p = softmax_parts(z_p.astype("float64", copy=False), T, LEAST)
-    u_q, q, c_q = softmax_parts(z_q.astype("float64", copy=False), T)
-    alive = u_p > LEAST
-    r = xp.where(alive, u_q, xp.maximum(u_q, LEAST))
-    r -= u_p
+    # both at once: a small batch costs calls, not arithmetic
+    z = xp.empty((2, *z_p.shape), "float64")
+    z[0], z[1] = z_p, z_q
+    (u_p, u_q), (p, q), (c_p, c_q) = softmax_parts(z, T)
+    masked = u_p <= LEAST
+    r = xp.where(masked, xp.maximum(u_q, LEAST), u_q)
+    r -= xp.maximum(u_p, LEAST)
     r -= c_q - c_p
     terms = xp.expm1(r)
     terms -= r
     terms *= p
-    p *= alive
-    return terms.sum(axis=1), p, q, r
+    return xp.where(masked, q, terms).sum(axis=1), p, q, r
 
 
 def CrossEntropy(

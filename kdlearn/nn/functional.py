@@ -93,20 +93,17 @@ def check_finite_rows(z: Array) -> Array:
     return z
 
 
-def softmax_parts(z: Array, T: float = 1.0, least: float | None = None) -> tuple[Array, Array, Array]:
+def softmax_parts(z: Array, T: float = 1.0) -> tuple[Array, Array, Array]:
     """`(u, p, c)` of a row-wise softmax: shifted logits, probabilities, log normaliser.
 
     With `u = (z - max z) / T` and `c = log sum exp u`, both `p = exp(u - c)` and `log p = u - c`
-    come without overflow. Shapes: u and p (N, K), c (N, 1). No u is below `least`, where it is given:
-    a masked class then has a logarithm.
+    come without overflow. Shapes: u and p (N, K), c (N, 1).
     """
     xp = array_module(z)
     z = class_major(z)
     u = z - z.max(axis=-1, keepdims=True)
     if T != 1.0:
         u /= T
-    if least is not None:
-        xp.maximum(u, least, out=u)
     p = xp.exp(u)
     total = p.sum(axis=-1, keepdims=True)
     p /= total
@@ -150,9 +147,9 @@ def softmax(z: Array, T: float = 1.0) -> Array:
 
 
 def class_major(z: Array) -> Array:
-    """Many rows (N, K) of few classes, laid out class by class: a sum over classes then runs over all rows at once."""
-    few = z.ndim == 2 and z.shape[1] <= FEW <= z.shape[0]
-    return array_module(z).asfortranarray(z) if few else z
+    """Many rows (…, N, K) of few classes, laid out class by class: a sum over classes then runs over all rows."""
+    few = z.ndim > 1 and z.shape[-1] <= FEW <= z.shape[-2]
+    return array_module(z).ascontiguousarray(z.mT).mT if few else z
 
 
 def log_softmax(z: Array, T: float = 1.0) -> Array:

@@ -50,6 +50,10 @@ class Network(Module):
         self, layers: Iterable[Layer], taps: Mapping[str, int], theta: Array | None = None, grad: Array | None = None
     ) -> None:
         self.taps = dict(taps)
+        names = {position: name for name, position in self.taps.items()}
+        for name, position in self.taps.items():
+            if names[position] != name:
+                raise ValueError(f"taps {name!r} and {names[position]!r} name one layer, {position}: give it one name")
         super().__init__(layers, theta, grad)
 
     # ------------------------------------------------------------------ forward and backward

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from kdlearn.backend import Array, array_module, body_for, device_of
+import numpy as np
+
+from kdlearn.backend import Array, array_module, body_for
 from kdlearn.loss import check_share, check_size
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.module import Module
@@ -71,9 +73,9 @@ class Optimizer:
         if self.clip_norm is not None:
             self._clip(net)
         theta, grad, moments = net.theta, net.grad, memory.moments
-        update = body_for(type(self).update, theta)
-        size = min(self.block, theta.size) if device_of(theta) == "cpu" else theta.size
-        scratch = array_module(theta).empty(size, theta.dtype)
+        xp, update = array_module(theta), body_for(type(self).update, theta)
+        size = min(self.block, theta.size) if xp is np else theta.size
+        scratch = xp.empty(size, theta.dtype)
         for start, stop, decays in net.slices if self.weight_decay else _merged(net.slices):
             decay = self.weight_decay if decays else 0.0
             for i in range(start, stop, size):

@@ -1,14 +1,65 @@
-"""Which settings are tried next: those beside the best one, beyond the edges of what was tried and inside them."""
+"""The walk to a better setting: beyond the edges of what was tried, beside the best one, and half-way between."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 Setting = dict[str, Any]
 Limits = Mapping[str, tuple[float, float]]
+
+
+def tune(
+    grid: list[Setting],
+    validate: Callable[[list[Setting]], list[Any]],
+    choose: Callable[[list[Any]], int],
+    widen: int,
+    search: int,
+    limits: Limits,
+    steps: Mapping[str, float],
+) -> tuple[list[Setting], list[Any], int]:
+    """`(settings, scores, best)`: all that were tried, in order, and the position of the best.
+
+    After the grid at most `widen` settings beyond its edges; then at most `search`, name by name from the best one:
+    what lies beyond the edges; where that is not better, its neighbours among the values tried; then what lies
+    half-way between. From a better one it begins again.
+
+    Parameters
+    ----------
+    validate : settings -> their scores.
+    choose : all scores so far -> the position of the best.
+    """
+    settings, scores = list(grid), validate(grid)
+    best = choose(scores)
+
+    def go_on(more: list[Setting]) -> None:
+        nonlocal best
+        scores.extend(validate(more))
+        settings.extend(more)
+        best = choose(scores)
+
+    def outside(settings: list[Setting], chosen: Setting, name: str) -> list[Setting]:
+        return beyond(settings, chosen, limits, steps).get(name, [])
+
+    most = len(grid) + widen
+    while more := [s for new in beyond(settings, settings[best], limits).values() for s in new if s not in settings]:
+        if len(settings) >= most:
+            break
+        go_on(more[: most - len(settings)])
+    most, so_far = len(settings) + search, 0
+    while so_far < len(settings) < most:  # until nothing is left to try
+        so_far = len(settings)
+        for look in (outside, inside, between):
+            before = best
+            for name in settings[best]:
+                more = [s for s in look(settings, settings[best], name) if s not in settings]
+                if more := more[: most - len(settings)]:
+                    go_on(more)
+            if best != before:
+                break
+    return settings, scores, best
 
 
 def beyond(

@@ -13,7 +13,7 @@ import numpy as np
 
 from kdlearn.loss import check_size
 from kdlearn.nn.functional import check_count, is_whole
-from kdlearn.study.around import Limits, Setting, between, beyond, check_limits, check_steps, inside
+from kdlearn.study.around import Setting, beyond, check_limits, check_steps, tune
 from kdlearn.study.cells import groups, sweep
 from kdlearn.study.comparison import all_different, one_row_a_seed
 from kdlearn.study.intervals import Interval, Verdict, best_of, check_better, check_zone, interval, verdicts
@@ -184,9 +184,9 @@ def trial(
     limits, steps = limits or {}, (steps or {}) if search else {}
     check_limits(limits)
     check_steps(steps)
-    named = (baselines,) if isinstance(baselines, str) else tuple(baselines)
+    compared = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
-    _check(grids, named)
+    _check(grids, compared)
 
     def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
         cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together)]
@@ -203,7 +203,7 @@ def trial(
     tried: dict[str, int] = {}
     validation: dict[str, np.ndarray] = {}
     for arm, grid in grids.items():
-        settings, scores, best = _tune(
+        settings, scores, best = tune(
             grid, functools.partial(measured, arm, "validation"),
             functools.partial(_best, metric=metric, better=better, arm=arm), widen, search, limits, steps,
         )  # fmt: skip
@@ -211,48 +211,7 @@ def trial(
         edges[arm] = list(beyond(settings, settings[best], limits, steps))
         validation[arm] = scores[best][metric]
     results = {arm: measured(arm, "test", [setting])[0] for arm, setting in chosen.items()}
-    return Trial(results, validation, chosen, edges, tried, named, metric, better, zone, overlap)
-
-
-def _tune(
-    grid: list[Setting],
-    validate: Callable[[list[Setting]], list[Any]],
-    choose: Callable[[list[Any]], int],
-    widen: int,
-    search: int,
-    limits: Limits,
-    steps: Mapping[str, float],
-) -> tuple[list[Setting], list[Any], int]:
-    """All settings that were tried, their scores, and which is the best."""
-    settings, scores = list(grid), validate(grid)
-    best = choose(scores)
-
-    def go_on(more: list[Setting]) -> None:
-        nonlocal best
-        scores.extend(validate(more))
-        settings.extend(more)
-        best = choose(scores)
-
-    def outside(settings: list[Setting], chosen: Setting, name: str) -> list[Setting]:
-        return beyond(settings, chosen, limits, steps).get(name, [])
-
-    most = len(grid) + widen
-    while more := [s for new in beyond(settings, settings[best], limits).values() for s in new if s not in settings]:
-        if len(settings) >= most:
-            break
-        go_on(more[: most - len(settings)])
-    most, so_far = len(settings) + search, 0
-    while so_far < len(settings) < most:  # until nothing is left to try
-        so_far = len(settings)
-        for look in (outside, inside, between):
-            before = best
-            for name in settings[best]:
-                more = [s for s in look(settings, settings[best], name) if s not in settings]
-                if more := more[: most - len(settings)]:
-                    go_on(more)
-            if best != before:
-                break
-    return settings, scores, best
+    return Trial(results, validation, chosen, edges, tried, compared, metric, better, zone, overlap)
 
 
 def _product(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:

@@ -211,3 +211,9 @@ def test_to_a_device_and_back(backend, rng):
 def test_any_row_of_layers_is_a_network(rng):
     net = Network([kd.Linear(3, 4, rng=0), kd.Tanh()], {"logits": 1})
     assert net.logits(rng.normal(size=(2, 3))).shape == (2, 4)
+
+
+def test_two_taps_of_one_layer_are_refused():
+    layers = kd.MLP(4, 5, 3).layers
+    with pytest.raises(ValueError, match="'h1' and 'same' name one layer, 1"):
+        Network(layers, {"h1": 1, "same": 1, "logits": 2})

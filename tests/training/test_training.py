@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
@@ -357,3 +358,51 @@ def test_a_batch_larger_than_the_data_is_one_batch():
 def test_arrays_of_two_backends_are_not_mixed(standin):
     with pytest.raises(TypeError, match="mixed"):
         trained(student().to("cuda"), rows=data(), teachers=teacher().to("cuda"))
+
+
+class Still(kd.SGD):
+    """Leaves the weights where they are, so that a training's mean is the mean of one network."""
+
+    def update(self, theta, grad, moments, t, decay, scratch):
+        pass
+
+
+@pytest.mark.parametrize("stack", [False, True])
+@pytest.mark.parametrize("kind", ["ignored", "normalized", "ignored and on schedule"])
+def test_the_history_is_a_mean_over_the_rows_that_count(kind, stack):
+    rng = np.random.default_rng(0)
+    x, y, w = rng.normal(size=(24, 4)), rng.integers(0, 3, 24), rng.random(24)
+    y[:11] = -1 if "ignored" in kind else y[:11]  # in order, so that batches differ in how many rows count
+    data = kd.Data({"x": x, "y": y, "w": w, "teacher.logits": rng.normal(size=(24, 3))})
+    hard = kd.CrossEntropy(ignore=-1)
+    if kind == "normalized":
+        hard = "w" * kd.Term(functools.partial(kd.cross_entropy, normalize=True), ("student.logits",), ("y",))
+    goal = 0.3 * hard + 0.7 * kd.SoftTargets(2.0)
+    if "schedule" in kind:
+        goal = (lambda progress: 0.5) * hard + kd.SoftTargets(2.0)
+    nets = [kd.MLP(4, 5, 3, seed=s, dtype="float64") for s in (0, 1)]
+    student = kd.Stack(nets) if stack else nets[0]
+    history = kd.fit(student, goal, data, optimizer=Still(1.0), epochs=1, batch_size=10, progress=False)
+    expected = kd.evaluate(student, goal, data)
+    for name, value in history.records[0]["train"].items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-12, err_msg=name)
+
+
+def test_a_schedule_ends_with_its_training():
+    x, y = np.random.default_rng(0).normal(size=(20, 4)).astype("float32"), np.arange(20) % 3
+    rule = kd.SGD(0.1)
+    kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), kd.Data({"x": x, "y": y}), optimizer=rule, schedule=kd.cosine, epochs=2,
+           progress=False)  # fmt: skip
+    one, other = kd.MLP(4, 3, seed=1), kd.MLP(4, 3, seed=1)
+    kd.train_step(one, None, kd.CrossEntropy(), {"x": x, "y": y}, optimizer=rule)
+    kd.train_step(other, None, kd.CrossEntropy(), {"x": x, "y": y}, optimizer=kd.SGD(0.1))
+    np.testing.assert_array_equal(one.theta, other.theta)
+    with pytest.raises(ZeroDivisionError):
+        kd.fit(one, kd.CrossEntropy(), kd.Data({"x": x, "y": y}), optimizer=rule, schedule=kd.cosine, epochs=2,
+               hooks=[Stops()], progress=False)  # fmt: skip
+    assert rule.scale == 1.0
+
+
+class Stops:
+    def after_step(self, run):
+        1 / 0

@@ -1,0 +1,119 @@
+"""One pass over the data: its steps, the means that they leave in the history, and members that came apart."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array, array_module, collect
+from kdlearn.counts import counted, leaves_out
+from kdlearn.data import Data
+from kdlearn.history import DivergenceError
+from kdlearn.nn.optim import Schedule
+from kdlearn.run import Run
+from kdlearn.step import train_step
+
+Step = Callable[..., dict[str, Array]]
+
+
+def one_epoch(
+    run: Run,
+    step: Step,
+    schedule: Schedule,
+    epochs: int,
+    batch_size: int,
+    drop_last: bool,
+    order: Any,
+    dice: dict[str, Any],
+) -> dict[str, Any]:
+    """Every step of an epoch; what becomes its record in `History`."""
+    began, data = time.perf_counter(), _read_by(step, run)
+    n_steps = len(data) // batch_size if drop_last else -(-len(data) // batch_size)
+    if not n_steps:
+        raise ValueError(f"drop_last leaves no batch of {batch_size} in {len(data)} rows")
+    after_step = [hook.after_step for hook in run.hooks if hasattr(hook, "after_step")]
+    # value 0 is the loss, value k the k-th term
+    partial = [(k, t) for k, t in enumerate(run.objective.terms, 1) if leaves_out(t)] if _is_ours(step) else []
+    values: list[dict[str, Array]] = []
+    rows: list[int] = []
+    counts: list[list[tuple[Any, float]]] = []
+    for i, batch in zip(range(n_steps), data.batches(batch_size, order)):
+        progress = (run.epoch - 1 + i / n_steps) / epochs
+        batch["progress"] = progress
+        run.optimizer.scale = schedule(progress)
+        values.append(step(run.students, run.teachers, run.objective, batch, optimizer=run.optimizer, rng=dice))
+        rows.append(len(batch["index"]))
+        counts.append([(counted(term, batch, run.members), term.factor(batch)) for _, term in partial])
+        for call in after_step:
+            call(run)
+    flat = collect([v for row in values for v in row.values()])
+    table = flat.reshape(n_steps, len(values[0]), *flat.shape[1:])
+    _find_diverged(table.reshape(n_steps, len(values[0]), run.members), run)
+    means = _means(table, np.array(rows), [k for k, _ in partial], counts)
+    return {
+        "epoch": run.epoch,
+        "rate": run.optimizer.lr * run.optimizer.scale,
+        "seconds": time.perf_counter() - began,
+        "train": dict(zip(values[0], means.tolist())),
+    }
+
+
+def _is_ours(step: Step) -> bool:
+    return (step.func if isinstance(step, functools.partial) else step) is train_step
+
+
+def _read_by(step: Step, run: Run) -> Data:
+    """The columns that a step reads: to gather the others costs as much. A step of another kind may read any."""
+    assert run.data is not None
+    if not _is_ours(step):
+        return run.data
+    inputs = [f"{name}.x" for name in (*run.students, *run.teachers)]
+    return run.data.only({*run.objective.sites, "x", *inputs})
+
+
+def _means(
+    table: np.ndarray, rows: np.ndarray, partial: Sequence[int], counts: Sequence[Sequence[tuple[Any, float]]]
+) -> np.ndarray:
+    """The mean over the epoch's rows of each value of `table` (steps, values, ...).
+
+    A batch weighs as much as it has rows; in a term that leaves rows out, as much as it has rows that count.
+    """
+    means = np.tensordot(rows, table, 1) / rows.sum()
+    for i, k in enumerate(partial):
+        each, factors = zip(*(step[i] for step in counts))
+        if each[0] is None:
+            continue
+        own, shape = collect(each), (-1,) + (1,) * (table.ndim - 2)
+        total = own.sum(axis=0)
+        own = own / np.where(total != 0, total, 1)
+        with np.errstate(invalid="ignore"):  # a member that has diverged
+            more = (own.reshape(len(rows), *table.shape[2:]) - (rows / rows.sum()).reshape(shape)) * table[:, k]
+            means[k] += more.sum(axis=0)
+            means[0] += (np.reshape(factors, shape) * more).sum(axis=0)
+    return means
+
+
+def _find_diverged(values: np.ndarray, run: Run) -> None:
+    """Enter the members that came apart in `History.diverged`; DivergenceError where all have.
+
+    values : (steps, values, members).
+    """
+    xp = array_module(run.trained[0].theta)
+    parts = [xp.isfinite(part).all(axis=1) for net in run.trained for part in net.by_member(net.theta)]
+    sound: Any = collect(parts).all(axis=0) if parts else np.ones(run.members, bool)
+    for i in range(run.members):
+        finite = np.isfinite(values[:, :, i]).all(axis=1)
+        if i in run.history.diverged or (finite.all() and sound[i]):
+            continue
+        batch = int(np.argmin(finite)) + 1 if not finite.all() else len(values)
+        what = f"the loss became {values[batch - 1, 0, i]}" if not finite.all() else "a weight stopped being finite"
+        run.history.diverged[i] = (
+            f"{what} in epoch {run.epoch}, batch {batch}; the weights of the epoch's start are restored; "
+            f"try a learning rate below {run.optimizer.lr:g}"
+        )
+    if len(run.history.diverged) == run.members:
+        raise DivergenceError(next(iter(run.history.diverged.values())))
