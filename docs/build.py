@@ -28,7 +28,7 @@ FRONT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>kdlearn</
 ABSENT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>No such page: kdlearn</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
 <meta name="description" content="There is no page here."><style>body{font:1.1em/1.6 sans-serif;max-width:34em;
-margin:4em auto;padding:0 1em;color-scheme:light dark}</style><main><h1>There is no page here</h1>
+margin:4em auto;padding:0 1em;color-scheme:light dark}a{color:inherit}</style><main><h1>There is no page here</h1>
 <p>It may have been renamed. <a href="/">The first page</a> and <a href="/search.html">the search</a> lead on.</p>
 </main></html>
 """

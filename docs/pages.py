@@ -48,9 +48,11 @@ def main(runs: list[str]) -> None:
         hinton.draw(rows, hinton.FIGURE)
         print(f"{hinton.FIGURE.relative_to(DOCS.parent)}: drawn")
     measured = catalogue.stored()
-    if catalogue.drawn(catalogue.FIGURE) != catalogue.numbers(measured):
-        catalogue.draw(measured, catalogue.FIGURE)
-        print(f"{catalogue.FIGURE.relative_to(DOCS.parent)}: drawn")
+    for task in measured["tasks"]:
+        figure = catalogue.figure(task)
+        if catalogue.drawn(figure) != catalogue.numbers(measured, task):
+            catalogue.draw(measured, task, figure)
+            print(f"{figure.relative_to(DOCS.parent)}: drawn")
 
 
 if __name__ == "__main__":

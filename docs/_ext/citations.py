@@ -123,11 +123,12 @@ def entry(key: str, used: dict[str, list[str]], measured: list[tuple[str, str]])
     names = [f"{e.module.removesuffix('.py').replace('/', '.')}.{e.name}" for e in equations] + used["name"]
     names = [f"`{spoken(find(name))}`" for name in names]
     stems = [e.stem for e in equations] + [name.split(".")[-2] for name in used["name"]]
-    tests = [f"tests/test_{stem}.py" for stem in dict.fromkeys(stems)]
+    homes_of_tests = [f"tests/**/test_{stem}.py" for stem in dict.fromkeys(stems)]
+    tests = [path.relative_to(ROOT).as_posix() for pattern in homes_of_tests for path in ROOT.glob(pattern)]
     homes = {
         "derivation": [f"[{e.label}](derivations/{e.stem}.md#{e.anchor})" for e in equations],
         "function": list(dict.fromkeys(names)),
-        "test": [f"[{path[6:]}](../{path})" for path in tests if (ROOT / path).exists()],
+        "test": [f"[{path.removeprefix('tests/')}](../{path})" for path in tests],
         "notebook": [f"[{name[:2]}](../notebooks/{name}.ipynb)" for name in used["notebook"]],
         "measured": [f"[{verdict}]({page})" for verdict, page in measured],
     }

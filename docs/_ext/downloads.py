@@ -79,6 +79,9 @@ def read(app, docname, source):
             rows.append(f'<li>{words}: <a href="../downloads/{path.name}" download>{path.name}</a>, {size}</li>')
         raw = "```{raw} html\n<ul>\n" + "\n".join(rows) + "\n</ul>\n```"
         source[0] = source[0].replace("<!-- downloads -->", raw)
+        name = next(Path(app.outdir, "downloads").glob("*.whl")).name
+        commands = f'python -m pip install "./{name}[notebooks]"\npython -m jupyter lab --notebook-dir=.'
+        source[0] = source[0].replace("<!-- wheel -->", f"```sh\n{commands}\n```")
 
 
 def setup(app):

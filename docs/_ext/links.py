@@ -139,11 +139,30 @@ def figures(cells, name):
             yield pngs[0], re.sub(r"\[([^\]]*)\]\([^)]*\)|[$`*\\]", r"\1", words), cell
 
 
+DESCRIPTIONS = {  # of pages whose first sentence is a formula, a command, or none
+    "search": "Search kdlearn's documentation: functions, methods, papers, notebooks.",
+    "genindex": "Every function, class and module of kdlearn in alphabetical order.",
+    "docs/cheat_sheet": "Losses of distillation with their gradients and limits, on one page to print.",
+    "docs/contributing": "How to set kdlearn up for a change, what the tests demand, and how a method is added.",
+    "docs/explore/temperature": "Move the temperature of a softmax: what happens to an answer and its entropy.",
+    "docs/explore/gradient": "See where a teacher's soft targets push a student's logits, and where a label would.",
+    "docs/explore/slopes": "Why the loss of soft targets carries the factor T², seen on logarithmic axes.",
+    "docs/derivations/index": "Every equation of kdlearn derived step by step, with its function and its test.",
+}
+
+
 def describe(app, pagename, templatename, context, doctree):
     """The first sentences of a page, for those who find it elsewhere."""
     paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
-    text = next((p.astext() for p in paragraphs if isinstance(p.parent, nodes.section) and len(p.astext()) > 30), "")
-    text = textwrap.shorten(re.sub(r"[\\$]", "", text) or f"{pagename} of the book of kdlearn", 160, placeholder=" …")
+    said = (p.astext() for p in paragraphs if isinstance(p.parent, nodes.section) and len(p.astext()) > 30)
+    derived = list(dict.fromkeys(e.name for e in EQUATIONS.values() if pagename == f"docs/derivations/{e.stem}"))
+    if pagename in DESCRIPTIONS:
+        text = DESCRIPTIONS[pagename]
+    elif derived:
+        text = f"{context['title']}: values, gradients and limits derived step by step for {', '.join(derived)}"
+    else:
+        text = next(said, pagename)
+    text = textwrap.shorten(text, 160, placeholder=" …")
     context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(text)}">'
 
 

@@ -79,7 +79,10 @@ def pages(app, docname, source):
     if not docname.startswith("docs/reference/"):
         return
     if docname == "docs/reference/more":
-        named = "".join(path.read_text("utf-8") for path in (ROOT / "docs" / "reference").glob("*.md"))
+        rooms = sorted((ROOT / "docs" / "reference").glob("*.md"))
+        named = "".join(path.read_text("utf-8") for path in rooms)
+        for path in rooms:  # what they take is not left here: served, this page follows them
+            app.env.note_dependency(str(path))
         for path in SOURCES:
             module = path.removesuffix(".py").replace("/", ".")
             if re.match(r"kdlearn\.(?!.*__)", module) and f":: {module}\n" not in named:
@@ -113,14 +116,18 @@ def linkcode_resolve(domain, info):
 
 
 def check(app, env):
-    """Every public name and every function with an equation is in the reference."""
+    """Every public name and every function with an equation is in the reference, and not on its page of leftovers."""
     needed = {e.label: f"{e.module.removesuffix('.py').replace('/', '.')}.{e.name}" for e in EQUATIONS.values()}
-    for found in (getattr(kd, name) for name in kd.__all__):
-        if hasattr(found, "__qualname__"):
-            needed[f"kd.{found.__qualname__}"] = f"{found.__module__}.{found.__qualname__}"
+    for room in (kd, kd.data, kd.study, kd.export):
+        for found in (getattr(room, name) for name in room.__all__):
+            if hasattr(found, "__qualname__") and found.__module__.startswith("kdlearn"):
+                needed[spoken(found)] = f"{found.__module__}.{found.__qualname__}"
+    objects = env.domains.python_domain.objects
     for name, full in needed.items():
-        if full not in env.domains.python_domain.objects:
+        if full not in objects:
             log.warning(f"{name}: {full} is not in the reference")
+        elif objects[full].docname == "docs/reference/more":
+            log.warning(f"{name}: {full.rpartition('.')[0]} needs a page of the reference, before 'more'")
 
 
 def setup(app):

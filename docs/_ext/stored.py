@@ -11,6 +11,7 @@ from sphinx.application import ENV_PICKLE_FILENAME
 
 def store(app, error):
     if error is None:
+        vars(app.env).pop("master_doctree", None)  # or the next build shows the contents of this one
         with open(app.doctreedir / ENV_PICKLE_FILENAME, "wb") as file:
             pickle.dump(app.env, file, pickle.HIGHEST_PROTOCOL)
 

@@ -17,17 +17,18 @@ from kdlearn.catalogue.measured.tasks import TASKS
 from kdlearn.study import interval
 
 EVIDENCE = Path(__file__).resolve().parents[1] / "evidence"
-ROWS, PAGE, FIGURE = (
-    EVIDENCE / "catalogue.json",
-    EVIDENCE / "what_helps.md",
-    EVIDENCE.parent / "images" / "what_helps.svg",
-)
+ROWS, PAGE = EVIDENCE / "catalogue.json", EVIDENCE / "what_helps.md"
 TIMES = "\N{MULTIPLICATION SIGN}"
 COLORS = {"helps": plots.LABEL, "hurts": plots.TEACHER, "equal": plots.STUDENT, "not shown": plots.NEUTRAL}
 
 
 def stored():
     return json.loads(ROWS.read_text("utf-8"))
+
+
+def figure(task):
+    """The file of a task's forest plot."""
+    return EVIDENCE.parent / "images" / f"what_helps_{task}.svg"
 
 
 def found(data):
@@ -88,13 +89,13 @@ def opening(rows):
            if b == "soft targets" and v.word == "helps" and task != "noise" and name != "labels"]  # fmt: skip
     return (
         "**Where the teacher knows more than the student, plain soft targets with a tuned temperature are hard to "
-        "beat: "
-        f"{say(('digits', 'clothes'), 'soft targets', 'helps')} comparisons with them show help"
+        f"beat:** in {say(('digits', 'clothes'), 'soft targets', 'helps')} comparisons with them a method helps"
         + (f" ({'; '.join(won)})" if won else "")
-        + f", {say(('digits', 'clothes'), 'soft targets', 'hurts')} show harm.** Against labels alone, tuned as long, "
-        f"{say(('digits', 'clothes'), 'labels', 'helps')} help. Where the teacher learnt the same wrong labels, "
+        + f", in {say(('digits', 'clothes'), 'soft targets', 'hurts')} it hurts. Against labels alone, tuned as long, "
+        f"methods help in {say(('digits', 'clothes'), 'labels', 'helps')}. "
+        "Where the teacher learned the same wrong labels, "
         f"soft targets themselves show no gain over labels ({signed(soft)} points), and "
-        f"{say(('noise',), 'labels', 'helps')} comparisons with labels help."
+        f"in {say(('noise',), 'labels', 'helps')} comparisons with labels a method helps."
     )
 
 
@@ -157,11 +158,9 @@ def page(data):
         "",
         opening(rows),
         "",
-        f"![Paired differences to tuned labels, method by method, on each task; the same numbers stand in the tables "
-        f"below.](../images/{FIGURE.name})",
-        "",
-        "Points of test accuracy, mean of the paired differences and its 95 % interval over 10 seeds. The grey strip "
-        f"is the zone of ±{data['zone']:g} points in which nothing is claimed.",
+        f"A picture and tables for each task: {joined([f'[{task}](#{task})' for task in data['tasks']])}. "
+        "Each number is in points of test accuracy: the mean of the paired differences over 10 seeds, and its 95 % "
+        "interval.",
         "",
         *how(data),
         "",
@@ -176,7 +175,12 @@ def page(data):
     for task, measured in data["tasks"].items():
         base = ", ".join(f"{b} {interval(measured[b]['test']['accuracy']).mean:.1f}{NO_BREAK}%" for b in
                          ("labels", "smoothed labels", "labels with noise on the inputs", "soft targets"))  # fmt: skip
-        text += ["", f"## {task.capitalize()}", "", f"{TASKS[task].line}. Tuned baselines: {base}."]
+        line = TASKS[task].line
+        line = line if line.startswith("scikit") else line[0].upper() + line[1:]
+        text += ["", f"## {task.capitalize()}", "", f"{line}. Tuned baselines: {base}."]
+        text += ["", f"![Paired differences to tuned labels on {task}, method by method, the best above; the same "
+                 f"numbers stand in the tables below.](../images/{figure(task).name})"]  # fmt: skip
+        text += ["", f"The grey strip is the zone of ±{data['zone']:g} points in which nothing is claimed."]
         for family in BASELINES:
             text += table(measured, family, task)
     text += ["", *surprises(data), "", *notes(data)]
@@ -217,7 +221,7 @@ def table(measured, family, task):
     names = list(dict.fromkeys(name for name, _ in verdicts))
     if not names:
         return []
-    head = "".join(f" against {b} | |" for b in BASELINES[family])
+    head = "".join(f" against {b} | verdict |" for b in BASELINES[family])
     timed = any("cost" in measured[name] for name in names)
     lines = [
         "",
@@ -254,40 +258,36 @@ def notes(data):
     return ["## Notes", "", *(f"- {name}: {note}." for name, note in told.items())]
 
 
-def draw(data, path):
-    """The forest plot: a panel a task, methods sorted by their effect."""
+def draw(data, task, path):
+    """A task's forest plot, as wide as a phone: methods sorted by their effect."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = [row for row in found(data) if row[3] == "labels"]
-    tasks = list(data["tasks"])
-    most = max(sum(t == task for t, *_ in rows) for task in tasks)
-    with plt.rc_context({"svg.hashsalt": "kdlearn", "font.size": 7, "svg.fonttype": "none"}):
-        fig, axes = plt.subplots(1, len(tasks), figsize=(4.6 * len(tasks), 0.15 * most + 1), layout="constrained")
-        for ax, task in zip(axes if len(tasks) > 1 else [axes], tasks):
-            own = sorted((r for r in rows if r[0] == task), key=lambda r: r[4].difference.mean)
-            for i, (*_, v) in enumerate(own):
-                d = v.difference
-                ax.plot([d.low, d.high], [i, i], color=COLORS[v.word], lw=1.2)
-                ax.plot(d.mean, i, "o", color=COLORS[v.word], ms=3)
-            ax.axvspan(-data["zone"], data["zone"], color=plots.NEUTRAL, alpha=0.2, lw=0)
-            ax.axvline(0, color=plots.NEUTRAL, lw=0.6)
-            ax.set_yticks(range(len(own)), [r[2] for r in own])
-            ax.set(title=f"{task}: points over tuned labels", ylim=(-1, len(own)))
-            ax.spines[["top", "right"]].set_visible(False)
-        for word, color in COLORS.items():
-            axes[-1].plot([], [], "o-", color=color, ms=3, label=word)
-        axes[-1].legend(loc="lower right", frameon=False)
-        fig.savefig(path, metadata={"Date": None, "Description": json.dumps(numbers(data))})
+    own = sorted((r for r in found(data) if r[0] == task and r[3] == "labels"), key=lambda r: r[4].difference.mean)
+    with plt.rc_context({"svg.hashsalt": "kdlearn", "font.size": 9, "svg.fonttype": "none"}):
+        fig, ax = plt.subplots(figsize=(5.2, 0.17 * len(own) + 1), layout="constrained")
+        for i, (*_, v) in enumerate(own):
+            d = v.difference
+            ax.plot([d.low, d.high], [i, i], color=COLORS[v.word], lw=1.2)
+            ax.plot(d.mean, i, "o", color=COLORS[v.word], ms=3)
+        ax.axvspan(-data["zone"], data["zone"], color=plots.NEUTRAL, alpha=0.2, lw=0)
+        ax.axvline(0, color=plots.NEUTRAL, lw=0.6)
+        ax.set_yticks(range(len(own)), [r[2] for r in own])
+        ax.set(xlabel=f"points over tuned labels, {task}", ylim=(-1, len(own)))
+        ax.spines[["top", "right"]].set_visible(False)
+        for word in dict.fromkeys(v.word for *_, v in reversed(own)):
+            ax.plot([], [], "o-", color=COLORS[word], ms=3, label=word)
+        ax.legend(loc="lower right", frameon=False)
+        fig.savefig(path, metadata={"Date": None, "Description": json.dumps(numbers(data, task))})
         plt.close(fig)
 
 
-def numbers(data):
-    """What the figure shows, to tell whether it is up to date."""
-    return [[t, n, v.word, round(v.difference.mean, 3), round(v.difference.half_width, 3)]
-            for t, _, n, b, v in found(data) if b == "labels"]  # fmt: skip
+def numbers(data, task):
+    """What a figure shows, to tell whether it is up to date."""
+    return [[n, v.word, round(v.difference.mean, 3), round(v.difference.half_width, 3)]
+            for t, _, n, b, v in found(data) if (t, b) == (task, "labels")]  # fmt: skip
 
 
 def drawn(path):

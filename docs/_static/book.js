@@ -14,6 +14,15 @@
   /** The arguments of a signature are set as a list of definitions that defines nothing. */
   document.querySelectorAll("dl.py > dt > dl, dl.py > dt > dl > dd").forEach((part) => part.setAttribute("role", "none"));
 
+  /** Each part of the page has a name, for those who go from one to the next by ear; the search has a heading. */
+  document.querySelector(".sidebar-drawer")?.setAttribute("aria-label", "site");
+  document.querySelector(".toc-drawer")?.setAttribute("aria-label", "this page");
+  if (document.querySelector("#search-results") && !document.querySelector("h1")) {
+    const head = document.createElement("h1");
+    head.textContent = "Search";
+    document.querySelector("#search-results").before(head);
+  }
+
   /** The number that a cell begins with, or its words. */
   const value = (row, column) => {
     const words = row.cells[column].textContent.trim();
@@ -74,6 +83,10 @@
         if (!section.hidden) left.add(section.parentElement);
       }
       for (const [section] of named) section.parentElement.hidden = !left.has(section.parentElement);
+      for (const link of document.querySelectorAll(".toc-tree a[href^='#']")) {
+        const to = document.getElementById(link.hash.slice(1));
+        if (to) link.parentElement.hidden = to.closest("[hidden]") !== null;
+      }
     }
     named[0][0].parentElement.before(bar);
   }

@@ -22,6 +22,7 @@ import pytest
 from kdlearn.catalogue.equations import equations, notebooks_that_name
 
 ROOT = Path(__file__).resolve().parents[2]
+LAPTOP = {"width": 1280, "height": 800}
 WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1400, "height": 900}}
 
 
@@ -195,6 +196,8 @@ def test_every_page_holds_in_a_browser(book, pages, browser):
                 seen = page.evaluate(LOOK)
                 formulas = seen.pop("formulas")
                 assert not any(seen.values()), f"{name}, {device}, {scheme}: {seen}"
+        page.set_viewport_size(LAPTOP)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{name} is wider than a laptop"
         total += formulas
         assert not events, f"{name}: {events}"
     assert total > 3000
@@ -213,6 +216,13 @@ def test_the_front_page_leads_in(book, browser):
         ("soft_targets", "docs/reference/answers.html#kdlearn.distill.response.soft_targets"),
         ("install", "docs/install.html"),
         ("temperature", "docs/glossary.html#term-temperature"),
+        ("KL", "docs/glossary.html#term-KL"),
+        ("early stopping", "docs/glossary.html#term-early-stopping"),
+        ("quantise", "docs/glossary.html#term-quantise"),
+        ("attention transfer", "docs/reference/representations.html#kdlearn.distill.feature.attention_transfer"),
+        ("Hinton", "notebooks/21_hinton_2015.html"),
+        ("ONNX", "docs/reference/estimators.html#kdlearn.export.onnx_file.to_onnx"),
+        ("DistilledClassifier", "docs/reference/estimators.html#kdlearn.estimators.DistilledClassifier"),
     ],
 )
 def test_the_search_finds_what_is_meant_first(book, browser, words, first):
@@ -231,6 +241,7 @@ KINDS = [  # one page of each kind
     "docs/derivations/response.html",
     "docs/reference/networks.html",
     "docs/evidence/effects.html",
+    "docs/evidence/what_helps.html",
     "docs/references.html",
     "docs/glossary.html",
     "docs/cheat_sheet.html",
@@ -239,6 +250,7 @@ KINDS = [  # one page of each kind
     "source/docs/_ext/font.py.html",
     "genindex.html",
     "search.html",
+    "404.html",
 ]
 
 
@@ -306,6 +318,9 @@ def test_a_box_is_drawn_and_the_font_is_small(book, browser):
 def test_tables_are_cards_on_a_phone_and_sort_by_their_heads(book, browser):
     page = browser.new_page(viewport=WIDTHS["phone"])
     page.goto(f"{book[1]}docs/evidence/effects.html")
+    page.goto(f"{book[1]}docs/evidence/what_helps.html")
+    assert page.locator("table.cards").count() > 10 and page.locator("table.cards td[data-head='']").count() == 0
+    page.goto(f"{book[1]}docs/evidence/effects.html")
     cell = page.locator("table.cards td").nth(1)
     assert cell.evaluate("e => getComputedStyle(e).display") == "block" and cell.get_attribute("data-head")
     page.set_viewport_size(WIDTHS["desktop"])
@@ -333,6 +348,10 @@ def test_what_helps_can_be_chosen_by_family_and_task(book, browser):
     page.get_by_label("Family").select_option("Answers")
     assert page.evaluate(shown) == ["Answers: clothes"]
     assert not page.locator("h2", has_text="Digits").is_visible()
+    pictures = page.locator("article img[src*=what_helps]")
+    assert [p.get_attribute("src")[-11:-4] for p in pictures.all() if p.is_visible()] == ["clothes"]
+    listed = [link.text_content() for link in page.locator(".toc-tree a").all() if link.is_visible()]
+    assert "Answers: clothes" in listed and not [words for words in listed if words.endswith((": digits", ": noise"))]
     for label in ("Task", "Family"):
         page.get_by_label(label).select_option("all")
     assert page.evaluate(shown) == every
@@ -346,6 +365,9 @@ def test_plots_follow_the_choice_of_light_and_dark(book, browser):
     page.evaluate("document.body.dataset.theme = 'dark'")
     assert "invert" in page.evaluate(look)
     assert page.evaluate("getComputedStyle(document.querySelector('article img[src$=png]')).colorScheme") == "dark"
+    page.goto(f"{book[1]}docs/evidence/what_helps.html")
+    page.emulate_media(color_scheme="dark")
+    assert "invert" in page.evaluate("getComputedStyle(document.querySelector('article img[src*=what_helps]')).filter")
 
 
 def test_on_paper(book, browser):
@@ -366,7 +388,9 @@ def test_home_shows_what_it_is_and_where_to_click(book, browser):
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(f"{book[1]}docs/index.html")
     for words in ("Read", "Play", "Install"):
-        box = page.locator("article a.sd-btn", has_text=words).bounding_box()
+        button = page.locator("article a.sd-btn", has_text=words)
+        assert words != "Play" or button.get_attribute("href") == "explore/playground.html"
+        box = button.bounding_box()
         assert box["y"] + box["height"] < 800
     play = page.locator("button[data-play=soft]")
     assert play.bounding_box()["y"] < 800
@@ -385,7 +409,8 @@ def test_a_paper_is_two_clicks_away_and_shows_its_title(book, browser, pages):
     page.wait_for_url("**/references.html#zhao2022")
     entry = page.locator("#zhao2022 + ul")
     assert entry.locator("a").get_attribute("href") == "https://arxiv.org/abs/2203.08679"
-    assert "logits.1" in page.locator("#zhao2022 + ul + p.homes").inner_text()
+    homes = page.locator("#zhao2022 + ul + p.homes").inner_text()
+    assert "logits.1" in homes and "distill/test_logits.py" in homes and "kd.decoupled_kd" in homes
     keys = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "docs" / "references.bib").read_text("utf-8"), re.M))
     assert keys <= pages["docs/references.html"].ids
 
@@ -440,14 +465,38 @@ def test_a_page_that_is_not_there_says_so(book):
 
 
 def test_every_page_describes_itself(book):
+    said = {}
     for path in book[0].rglob("*.html"):
         found = re.search(r'<meta name="description" content="([^"]+)">', path.read_text("utf-8"))
         assert found and 10 < len(found[1]) < 400, path
+        if "source" not in path.relative_to(book[0]).parts:
+            assert found[1] not in said, f"{path} and {said[found[1]]} describe themselves alike"
+            assert not re.search(r"[_^]\{|mathrm|^Module |:$", found[1]), f"{path}: {found[1]}"
+            said[found[1]] = path
 
 
 def test_serving_again_writes_only_what_changed_and_finds_a_free_port(book):
     assert "0 added, 0 changed, 0 removed" in book[2]
     assert "passed" not in book[2], "the examples are for the whole build"
+
+
+def test_served_again_the_contents_follow_their_page(tmp_path):
+    require_sphinx()
+    (tmp_path / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'docs' / '_ext')!r})\nextensions = ['stored']\n"
+        "html_theme = 'furo'\n",
+        "utf-8",
+    )
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.rst").write_text(f"{name}\n=====\n", "utf-8")
+    for order in (["one", "two"], ["two", "one"]):
+        lines = ["Home", "====", "", ".. toctree::", "", *(f"   {name}" for name in order), ""]
+        (tmp_path / "index.rst").write_text("\n".join(lines), "utf-8")
+        command = [sys.executable, "-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
+        subprocess.run(command, check=True, capture_output=True)
+        text = (tmp_path / "out" / "index.html").read_text("utf-8")
+        listed = re.findall(r'toctree-l1"><a class="reference internal" href="(\w+)\.html"', text)
+        assert listed == order * 2  # at the side, and on the page
 
 
 def test_mistakes_are_found(tmp_path):

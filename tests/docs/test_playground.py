@@ -220,6 +220,12 @@ def test_twenty_seeds_are_trained_while_the_page_stays_alive(visit):
     page.wait_for_function("kdplay.now.pair.done")
     assert page.evaluate("kdplay.settings.seed") == 7
     assert now(page, "accuracies.distilled") == rows[7]["distilled"]
+    assert "points: helps" in shown(page, "verdict")  # of all seeds, this one among them
+    page.get_by_role("button", name="many labels").click()
+    assert shown(page, "verdict") == ""  # what was said of other settings is not said of these
+    assert page.locator(".kdp-studies li").count() == 1
+    page.get_by_role("button", name="the start").click()
+    assert "points: helps" in shown(page, "verdict")
 
 
 EFFECTS = {  # slider: what must follow it

@@ -128,6 +128,7 @@
   function change(values) {
     const teacherToo = NEW_TEACHER.some((k) => k in values && values[k] !== settings[k]);
     Object.assign(settings, values);
+    if (!now.worker) say({ verdict: sayAsSet() });
     show.forEach((update) => update());
     begin(teacherToo);
     if (!calm.matches) return play(!now.paused);
@@ -209,7 +210,14 @@
       say({ verdict: `${why} after ${rows.length} of ${SEEDS} seeds: no verdict.` });
     }
     paintStudies();
-    if (!why) say({ verdict: sentence(kdplay.studies[0]) });
+    if (!why) say({ verdict: sayAsSet() });
+  }
+
+  /** The verdict of what is set now; one of other settings keeps its row, under its name. */
+  function sayAsSet() {
+    const same = ({ settings: of }) => difference(of) === difference(settings);
+    const study = kdplay.studies.find(same);
+    return study ? sentence(study) : "";
   }
 
   const gaps = ({ rows }) => rows.map((r) => 100 * (r.distilled - r.alone));
