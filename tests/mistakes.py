@@ -58,7 +58,7 @@ MISTAKES = {
         "order, *rolls = streams if stack else [own[0] for own in streams]\n    rolls = [order for _ in rolls]",
         "test_mistakes.py"),
     "students share one dropout seed": (
-        "training.py", "[np.random.default_rng(own[k]) for own in spawned]",
+        "side_by_side.py", "[np.random.default_rng(own[k]) for own in spawned]",
         "[np.random.default_rng(own[min(k, 1)]) for own in spawned]", "test_mistakes.py"),
     "the same order in every epoch": (
         "data/columns.py", "order = rng.permutation(n)", "order = np.random.default_rng(0).permutation(n)",

@@ -20,13 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MUTATIONS = {
     "a forgotten T² in the value": (
-        "distill/response.py", "return T * T * kl, T * (q - p)", "return kl, T * (q - p)", "test_response.py",
+        "distill/response.py", "    kl *= T * T\n", "", "test_response.py",
     ),
     "a forgotten T in the gradient": (
-        "distill/response.py", "return T * T * kl, T * (q - p)", "return T * T * kl, q - p", "test_response.py",
+        "distill/response.py", "    q *= T\n    return kl, q", "    return kl, q", "test_response.py",
     ),
     "both forgotten: a gradient check cannot see it, a value can": (
-        "distill/response.py", "return T * T * kl, T * (q - p)", "return kl, (q - p) / T", "test_response.py",
+        "distill/response.py", "    kl *= T * T\n    q -= p\n    q *= T\n", "    q -= p\n    q /= T\n", "test_response.py",
     ),
     "the divergence the wrong way round": (
         "distill/response.py", "kl, p, q, _ = kl_rows(z_t, z_s, T)",
@@ -56,8 +56,8 @@ MUTATIONS = {
         "return p * (dp - (p * dp).sum(axis=-1, keepdims=True))", "test_functional.py",
     ),
     "a teacher with its dropout on": (
-        "step.py", "net.forward(_input(name, net, batch), taps=wanted[name])",
-        "net.forward(_input(name, net, batch), np.random.default_rng(0), taps=wanted[name])",
+        "step.py", "net.forward(_converted_input(name, net, batch), taps=wanted[name])",
+        "net.forward(_converted_input(name, net, batch), np.random.default_rng(0), taps=wanted[name])",
         "test_training.py",
     ),
     "soft labels out of step with the shuffle": (
@@ -93,7 +93,7 @@ MUTATIONS = {
         "root = math.sqrt(1 - self.beta2)", "test_optim.py",
     ),
     "a mean of batch means": (
-        "training.py", "(np.tensordot(weights, table, 1) / weights.sum())", "table.mean(axis=0)", "test_training.py",
+        "epoch.py", "np.tensordot(rows, table, 1) / rows.sum()", "table.mean(axis=0)", "test_training.py",
     ),
 }  # fmt: skip
 
