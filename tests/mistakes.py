@@ -51,11 +51,11 @@ MISTAKES = {
         "nn/layers.py", "words = rng.bit_generator.random_raw", "words = np.random.PCG64(0).random_raw",
         "test_mistakes.py"),
     "one dropout mask a call": (
-        "training.py", "optimizer=run.optimizer, rng=dice)",
+        "epoch.py", "optimizer=run.optimizer, rng=dice)",
         "optimizer=run.optimizer, rng={n: np.random.default_rng(0) for n in dice})", "test_mistakes.py"),
     "dropout drawn from the shuffle's stream": (
-        "training.py", "order, *rolls = streams if stack else [own[0] for own in streams]",
-        "order, *rolls = streams if stack else [own[0] for own in streams]\n    rolls = [order for _ in rolls]",
+        "side_by_side.py", "order, *dice = made if stack else [own[0] for own in made]",
+        "order, *dice = made if stack else [own[0] for own in made]\n    dice = [order for _ in dice]",
         "test_mistakes.py"),
     "students share one dropout seed": (
         "side_by_side.py", "[np.random.default_rng(own[k]) for own in spawned]",
@@ -94,7 +94,7 @@ MISTAKES = {
         "checkpoint.py", "run.epoch, run.stop = epoch, stop", "run.epoch = epoch",
         "test_mistakes.py"),
     "the batch size is not compared": ("training.py", '"batch_size": batch_size, ', "", "test_mistakes.py"),
-    "the schedule is not compared": ("training.py", '"schedule": schedule, ', "", "test_mistakes.py"),
+    "the schedule is not compared": ("training.py", ', "schedule": schedule}', "}", "test_mistakes.py"),
     "the optimiser is not compared": (
         "run.py", '"optimizer": run.optimizer.settings(),', '"optimizer": 0,', "test_mistakes.py"),
     "alpha is ignored by the estimators": (
