@@ -26,7 +26,8 @@ MUTATIONS = {
         "distill/response.py", "    q *= T\n    return kl, q", "    return kl, q", "test_response.py",
     ),
     "both forgotten: a gradient check cannot see it, a value can": (
-        "distill/response.py", "    kl *= T * T\n    q -= p\n    q *= T\n", "    q -= p\n    q /= T\n", "test_response.py",
+        "distill/response.py", "    kl *= T * T\n    q -= p\n    q *= T\n", "    q -= p\n    q /= T\n",
+        "test_response.py",
     ),
     "the divergence the wrong way round": (
         "distill/response.py", "kl, p, q, _ = kl_rows(z_t, z_s, T)",
