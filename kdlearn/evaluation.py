@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
-from kdlearn.counts import mean_over
+from kdlearn.counts import counted, mean_over
 from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks
 from kdlearn.loss import check_share
@@ -60,20 +60,19 @@ def evaluate_checked(
     sums: dict[str, Any] = {}
     members = members_of(students)
     every = {name: data.for_logits(a) for name, a in data.columns.items()}
-    counted = [(term, _sum(mean_over(term, every))) for term in objective.terms]
+    totals = [(term, _sum(mean_over(term, every))) for term in objective.terms]
     for batch in data.batches(batch_size):
         batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
         result = objective(live, fixed, members=members, backward=False)
         share = len(batch["index"]) / (len(data) * members)
         loss = share * to_numpy(result.value).astype(float)
-        partly = {name: (term, total) for name, (term, total) in zip(result.terms, counted) if total is not None}
+        partly = {name: (term, total) for name, (term, total) in zip(result.terms, totals) if total is not None}
         for name, a in result.terms.items():
             own, value = share, to_numpy(a).astype(float)
             if name in partly:
                 term, total = partly[name]
-                here: Any = mean_over(term, batch)
-                here = _sum(here.reshape(members, -1) if members > 1 else here)
+                here: Any = to_numpy(counted(term, batch, members))
                 own, factor = here / np.where(total != 0, total, np.nan), term.factor(fixed)
                 loss = loss + factor * (own - share) * value if factor else loss
             sums[name] = sums.get(name, 0.0) + own * value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,13 @@ def check_limits(limits: Limits) -> None:
     for name, (low, high) in limits.items():
         if not low <= high:
             raise ValueError(f"limits are (lowest, highest), got {(low, high)} for {name!r}")
+
+
+def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """ValueError for a name that is nearly a known one; others may stand there for other trials."""
+    for name in set(given) - set(known):
+        if near := difflib.get_close_matches(name, sorted(known), 1, 0.8):
+            raise ValueError(f"{what}: no arm has a setting {name!r}; is {near[0]!r} meant?")
 
 
 def check_steps(steps: Mapping[str, float]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
 import os
@@ -14,7 +13,7 @@ import numpy as np
 
 from kdlearn.loss import check_size
 from kdlearn.nn.functional import check_count, is_whole
-from kdlearn.study.around import Setting, beyond, check_limits, check_steps, tune
+from kdlearn.study.around import Setting, beyond, check_limits, check_names, check_steps, tune
 from kdlearn.study.cells import groups, sweep
 from kdlearn.study.comparison import all_different, one_row_a_seed
 from kdlearn.study.intervals import Interval, Verdict, best_of, check_better, check_zone, interval, verdicts
@@ -188,11 +187,9 @@ def trial(
     compared = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
     _check(grids, compared)
-    known = sorted({name for settings in grids.values() for setting in settings for name in setting})
-    for what, given in (("limits", limits), ("steps", steps)):  # they may be shared by trials with other names
-        for name in given.keys() - set(known):
-            if near := difflib.get_close_matches(name, known, 1, 0.8):
-                raise ValueError(f"{what}: no arm has a setting {name!r}; is {near[0]!r} meant?")
+    known = {name for settings in grids.values() for setting in settings for name in setting}
+    check_names("limits", limits, known)
+    check_names("steps", steps, known)
 
     def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
         cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together)]
