@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
-from kdlearn.loss import check_labels, check_logits
+from kdlearn.checks import check_labels, check_logits
 from kdlearn.nn.functional import as_real, check_count, log_softmax, softmax
 
 

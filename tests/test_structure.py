@@ -20,7 +20,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LEVELS = [
     {"backend", "files", "cells", "theme", "commands.decimals"},
     {"nn.functional", "commands.alarms", "commands.dates"},
-    {"loss", "data.labelling", "ideas"},
+    {"checks", "data.labelling", "ideas"},
+    {"loss"},
     {"data.columns"},
     {"data.stacked"},
     {"nn.layers", "metrics", "data.sets", "learner"},

@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_labels, check_logits
 from kdlearn.distill.response import SoftTargets
-from kdlearn.loss import by_largest, check_labels, check_logits
+from kdlearn.loss import by_largest
 from kdlearn.nn.functional import (
     as_real,
     at_label,

@@ -14,8 +14,9 @@ import math
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_labels, check_logits, check_size
 from kdlearn.distill.response import cross_entropy, kl_rows
-from kdlearn.loss import across_rows, check_labels, check_logits, check_size, mean_over_rows
+from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.functional import (
     at_label,
     check_temperature,

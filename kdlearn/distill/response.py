@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import check_labels, check_logits, check_share, mean_over_rows
+from kdlearn.checks import check_labels, check_logits, check_share
+from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import at_label, check_temperature, less_at_label, softmax_parts
 from kdlearn.objective import Term
 

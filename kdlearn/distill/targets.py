@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
-from kdlearn.loss import check_classes, check_labels, check_logits
+from kdlearn.checks import check_classes, check_labels, check_logits
 from kdlearn.nn.functional import as_real, is_whole, one_hot, real_dtype, softmax_parts
 
 

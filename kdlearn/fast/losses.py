@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_labels, check_logits, check_share
 from kdlearn.fast.launch import launch
-from kdlearn.loss import check_labels, check_logits, check_share
 from kdlearn.nn.functional import check_temperature
 
 

@@ -197,7 +197,7 @@ def log_softmax_backward(p: Array, dlogp: Array, T: float = 1.0) -> Array:
 
 
 def at_label(z: Array, y: Array) -> Array:
-    """`z[n, y[n]]` of each row of z (N, K): (N,); a label outside 0 … K-1 must have been refused (`loss.check_labels`).
+    """`z[n, y[n]]` of each row of z (N, K): (N,); a label outside 0 … K-1 was refused before (`checks.check_labels`).
 
     On a GPU, where a refusal would have to wait for the device, the row of such a label is NaN.
     """
