@@ -54,7 +54,7 @@ def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
     # as an unsigned number a negative label is a large one, so one comparison finds both kinds
     end = 2**63 if K is None else K
-    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= end:
+    if isinstance(y, np.ndarray) and y.size and (n := y.astype(np.uint64)).item(n.argmax()) >= end:
         wrong = [k for k in y.tolist() if not 0 <= k < end and k != ignore]
         if wrong:
             raise ValueError(f"labels must {'be 0 or more' if K is None else f'lie in 0 … {K - 1}'}, got {wrong[0]}")
