@@ -7,28 +7,16 @@ dL/dz and has the shape of `z`.
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, array_module, as_array
+from kdlearn.checks import check_count, check_temperature
 
 BLOCK = 1 << 17  # numbers that softmax takes at a time: what stays in the cache is read once
 FEW = 64  # classes; and rows beside which a block of many classes would be all call
-
-
-def check_temperature(T: float) -> float:
-    """`T` as a float. ValueError unless it is one positive finite number (a 0-d array will do)."""
-    if type(T) is float and 0.0 < T < math.inf:
-        return T
-    if (isinstance(T, numbers.Real) or getattr(T, "ndim", None) == 0) and not isinstance(T, (bool, np.bool_)):
-        value = float(T)
-        if value > 0 and math.isfinite(value):
-            return value
-    raise ValueError(f"T must be one positive finite number, got {T!r}")
 
 
 def as_real(a: Any, name: str) -> Array:
@@ -69,28 +57,6 @@ def plain_arrays(given: Sequence[Any], names: Sequence[str]) -> tuple[Any, ...]:
 def real_dtype(a: Array) -> Any:
     """The precision of what is computed of `a` and given back: its own, float64 where that is of whole numbers."""
     return a.dtype if a.dtype.kind == "f" else np.dtype("float64")
-
-
-def is_whole(value: Any) -> bool:
-    """Whether it is an integer, of Python or NumPy; True and False are none."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def check_count(name: str, value: Any) -> int:
-    """`value`; TypeError unless it is a whole number, ValueError unless it is at least 1."""
-    if not is_whole(value):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return int(value)
-
-
-def check_finite_rows(z: Array) -> Array:
-    """Outputs (N, K) as they are; ValueError, naming the first row, where one is not finite: it has no answer."""
-    finite = array_module(z).isfinite(z).all(axis=1)
-    if not bool(finite.all()):
-        raise ValueError(f"row {int(finite.argmin())} is so large that the answer overflows")
-    return z
 
 
 def softmax_parts(z: Array, T: float = 1.0) -> tuple[Array, Array, Array]:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kdlearn as kd
-from kdlearn.nn.functional import check_temperature, expm1_residual, largest
+from kdlearn.checks import check_temperature
+from kdlearn.nn.functional import expm1_residual, largest
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 6))
 temperatures = st.floats(0.05, 1e8)
