@@ -80,13 +80,19 @@ def tell(what: str, there: pd.Series, read: pd.Series, said: list[str]) -> None:
 
 
 def target_numbers(table: pd.DataFrame, target: str, said: list[str]) -> pd.Series:
-    """A target as numbers, NaN where it holds none; how they are read is said where it could be read otherwise."""
+    """A target as numbers, NaN where it holds none; how they are read is said where it could be read otherwise.
+
+    Where both signs read as many cells, the one in the table's attributes holds, which is the other's of a pair of
+    tables: `attrs["target_comma"]`, left there by whoever read the first, or of the file, `attrs["decimal_comma"]`.
+    """
     cells = table[target]
     if cells.dtype.kind in "biuf":
         return numbers(cells, False)
     with_point, with_comma = both(cells)
     gain = int(with_comma.count() - with_point.count())
-    values = with_comma if gain > 0 or (gain == 0 and table.attrs.get("decimal_comma")) else with_point
+    comma = gain > 0 or (gain == 0 and bool(table.attrs.get("target_comma", table.attrs.get("decimal_comma"))))
+    table.attrs["target_comma"] = comma
+    values = with_comma if comma else with_point
     if values.notna().all():
         tell(f"the target {target!r}", cells, values, said)
     return values
