@@ -9,9 +9,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import StandardScaler
 
 from kdlearn.cells import warn_of_unknown
+from kdlearn.checks import check_finite_rows
 from kdlearn.export.columns import UNKNOWN
 from kdlearn.export.parts import Parts
-from kdlearn.nn.functional import check_finite_rows, softmax
+from kdlearn.nn.functional import softmax
 
 
 class _Fitted(BaseEstimator):
