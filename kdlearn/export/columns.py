@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.cells import as_text, is_missing
-from kdlearn.checks import plain_arrays
+from kdlearn.nn.functional import plain_arrays
 
 VALUE, MISSING = -1, -2  # codes of features that are no category: the value; whether it is missing
 UNKNOWN = -1  # the code of a category that was not there when the encoder was fitted
