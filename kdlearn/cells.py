@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,3 +41,16 @@ def nan_for_na(X: Any) -> Any:
         kind = np.float64 if column.dtype.kind in "biuf" else object
         X[X.columns[j]] = column.to_numpy(dtype=kind, na_value=np.nan)
     return X
+
+
+def warn_of_unknown(name: Any) -> None:
+    """Warn of a column of which no cell is a category that the model knows: none of its inputs says anything."""
+    warnings.warn(f"column {name!r}: the model knows none of its categories, and answers without it", stacklevel=4)
+
+
+@contextlib.contextmanager
+def unknown_said() -> Iterator[None]:
+    """No such warnings: of rows that are timed one by one, or of which it was said in other words."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="column .*: the model knows none of its categories")
+        yield

@@ -80,6 +80,8 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    except zipfile.BadZipFile:
+        raise CheckpointError(f"{path} is not a whole checkpoint: it is another kind of file, or was cut off") from None
     except (Exception, RecursionError) as error:  # whatever a damaged file makes of the readers
         raise CheckpointError(f"{path} is not a whole checkpoint ({type(error).__name__}: {error})") from error
     if version != FORMAT_VERSION:

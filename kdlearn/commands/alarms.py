@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -136,6 +136,23 @@ def tell_beyond(name: str, cells: pd.Series, values: pd.Series, mean: float, sca
         said.append(
             f"column {name!r}: {several} far outside what was taught, {mean:.4g} ± {scale:.3g}: the answer is a guess."
         )
+
+
+def tell_new(name: str, cells: pd.Series, known: Collection[str], said: list[str]) -> None:
+    """Say how many cells of a column to be answered hold texts that were not taught; an empty one is a missing one."""
+    new = cells[~cells.isin([*known, ""])]
+    if len(new):
+        many = f"{len(new)} cells hold texts" if len(new) > 1 else "1 cell holds a text"
+        said.append(f"column {name!r}: {many} that the model does not know, such as {short(new.iloc[0])}.")
+
+
+def tell_others(X: pd.DataFrame, other: pd.DataFrame, said: list[str]) -> None:
+    """Say of another table's rows, read as X was, which texts are new and which numbers lie far from those of X."""
+    for name in X.columns:
+        if X[name].dtype.kind == "f":
+            tell_beyond(name, other[name], other[name], float(X[name].mean()), float(X[name].std()), said)
+        else:
+            tell_new(name, other[name], X[name].unique().tolist(), said)
 
 
 def weak_points(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame, y_test: np.ndarray) -> list[str]:

@@ -23,7 +23,8 @@ def days(cells: pd.Series) -> pd.Series:
     """
     import pandas as pd
 
-    text = texts(cells)
+    # microseconds are enough: with finer ones pandas would have no room for the year 9999, in no row of the column
+    text = texts(cells).str.replace(r"(:\d{2})[.,](\d{1,6})\d*", r"\1.\2", regex=True)
     dotted = text.str.fullmatch(DOTTED, na=False).astype(bool)
     iso = text.str.fullmatch(ISO, na=False).astype(bool)
     turned = text.where(~dotted, text.str.replace(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})", _ymd, regex=True))

@@ -107,7 +107,11 @@ def tell(what: str, there: pd.Series, read: pd.Series, said: list[str]) -> None:
 
 
 def target_numbers(table: pd.DataFrame, target: str, said: list[str]) -> tuple[pd.Series, str | None]:
-    """A target as numbers, NaN where it holds none, and what they count; how they are read is said."""
+    """A target as numbers, NaN where it holds none, and what they count; how they are read is said.
+
+    Where both signs read as many cells, the one in the table's attributes holds, which is the other's of a pair of
+    tables: `attrs["target_comma"]`, left there by whoever read the first, or of the file, `attrs["decimal_comma"]`.
+    """
     cells = table[target]
     if cells.dtype.kind in "biuf":
         return numbers(cells, False), None
@@ -115,7 +119,9 @@ def target_numbers(table: pd.DataFrame, target: str, said: list[str]) -> tuple[p
     unit = unit_of(there)
     with_point, with_comma = both(bare(cells, unit))
     gain = int(with_comma.count() - with_point.count())
-    values = with_comma if gain > 0 or (gain == 0 and table.attrs.get("decimal_comma")) else with_point
+    comma = gain > 0 or (gain == 0 and bool(table.attrs.get("target_comma", table.attrs.get("decimal_comma"))))
+    table.attrs["target_comma"] = comma
+    values = with_comma if comma else with_point
     if values.notna().mean() >= ALL_BUT_A_FEW:
         tell(f"the target {target!r}", cells, values, said)
     return values, counted(unit, percent(there) >= ALL_BUT_A_FEW)

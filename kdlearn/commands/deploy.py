@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.commands.frames import TableError, read_table
+from kdlearn.cells import unknown_said
+from kdlearn.commands.frames import TableError
 from kdlearn.commands.student import Student, load_any, load_student
 from kdlearn.export.c_header import to_c
 from kdlearn.export.onnx_file import to_onnx
@@ -21,22 +22,21 @@ from kdlearn.export.toolchain import measure_c
 def predict(args: Namespace) -> int:
     """Write each row's answer as CSV, after the columns of `--id`; the exit status."""
     student, said = load_student(args.model), list[str]()
-    table = read_table(args.data, args.delimiter, said, every_row=True)
-    rows = student.rules(table, said)
-    said += student.new_texts(rows) + student.far_numbers(rows)
+    table, rows = student.read(args.data, args.delimiter, said, every_row=True)
     if args.out is not None and args.out.exists() and args.out.samefile(args.data):
         raise TableError(f"--out {args.out} would overwrite the rows")
     for name in args.id:
         if name not in table:
             raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
     model = student.model
+    with unknown_said():
+        p = model.predict(rows) if model.classes_ is None else model.predict_proba(rows)
     if model.classes_ is not None:
-        p = model.predict_proba(rows)
         header = ["prediction", *(f"p({label})" for label in model.classes_.tolist())]
         answers = model.classes_[p.argmax(axis=1)].tolist()
         lines = [[answer, *(f"{value:.6g}" for value in row)] for answer, row in zip(answers, p.tolist())]
     else:
-        answers = model.predict(rows).reshape(len(rows), -1)
+        answers = p.reshape(len(rows), -1)
         header = ["prediction"] if answers.shape[1] == 1 else [f"prediction {j}" for j in range(answers.shape[1])]
         lines = [[f"{value:.9g}" for value in row] for row in answers.tolist()]
     ids = [["" if cell is np.nan else cell for cell in row] for row in table[list(args.id)].to_numpy().tolist()]
@@ -62,7 +62,10 @@ def export(args: Namespace) -> int:
     if args.calibration is not None:
         if not isinstance(student, Student):
             raise TableError("the model is a bare network, without the columns of a table: use it through kdlearn.load")
-        rows = student.rules(read_table(args.calibration, args.delimiter))
+        said = list[str]()
+        _, rows = student.read(args.calibration, args.delimiter, said)
+        if said and not args.quiet:
+            print("\n".join(said), flush=True)
     for name, given in (("--integer", args.integer), ("--name", args.name), ("--max-bytes", args.max_bytes)):
         if args.to != "c" and given not in (None, False):
             raise TableError(f"{name} is for --to c")

@@ -52,8 +52,10 @@ def run(args: Namespace) -> int:
     skip = {target, *args.ignore, *args.id}
     rules = Rules.of(table, skip, args.categorical, args.keep, said)
     X = rules(table, said)
-    more = None if args.unlabeled is None else rules(read_table(args.unlabeled, args.delimiter))
-    X, y, X_test, y_test = _held_out(args, rules, X, y, target, table.attrs.get("counted"), said)
+    heard: list[str] = []
+    more = None if args.unlabeled is None else read_table(args.unlabeled, args.delimiter, heard)
+    more = None if more is None else rules.others(args.unlabeled, more, X, heard, said)
+    X, y, X_test, y_test = _held_out(args, rules, table, X, y, target, said)
     tell_leak(X, y, target, said)
     said += weak_points(X, y, X_test, y_test)
     if talk and said:
@@ -173,24 +175,25 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
 
 
 def _held_out(
-    args: Namespace, rules: Rules, X: pd.DataFrame, y: np.ndarray, target: str, counted: str | None, said: list[str]
+    args: Namespace, rules: Rules, table: pd.DataFrame, X: pd.DataFrame, y: np.ndarray, target: str, said: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
     """The rows that teach and those that measure: of `--test`, or a quarter of each class."""
     if args.test is not None:
-        other = read_table(args.test, args.delimiter)
+        heard: list[str] = []
+        other = read_table(args.test, args.delimiter, heard)
         if target not in other:
             raise TableError(f"{args.test}: there is no column {target!r}")
         task = "numbers" if y.dtype.kind == "f" else "classes"
-        of_test: list[str] = []
-        other, y_test = _target(other, target, task, of_test)
-        said += [f"{args.test}: {line}" for line in of_test]
+        other.attrs |= {key: sign for key, sign in table.attrs.items() if key == "target_comma"}
+        other, y_test = _target(other, target, task, heard)
+        counted = table.attrs.get("counted")
         if other.attrs.get("counted") not in (None, counted):
             was = counted or "without a unit"
             raise TableError(f"{args.test}: {target!r} is {other.attrs['counted']}, in {args.data} it is {was}")
         unknown = [] if task == "numbers" else sorted(set(y_test.tolist()) - set(y.tolist()))
         if unknown:
             raise TableError(f"{args.test} has classes that teach nothing: {', '.join(map(str, unknown[:5]))}")
-        return X, y, rules(other), y_test
+        return X, y, rules.others(args.test, other, X, heard, said), y_test
     if y.dtype.kind == "f":
         train, test = train_test_split(np.arange(len(y)), test_size=HELD_OUT, random_state=args.seed)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 
+from kdlearn.cells import unknown_said
 from kdlearn.export.costs import achieved, format_report, report
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ def figures(
     student: Any, teacher: Any, control: Any, X: pd.DataFrame, y: np.ndarray, file_bytes: int
 ) -> dict[str, Any]:
     """Costs of student and teacher, and what each of the three achieves; `file_bytes` of the student's file."""
-    numbers, costs = y.dtype.kind == "f", report(student, teacher, X, y)
-    costs["student"]["file_bytes"] = file_bytes  # with the rules by which columns are read
+    numbers = y.dtype.kind == "f"
     models = {"teacher": teacher, "student": student, "labels alone": control}
-    results = {
-        name: achieved("numbers", model.predict(X), y) if numbers else _of_classes(model, X, y)
-        for name, model in models.items()
-    }
+    with unknown_said():
+        costs = report(student, teacher, X, y)
+        results = {
+            name: achieved("numbers", model.predict(X), y) if numbers else _of_classes(model, X, y)
+            for name, model in models.items()
+        }
+    costs["student"]["file_bytes"] = file_bytes  # with the rules by which columns are read
     return {**costs, "achieved": results, "most_frequent": None if numbers else _most_frequent(y)}
 
 

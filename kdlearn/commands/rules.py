@@ -6,11 +6,12 @@ A column of numbers may have thousands, decimal commas, percent and currency sig
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.alarms import copies, left_out, numbers_left_out
+from kdlearn.commands.alarms import copies, left_out, numbers_left_out, tell_others
 from kdlearn.commands.dates import DAY_ZERO, ambiguous, days
 from kdlearn.commands.decimals import (
     ALL_BUT_A_FEW,
@@ -97,6 +98,7 @@ class Rules:
             cells = table[rule["name"]]
             if rule["kind"] == "number" and said is not None:
                 _tell_percent(rule, percent(cells), said)
+                _tell_unit(rule, cells, said)
             if rule["name"] in turned:
                 rule = {**rule, "comma": not rule["comma"]}
             made[rule["name"]] = _values(cells, rule)
@@ -121,6 +123,15 @@ class Rules:
             said.append(f"{many} filled: a number with its median, a text as one of its own.")
         return frame
 
+    def others(
+        self, path: Path, table: pd.DataFrame, X: pd.DataFrame, heard: list[str], said: list[str]
+    ) -> pd.DataFrame:
+        """Another file's rows as those of X are; `said` gets what was `heard` of them and is, after the file's name."""
+        rows = self(table, heard)
+        tell_others(X, rows, heard)
+        said += [line if line.startswith(f"{path}: ") else f"{path}: {line}" for line in heard]
+        return rows
+
 
 def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
     pd = pandas()
@@ -138,6 +149,13 @@ def _tell_percent(rule: dict[str, Any], share: float, said: list[str]) -> None:
     elif taught is not None and bool(share) != taught:
         here, there = ("a '%'", "none") if share else ("no '%'", "one")
         said.append(f"column {name!r}: the cells have {here} here, in the table that taught they had {there}.")
+
+
+def _tell_unit(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> None:
+    bare_numbers = 0 if rule.get("unit") is None else int(numbers(cells, rule["comma"]).count())
+    if bare_numbers:
+        many = f"{bare_numbers} cells have no unit and are" if bare_numbers > 1 else "1 cell has no unit and is"
+        said.append(f"column {rule['name']!r}: {many} read as {rule['unit']}, in which the table that taught has them.")
 
 
 def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[str]) -> dict[str, Any] | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError, read
-from kdlearn.commands.alarms import tell_beyond
+from kdlearn.commands.alarms import tell_beyond, tell_new
 from kdlearn.commands.dates import DAY_ZERO
-from kdlearn.commands.decimals import counted, short
+from kdlearn.commands.decimals import counted
+from kdlearn.commands.frames import read_table
 from kdlearn.commands.rules import KINDS, Rules
 from kdlearn.export.columns import VALUE, Encoding
 from kdlearn.export.parts import parts_of
@@ -61,17 +63,12 @@ class Student:
 
     def new_texts(self, rows: pd.DataFrame) -> list[str]:
         """A sentence for each column with texts that the model does not know."""
-        said = []
+        said: list[str] = []
         for column in parts_of(self.model).plain().columns:
             known = column.categories
             if known is None or rows[column.name].dtype.kind in "biuf":
                 continue
-            new = rows[column.name][~rows[column.name].isin([*(as_text(v) for v in known), ""])]
-            if len(new):
-                many = f"{len(new)} cells hold texts" if len(new) > 1 else "1 cell holds a text"
-                said.append(
-                    f"column {column.name!r}: {many} that the model does not know, such as {short(new.iloc[0])}."
-                )
+            tell_new(column.name, rows[column.name], [as_text(v) for v in known], said)
         return said
 
     def far_numbers(self, rows: pd.DataFrame) -> list[str]:
@@ -88,6 +85,13 @@ class Student:
                 mean = feature.shift + float(parts.mean[j]) / feature.factor
                 tell_beyond(name, rows[name], rows[name], mean, abs(scale), said)
         return said
+
+    def read(self, path: Path, delimiter: str | None, said: list[str], every_row: bool = False) -> tuple[Any, Any]:
+        """`(a file's table, its columns as the model takes them)`; what was done, and what is new, is said."""
+        table = read_table(path, delimiter, said, every_row)
+        rows = self.rules(table, said)
+        said += self.new_texts(rows) + self.far_numbers(rows)
+        return table, rows
 
     def save(self, path: str | os.PathLike) -> None:
         """Write model, rules and settings to `path`, atomically."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_memory
 
@@ -17,7 +16,7 @@ from kdlearn.checks import check_finite_rows
 from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.contest import Choice, as_long, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
-from kdlearn.estimators.reading import read_weights
+from kdlearn.estimators.reading import read_weights, scaler_of
 from kdlearn.estimators.training import Training, forget_constants, row_weights
 from kdlearn.history import History
 from kdlearn.nn.layers import Linear
@@ -90,7 +89,7 @@ class Distilled(Training):
         if not again:
             everything = x[kept] if m == 0 else np.concatenate([x[kept], more_x])
             taught = row_weights(weights[kept], len(everything))["taught"]
-            self.scaler_ = StandardScaler().fit(everything, sample_weight=taught)
+            self.scaler_ = scaler_of(everything, taught)
         lesson = Lesson(
             X, y, self._scaled(x), target, weights, more, self._scaled(more_x) if m else x[:0], stored, params
         ).take(kept)
@@ -247,7 +246,8 @@ class Distilled(Training):
         target = self._begin(y, weights) if first else self._again(y)
         weights = weights * self._class_weights(y)
         if first:
-            self.scaler_ = StandardScaler().fit(x, sample_weight=weights)
+            self.scaler_ = scaler_of(x, weights)
+            self._warn_of_scale(x, target)
             self.teacher_, self.loss_curve_, self.t_ = self.teacher, [], 0
             self.report_ = {"verdict": "partial_fit measures nothing: whether the teacher helps is not known."}
         lesson = Lesson(X, y, self._scaled(x), target, weights)
@@ -260,7 +260,8 @@ class Distilled(Training):
         if first:
             dtype = "float32" if x.dtype == np.float32 else "float64"
             self.student_ = self._network(x.shape[1], self._outputs(), seed, dtype)
-            forget_constants(self.student_, data["x"])  # later rows may teach them
+            if (data["x"] != data["x"][:1]).any():  # later rows may teach them; without any, a ReLU is dead
+                forget_constants(self.student_, data["x"])
         if first or not hasattr(self, "_rule"):
             self._rule = self._optimizer()
         size = self._rows_a_step(len(data))

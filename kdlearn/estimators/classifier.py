@@ -286,7 +286,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         if hasattr(answers, "columns"):
             names = list(answers.columns)
             if set(names) == set(self.classes_.tolist()):
-                answers = answers[self.classes_.tolist()]
+                places = [names.index(label) for label in self.classes_.tolist()]  # True and False are no mask
+                answers = answers.iloc[:, places] if hasattr(answers, "iloc") else answers[self.classes_.tolist()]
             elif names != list(range(len(self.classes_))):
                 raise ValueError(f"{whose} has the columns {names}, y the classes {self.classes_.tolist()}")
         return check_proba(answers, n, len(self.classes_), whose)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -34,7 +35,7 @@ class Reading(Settings):
 
     def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
-        X, y = self._same_columns(X) if again else rows.read(X), rows.labels(y)
+        X, y = self._same_columns(X) if again else self._own_columns(X), rows.labels(y)
         auto = isinstance(self.preprocessor, str)
         if not again:
             self._unchecked = rows.names_not_texts(X)
@@ -97,9 +98,16 @@ class Reading(Settings):
             more = made.astype(x.dtype, copy=False)
         return more, made.astype(x.dtype, copy=False)
 
+    def _own_columns(self, X: Any) -> Any:
+        """X as read; ValueError for dates, unless a preprocessor of the caller's own takes them."""
+        X = rows.read(X)
+        if self.preprocessor is None or isinstance(self.preprocessor, str):
+            rows.check_real(X)
+        return X
+
     def _same_columns(self, X: Any) -> Any:
         """X as read; ValueError where names that are no texts, which scikit-learn never compares, are others."""
-        X = rows.read(X)
+        X = self._own_columns(X)
         known = getattr(self, "_unchecked", None)
         names = getattr(self, "feature_names_in_", None)
         if names is not None and getattr(self, "text_columns_", None) is not None and not hasattr(X, "iloc"):
@@ -122,6 +130,17 @@ class Reading(Settings):
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(self.scaler_.transform(x), x.dtype)  # frames come column by column
+
+    def _warn_of_scale(self, x: np.ndarray, target: np.ndarray) -> None:
+        """Warn where the first rows of `partial_fit`, which fix the scale of all to come, have none."""
+        alike = [what for what, a in (("rows", x), ("targets", target)) if (a == a[:1]).all()]
+        alike = [what for what in alike if what == "rows" or target.dtype.kind == "f"]
+        if alike:
+            warnings.warn(
+                f"the first call of partial_fit fixes the scale of the {' and the '.join(alike)}, and all its "
+                f"{' and '.join(alike)} are alike: begin with more of them, or the later ones are taken unscaled",
+                stacklevel=4,
+            )
 
     def _params_of_teacher(self, sample_weight: Any, params: dict[str, Any]) -> dict[str, Any]:
         if not _routing_enabled():
@@ -154,6 +173,19 @@ class Reading(Settings):
             self.teacher is None or teachers.takes_missing(self.teacher)
         )
         return tags
+
+
+def scaler_of(x: np.ndarray, weights: np.ndarray) -> StandardScaler:
+    """A fitted scaler of x (n, d); ValueError where float64 has no room for a variance: it would count as flat."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(x, sample_weight=weights)
+    wrong = (x.min(axis=0) < x.max(axis=0)) & ((scaler.var_ == 0) | ~np.isfinite(scaler.var_))
+    if wrong.any():
+        raise ValueError(
+            f"input {int(np.argmax(wrong))} varies by {'less' if scaler.var_[np.argmax(wrong)] == 0 else 'more'} than "
+            "float64 can square: give its column in another unit"
+        )
+    return scaler
 
 
 def read_weights(sample_weight: Any, n: int) -> np.ndarray:

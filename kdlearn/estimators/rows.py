@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import _safe_indexing, check_array
 
-from kdlearn.cells import as_text, is_missing, may_hold_na, nan_for_na
+from kdlearn.cells import as_text, is_missing, may_hold_na, nan_for_na, warn_of_unknown
 from kdlearn.nn.functional import plain_arrays
 
 MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
@@ -52,6 +52,23 @@ def labels(y: Any) -> Any:
 def unmasked(a: Any, name: str) -> Any:
     """An array without its empty mask, all else as it is; TypeError for masked entries: they would be computed with."""
     return plain_arrays((a,), (name,))[0] if isinstance(a, np.ma.MaskedArray) else a
+
+
+def check_real(X: Any) -> None:
+    """ValueError for a table with a column of dates, durations or complex numbers: floats would be made of them."""
+    if hasattr(X, "iloc"):
+        for name, dtype in zip(X.columns, X.dtypes):
+            check_real_column(dtype, name)
+    elif hasattr(X, "dtype"):
+        check_real_column(X.dtype, 0)
+
+
+def check_real_column(dtype: Any, name: Any) -> None:
+    """The same of one column."""
+    if dtype.kind in "Mm":
+        raise ValueError(f"column {name!r} holds {dtype}: give it as numbers, such as days since a day")
+    if dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: column {name!r} holds {dtype}")
 
 
 def names_not_texts(X: Any) -> list[Any] | None:
@@ -152,12 +169,24 @@ def dense(X: Any, what: str) -> np.ndarray:
 
 def encoded(preprocessor: Any, X: Any, texts: tuple[int, ...] | None) -> np.ndarray:
     """What a fitted preprocessor makes of raw rows: numbers, finite, (n, d)."""
-    made = preprocessor.transform(X if texts is None else plain(X, texts))
+    if texts is not None:
+        X = plain(X, texts)
+        _warn_of_texts(preprocessor, X, texts)
+    made = preprocessor.transform(X)
     return check_array(
         dense(made, "what the preprocessor makes"),
         dtype=[np.float64, np.float32],
         input_name="what the preprocessor makes",
     )
+
+
+def _warn_of_texts(preprocessor: ColumnTransformer, X: Any, texts: tuple[int, ...]) -> None:
+    """Warn of a column without any text that was there in fit: none of its inputs says anything."""
+    known = preprocessor.named_transformers_["categories"].categories_ if texts else ()
+    for j, texts_known in zip(texts, known):
+        column = _column(X, j)
+        if len(column) and set(texts_known).isdisjoint(column):
+            warn_of_unknown(_name(X, j))
 
 
 def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
@@ -230,11 +259,9 @@ def _name(X: Any, j: int) -> Any:
 
 def _kind(column: Any, name: Any) -> str:
     """ "numbers" or "texts"; ValueError for dates and the like, TypeError for cells that are neither."""
-    kind = column.dtype.kind
-    if kind in "biuf":
+    check_real_column(column.dtype, name)
+    if column.dtype.kind in "biuf":
         return "numbers"
-    if kind in "Mmc":
-        raise ValueError(f"column {name!r} holds {column.dtype}: give it as numbers, such as days since a day")
     if hasattr(column, "cat"):
         return "texts"
     cells = [v for v in column if not is_missing(v)]

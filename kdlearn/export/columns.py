@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.cells import as_text, is_missing
+from kdlearn.nn.functional import plain_arrays
 
 VALUE, MISSING = -1, -2  # codes of features that are no category: the value; whether it is missing
 UNKNOWN = -1  # the code of a category that was not there when the encoder was fitted
@@ -122,9 +123,12 @@ class Encoding:
             gap = np.full(len(X), np.nan)
             cells = [X[name].to_numpy(dtype=object) if name in there else gap for name in names]
         else:
+            (X,) = plain_arrays((X,), ("X",))
             X = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
             if X.ndim != 2 or X.shape[1] != len(self.columns):
                 raise ValueError(f"rows of {len(self.columns)} columns are needed, got shape {X.shape}")
+            if X.dtype.kind in "Mm":
+                raise ValueError(f"rows must hold numbers or texts, got {X.dtype}")
             if X.dtype.kind in "fiub" and all(c.categories is None for c in self.columns):
                 return X.astype(np.float64)
             cells = [X[:, i] for i in range(len(self.columns))]

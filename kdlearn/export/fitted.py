@@ -8,7 +8,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import StandardScaler
 
+from kdlearn.cells import warn_of_unknown
 from kdlearn.checks import check_finite_rows
+from kdlearn.export.columns import UNKNOWN
 from kdlearn.export.parts import Parts
 from kdlearn.nn.functional import softmax
 
@@ -47,6 +49,9 @@ class _Fitted(BaseEstimator):
         encoding, mean, scale = self.parts_.plain(), self.parts_.mean, self.parts_.scale
         codes = encoding.codes(X)
         encoding.check(codes)
+        for i in encoding.used if len(codes) else ():
+            if (codes[:, i] == UNKNOWN).all() and encoding.columns[i].categories is not None:
+                warn_of_unknown(encoding.columns[i].name)
         x = (encoding.features(codes) - encoding.shift) * encoding.factor
         x = np.ascontiguousarray(x if mean is None else (x - mean) / scale)  # as when it was taught, to the last bit
         return check_finite_rows(self.parts_.net.logits(x))

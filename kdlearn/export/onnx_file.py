@@ -18,7 +18,7 @@ from kdlearn.export.check import check, unscaled
 from kdlearn.export.columns import Encoding
 from kdlearn.export.onnx_int8 import extra, quantize_onnx
 from kdlearn.export.plan import Plan, Step, plan
-from kdlearn.export.transformers import rest_of
+from kdlearn.export.transformers import gaps_of, rest_of
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8  # the first with LayerNormalization, and the format that came with it
 LARGEST = np.array(np.finfo(np.float32).max, np.float32)
@@ -256,9 +256,20 @@ def _skl2onnx_door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any],
 
     chain, names = steps.parts.chain
     graph = onnx.compose.add_prefix_graph(_skl2onnx(make_pipeline(*chain), [("x", "float32", len(names))]), "encode.")
-    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", len(names)])
-    door = onnx.helper.make_node("Identity", ["x"], ["encode.x"])
-    return [door, *graph.node], list(graph.initializer), [x], graph.output[0].name
+    helper = onnx.helper
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", len(names)])
+    nodes = [helper.make_node("Identity", ["x"], ["encode.x"]), *graph.node]
+    # bins, bounds and quantiles make numbers of infinity, and some of NaN: what Python refuses is seen in x itself
+    constants = {"door.gap": gaps_of(chain, names), "door.zero": np.array(0, np.float32)}
+    for op, inputs, output in (
+        ("IsNaN", ["x"], "missing"),
+        ("And", ["door.missing", "door.gap"], "filled"),
+        ("Where", ["door.filled", "door.zero", "x"], "seen"),
+    ):
+        nodes.append(helper.make_node(op, inputs, ["door." + output]))
+    _poison(helper, nodes, constants, "door.", "door.seen", graph.output[0].name, "features")
+    tensors = [onnx.numpy_helper.from_array(a, name) for name, a in constants.items()]
+    return nodes, [*graph.initializer, *tensors], [x], "features"
 
 
 def _skl2onnx(transformer: Any, inputs: Sequence[tuple[str, str, int]]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -181,7 +182,9 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
     if fill is not None and fill not in range(UNKNOWN, len(known)):
         raise NotPlain(f"OrdinalEncoder(encoded_missing_value={fill:g}): that is no code of {columns[f.column].name!r}")
     gap = known.index(None) if None in known else None
-    if gap is not None and not _is_nan(t.categories_[k][gap]):
+    if gap is None:  # in fit none was missing: one that is now is unknown, whatever `encoded_missing_value` says
+        fill = None if strict else UNKNOWN
+    elif not _is_nan(t.categories_[k][gap]):
         fill = float(gap)  # "" and None are categories like others; only NaN has `encoded_missing_value`
     if f.fill is not None:
         fill = float(known.index(f.fill)) if f.fill in known else None if strict else UNKNOWN
@@ -191,6 +194,30 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
+
+
+def gaps_of(chain: Sequence[Any], names: Sequence[str]) -> np.ndarray:
+    """(C,) in which raw columns a missing number is filled: fitted transformers make finite numbers of such a row."""
+
+    def finite(row: np.ndarray) -> bool:
+        made: Any = row[None]
+        if hasattr(chain[0], "feature_names_in_"):
+            import pandas
+
+            made = pandas.DataFrame(made, columns=list(names))
+        try:
+            for transformer in chain:
+                made = transformer.transform(made)
+            made = made.toarray() if hasattr(made, "toarray") else made
+            return bool(np.isfinite(np.asarray(made, np.float64)).all())
+        except (TypeError, ValueError):
+            return False
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rows = np.ones((len(names), len(names)))
+        np.fill_diagonal(rows, np.nan)
+        return np.array([finite(row) for row in rows])
 
 
 def transformer_of(encoding: Encoding) -> Any:
