@@ -67,8 +67,8 @@ def test_a_mistake_has_its_name(name, old, new, words):
 def test_every_slip_is_told_from_what_is_right_and_from_the_others(name):
     task = check.TASKS[name]
     assert learner.reviewed(lambda: task.check(task.right))
-    for slip in task.slips:
-        idea, _, hint = slip.__doc__.partition(": ")
+    for sentence, slip in task.slips.items():
+        idea, _, hint = sentence.partition(": ")
         found = learner.reviewed(lambda slip=slip: task.check(slip))
         assert (found.right, found.idea, found.hint) == (False, idea, hint)
 
