@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.checks import check_count, is_number
 from kdlearn.counts import arguments, check_counts
 from kdlearn.data.columns import GATHER_BYTES, Data
-from kdlearn.loss import ignored, is_number
-from kdlearn.nn.functional import check_count
+from kdlearn.loss import ignored
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
+from kdlearn.checks import check_share
 from kdlearn.counts import counted, mean_over
 from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks
-from kdlearn.loss import check_share
 from kdlearn.nn.layers import Select
 from kdlearn.nn.optim import Adam
 from kdlearn.nn.stack import Stack

@@ -1,4 +1,4 @@
-"""What every loss shares: the mean over rows and its weights, precision, and the checks of shapes.
+"""What every loss shares: the mean over rows and its weights, precision, a stack of members.
 
 A loss is a pure function `loss(z, …) -> (value, gradient)`. One word above it says what it looks at:
 
@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, body_for
-from kdlearn.nn.functional import as_real, check_count, plain_arrays, real_dtype
+from kdlearn.checks import check_members
+from kdlearn.nn.functional import as_real, plain_arrays, real_dtype
 
 _WIDE = (np.dtype("float32"), np.dtype("float64"))
 
@@ -180,118 +181,28 @@ def _scaled(gradient: Array, factor: Any, given: Array) -> Array:
     return gradient if gradient.dtype == given.dtype else gradient.astype(real_dtype(given), copy=False)
 
 
-# ---------------------------------------------------------------- checks
+# ---------------------------------------------------------------- what a loss was told
 
 
-def check_logits(z: Array, *others: Array, least: int = 2) -> None:
-    """ValueError unless all are (N, K) of one shape, with N >= 1 and K >= least."""
-    if z.ndim != 2 or z.shape[0] == 0:
-        raise ValueError(f"logits must be 2-D (rows, classes) with at least one row, got shape {z.shape}")
-    if z.shape[1] < least:
-        raise ValueError(
-            f"a classifier needs at least two classes, got logits of shape {z.shape}; a network with one output "
-            "learns with kd.regression"
-        )
-    for other in others:
-        if other.shape != z.shape:
-            raise ValueError(f"student and teacher logits must have one shape, got {z.shape} and {other.shape}")
-
-
-def check_labels(z: Array, y: Array, ignore: int | None = None) -> None:
-    """ValueError unless `y` has one integer label in 0 … K-1 (or `ignore`) for each row of logits.
-
-    On a GPU the labels themselves are not looked at: that would wait for the device.
-    """
-    if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, numbers.Integral)):
-        raise ValueError(f"ignore must be an integer label, got {ignore!r}")
-    if y.shape != z.shape[:1]:
-        hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.shape == z.shape else ""
-        raise ValueError(f"y must hold one label a row, shape {z.shape[:1]}, got {y.shape}{hint}")
-    check_classes(y, z.shape[1], ignore)
-
-
-def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
-    """ValueError unless all of `y` (N,) are integers in 0 … K-1 (or `ignore`); on a GPU as in `check_labels`.
-
-    Without K any number from 0 on is a class.
-    """
-    if y.ndim != 1:
-        raise ValueError(f"y must hold one label a row, got shape {y.shape}")
-    if y.dtype.kind not in "iu":
-        raise ValueError(f"y must hold integer class labels, got {y.dtype}")
-    # as an unsigned number a negative label is a large one, so one comparison finds both kinds
-    end = 2**63 if K is None else K
-    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= end:
-        wrong = [k for k in y.tolist() if not 0 <= k < end and k != ignore]
-        if wrong:
-            raise ValueError(f"labels must {'be 0 or more' if K is None else f'lie in 0 … {K - 1}'}, got {wrong[0]}")
-
-
-def check_members(rows: int, members: int) -> None:
-    """ValueError unless so many rows are those of so many members, each with as many."""
-    if rows % check_count("members", members):
-        raise ValueError(f"{rows} rows are not those of {members} members, each with as many")
-
-
-def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
-    """ValueError unless both are 2-D with the same N >= 1 rows and, if asked for, the same width."""
-    if h_s.ndim != 2 or 0 in h_s.shape:
-        raise ValueError(f"features must be 2-D (rows, units) with at least one of each, got shape {h_s.shape}")
-    if h_t.ndim != 2 or 0 in h_t.shape or h_t.shape[0] != h_s.shape[0]:
-        raise ValueError(f"student and teacher features must have the same rows, got {h_s.shape} and {h_t.shape}")
-    if same_width and h_t.shape != h_s.shape:
-        raise ValueError(
-            f"student and teacher features must have one shape, got {h_s.shape} and {h_t.shape}; "
-            "a regressor between them is `fitnets`"
-        )
-
-
-def check_share(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
-    """`value`; ValueError unless it is a number in [low, high]."""
-    if not is_number(value) or not low <= value <= high:
-        raise ValueError(f"{name} lies in [{low:g}, {high:g}], got {value!r}")
-    return value
-
-
-def check_size(name: str, value: float, zero: bool = True) -> float:
-    """`value`; ValueError unless it is a finite number of at least 0, or, without `zero`, above 0."""
-    if not is_number(value) or not (0 < value < math.inf or (zero and value == 0)):
-        raise ValueError(
-            f"{name} must be a {'finite number of at least 0' if zero else 'positive finite number'}, got {value!r}"
-        )
-    return value
-
-
-def check_sites(**names: Any) -> None:
-    """TypeError unless each is a sequence of names; one text alone would be read letter by letter."""
-    for kind, given in names.items():
-        if isinstance(given, str) or not all(isinstance(name, str) for name in given):
-            raise TypeError(f"{kind} must be a tuple of names of sites, got {given!r}")
-
-
-def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
-    """TypeError or ValueError unless these are names, and numbers, functions of the progress or names of columns."""
-    check_sites(live=live, fixed=fixed)
-    for w in weights:
-        if not (is_number(w) or isinstance(w, str) or callable(w)):
-            raise TypeError(f"a weight is a number, a function of the progress or the name of a column, got {w!r}")
-        if is_number(w) and not math.isfinite(w):
-            raise ValueError(f"a weight must be a finite number, got {w!r}")
+def unwrapped(loss: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """`(function, args, settings)`: the loss without what `functools.partial` set beforehand, and that."""
+    function: Any = loss
+    args: tuple[Any, ...] = ()
+    settings: dict[str, Any] = {}
+    while isinstance(function, functools.partial):
+        args, settings = function.args + args, {**function.keywords, **settings}
+        function = function.func
+    return function, args, settings
 
 
 def ignored(loss: Callable[..., Any]) -> int | None:
     """The label of the rows that a loss is told to leave out; else None."""
-    return getattr(loss, "keywords", {}).get("ignore")
+    return unwrapped(loss)[2].get("ignore")
 
 
 def normalizes(loss: Callable[..., Any]) -> bool:
     """Whether a loss is told to divide by the sum of its weights."""
-    return bool(getattr(loss, "keywords", {}).get("normalize", False))
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is one real number; True and False are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return bool(unwrapped(loss)[2].get("normalize", False))
 
 
 # ---------------------------------------------------------------- what several losses are made of

@@ -23,7 +23,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import average, check_sites, check_term, joined, member_by_member, split_members
+from kdlearn.checks import check_sites, check_term
+from kdlearn.loss import average, joined, member_by_member, split_members, unwrapped
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError
 
@@ -68,7 +69,16 @@ class Evaluation:
 
 
 class Objective:
-    """A function of sites. Subclasses say what they read and how they evaluate."""
+    """A function of sites. Subclasses say what they read, how they evaluate, and which objectives are inside."""
+
+    @property
+    def inside(self) -> tuple[Objective, ...]:
+        """The objectives that this one is made of; none for a leaf."""
+        return ()
+
+    def each(self, change: Callable[[Objective], Objective]) -> Objective:
+        """This objective, with `change` of each that is inside in its place; a leaf as it is."""
+        return self
 
     def __call__(self, live: Sites, fixed: Sites, *, members: int = 1, backward: bool = True) -> Evaluation:
         """Evaluate; the gradients of the adaptors go into the adaptors.
@@ -91,6 +101,8 @@ class Objective:
     def walk(self) -> Iterator[Objective]:
         """This objective and every one inside it, in the order they are evaluated."""
         yield self
+        for part in self.inside:
+            yield from part.walk()
 
     def reads(self) -> tuple[set[str], set[str]]:
         """Names read from `live` and from `fixed`, without those it computes itself."""
@@ -124,11 +136,7 @@ class Objective:
 
     def with_nets(self, nets: Mapping[Module, Module]) -> Objective:
         """This objective with other adaptors in the place of its own, {own: other}."""
-        if isinstance(self, Through):
-            return replace(self, net=nets.get(self.net, self.net), inner=self.inner.with_nets(nets))
-        if isinstance(self, Given):
-            return replace(self, inner=self.inner.with_nets(nets))
-        return Sum(tuple(part.with_nets(nets) for part in self.parts)) if isinstance(self, Sum) else self
+        return self.each(lambda part: part.with_nets(nets))
 
     def ascends(self, net: Module) -> bool:
         """Whether this adaptor climbs the objective."""
@@ -148,8 +156,8 @@ class Objective:
     __array_ufunc__ = None  # an array times an objective is no array of objectives but a TypeError
 
     def scaled(self, weight: Weight) -> Objective:
-        """This objective times a weight, which is carried down to its leaves."""
-        raise NotImplementedError
+        """This objective times a weight, carried down to its leaves: an adaptor's gradient must not miss it."""
+        return self.each(lambda part: part.scaled(weight))
 
 
 @dataclass(frozen=True)
@@ -183,10 +191,7 @@ class Term(Objective):
     @functools.cached_property
     def function(self) -> Loss:
         """The loss without the arguments that are set beforehand."""
-        loss: Any = self.loss
-        while isinstance(loss, functools.partial):
-            loss = loss.func
-        return loss
+        return unwrapped(self.loss)[0]
 
     @functools.cached_property
     def by_rows(self) -> bool:
@@ -196,14 +201,9 @@ class Term(Objective):
     @functools.cached_property
     def averaged(self) -> tuple[Loss, dict[str, Any]] | None:
         """`(loss, settings)` where it is a mean over rows and all its settings are given by name; else None."""
-        loss: Any = self.loss
-        settings: dict[str, Any] = {}
-        while isinstance(loss, functools.partial):
-            if loss.args:
-                return None
-            loss, settings = loss.func, {**loss.keywords, **settings}
+        loss, args, settings = unwrapped(self.loss)
         names = getattr(loss, "arrays", ())
-        ready = hasattr(loss, "rows") and len(names) == len(self.live) + len(self.fixed)
+        ready = hasattr(loss, "rows") and not args and len(names) == len(self.live) + len(self.fixed)
         return (loss, settings) if ready and not {"weight", "normalize", "members", *names} & set(settings) else None
 
     @functools.cached_property
@@ -249,9 +249,12 @@ class Term(Objective):
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
-        arrays = [_site(name, live, "live") for name in self.live]
-        arrays += [_site(name, fixed, "fixed") for name in self.fixed]
-        weight, rows = self.factor(fixed), self.row_weights
+        try:
+            arrays = [live[name] for name in self.live] + [fixed[name] for name in self.fixed]
+        except KeyError:
+            arrays = [_site(n, live, "live") for n in self.live] + [_site(n, fixed, "fixed") for n in self.fixed]
+        number, schedules, rows = self._factors
+        weight = self.factor(fixed) if schedules else number
         per_row = functools.reduce(operator.mul, [_site(name, fixed, "fixed") for name in rows]) if rows else None
         if self.averaged is not None:
             loss, settings = self.averaged
@@ -286,20 +289,19 @@ class Sum(Objective):
 
     parts: tuple[Objective, ...]
 
-    def walk(self) -> Iterator[Objective]:
-        """See `Objective.walk`."""
-        yield self
-        for part in self.parts:
-            yield from part.walk()
+    @property
+    def inside(self) -> tuple[Objective, ...]:
+        """See `Objective.inside`."""
+        return self.parts
+
+    def each(self, change: Callable[[Objective], Objective]) -> Sum:
+        """See `Objective.each`."""
+        return Sum(tuple(change(part) for part in self.parts))
 
     def reads(self) -> tuple[set[str], set[str]]:
         """See `Objective.reads`."""
         pairs = [part.reads() for part in self.parts]
         return set().union(*(live for live, _ in pairs)), set().union(*(fixed for _, fixed in pairs))
-
-    def scaled(self, weight: Weight) -> Sum:
-        """See `Objective.scaled`."""
-        return Sum(tuple(part.scaled(weight) for part in self.parts))
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
@@ -343,19 +345,23 @@ class Through(Objective):
     def _names(self) -> tuple[str, ...]:
         return (self.sources,) if isinstance(self.sources, str) else tuple(self.sources)
 
-    def walk(self) -> Iterator[Objective]:
-        """See `Objective.walk`."""
-        yield self
-        yield from self.inner.walk()
+    @property
+    def inside(self) -> tuple[Objective, ...]:
+        """See `Objective.inside`."""
+        return (self.inner,)
+
+    def each(self, change: Callable[[Objective], Objective]) -> Through:
+        """See `Objective.each`."""
+        return replace(self, inner=change(self.inner))
 
     def reads(self) -> tuple[set[str], set[str]]:
         """See `Objective.reads`."""
         live, fixed = self.inner.reads()
         return live - {self.target} | set(self._names), fixed - {self.target}
 
-    def scaled(self, weight: Weight) -> Through:
-        """See `Objective.scaled`: the weight goes inside, or the adaptor's gradient would miss it."""
-        return replace(self, inner=self.inner.scaled(weight))
+    def with_nets(self, nets: Mapping[Module, Module]) -> Through:
+        """See `Objective.with_nets`."""
+        return replace(self, net=nets.get(self.net, self.net), inner=self.inner.with_nets(nets))
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
@@ -397,19 +403,19 @@ class Given(Objective):
         if self.target not in self.inner.reads()[1]:
             raise UnknownSiteError(f"nothing inside Given reads its target {self.target!r} from fixed")
 
-    def walk(self) -> Iterator[Objective]:
-        """See `Objective.walk`."""
-        yield self
-        yield from self.inner.walk()
+    @property
+    def inside(self) -> tuple[Objective, ...]:
+        """See `Objective.inside`."""
+        return (self.inner,)
+
+    def each(self, change: Callable[[Objective], Objective]) -> Given:
+        """See `Objective.each`."""
+        return replace(self, inner=change(self.inner))
 
     def reads(self) -> tuple[set[str], set[str]]:
         """See `Objective.reads`."""
         live, fixed = self.inner.reads()
         return live, fixed - {self.target} | set(self.sources)
-
-    def scaled(self, weight: Weight) -> Given:
-        """See `Objective.scaled`."""
-        return replace(self, inner=self.inner.scaled(weight))
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""

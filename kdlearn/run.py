@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
+from kdlearn.checks import is_number
 from kdlearn.data import Data
 from kdlearn.history import History
-from kdlearn.loss import is_number
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer

@@ -80,8 +80,8 @@ MUTATIONS = {
         "test_optim.py",
     ),
     "a weight that stops at the adaptor": (
-        "objective.py", "return replace(self, inner=self.inner.scaled(weight))",
-        "return self", "test_objective.py",
+        "objective.py", "return self.each(lambda part: part.scaled(weight))",
+        "return self if hasattr(self, 'inner') else self.each(lambda part: part.scaled(weight))", "test_objective.py",
     ),
     "stale gradients in unreached layers": (
         "nn/network.py", 'getattr(layer, "d" + name)[...] = 0', "pass", "test_network.py",

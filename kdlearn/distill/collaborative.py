@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_labels
 from kdlearn.distill.ensemble import descend_on_simplex, mixture, stacked
 from kdlearn.distill.mutual import each_with_labels, total
 from kdlearn.distill.response import SoftTargets
 from kdlearn.hooks import check_names
-from kdlearn.loss import check_labels
 from kdlearn.nn.functional import log_softmax, one_hot, softmax
 from kdlearn.objective import Given, Objective, Weight
 

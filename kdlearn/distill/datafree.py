@@ -8,7 +8,8 @@ z the teacher's logits for them, q = softmax(z); h one of its features. Derivati
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import across_rows, check_features, check_logits, mean_over_rows
+from kdlearn.checks import check_features, check_logits
+from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.functional import less_at_label, softmax, softmax_backward, softmax_parts
 from kdlearn.nn.module import frozen
 from kdlearn.nn.network import Network

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import check_size
-from kdlearn.nn.functional import check_count
+from kdlearn.checks import check_count, check_size
 
 Answer = Callable[[Array, Any], Array]
 

@@ -9,8 +9,9 @@ Derivation: docs/derivations/dirichlet.md.
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module, special_functions
+from kdlearn.checks import check_logits
 from kdlearn.distill.ensemble import stacked
-from kdlearn.loss import check_logits, mean_over_rows
+from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import log_softmax, softmax
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 
 from kdlearn.backend import Array, array_module, device_of
-from kdlearn.loss import across_rows, by_largest, check_features, check_size, mean_over_rows, softplus
+from kdlearn.checks import check_features, check_size
+from kdlearn.loss import across_rows, by_largest, mean_over_rows, softplus
 from kdlearn.nn.functional import softmax_parts
 from kdlearn.nn.module import FreeVector
 from kdlearn.nn.network import Network

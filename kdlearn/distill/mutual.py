@@ -13,10 +13,10 @@ import operator
 from collections.abc import Mapping, Sequence
 
 from kdlearn.backend import Array
+from kdlearn.checks import check_share
 from kdlearn.distill.ensemble import mean_of_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.hooks import check_names
-from kdlearn.loss import check_share
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Given, Objective, Weight
 from kdlearn.step import Dice, Networks, hand_back, members_of, named, run_networks, trained

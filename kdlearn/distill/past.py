@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_classes, check_share
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.loss import check_classes, check_share
 from kdlearn.nn.functional import one_hot
 from kdlearn.objective import Objective
 

@@ -14,8 +14,9 @@ import functools
 from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_features, check_size
 from kdlearn.distill.feature import cosine_distance, unit_rows, unit_rows_backward
-from kdlearn.loss import across_rows, by_largest, check_features, check_size, huber
+from kdlearn.loss import across_rows, by_largest, huber
 from kdlearn.nn.functional import expm1_residual
 
 

@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_logits, check_share, check_size
 from kdlearn.distill.response import kl_rows, soft_targets
-from kdlearn.loss import across_rows, check_logits, check_share, check_size, mean_over_rows
+from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.module import FreeVector
 from kdlearn.nn.optim import constant
 from kdlearn.objective import Term, Through

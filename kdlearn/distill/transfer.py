@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.loss import check_share, check_size, mean_over_rows
+from kdlearn.checks import check_share, check_size
+from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import as_real
 from kdlearn.nn.layers import different_numbers
 from kdlearn.objective import Term

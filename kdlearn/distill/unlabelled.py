@@ -10,8 +10,9 @@ import functools
 from typing import Any
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_logits, check_share, check_size
 from kdlearn.distill.response import CrossEntropy, SoftTargets, kl_rows
-from kdlearn.loss import check_logits, check_share, check_size, mean_over_rows
+from kdlearn.loss import mean_over_rows
 from kdlearn.objective import Given, Match, Objective, Weight
 from kdlearn.run import Run
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, device_of, to_device, to_numpy
+from kdlearn.checks import check_classes
 from kdlearn.data import Data
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.loss import check_classes
 from kdlearn.objective import Match, Objective
 
 DataFunction = Callable[[int, np.random.Generator], Data]

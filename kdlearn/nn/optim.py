@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from kdlearn.backend import Array, array_module, body_for
-from kdlearn.loss import check_share, check_size
+from kdlearn.checks import check_share, check_size
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.module import Module
 

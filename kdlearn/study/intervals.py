@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kdlearn.backend import as_array
-from kdlearn.loss import check_share, check_size, is_number
+from kdlearn.checks import check_share, check_size, is_number
 
 
 class Interval(NamedTuple):
