@@ -463,7 +463,7 @@ def test_percent_signs_that_come_or_go_are_said(tmp_path):
     for taught, met, message in (
         (signed, plain, "have no '%' here, in the table that taught they had one"),
         (plain, signed, "have a '%' here, in the table that taught they had none"),
-        (plain, mixed, "50% of the cells have a '%'"),
+        (plain, mixed, "50% of the numbers have a '%'"),
         (signed, signed, None),
         (plain, plain, None),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,8 @@ BEYOND = 50.0  # deviations from the mean of the rows that taught
 ENOUGH = 30  # rows in which a column that tells all is no chance
 FEW = 5  # rows held out of a class
 NAMES = 20  # different large whole numbers, at the most, that may be names
-ALONE = 100.0  # the same, for a value that stands once
+ALONE = 100.0  # the same, for a value that stands once,
+GAP = 10.0  # or that lies so many times as far from the median as the next one
 
 
 def left_out(what: str, cells: pd.Series, said: list[str]) -> bool:
@@ -59,6 +61,28 @@ def numbers_left_out(what: str, cells: pd.Series, values: pd.Series, said: list[
     return False
 
 
+def copies(table: pd.DataFrame, names: Sequence[str], said: list[str]) -> set[str]:
+    """Of the named columns those that hold in every row what an earlier one holds: to be left out, and said."""
+    from pandas.util import hash_pandas_object
+
+    first: dict[int, str] = {}
+    found: dict[str, str] = {}
+    for name in names if len(table) > ENOUGH else ():
+        earlier = first.setdefault(hash(hash_pandas_object(table[name], index=False).to_numpy().tobytes()), name)
+        if earlier != name and table[name].nunique() > 1 and table[name].equals(table[earlier]):
+            found[name] = earlier
+    if len(found) == 1:
+        name, earlier = next(iter(found.items()))
+        said.append(f"column {name!r} holds in every row what {earlier!r} holds; it was left out.")
+    elif found:
+        some = ", ".join(f"{name!r} ({earlier!r})" for name, earlier in list(found.items())[:5])
+        more = ", …" if len(found) > 5 else ""
+        said.append(
+            f"{len(found)} columns hold in every row what an earlier one holds; they were left out: {some}{more}."
+        )
+    return set(found)
+
+
 def tell_far(what: str, cells: pd.Series, values: pd.Series, said: list[str]) -> None:
     """Say which value stands far from all others, such as -999 or 65535: mostly a code, and no measurement."""
     low, middle, high = values.quantile([0.25, 0.5, 0.75])
@@ -68,12 +92,15 @@ def tell_far(what: str, cells: pd.Series, values: pd.Series, said: list[str]) ->
         return
     counts = far.value_counts()
     value, n = counts.index[0], int(counts.iloc[0])
-    if 2 * n < len(far) or (n == 1 and away[far.index[0]] <= ALONE * (high - low)):
+    if 2 * n < len(far):
         return  # a long tail
-    first = cells[values == value].iloc[0]
+    if n == 1 and away[far.index[0]] <= min(ALONE * (high - low), GAP * float(away.drop(far.index).max())):
+        return
+    first = short(cells[values == value].iloc[0])
+    hold, those = (f"1 cell holds {first}", "that cell") if n == 1 else (f"{n} cells hold {first}", "those cells")
     said.append(
-        f"{what}: {n} cells hold {short(first)}, far from the others, of which half lie between {low:.4g} and "
-        f"{high:.4g}. If it is a code, leave those cells empty."
+        f"{what}: {hold}, far from the others, of which half lie between {low:.4g} and {high:.4g}. If it is a code or "
+        f"a mistake, leave {those} empty."
     )
 
 

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALL_BUT_A_FEW = 0.95  # share of the cells from which on the others count as missing
-SIGNS = r"[\s\u00a0'\u2019$€£¥%]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"  # around or inside a number, without a meaning for it
+MANY = 20  # different numbers from which on a column, or a target, is a quantity rather than names or grades
+CURRENCY = r"[$€£¥]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"
+SIGNS = rf"[\s\u00a0'\u2019%]|{CURRENCY}"  # around or inside a number, without a meaning for it
 # 0.126 is no number of thousands: groups begin with another digit than 0
 POINT = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 COMMA = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
@@ -39,12 +41,34 @@ def numbers(cells: pd.Series, comma: bool) -> pd.Series:
 
 
 def unit_of(there: pd.Series) -> str | None:
-    """The one unit that stands behind the number in nearly all cells, such as "kg"; None where there is none."""
+    """The one unit in nearly all cells, behind the number as "kg", or a currency; None where there is none."""
     if there.dtype.kind in "biuf":
         return None
-    units = texts(there).str.extract(f"^{UNIT}$", expand=False)
-    counts = units.value_counts()
-    return str(counts.index[0]) if len(counts) and counts.iloc[0] >= ALL_BUT_A_FEW * len(there) else None
+    cells = texts(there)
+    for pattern in (f"^{UNIT}$", f"({CURRENCY})"):
+        counts = cells.str.extract(pattern, expand=False).value_counts()
+        if len(counts) and counts.iloc[0] >= ALL_BUT_A_FEW * len(there):
+            return str(counts.index[0])
+    return None
+
+
+def stand_ins(there: pd.Series) -> list[str]:
+    """Texts that stand for a missing cell among numbers or dates: signs alone, such as "-", and one word, "k.A.".
+
+    None where less than half of the cells hold a digit; a word only among many different numbers, for in 1, 2, 3, X
+    it may be a grade of its own.
+    """
+    if there.dtype.kind in "biuf":
+        return []
+    cells = texts(there)
+    written = cells.str.contains(r"\d").astype(bool)
+    if written.mean() < 0.5 or written.all():
+        return []
+    words = list(cells[~written].unique())
+    signs = [word for word in words if not re.search(r"\w", word)]
+    named = [word for word in words if word not in signs and not re.search(r"(?i:inf)|∞", word)]
+    one = len(named) == 1 and cells[written].nunique() > MANY
+    return [word for word in words if word in signs or one]
 
 
 def bare(cells: pd.Series, unit: str | None) -> pd.Series:
@@ -58,9 +82,12 @@ def both(cells: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 
 def percent(cells: pd.Series) -> float:
-    """Share of the cells that are there and have a percent sign, which stays out of the number: 5 % is read as 5."""
+    """Share of the cells with a digit that have a percent sign, which stays out of the number: 5 % is read as 5."""
     there = cells.dropna()
-    return 0.0 if there.dtype.kind in "biuf" or there.empty else float(texts(there).str.contains("%").mean())
+    if there.dtype.kind in "biuf":
+        return 0.0
+    written = texts(there)[texts(there).str.contains(r"\d").astype(bool)]
+    return 0.0 if written.empty else float(written.str.contains("%").mean())
 
 
 def infinite(cells: pd.Series) -> pd.Series:
@@ -79,17 +106,24 @@ def tell(what: str, there: pd.Series, read: pd.Series, said: list[str]) -> None:
         said.append(f"{what}: {short(other.iloc[0])} is read as {read[other.index[0]]:g}.")
 
 
-def target_numbers(table: pd.DataFrame, target: str, said: list[str]) -> pd.Series:
-    """A target as numbers, NaN where it holds none; how they are read is said where it could be read otherwise."""
+def target_numbers(table: pd.DataFrame, target: str, said: list[str]) -> tuple[pd.Series, str | None]:
+    """A target as numbers, NaN where it holds none, and what they count; how they are read is said."""
     cells = table[target]
     if cells.dtype.kind in "biuf":
-        return numbers(cells, False)
-    with_point, with_comma = both(cells)
+        return numbers(cells, False), None
+    there = cells[~cells.isin(stand_ins(cells.dropna()))].dropna()
+    unit = unit_of(there)
+    with_point, with_comma = both(bare(cells, unit))
     gain = int(with_comma.count() - with_point.count())
     values = with_comma if gain > 0 or (gain == 0 and table.attrs.get("decimal_comma")) else with_point
-    if values.notna().all():
+    if values.notna().mean() >= ALL_BUT_A_FEW:
         tell(f"the target {target!r}", cells, values, said)
-    return values
+    return values, counted(unit, percent(there) >= ALL_BUT_A_FEW)
+
+
+def counted(unit: str | None, per_cent: bool) -> str | None:
+    """What a number counts, as it stands in a header; None where its cells do not say."""
+    return f"in {unit}" if unit else "in percent, 5 for 5 %" if per_cent else None
 
 
 def short(cell: Any, most: int = 40) -> str:

@@ -69,10 +69,11 @@ def export(args: Namespace) -> int:
     if args.out.exists() and args.out.samefile(args.model):
         raise TableError(f"--out {args.out} would overwrite the model")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    units = student.units if isinstance(student, Student) else {}
+    units, target = (student.units, student.target) if isinstance(student, Student) else ({}, None)
     if args.to == "c":
-        more = {} if args.max_bytes is None else {"max_bytes": args.max_bytes}
-        made = to_c(model, args.out, args.name, int8=args.int8, integer=args.integer, rows=rows, units=units, **more)
+        more: dict[str, Any] = {} if args.max_bytes is None else {"max_bytes": args.max_bytes}
+        more |= {"rows": rows, "units": units, "target": target}
+        made = to_c(model, args.out, args.name, int8=args.int8, integer=args.integer, **more)
         told = _told_c(made, args.integer)
     else:
         made = to_onnx(model, args.out, int8=args.int8, rows=rows)
@@ -80,8 +81,10 @@ def export(args: Namespace) -> int:
     if not args.quiet:
         print(told)
         if isinstance(student, Student):
-            names = [f"{n} ({units[n]})" if n in units else n for n in model.feature_names_in_.tolist()]
+            *names, answer = (f"{n} ({units[n]})" if n in units else n for n in [*model.feature_names_in_, target])
             print("inputs, in this order: " + ", ".join(names[:20]) + (", …" if len(names) > 20 else ""))
+            if model.classes_ is None and answer is not None:
+                print(f"the answer: {answer}")
     return 0
 
 
@@ -103,9 +106,13 @@ def _told_c(made: dict[str, Any], integer: bool) -> str:
         lines.append(
             f"compiled by {found['compiler']}: flash {found['flash']:,}, RAM {found['ram']:,}, stack at most "
             f"{found['stack']:,} bytes, without the C library's own"
+            + (" (the RAM: pointers to texts, which AVR goes without)" if found["ram"] else "")
         )
         if not found["compiler"].startswith("avr-gcc") and shutil.which("avr-gcc"):
-            lines.append("avr-gcc refuses it for an ATmega328P, which has 32,768 bytes of flash")
+            smaller = (
+                "" if {"error", "agreement"} & set(made) else "; --int8 and --integer take a quarter for the weights"
+            )
+            lines.append(f"avr-gcc refuses it for an ATmega328P, which has 32,768 bytes of flash{smaller}")
     lines.append(
         f"call {made['name']}_predict; float32 was held to float64, and {made['name']}_selftest() checks "
         f"{made['selftest_rows']} rows on the device"

@@ -18,9 +18,9 @@ from sklearn.model_selection import train_test_split
 
 from kdlearn.commands.alarms import tell_far, tell_leak, weak_points
 from kdlearn.commands.dates import days
-from kdlearn.commands.decimals import short, target_numbers, texts
+from kdlearn.commands.decimals import ALL_BUT_A_FEW, MANY, short, target_numbers, texts
 from kdlearn.commands.frames import TableError, read_table
-from kdlearn.commands.measure import figures, format_figures
+from kdlearn.commands.measure import figures, format_figures, shortfall
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.teacher import TEACHERS, teacher_of
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HELD_OUT = 0.25  # of each class
-MANY = 20  # different numbers of a target from which on it may be a quantity, and not classes
 
 
 def run(args: Namespace) -> int:
@@ -54,7 +53,7 @@ def run(args: Namespace) -> int:
     rules = Rules.of(table, skip, args.categorical, args.keep, said)
     X = rules(table, said)
     more = None if args.unlabeled is None else rules(read_table(args.unlabeled, args.delimiter))
-    X, y, X_test, y_test = _held_out(args, rules, X, y, target)
+    X, y, X_test, y_test = _held_out(args, rules, X, y, target, table.attrs.get("counted"), said)
     tell_leak(X, y, target, said)
     said += weak_points(X, y, X_test, y_test)
     if talk and said:
@@ -68,6 +67,8 @@ def run(args: Namespace) -> int:
     control = student
     if student.teacher_ is not None:
         control = _taught("labels alone", args, None, X, y, warned, alpha=decay, passes=passes)
+        if decay == "auto":
+            warned.append("labels alone: one weight decay, the default; without --soft-weight several compete.")
     measured = student.teacher_ if student.teacher_ is not None else clone(teacher).fit(X, y)
     settings = {
         "teacher": str(args.teacher),
@@ -76,10 +77,13 @@ def run(args: Namespace) -> int:
         "epochs": args.epochs,
         "seed": args.seed,
         "target": target,
+        "counted": table.attrs.get("counted"),
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     Student(student, rules, settings).save(args.out)
     read_back = load_student(args.out)  # the report is of the file, as it will be read
+    measures = figures(read_back.model, measured, control, X_test, y_test, args.out.stat().st_size)
+    warned += shortfall(measures)
     found = {
         "verdict": student.report_["verdict"],
         "data": str(args.data),
@@ -92,7 +96,7 @@ def run(args: Namespace) -> int:
         "student": list(student.student_.sizes),
         "settings": settings,
         "contest": student.report_,
-        "report": figures(read_back.model, measured, control, X_test, y_test, args.out.stat().st_size),
+        "report": measures,
         "out": str(args.out),
         "seconds": time.perf_counter() - began,
     }
@@ -119,20 +123,25 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
     if cells.empty:
         raise TableError(f"the target {target!r} is empty")
     how: list[str] = []
-    values = target_numbers(table, target, how)
-    different = int(cells.nunique())
-    quantity = bool(values.notna().all()) and different > MANY and different > 0.05 * len(cells)
+    values, unit = target_numbers(table, target, how)
+    different, none = int(cells.nunique()), cells[values.isna()]
+    quantity = len(none) <= (1 - ALL_BUT_A_FEW) * len(cells) and different > MANY and different > 0.05 * len(cells)
     if task == "auto" and quantity:
         said.append(
             f"the target {target!r} has {different} different numbers in {len(cells)} rows: it is predicted as a "
             "number; --task classes makes each a class."
         )
     if task == "numbers" or (task == "auto" and quantity):
-        if values.isna().any():
-            raise TableError(f"the target {target!r} holds {str(cells[values.isna()].iloc[0])!r}, which is no number")
+        if len(none) and not quantity:
+            raise TableError(f"the target {target!r} holds {short(none.iloc[0])}, which is no number")
+        if len(none):
+            many = f"{len(none)} rows" if len(none) > 1 else "1 row"
+            said.append(f"{many} with no number as {target!r}, such as {short(none.iloc[0])}, left out.")
         said += how
         tell_far(f"the target {target!r}", cells, values, said)
-        return table, values.to_numpy()
+        table = table[values.notna()].reset_index(drop=True)
+        table.attrs["counted"] = unit
+        return table, values.dropna().to_numpy()
     if task == "auto" and cells.dtype == object and different > 2 and days(cells).notna().all():
         raise TableError(
             f"the target {target!r} holds dates, such as {short(cells.iloc[0])}: make it a number, such as the days "
@@ -164,7 +173,7 @@ def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tup
 
 
 def _held_out(
-    args: Namespace, rules: Rules, X: pd.DataFrame, y: np.ndarray, target: str
+    args: Namespace, rules: Rules, X: pd.DataFrame, y: np.ndarray, target: str, counted: str | None, said: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
     """The rows that teach and those that measure: of `--test`, or a quarter of each class."""
     if args.test is not None:
@@ -172,7 +181,12 @@ def _held_out(
         if target not in other:
             raise TableError(f"{args.test}: there is no column {target!r}")
         task = "numbers" if y.dtype.kind == "f" else "classes"
-        other, y_test = _target(other, target, task, [])
+        of_test: list[str] = []
+        other, y_test = _target(other, target, task, of_test)
+        said += [f"{args.test}: {line}" for line in of_test]
+        if other.attrs.get("counted") not in (None, counted):
+            was = counted or "without a unit"
+            raise TableError(f"{args.test}: {target!r} is {other.attrs['counted']}, in {args.data} it is {was}")
         unknown = [] if task == "numbers" else sorted(set(y_test.tolist()) - set(y.tolist()))
         if unknown:
             raise TableError(f"{args.test} has classes that teach nothing: {', '.join(map(str, unknown[:5]))}")

@@ -27,6 +27,20 @@ def figures(
     return {**costs, "achieved": results, "most_frequent": None if numbers else _most_frequent(y)}
 
 
+def shortfall(found: dict[str, Any]) -> list[str]:
+    """A sentence where the teacher stays better than its student beyond the intervals: what may bring it closer."""
+    teacher, student = found["achieved"]["teacher"], found["achieved"]["student"]
+    key, what = ("accuracy", "accuracy {:.1%}") if "accuracy" in teacher else ("r2", "R2 {:.4g}")
+    if not teacher[f"{key}_interval"][0] > student[f"{key}_interval"][1]:
+        return []
+    better = what.format(teacher[key]).replace("%", " %")
+    worse = what.format(student[key]).split(" ")[-1].replace("%", " %")
+    return [
+        f"The teacher stays better than the student, {better} against {worse}: a wider student (--student 64,32), more "
+        "epochs, or rows without labels (--unlabeled) may come closer."
+    ]
+
+
 def _most_frequent(y: np.ndarray) -> list[Any]:
     """`[label, share]` of the class that is right most often: what an answer is worth that looks at nothing."""
     labels, n = np.unique(y, return_counts=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.alarms import left_out, numbers_left_out
+from kdlearn.commands.alarms import copies, left_out, numbers_left_out
 from kdlearn.commands.dates import DAY_ZERO, ambiguous, days
 from kdlearn.commands.decimals import (
     ALL_BUT_A_FEW,
@@ -20,6 +20,7 @@ from kdlearn.commands.decimals import (
     numbers,
     percent,
     short,
+    stand_ins,
     tell,
     texts,
     unit_of,
@@ -52,8 +53,9 @@ class Rules:
             if name not in table:
                 raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
         found = []
+        twice = copies(table, [n for n in table.columns if n not in {*skip, *categorical, *keep}], said)
         for name in table.columns:
-            if name not in skip:
+            if name not in skip and name not in twice:
                 rule = _rule(name, table[name], bool(table.attrs.get("decimal_comma")), name in categorical, said)
                 if rule is not None and (name in keep or not _alarm(rule, table[name], said)):
                     found.append(rule)
@@ -107,8 +109,9 @@ class Rules:
                 bad = made[rule["name"]].isna() & cells.notna()
                 if bad.any():
                     many = f"{int(bad.sum())} cells are" if bad.sum() > 1 else "1 cell is"
+                    what = rule["kind"] + (f" in {rule['unit']}" if rule.get("unit") else "")
                     said.append(
-                        f"column {rule['name']!r}: {many} no {rule['kind']}, such as {short(cells[bad].iloc[0])}, and "
+                        f"column {rule['name']!r}: {many} no {what}, such as {short(cells[bad].iloc[0])}, and "
                         "taken as missing."
                     )
         frame = pd.DataFrame(made, index=table.index)
@@ -131,7 +134,7 @@ def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
 def _tell_percent(rule: dict[str, Any], share: float, said: list[str]) -> None:
     name, taught = rule["name"], rule.get("percent")
     if 0 < share < 1:
-        said.append(f"column {name!r}: {share:.0%} of the cells have a '%', the others have none; 5% is read as 5.")
+        said.append(f"column {name!r}: {share:.0%} of the numbers have a '%', the others have none; 5% is read as 5.")
     elif taught is not None and bool(share) != taught:
         here, there = ("a '%'", "none") if share else ("no '%'", "one")
         said.append(f"column {name!r}: the cells have {here} here, in the table that taught they had {there}.")
@@ -147,6 +150,7 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
         return rule
     if there.dtype.kind in "biuf":
         return {**rule, "kind": "number"}
+    there = there[~there.isin(stand_ins(there))]
     if days(there).notna().mean() >= ALL_BUT_A_FEW:
         said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
         return {**rule, "kind": "date"}
@@ -161,7 +165,10 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
     if share < ALL_BUT_A_FEW:
         if share > 0.5:
             some = there[read.isna()]
-            said.append(f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}.")
+            said.append(
+                f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}, so each "
+                "number is a text of its own. Leave those cells empty, and it is a column of numbers."
+            )
         if texts(there).str.fullmatch(r"\d{1,3}:\d{2}(:\d{2})?").mean() > 0.5:
             said.append(f"column {name!r} looks like times, such as {short(there.iloc[0])}: write them as hours, 1.5.")
         if ambiguous(there):

@@ -9,7 +9,7 @@ from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError, read
 from kdlearn.commands.alarms import tell_beyond
 from kdlearn.commands.dates import DAY_ZERO
-from kdlearn.commands.decimals import short
+from kdlearn.commands.decimals import counted, short
 from kdlearn.commands.rules import KINDS, Rules
 from kdlearn.export.columns import VALUE, Encoding
 from kdlearn.export.parts import parts_of
@@ -44,10 +44,19 @@ class Student:
         return names
 
     @property
+    def target(self) -> str | None:
+        """The name of the column that is predicted; None where the file does not say."""
+        name = self.settings.get("target")
+        return name if isinstance(name, str) else None
+
+    @property
     def units(self) -> dict[str, str]:
-        """What the numbers of a column count: whoever calls the model without `rules` must know."""
-        found = {c["name"]: f"in {c['unit']}" for c in self.rules.columns if c.get("unit")}
-        found |= {c["name"]: "in percent, 5 for 5 %" for c in self.rules.columns if c.get("percent")}
+        """What the numbers of a column, or of the target, count: who calls the model without `rules` must know."""
+        found = {
+            c["name"]: told for c in self.rules.columns if (told := counted(c.get("unit"), c.get("percent", False)))
+        }
+        if self.target is not None and isinstance(self.settings.get("counted"), str):
+            found[self.target] = self.settings["counted"]
         return found | {c["name"]: f"days since {DAY_ZERO}, UTC" for c in self.rules.columns if c["kind"] == "date"}
 
     def new_texts(self, rows: pd.DataFrame) -> list[str]:
@@ -59,9 +68,9 @@ class Student:
                 continue
             new = rows[column.name][~rows[column.name].isin([*(as_text(v) for v in known), ""])]
             if len(new):
+                many = f"{len(new)} cells hold texts" if len(new) > 1 else "1 cell holds a text"
                 said.append(
-                    f"column {column.name!r}: {len(new)} cells hold texts that the model does not know, such as "
-                    f"{short(new.iloc[0])}."
+                    f"column {column.name!r}: {many} that the model does not know, such as {short(new.iloc[0])}."
                 )
         return said
 

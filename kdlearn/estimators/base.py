@@ -222,7 +222,7 @@ class Distilled(Training):
             results += compete(longer, splits, alone, len(lesson.x), until)
             best = decide(results, lesson.weights)
         self.report_ = {
-            "verdict": verdict(results, best, until),
+            "verdict": verdict(results, best, until is not None and time.monotonic() > until),
             "teacher_helped": best.choice.soft_weight > 0,
             "chosen": str(best.choice),
             "rows_held_out": max(int((~np.isnan(result.loss)).sum()) for result in results),

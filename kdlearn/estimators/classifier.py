@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_array, column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from kdlearn.cells import is_missing
@@ -21,18 +20,12 @@ from kdlearn.estimators.base import Distilled
 from kdlearn.estimators.contest import Choice, against_labels
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.settings import made_rows
-from kdlearn.estimators.teachers import check_proba, columns_of, is_frozen, reduced
+from kdlearn.estimators.teachers import check_proba, columns_of, reduced, with_frozen_teacher
 from kdlearn.nn.functional import log_softmax, softmax
 from kdlearn.objective import Objective
 
 SOFT_WEIGHTS, TEMPERATURES = (0.5, 0.9), (1.0, 3.0)  # that compete with labels alone
 TEMPERATURE = 2.0  # where the soft weight is set by hand, and nothing competes
-
-
-def _learns_by_parts(model: Any) -> bool:
-    if is_frozen(model.teacher):
-        return True
-    raise AttributeError("partial_fit takes a teacher only if it is fitted, in FrozenEstimator, or stored answers")
 
 
 class DistilledClassifier(ClassifierMixin, Distilled):
@@ -194,7 +187,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         """
         return self._fit(X, y, sample_weight, teacher_proba, X_unlabeled, params)
 
-    @available_if(_learns_by_parts)
+    @with_frozen_teacher
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, teacher_proba: Any = None
     ) -> Self:

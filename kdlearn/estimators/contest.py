@@ -172,16 +172,17 @@ def decide(results: Sequence[Result], weights: np.ndarray) -> Result:
     return best
 
 
-def verdict(results: Sequence[Result], best: Result, late: float | None = None) -> str:
-    """The first sentences of a report; `late` is when the contest had to end, if it had to."""
+def verdict(results: Sequence[Result], best: Result, late: bool = False) -> str:
+    """The first sentences of a report; `late`: the time was over before the contest was."""
     n = max(int((~np.isnan(result.loss)).sum()) for result in results)
     held = f"{n:,} rows held out" + (" in turn" if n == len(best.loss) else "")
     if not any(r.gains for r in results):
-        lack = "There are too few rows" if late is None else "There was no time"
+        lack = "There are too few rows" if not late else "There was no time"
         return f"{lack} to compare the teacher with labels alone: the teacher is not used."
+    ended = _ended(results) if late else ""
     if best.choice.soft_weight == 0:
         few = " So few rows show large gains alone." if n < FEW else ""
-        return f"Labels alone are as good here: the teacher is not used ({held}).{few}{_hangs(best)}"
+        return f"Labels alone are as good here: the teacher is not used ({held}).{few}{ended}{_hangs(best)}"
     (mean, error), left = best.gains["loss"], best.entry()["loss"]
     if "accuracy" not in best.gains:
         size = f"squared error {left:.3g} of the target's variance, {mean:.3g} ± {1.96 * error:.2g} lower"
@@ -191,8 +192,14 @@ def verdict(results: Sequence[Result], best: Result, late: float | None = None) 
     little = ", but little" if mean < LITTLE * (left + mean) else ""
     return (
         f"The teacher helps here{little}: {size}, against labels alone on {held} ({best.choice})."
-        f"{_unequal(results)}{_hangs(best)}"
+        f"{ended}{_unequal(results)}{_hangs(best)}"
     )
+
+
+def _ended(results: Sequence[Result]) -> str:
+    """How far the contest came until its time was over."""
+    ran = sum(not np.isnan(result.loss).all() for result in results)
+    return f" max_time ended the comparison{f' after {ran} of {len(results)} settings' if ran < len(results) else ''}."
 
 
 def _unequal(results: Sequence[Result]) -> str:

@@ -8,14 +8,13 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.metaestimators import available_if
 
 from kdlearn.backend import Array
 from kdlearn.checks import check_finite_rows
 from kdlearn.estimators.base import Distilled
-from kdlearn.estimators.classifier import _learns_by_parts
 from kdlearn.estimators.contest import Choice, against_labels
 from kdlearn.estimators.settings import made_rows
+from kdlearn.estimators.teachers import with_frozen_teacher
 from kdlearn.loss import mean_over_rows
 from kdlearn.objective import Objective, Term
 
@@ -57,7 +56,7 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
         """
         return self._fit(X, y, sample_weight, teacher_prediction, X_unlabeled, params)
 
-    @available_if(_learns_by_parts)
+    @with_frozen_teacher
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, teacher_prediction: Any = None) -> Self:
         """One pass at a constant rate over a part of the rows; the first call fixes encoding and scales."""
         return self._partial(X, y, sample_weight, teacher_prediction)

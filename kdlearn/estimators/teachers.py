@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,26 @@ def takes_missing(teacher: Any) -> bool:
 def is_frozen(teacher: Any) -> bool:
     """Whether the teacher stays as it is: a clone of it is itself, as `FrozenEstimator` arranges."""
     return teacher is None or clone(teacher, safe=False) is teacher
+
+
+class with_frozen_teacher:
+    """A method that a model has only where its teacher stays as it is; the error, an AttributeError, says so.
+
+    scikit-learn's `available_if` says in the last line alone that there is no such method, and the reason far above.
+    """
+
+    def __init__(self, method: Callable) -> None:
+        self.method, self.__doc__ = method, method.__doc__
+
+    def __get__(self, model: Any, owner: Any = None) -> Callable:
+        if model is None:
+            return self.method
+        if not is_frozen(model.teacher):
+            raise AttributeError(
+                f"{self.method.__name__} takes a teacher only if it is fitted, in FrozenEstimator; or give stored "
+                "answers and no teacher"
+            )
+        return MethodType(self.method, model)
 
 
 def weight_parameter(teacher: Any) -> str | None:

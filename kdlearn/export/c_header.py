@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 
 from kdlearn.export.c_selftest import SELFTEST_ROWS, float_selftest
-from kdlearn.export.c_text import READ, Constants, describe_columns, header, host_texts, indent, join, number, read
+from kdlearn.export.c_text import (
+    READ,
+    Constants,
+    describe_answer,
+    describe_columns,
+    header,
+    host_texts,
+    indent,
+    join,
+    number,
+    read,
+)
 from kdlearn.export.check import ExportError, check, moved
 from kdlearn.export.columns import VALUE
 from kdlearn.export.plan import Plan, Step, plan, quantize
@@ -34,6 +45,7 @@ def to_c(
     rows: Any = None,
     decimals: dict[str, int] | None = None,
     units: Mapping[str, str] | None = None,
+    target: str | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> dict[str, Any]:
     """Write a network, a fitted distilled estimator, pipeline or search as `NAME.c`, `NAME.h`, `NAME_selftest.c`.
@@ -58,7 +70,8 @@ def to_c(
     classes, inputs : labels and column names, where the model has none.
     rows : raw rows to check on; by default drawn from what the scaler knows.
     decimals : with `integer`, {column: digits after the point that an input keeps}.
-    units : {column: what its number counts}, for the header.
+    units : {column: what its number counts, such as "in kg"}, for the header; of the target too.
+    target : the name of what is predicted, for the header.
     max_bytes : ExportError for more constants than these.
 
     Returns
@@ -83,9 +96,11 @@ def to_c(
     if integer:
         from kdlearn.export.c_integer import write
 
-        texts, figures = write(steps, name, base.name, codes, decimals or {}, units or {}, given=rows is not None)
+        texts, figures = write(
+            steps, name, base.name, codes, decimals or {}, units or {}, target, given=rows is not None
+        )
     else:
-        texts, figures = _write(steps, name, base.name, codes, units or {}, int8)
+        texts, figures = _write(steps, name, base.name, codes, units or {}, target, int8)
     files = [base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c")]
     for file, text in zip(files, texts):
         file.write_text(text, encoding="utf-8")
@@ -100,7 +115,7 @@ def identifier(stem: str) -> str:
 
 
 def _write(
-    steps: Plan, name: str, stem: str, codes: np.ndarray, units: Mapping[str, str], int8: bool
+    steps: Plan, name: str, stem: str, codes: np.ndarray, units: Mapping[str, str], target: str | None, int8: bool
 ) -> tuple[list[str], dict[str, Any]]:
     constants = Constants()
     kind = "int" if steps.takes_tokens else "float" if steps.centre is None else "double"
@@ -111,6 +126,7 @@ def _write(
         *describe_columns(steps, "NaN", units),
         "   A row is refused, -1 and NaN: NaN where no line above says missing, infinity, a code that is not listed.",
         f"   {constants.bytes} bytes of constants; {scratch * 4} bytes of scratch on the stack; no static RAM.",
+        *describe_answer(steps, target, units),
     ]
     signature = f"int {name}_predict(const {kind} *x, float *{out})"
     top = header(name, stem, steps, about, [], [signature + ";"])

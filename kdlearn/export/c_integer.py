@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 
 from kdlearn.export.c_selftest import SELFTEST_ROWS, integer_selftest
-from kdlearn.export.c_text import READ, Constants, describe_columns, header, host_texts, indent, join, read
+from kdlearn.export.c_text import (
+    READ,
+    Constants,
+    comment,
+    counted,
+    describe_answer,
+    describe_columns,
+    header,
+    host_texts,
+    indent,
+    join,
+    read,
+)
 from kdlearn.export.check import ExportError, moved
 from kdlearn.export.columns import MISSING
 from kdlearn.export.integers import GAP, SCORE, TOP, IntegerPlan, as_answers, integers_of
@@ -34,6 +46,7 @@ def write(
     codes: np.ndarray,
     decimals: dict[str, int],
     units: Mapping[str, str],
+    target: str | None,
     given: bool,
 ) -> tuple[list[str], dict[str, Any]]:
     """`(texts of .c, .h and self-test, figures)`.
@@ -58,12 +71,17 @@ def write(
     body, scratch = _layers(found, constants)
     powers = [_unit(c.categories, d) for c, d in zip(steps.parts.plain().columns, found.digits.tolist())]
     upper = name.upper()
-    answer = f"the answer{_unit(None, found.out_digits)}" if steps.classes is None else f"logits in 1/{SCORE}"
+    if steps.classes is None:
+        what = "the answer" if target is None else comment(target)
+        answer = what + _unit(None, found.out_digits) + counted(target, units)
+    else:
+        answer = f"logits in 1/{SCORE}"
     about = [
         *describe_columns(steps, f"{upper}_MISSING", units, powers),
         f"   scores: {answer}. Integers alone: int8 weights, int16 activations, int32 sums (Jacob et al. 2018).",
         "   A row is refused, -1: MISSING where no line above says missing, a code that is not listed.",
         f"   {constants.bytes} bytes of constants; {2 * scratch} bytes of scratch on the stack; no static RAM.",
+        *(describe_answer(steps, target, units) if steps.classes is not None else []),
     ]
     signature = f"int {name}_predict(const int32_t *x, int32_t *scores)"
     defines = [f"#define {upper}_MISSING ({-TOP} - 1)"]

@@ -82,14 +82,23 @@ def comment(text: str) -> str:
 def listed(text: str) -> str:
     """A text in a list, in quotes where its ends would not be seen."""
     plain = text and text == text.strip() and not set(text) & set(',;=:"')
-    return comment(text) if plain else f'"{comment(text)}"'
+    mark = "'" if '"' in text else '"'
+    return comment(text) if plain else f"{mark}{comment(text)}{mark}"
 
 
-def describe_classes(steps: Plan) -> list[str]:
-    """A line that says which position is which class: on AVR nothing else does."""
-    if steps.classes is None:
-        return []
-    return ["   Classes: " + ", ".join(f"{k} = {listed(t)}" for k, t in enumerate(class_texts(steps))) + "."]
+def describe_answer(steps: Plan, target: str | None, units: Mapping[str, str]) -> list[str]:
+    """A line that says which position is which class, as nothing else does on AVR, or what a number is, if named."""
+    what = "" if target is None else comment(target)
+    if steps.classes is not None:
+        known = ", ".join(f"{k} = {listed(text)}" for k, text in enumerate(class_texts(steps)))
+        return [f"   Classes{f' of {what}' if what else ''}: {known}."]
+    which = "y[0]" if steps.n_out == 1 else f"y[0] to y[{steps.n_out - 1}]"
+    return [f"   {which}: {what}{counted(target, units)}"] if what else []
+
+
+def counted(name: str | None, units: Mapping[str, str]) -> str:
+    """What a number counts, after its name."""
+    return f", {comment(units[name])}" if name is not None and name in units else ""
 
 
 def class_texts(steps: Plan) -> list[str]:
@@ -108,8 +117,7 @@ def describe_columns(
     for i, column in enumerate(steps.encoding.columns):
         used = [f for f in steps.encoding.table if f.column == i]
         text = f"   x[{i}]: {comment(column.name)}" + ("" if powers is None else powers[i])
-        if column.name in units:
-            text += f", {comment(units[column.name])}"
+        text += counted(column.name, units)
         if column.categories is not None:
             known = [
                 f"{k} = " + ("missing" if v in (None, "") else listed(str(v))) for k, v in enumerate(column.categories)
@@ -141,7 +149,6 @@ def header(
     return join(
         f"/* {name}: written by kdlearn. Compile {comment(stem)}.c with your program.",
         *about,
-        *describe_classes(steps),
         "*/",
         f"#ifndef {upper}_H",
         f"#define {upper}_H",

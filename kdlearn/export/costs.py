@@ -84,14 +84,21 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
 
 
 def format_report(data: dict[str, Any]) -> str:
-    """The report as a table. A ratio of times stands only where both models answer through the same door."""
+    """The report as a table. A ratio is how many times less the student costs, or more it answers; below 1 it is worse.
+
+    A ratio of times stands only where both models answer through the same door.
+    """
     teacher, student = data["teacher"], data["student"]
     rows = [("", "teacher", "student", "ratio")]
     same_door = teacher["door"] == student["door"]
 
-    def compare(label: str, t: Any, s: Any, show: Any, ratio: bool = False) -> None:
-        known = ratio and None not in (t, s)
-        rows.append((label, show(t), show(s), f"{max(t, s) / max(min(t, s), 1e-30):,.1f}" if known else ""))
+    def compare(label: str, t: Any, s: Any, show: Any, ratio: bool = False, larger_is_better: bool = False) -> None:
+        gain = ""
+        if ratio and None not in (t, s):
+            good, bad = (s, t) if larger_is_better else (t, s)
+            times = good / max(bad, 1e-30)
+            gain = f"{times:,.1f}" if times >= 0.95 else f"{times:.2g}"
+        rows.append((label, show(t), show(s), gain))
 
     def count(n: Any) -> str:
         return "-" if n is None else f"{n:,}"
@@ -105,9 +112,8 @@ def format_report(data: dict[str, Any]) -> str:
     for q in ("p50", "p95", "p99"):
         t, s = teacher["latency_us"][q], student["latency_us"][q]
         compare(f"latency of one row, {q}", t, s, lambda us: f"{us:,.0f} us", ratio=same_door and q == "p50")
-    compare(
-        f"rows a second, by {BATCH}", teacher["rows_per_s"], student["rows_per_s"], lambda n: f"{n:,.0f}", same_door
-    )
+    speeds = teacher["rows_per_s"], student["rows_per_s"]
+    compare(f"rows a second, by {BATCH}", *speeds, lambda n: f"{n:,.0f}", same_door, larger_is_better=True)
     if student["accuracy"] is not None:
         compare("accuracy", teacher["accuracy"], student["accuracy"], lambda a: f"{100 * a:.1f} %")
         intervals = teacher["accuracy_interval"], student["accuracy_interval"]

@@ -87,7 +87,11 @@ class Trial:
         return "\n".join(lines)
 
     def plot(self, baseline: str | None = None, ax: Any = None) -> Any:
-        """Paired differences to a baseline with their intervals, one row an arm, and the zone."""
+        """Paired differences to a baseline with their intervals, one row an arm, and the zone.
+
+        Grey is an interval that holds zero. Each stands alone here; `table` counts all comparisons, so what is
+        coloured may be *not shown* there.
+        """
         from kdlearn import plots
 
         other = baseline or self.baselines[0]

@@ -133,7 +133,8 @@ def test_the_report_as_json_is_what_the_file_does(table, tmp_path, capsys):
     assert found["rows"] == {"train": 151, "held_out": 49, "unlabeled": 0} and found["student"] == [5, 8, 2]
     assert read(out)[1]["model"]["settings"] == {**found["settings"], "rules": found["columns"]}
     assert found["settings"] == {
-        "teacher": "forest", "temperature": 3.0, "soft_weight": 0.5, "epochs": 15, "seed": 7, "target": "buys"
+        "teacher": "forest", "temperature": 3.0, "soft_weight": 0.5, "epochs": 15, "seed": 7, "target": "buys",
+        "counted": None,
     }  # fmt: skip
     rows, y, x = encoded(table)
     student = load_student(out)
@@ -621,7 +622,7 @@ ALARMS = {
     "holds no number but '3'": ["" if i == 7 else "3" for i in range(60)],
     "holds 'EUR' in all rows": ["EUR" for i in range(60)],
     "3 cells hold '-999', far from the others": ["-999" if i % 20 == 1 else str(i * i % 17) for i in range(60)],
-    "1 cells hold '65535', far from the others": ["65535" if i == 1 else str(i * i % 17) for i in range(60)],
+    "1 cell holds '65535', far from the others": ["65535" if i == 1 else str(i * i % 17) for i in range(60)],
     "looks like dates, such as '1/2/2000'": [f"{i % 12 + 1}/2/2000" for i in range(60)],
 }
 
@@ -732,7 +733,7 @@ def test_missing_cells_and_unknown_texts_are_predicted(student, tmp_path, capsys
     data, out = write_csv(tmp_path / "new.csv", rows), tmp_path / "p.csv"
     text = told(capsys, "predict", "--model", student, "--data", data, "--out", out)
     assert "4 missing cells are filled" in text and "1 cell is no number, such as 'x'" in text
-    assert "column 'town': 1 cells hold texts that the model does not know, such as 'Basel'." in text
+    assert "column 'town': 1 cell holds a text that the model does not know, such as 'Basel'." in text
     assert len(out.read_text().splitlines()) == 5
     assert cli.main(["predict", "--model", str(student), "--data", str(data)]) == 0
     to_screen, said = capsys.readouterr()

@@ -56,7 +56,7 @@ def test_a_column_with_one_unit_is_a_column_of_numbers(cells, unit, read, tmp_pa
     assert rules(bare)["size"].tolist()[:3] == read  # later rows may come without it
     other: list[str] = []
     grams = rules(cells_read.assign(size="12 grains"), other)
-    assert grams["size"].isna().all() and "27 cells are no number, such as '12 grains'" in other[-2]
+    assert grams["size"].isna().all() and f"27 cells are no number in {unit}, such as '12 grains'" in other[-2]
 
 
 def test_what_looks_like_a_unit_and_is_none(tmp_path):

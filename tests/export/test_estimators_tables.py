@@ -717,7 +717,11 @@ def test_a_little_at_a_time():
         DistilledClassifier().partial_fit(X, Y)
     with pytest.raises(ValueError, match=r"not there at first.*maybe"):
         model.partial_fit(X[:2], ["maybe", "no"])
-    assert not hasattr(DistilledClassifier(LogisticRegression()), "partial_fit")
+    for unfrozen in (DistilledClassifier(LogisticRegression()), DistilledRegressor(LinearRegression())):
+        assert not hasattr(unfrozen, "partial_fit")
+        with pytest.raises(AttributeError, match="a teacher only if it is fitted, in FrozenEstimator"):
+            _ = unfrozen.partial_fit  # the reason is the last line of the report
+    assert "One pass" in DistilledClassifier.partial_fit.__doc__
     numbers = DistilledRegressor(random_state=0, batch_size=20)
     for _ in range(60):
         numbers.partial_fit(X, B)

@@ -1,0 +1,247 @@
+"""Tables as other programs export them: signs for missing cells, targets with a unit, copies, one row of nonsense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pd = pytest.importorskip("pandas")
+
+from kdlearn import cli, export  # noqa: E402
+from kdlearn.commands import deploy  # noqa: E402
+from kdlearn.commands.alarms import tell_far  # noqa: E402
+from kdlearn.commands.decimals import stand_ins, target_numbers  # noqa: E402
+from kdlearn.commands.frames import read_table  # noqa: E402
+from kdlearn.commands.measure import shortfall  # noqa: E402
+from kdlearn.commands.rules import Rules  # noqa: E402
+from kdlearn.estimators.contest import Choice, Result, decide, verdict  # noqa: E402
+
+SHORT = ["--epochs", "8", "--student", "4", "--quiet"]
+
+
+def ruled(path, header, rows, **options):
+    path.write_text("\n".join([header, *rows]), "utf-8")
+    said: list[str] = []
+    table = read_table(path, said=said)
+    rules = Rules.of(table, (), options.get("categorical", ()), options.get("keep", ()), said)
+    return rules, rules(table, said), said
+
+
+@pytest.mark.parametrize("sign", ["-", "--", "k.A.", "offen"])
+def test_a_sign_in_every_tenth_cell_makes_no_texts_of_the_numbers(sign, tmp_path):
+    """Hundreds of numbers were hundreds of texts, most of which the model did not know."""
+    rows = [f"{sign if i % 10 == 3 else f'{150 + i / 10:.1f}'.replace('.', ',')};{i * i % 7}" for i in range(200)]
+    rules, made, said = ruled(tmp_path / "t.csv", "size;b", rows)
+    assert rules.columns[0]["kind"] == "number" and made["size"][1] == 150.1
+    assert made["size"].isna().sum() == 20 and made["size"].isna()[3]
+    assert f"column 'size': 20 cells are no number, such as {sign!r}, and taken as missing." in said
+
+
+def test_dates_have_such_a_sign_too(tmp_path):
+    rows = [f"{'-' if i % 5 == 0 else f'{i % 28 + 1:02d}.03.2024'};{i * i % 7}" for i in range(100)]
+    rules, made, _ = ruled(tmp_path / "t.csv", "day;b", rows)
+    assert rules.columns[0]["kind"] == "date" and made["day"].isna().sum() == 20
+
+
+def test_a_word_beside_few_numbers_may_be_a_grade():
+    grades = pd.Series(["1", "2", "3", "X", "2"] * 20)
+    assert stand_ins(grades) == [] and stand_ins(grades.replace("X", "-")) == ["-"]
+    numbers = pd.Series([str(i) for i in range(100)])
+    assert stand_ins(pd.concat([numbers, pd.Series(["low", "high"])])) == []  # two words: which is missing?
+    assert stand_ins(pd.concat([numbers, pd.Series(["low", "-"])])) == ["low", "-"]
+    assert stand_ins(pd.Series(["+", "-", "1"])) == []
+    assert stand_ins(pd.concat([numbers, pd.Series(["inf"])])) == []  # refused elsewhere
+
+
+def test_a_column_that_stays_texts_says_what_it_is(tmp_path):
+    rows = [f"{['low', 'high'][i // 4 % 2] if i % 4 == 0 else i % 60};{i * i % 7}" for i in range(200)]
+    _, _, said = ruled(tmp_path / "t.csv", "a;b", rows)
+    assert "is almost numeric: 50 cells are not, such as 'low', so each number is a text of its own." in " ".join(said)
+
+
+def test_the_share_of_percent_signs_is_that_of_the_numbers(tmp_path):
+    """ "97% of the cells have a '%', the others have none": the others were no numbers."""
+    rows = [f"{'k.A.' if i == 5 else f'{i % 40} %'};{i * i % 7}" for i in range(100)]
+    _, _, said = ruled(tmp_path / "t.csv", "a;b", rows)
+    assert not any("have none" in line for line in said)
+    rows[7] = "5;1"
+    assert any("99% of the numbers have a '%'" in line for line in ruled(tmp_path / "t.csv", "a;b", rows)[2])
+
+
+def test_a_cell_with_another_unit_is_told_which_was_expected(tmp_path):
+    rows = [f"{i * 7 % 50} °C,{i * i % 7}" for i in range(100)]
+    rules, _, _ = ruled(tmp_path / "t.csv", "a,b", rows)
+    said: list[str] = []
+    rules(pd.DataFrame({"a": ["80 °F"], "b": ["1"]}), said)
+    assert "column 'a': 1 cell is no number in °C, such as '80 °F', and taken as missing." in said
+
+
+def test_a_copy_of_a_column_is_left_out(tmp_path):
+    rows = [f"{i * i % 17},{i * i % 17},x,{i * i % 5},{i * i % 17}" for i in range(60)]
+    rules, _, said = ruled(tmp_path / "t.csv", "a,copy,same,b,kept", rows, keep=("kept",))
+    assert rules.names == ["a", "b", "kept"]
+    assert "column 'copy' holds in every row what 'a' holds; it was left out." in said
+    _, _, said = ruled(tmp_path / "t.csv", "a,copy,same,b,kept", rows)
+    assert (
+        "2 columns hold in every row what an earlier one holds; they were left out: 'copy' ('a'), 'kept' ('a')." in said
+    )
+    rows[9] = "3,4,x,1,5"
+    assert ruled(tmp_path / "t.csv", "a,copy,same,b,kept", rows)[0].names == ["a", "copy", "b", "kept"]
+    few = [f"{i % 3},{i % 3},{i}{i}" for i in range(12)]  # a chance
+    assert ruled(tmp_path / "t.csv", "a,copy,b", few)[0].names == ["a", "copy", "b"]
+
+
+def test_one_cell_of_nonsense_is_said():
+    """999.9 °C among room temperatures stretched the scale of its column by two and a half; nothing was said."""
+    rng = np.random.default_rng(0)
+    for values, wrong in (
+        (rng.normal(25, 8, 3000), 999.9),
+        (rng.uniform(0, 100, 3000), -999),
+        (rng.normal(size=300), 50),
+    ):
+        cells, said = pd.Series(values), list[str]()
+        tell_far("a", cells, cells, said)
+        assert said == []
+        cells[7] = wrong
+        tell_far("a", cells, cells, said)
+        assert len(said) == 1 and f"1 cell holds '{wrong:.1f}'" in said[0] and "leave that cell empty" in said[0]
+    for seed in range(20):  # a long tail has none
+        cells, said = pd.Series(np.exp(1.5 * np.random.default_rng(seed).normal(size=2000))), []
+        tell_far("a", cells, cells, said)
+        assert said == []
+
+
+def engines(n=240, seed=0):
+    rng = np.random.default_rng(seed)
+    load = rng.uniform(0, 100, n)
+    return pd.DataFrame({"load": load.round(1), "hall": rng.choice(["A", "B"], n), "power": 3 + load / 20})
+
+
+def test_a_target_with_a_unit_is_a_number_and_its_unit_reaches_the_header(tmp_path, capsys, monkeypatch):
+    """Each of 901 readings was a class of its own; the header said neither what is predicted nor in which unit."""
+    monkeypatch.chdir(tmp_path)
+    made = engines()
+    made["power"] = [f"{v:.2f} kW" for v in made["power"]]
+    made.loc[3, "power"] = "ERR"
+    made.to_csv("t.csv", index=False)
+    asked = ["distill", "--data", "t.csv", "--target", "power", "--out", "m.npz", "--soft-weight", "0"]
+    assert cli.main([*asked, "--epochs", "8", "--student", "4"]) == 0
+    out = capsys.readouterr().out
+    assert "it is predicted as a number" in out and "'power': '" in out and " kW' is read as " in out
+    assert "1 row with no number as 'power', such as 'ERR', left out." in out and "Taught on 179 rows" in out
+    assert cli.main(["export", "--model", "m.npz", "--to", "c", "--out", "m.c"]) == 0
+    assert "the answer: power (in kW)" in capsys.readouterr().out
+    assert "   y[0]: power, in kW\n" in Path("m.h").read_text("utf-8")
+    asked = ["export", "--model", "m.npz", "--to", "c", "--integer", "--out", "i.c", "--calibration", "t.csv"]
+    assert cli.main(asked) == 0
+    assert "   scores: power in 10^-" in (text := Path("i.h").read_text("utf-8")) and ", in kW. Integers" in text
+
+
+def test_rows_to_measure_on_must_count_the_target_alike(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = engines()
+    made.assign(power=[f"{v:.2f} kW" for v in made["power"]]).to_csv("t.csv", index=False)
+    made.assign(power=[f"{1000 * v:.0f} W" for v in made["power"]]).to_csv("other.csv", index=False)
+    asked = ["distill", "--data", "t.csv", "--target", "power", "--out", "m.npz", "--soft-weight", "0", *SHORT]
+    assert cli.main([*asked, "--test", "other.csv"]) == 2
+    assert "other.csv: 'power' is in W, in t.csv it is in kW" in capsys.readouterr().err
+    made.to_csv("bare.csv", index=False)
+    assert cli.main([*asked, "--test", "bare.csv"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["3 €", "4,5 €"], "in €"),
+        (["EUR 3", "EUR 4.5"], "in EUR"),
+        (["3 %", "4.5 %"], "in percent, 5 for 5 %"),
+        (["3", "4.5"], None),
+    ],
+)
+def test_what_a_target_counts(cells, told):
+    values, counted = target_numbers(pd.DataFrame({"y": cells * 9}, dtype=object), "y", [])
+    assert values.tolist() == [3, 4.5] * 9 and counted == told
+
+
+def test_a_currency_reaches_the_header(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = engines()
+    made["class"], made["load"] = np.where(made.pop("power") > 5, "01", "02"), [f"{v:,.2f} €" for v in made["load"]]
+    made["note"] = np.where(made["load"].str.startswith("1"), '"new"', "old")
+    made.to_csv("t.csv", index=False)
+    asked = ["distill", "--data", "t.csv", "--target", "class", "--out", "m.npz", "--soft-weight", "0", *SHORT]
+    assert cli.main(asked) == 0
+    assert cli.main(["export", "--model", "m.npz", "--to", "c", "--out", "m.c"]) == 0
+    header = Path("m.h").read_text("utf-8")
+    assert "x[0]: load, in €; NaN" in header and "   Classes of class: 0 = 01, 1 = 02.\n" in header
+    assert """0 = '"new"', 1 = old""" in header  # it was ""new""
+
+
+def test_what_costs_more_has_a_ratio_below_one():
+    """A student that answered fewer rows a second had the ratio of one that answered more."""
+    entry = {"parameters": 100, "multiply_adds": 90, "bytes": 400, "bytes_int8": 100, "file_bytes": 2000}
+    entry |= {"door": "estimator", "latency_us": dict.fromkeys(("p50", "p95", "p99"), 200.0), "rows_per_s": 4000.0}
+    entry |= dict.fromkeys(("accuracy", "r2", "mae"))
+    slow = {**entry, "file_bytes": 4000, "rows_per_s": 3000.0, "latency_us": {"p50": 800.0, "p95": 1.0, "p99": 1.0}}
+    found = {"teacher": entry, "student": slow, "agreement": None, "task": "classes"}
+
+    def ratios(found):
+        named = ("file", "latency of one row, p50", "rows")
+        return [line.split()[-1] for line in export.format_report(found).splitlines() if line.startswith(named)]
+
+    assert ratios(found) == ["0.5", "0.25", "0.75"]
+    turned = {**found, "teacher": slow, "student": entry}
+    assert ratios(turned) == ["2.0", "4.0", "1.3"]
+
+
+def test_a_teacher_that_stays_better_is_said():
+    def found(key, teacher, student):
+        return {"achieved": {name: {key: (a + b) / 2, f"{key}_interval": [a, b]}
+                             for name, (a, b) in (("teacher", teacher), ("student", student))}}  # fmt: skip
+
+    said = shortfall(found("accuracy", (0.72, 0.74), (0.66, 0.68)))
+    assert len(said) == 1 and "accuracy 73.0 % against 67.0 %: a wider student" in said[0]
+    assert "R2 0.95 against 0.9: " in shortfall(found("r2", (0.94, 0.96), (0.89, 0.91)))[0]
+    assert shortfall(found("r2", (0.94, 0.96), (0.92, 0.945))) == []
+
+
+def test_labels_alone_without_a_contest_say_that_they_had_one_decay(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = engines(80)
+    made.assign(power=np.where(made["power"] > 5, "high", "low")).to_csv("t.csv", index=False)
+    asked = ["distill", "--data", "t.csv", "--target", "power", "--out", "m.npz", "--soft-weight", "0.5", *SHORT]
+    assert cli.main(asked) == 0
+    assert (
+        "labels alone: one weight decay, the default; without --soft-weight several compete." in capsys.readouterr().out
+    )
+
+
+def test_a_verdict_says_that_the_time_was_over():
+    noise = 0.1 * np.random.default_rng(0).normal(size=100)
+    choices = (Choice(0.0, alpha=1.0), Choice(0.5, 1.0), Choice(0.5, 3.0))
+    losses = (1 + noise, 1.1 + noise, np.full(100, np.nan))
+    results = [Result(c, loss, np.where(np.isnan(loss), np.nan, 1.0)) for c, loss in zip(choices, losses)]
+    said = verdict(results, decide(results, np.ones(100)), late=True)
+    assert said.endswith("(100 rows held out in turn). max_time ended the comparison after 2 of 3 settings.")
+    assert "max_time" not in verdict(results, decide(results, np.ones(100)))
+
+
+def test_what_avr_cannot_take_is_said_with_what_is_smaller(monkeypatch):
+    made = {
+        "files": [__file__],
+        "constants": 1,
+        "scratch": 1,
+        "static_ram": 0,
+        "multiply_adds": 1,
+        "name": "net",
+        "selftest_rows": 1,
+    }
+    monkeypatch.setattr(deploy, "measure_c", lambda _: {"compiler": "cc", "flash": 50_000, "ram": 552, "stack": 300})
+    monkeypatch.setattr(deploy.shutil, "which", lambda _: "/bin/avr-gcc")
+    told = deploy._told_c(made, False)
+    assert (
+        "(the RAM: pointers to texts, which AVR goes without)" in told and "--int8 and --integer take a quarter" in told
+    )
+    assert "take a quarter" not in deploy._told_c({**made, "agreement": 1.0}, False)
