@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 
 import kdlearn as kd
@@ -18,7 +20,7 @@ def losses(y, logits):
 
 
 def adaptor_check(adaptor, *arrays):
-    """Every input's gradient and the parameters', against central differences of a random projection."""
+    """Every input's gradient and the parameters', against central differences of a random projection; its copies."""
     out, caches = adaptor.forward(*arrays, taps=("logits",))
     R = np.random.default_rng(1).normal(size=out["logits"].shape)
     dx = adaptor.backward(caches, {"logits": R}, need_dx=True)
@@ -38,3 +40,8 @@ def adaptor_check(adaptor, *arrays):
     kd.gradcheck.compare_gradients(grad, kd.gradcheck.numerical_gradient(of_theta, adaptor.theta.copy()), "theta")
     adaptor.backward(caches, {"logits": R})
     np.testing.assert_allclose(adaptor.grad, 2 * grad)
+    for again in (adaptor.copy(), pickle.loads(pickle.dumps(adaptor))):
+        np.testing.assert_array_equal(again.theta, adaptor.theta)
+        layer = again.layers[0]
+        assert all(np.shares_memory(getattr(layer, name), again.theta) for name in layer.parameters)
+        assert not np.shares_memory(again.theta, adaptor.theta)

@@ -352,32 +352,6 @@ def test_settings_together_do_to_a_stack_what_they_do_to_one():
 # ------------------------------------------------------------------ what the training loop tells
 
 
-def test_the_history_weighs_a_batch_by_the_rows_that_count():
-    """A batch without a label counted as a loss of 0, one with two labels as much as one with ten."""
-    y = np.full(24, -1)
-    y[:3], y[20] = [0, 1, 2], 1
-    data = kd.Data({"x": X[:24], "y": y, "w": np.linspace(0.5, 2, 24), "teacher.logits": np.sin(X[:24])})
-    objective = 0.5 * kd.CrossEntropy(ignore=-1) * "w" * (lambda t: 1 + 0 * t) + kd.SoftTargets(2)
-    students = [kd.MLP(3, 3, seed=s, dtype="float64") for s in range(2)]
-    right = [kd.evaluate(net, objective, data) for net in students]
-    for student in (students[0].copy(), kd.Stack(students)):
-        history = kd.fit(student, objective, data, optimizer=kd.SGD(1e-12), epochs=1, batch_size=4, progress=False)
-        for name in history.records[0]["train"]:
-            found = np.ravel(history[name][0])
-            np.testing.assert_allclose(found, [r[name] for r in right][: len(found)], rtol=1e-9)
-
-
-def test_after_a_training_the_rule_has_its_own_rate_again():
-    """A schedule left its last factor behind, and a step by the same rule hardly moved."""
-    rule = kd.SGD(0.1)
-    student = net()
-    kd.fit(student, kd.CrossEntropy(), rows(), optimizer=rule, schedule=kd.cosine, **SETTINGS)
-    other = student.copy()
-    for moved, optimizer in ((student, rule), (other, kd.SGD(0.1))):
-        kd.train_step(moved, None, kd.CrossEntropy(), rows().columns, optimizer=optimizer)
-    np.testing.assert_array_equal(student.theta, other.theta)
-
-
 def test_a_run_goes_on_with_its_step(tmp_path):
     path = tmp_path / "run.npz"
     with pytest.raises(Stop):

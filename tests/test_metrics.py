@@ -23,12 +23,6 @@ def test_agreement_and_entropy():
     assert kd.metrics.entropy(np.array([[0.0, -np.inf]])) == 0.0
 
 
-def test_calibration_error_by_hand():
-    # confidences .9 (right, wrong) and .6 (right): bins hold gaps |.5 - .9| and |1 - .6|
-    z = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4]]))
-    assert kd.metrics.calibration_error(z, np.array([0, 1, 0])) == pytest.approx((2 * 0.4 + 0.4) / 3)
-
-
 def test_a_calibrated_network_has_no_error(rng):
     p = rng.dirichlet(np.ones(3), size=40_000)
     y = (p.cumsum(axis=1) < rng.uniform(size=(40_000, 1))).sum(axis=1)

@@ -10,6 +10,7 @@ enough for a phone.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -146,10 +147,21 @@ class Picture:
 PICTURES: dict[str, Callable[[], Picture]] = {}
 
 
-def picture(draw: Callable[[], Picture]) -> Callable[[], Picture]:
-    """Enter a picture into the list; its docstring is its sentence on the page."""
-    PICTURES[draw.__name__] = draw
-    return draw
+def picture(title: str, description: str, height: float) -> Callable[[Callable[[Picture], None]], Callable]:
+    """Enter a picture into the list: a function that draws on it. Its docstring is its sentence on the page."""
+
+    def enter(draw: Callable[[Picture], None]) -> Callable[[], Picture]:
+        @functools.wraps(draw)
+        def drawn() -> Picture:
+            p = Picture(title, description, height)
+            draw(p)
+            p.legend()
+            return p
+
+        PICTURES[draw.__name__] = drawn
+        return drawn
+
+    return enter
 
 
 L, R = 116, 284  # the inner edges of a teacher at the left and a student at the right; losses stand between, at 200
@@ -164,15 +176,14 @@ def pair(p: Picture, bottom: float, left: str = "teacher", right: str = "student
     p.box(284, 52, 92, bottom - 52, right.split()[0], right, at=68)
 
 
-@picture
-def framework() -> Picture:
+@picture(
+    "The teacher-student framework",
+    "One input goes to a large teacher and a small student. The softened answers of both meet in a loss, the "
+    "student's answer and the label in another. Gradients go to the student alone.",
+    350,
+)
+def framework(p: Picture) -> None:
     """A large network, already trained, answers with probabilities; a small one learns from these and the labels."""
-    p = Picture(
-        "The teacher-student framework",
-        "One input goes to a large teacher and a small student. The softened answers of both meet in a loss, the "
-        "student's answer and the label in another. Gradients go to the student alone.",
-        350,
-    )
     p.column(200, 27, "x")
     p.arrow((178, 27), (86, 27), (86, 52))
     p.arrow((222, 27), (314, 27), (314, 66))
@@ -193,20 +204,17 @@ def framework() -> Picture:
     p.fixed((124, 258), (145, 258))
     p.live((318, 224), (258, 254))
     p.text(334, 246, "q at T = 1", "student small")
-    p.legend()
-    return p
 
 
-@picture
-def step() -> Picture:
+@picture(
+    "One training step",
+    "A batch goes through teachers and students. Their sites are read by the objective, the teachers' and the "
+    "columns as fixed, the students' as live. The objective returns a gradient for each live site, the "
+    "students run backward, and the optimiser moves their parameters.",
+    436,
+)
+def step(p: Picture) -> None:
     """Run the networks, ask the objective, hand each gradient to the network that owns its site, and move."""
-    p = Picture(
-        "One training step",
-        "A batch goes through teachers and students. Their sites are read by the objective, the teachers' and the "
-        "columns as fixed, the students' as live. The objective returns a gradient for each live site, the "
-        "students run backward, and the optimiser moves their parameters.",
-        436,
-    )
     p.column(110, 30, "batch", w=70)
     p.arrow((80, 43), (80, 82))
     p.box(24, 82, 112, 54, "teacher", "teachers", "forward")
@@ -236,20 +244,17 @@ def step() -> Picture:
     p.arrow((256, 282), (256, 314))
     p.arrow((330, 336), (352, 336), (352, 136), kind="gradient")
     p.text(376, 374, "{site: gradient}", "gradient site", "end")
-    p.legend()
-    return p
 
 
-@picture
-def live_and_fixed() -> Picture:
+@picture(
+    "live and fixed",
+    "Two mappings of named sites. The objective reads both. A gradient returns to each site that was read "
+    "from live, none to fixed. The student's own sites stand in fixed as well, detached, so that it can teach "
+    "itself.",
+    330,
+)
+def live_and_fixed(p: Picture) -> None:
     """Stop-gradient is which mapping is read: what is read from `fixed` teaches, what is read from `live` learns."""
-    p = Picture(
-        "live and fixed",
-        "Two mappings of named sites. The objective reads both. A gradient returns to each site that was read "
-        "from live, none to fixed. The student's own sites stand in fixed as well, detached, so that it can teach "
-        "itself.",
-        330,
-    )
     for x, w, name in ((20, 168, "fixed"), (228, 152, "live")):
         dashes = " fixed" if name == "fixed" else ""
         p.parts.append(f'<rect x="{x}" y="20" width="{w}" height="138" rx="6" class="pill{dashes}"/>')
@@ -271,19 +276,16 @@ def live_and_fixed() -> Picture:
     p.text(118, 200, "no way back", "quiet small", "end")
     p.text(390, 202, "{site: gradient}", "gradient site", "end")
     p.text(200, 268, "a label is a teacher that does not learn", "quiet small")
-    p.legend()
-    return p
 
 
-@picture
-def response() -> Picture:
+@picture(
+    "Response distillation",
+    "The logits of teacher and student meet in the loss of soft targets, those of the student and the labels "
+    "in cross-entropy.",
+    284,
+)
+def response(p: Picture) -> None:
     """The student learns what the teacher answers: soft targets at temperature T, beside the labels."""
-    p = Picture(
-        "Response distillation",
-        "The logits of teacher and student meet in the loss of soft targets, those of the student and the labels "
-        "in cross-entropy.",
-        284,
-    )
     pair(p, 160)
     p.site(L, 132, "logits", "teacher", "left")
     p.site(R, 132, "logits", "student", "right")
@@ -294,20 +296,17 @@ def response() -> Picture:
     p.pill(200, 206, "cross-entropy", w=112)
     p.fixed((92, 206), (144, 206))
     p.live((283, 142), (250, 192))
-    p.legend()
-    return p
 
 
-@picture
-def feature() -> Picture:
+@picture(
+    "Feature distillation",
+    "A hidden layer of the student goes through a small trained network, the adaptor, to the width of the "
+    "teacher's layer; their squared error sends its gradient through the adaptor into the middle of the "
+    "student.",
+    310,
+)
+def feature(p: Picture) -> None:
     """The student learns what the teacher sees: a layer in its middle, through an adaptor where the widths differ."""
-    p = Picture(
-        "Feature distillation",
-        "A hidden layer of the student goes through a small trained network, the adaptor, to the width of the "
-        "teacher's layer; their squared error sends its gradient through the adaptor into the middle of the "
-        "student.",
-        310,
-    )
     pair(p, 236)
     for y, name in ((98, "h1"), (150, "h2"), (216, "logits")):
         p.site(L, y, name, "teacher", "left")
@@ -319,19 +318,16 @@ def feature() -> Picture:
     p.live((206, 134), (206, 163))
     p.fixed((121, 152), (150, 168))
     p.text(200, 250, "+ a loss on the logits", "quiet small")
-    p.legend()
-    return p
 
 
-@picture
-def relation() -> Picture:
+@picture(
+    "Relational distillation",
+    "The same four rows of a batch as four points in the teacher's and in the student's layer. The tables of "
+    "their distances are compared, so the two spaces need not have the same axes nor the same width.",
+    300,
+)
+def relation(p: Picture) -> None:
     """The student learns how the rows of a batch lie to each other, whatever the width of either layer."""
-    p = Picture(
-        "Relational distillation",
-        "The same four rows of a batch as four points in the teacher's and in the student's layer. The tables of "
-        "their distances are compared, so the two spaces need not have the same axes nor the same width.",
-        300,
-    )
     pair(p, 196)
     shape = [(0, 0), (34, 10), (12, 36), (46, 44)]
     for x0, y0, kind, points in (
@@ -351,19 +347,16 @@ def relation() -> Picture:
     p.live((279, 172), (246, 172))
     p.text(200, 232, "rows are compared with rows, never unit with unit", "quiet small")
     p.text(200, 250, "+ a loss on the logits", "quiet small")
-    p.legend()
-    return p
 
 
-@picture
-def selfdistill() -> Picture:
+@picture(
+    "Self-distillation",
+    "Above, within one network: an exit at the first layer learns from the network's own logits, read as "
+    "fixed. Below, over generations: each trained student is the teacher of the next, which starts anew.",
+    390,
+)
+def selfdistill(p: Picture) -> None:
     """The student is its own teacher: its last layer teaches an early exit, or each generation teaches the next."""
-    p = Picture(
-        "Self-distillation",
-        "Above, within one network: an exit at the first layer learns from the network's own logits, read as "
-        "fixed. Below, over generations: each trained student is the teacher of the next, which starts anew.",
-        390,
-    )
     p.column(330, 27, "x")
     p.arrow((330, 40), (330, 60))
     p.box(284, 60, 92, 140, "student", "student", at=76)
@@ -386,19 +379,16 @@ def selfdistill() -> Picture:
             p.fixed((x - 56, 279), (x, 279))
             p.text(x - 28, 266, "teaches", "quiet small")
     p.text(200, 326, "each starts anew; the last is kept, or their mean", "quiet small")
-    p.legend()
-    return p
 
 
-@picture
-def several_teachers() -> Picture:
+@picture(
+    "Several teachers",
+    "The logits of three teachers are combined into one fixed site, which the student learns from as from a "
+    "single teacher.",
+    318,
+)
+def several_teachers(p: Picture) -> None:
     """The teachers' answers become one before the student reads it: a mean, a median, or weights for each row."""
-    p = Picture(
-        "Several teachers",
-        "The logits of three teachers are combined into one fixed site, which the student learns from as from a "
-        "single teacher.",
-        318,
-    )
     p.column(200, 27, "x")
     p.arrow((178, 27), (70, 27), (70, 56))
     p.arrow((222, 27), (330, 27), (330, 56))
@@ -416,19 +406,16 @@ def several_teachers() -> Picture:
     p.fixed((178, 166), (178, 194))
     p.live((279, 192), (242, 204))
     p.text(200, 256, "+ the labels, if there are any", "quiet small")
-    p.legend()
-    return p
 
 
-@picture
-def online() -> Picture:
+@picture(
+    "Online distillation",
+    "Two students learn at the same time. Each has a loss of soft targets in which its own logits are live "
+    "and its peer's are fixed, and each learns from the labels.",
+    318,
+)
+def online(p: Picture) -> None:
     """No teacher at all: students learn together, and each reads the other as fixed."""
-    p = Picture(
-        "Online distillation",
-        "Two students learn at the same time. Each has a loss of soft targets in which its own logits are live "
-        "and its peer's are fixed, and each learns from the labels.",
-        318,
-    )
     pair(p, 210, "student a", "student b")
     for y, words, live in ((112, "a learns from b", "a"), (176, "b learns from a", "b")):
         p.site(L, y, "", "student")
@@ -449,19 +436,16 @@ def online() -> Picture:
     p.pill(330, 256, "cross-entropy", w=104)
     p.fixed((178, 256), (122, 256))
     p.fixed((222, 256), (278, 256))
-    p.legend()
-    return p
 
 
-@picture
-def assistants() -> Picture:
+@picture(
+    "Teacher assistants",
+    "A large teacher teaches a middle-sized assistant; when that has learned, it is held and teaches the "
+    "small student.",
+    288,
+)
+def assistants(p: Picture) -> None:
     """Where the teacher is far above the student, networks of sizes between them pass the lesson on."""
-    p = Picture(
-        "Teacher assistants",
-        "A large teacher teaches a middle-sized assistant; when that has learned, it is held and teaches the "
-        "small student.",
-        288,
-    )
     for x, w, h, kind, name, words in (
         (16, 92, 130, "teacher", "teacher", "large"),
         (158, 84, 90, "student", "assistant", "between"),
@@ -475,19 +459,16 @@ def assistants() -> Picture:
     p.live((326, 124), (290, 192))
     p.text(133, 234, "first lesson", "quiet small")
     p.text(271, 234, "second lesson", "quiet small")
-    p.legend()
-    return p
 
 
-@picture
-def generation() -> Picture:
+@picture(
+    "Generation",
+    "A text, written by the data, the teacher or the student itself, is read by both. After each of its "
+    "beginnings, both say with which probability each word comes next, and the two answers meet in a loss.",
+    398,
+)
+def generation(p: Picture) -> None:
     """A text is a row of answers: after each context, the student's next word is held to the teacher's."""
-    p = Picture(
-        "Generation",
-        "A text, written by the data, the teacher or the student itself, is read by both. After each of its "
-        "beginnings, both say with which probability each word comes next, and the two answers meet in a loss.",
-        398,
-    )
     p.text(200, 22, "a text: of the data, the teacher, or the student", "quiet small")
     xs = (92, 172, 252, 332)
     for i, x in enumerate(xs):
@@ -504,8 +485,6 @@ def generation() -> Picture:
         p.live((x + 34, 268), (x + 34, 224))
     p.arrow((24, 320), (12, 320), (12, 52), (58, 52), kind="student")
     p.text(24, 354, "the student may write the text that it is taught on", "student small", "start")
-    p.legend()
-    return p
 
 
 def files() -> dict[Path, str]:

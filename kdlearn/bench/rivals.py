@@ -121,7 +121,10 @@ def steps(make: Callable[[Any, str], tuple[Sequence[Any], Callable[[], Any]]], r
 
 
 def students(sizes: Sequence[int], rule: str, labels: bool = False) -> dict[str, Make]:
-    """A student on labels and soft targets, or (labels) a teacher with dropout on labels alone."""
+    """A student on labels and soft targets, or (labels) a teacher with dropout on labels alone.
+
+    scikit-learn's step knows labels only, so it does a little less.
+    """
 
     def make(torch: Any, device: str) -> tuple[Sequence[Any], Callable[[], Any]]:
         net = network(torch, MLP(*sizes, seed=0), (0.2, 0.5, 0.5) if labels else ()).to(device)
@@ -130,7 +133,7 @@ def students(sizes: Sequence[int], rule: str, labels: bool = False) -> dict[str,
             return [net], lambda: torch.nn.functional.cross_entropy(net(b["x"]), b["y"])
         return [net], lambda: kd_loss(torch, net(b["x"]), b["y"], b["teacher.logits"])
 
-    return {**steps(make, rule), **({} if labels else {"scikit-learn": _sklearn_step(sizes, rule)})}
+    return {**steps(make, rule), **({} if labels else _sklearn(sizes, rule, BATCH, lambda: batch_of(sizes[0])))}
 
 
 def mutual(sizes: Sequence[int]) -> dict[str, Make]:
@@ -198,11 +201,7 @@ def epochs(sizes: Sequence[int]) -> dict[str, Make]:
         net = network(torch, MLP(*sizes, seed=0)).to(device)
         table = {n: torch.from_numpy(a).to(device) for n, a in digits_table().items()}
         optimizer = torch.optim.Adam(net.parameters(), fused=True)
-
-        def loss(x: Any, y: Any, z_t: Any) -> Any:
-            return kd_loss(torch, net(x), y, z_t)
-
-        compute = wrap(loss)
+        compute = wrap(lambda x, y, z_t: kd_loss(torch, net(x), y, z_t))
 
         def run() -> None:
             order = torch.randperm(len(table["y"]), device=device)
@@ -215,7 +214,7 @@ def epochs(sizes: Sequence[int]) -> dict[str, Make]:
 
         return Runner(run)
 
-    return {**both(make), "scikit-learn": _sklearn_epoch(sizes)}
+    return {**both(make), **_sklearn(sizes, "adam", 32, digits_table)}
 
 
 def inference(sizes: Sequence[int]) -> dict[str, Make]:
@@ -277,30 +276,17 @@ def many(work: Many) -> dict[str, Make]:
     return {"torch.func": make}
 
 
-def _sklearn(sizes: Sequence[int], rule: str, batch_size: int) -> Any:
-    from sklearn.neural_network import MLPClassifier
+def _sklearn(
+    sizes: Sequence[int], rule: str, batch_size: int, table: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, Make]:
+    def make(device: str) -> Runner:
+        from sklearn.neural_network import MLPClassifier
 
-    adam: dict[str, Any] = {"solver": "adam"}
-    nesterov = {"solver": "sgd", "momentum": 0.9, "learning_rate_init": 0.01}
-    settings = adam if rule == "adam" else nesterov
-    return MLPClassifier(sizes[1:-1], alpha=0, batch_size=batch_size, random_state=0, **settings)
+        nesterov = {"solver": "sgd", "momentum": 0.9, "learning_rate_init": 0.01}
+        settings: dict[str, Any] = {"solver": "adam"} if rule == "adam" else nesterov
+        model = MLPClassifier(sizes[1:-1], alpha=0, batch_size=batch_size, random_state=0, **settings)
+        rows = table()
+        model.partial_fit(rows["x"], rows["y"], classes=np.arange(10))
+        return Runner(lambda: model.partial_fit(rows["x"], rows["y"]))
 
-
-def _sklearn_step(sizes: Sequence[int], rule: str) -> Make:
-    """Its step knows labels only, so it does a little less."""
-
-    def build(device: str) -> Runner:
-        model, b = _sklearn(sizes, rule, BATCH), batch_of(sizes[0])
-        model.partial_fit(b["x"], b["y"], classes=np.arange(10))
-        return Runner(lambda: model.partial_fit(b["x"], b["y"]))
-
-    return build
-
-
-def _sklearn_epoch(sizes: Sequence[int]) -> Make:
-    def build(device: str) -> Runner:
-        model, table = _sklearn(sizes, "adam", 32), digits_table()
-        model.partial_fit(table["x"], table["y"], classes=np.arange(10))
-        return Runner(lambda: model.partial_fit(table["x"], table["y"]))
-
-    return build
+    return {"scikit-learn": make}

@@ -172,30 +172,27 @@ def hint(sizes: Sequence[int]) -> dict[str, Make]:
 
 def inference(sizes: Sequence[int]) -> dict[str, Make]:
     """Logits of 12,000 rows."""
-
-    def make(device: str) -> Runner:
-        jax = library(device)
-        layers, x = jax.device_put((parameters(MLP(*sizes, seed=0)), batch_of(sizes[0], 12_000)["x"]))
-        call, last = jax.jit(logits), [None]
-
-        def run() -> None:
-            last[0] = call(layers, x)
-
-        return Runner(run, wait=lambda: jax.block_until_ready(last[0]))
-
-    return {"JAX": make}
+    return _calls(logits, lambda: (parameters(MLP(*sizes, seed=0)), batch_of(sizes[0], 12_000)["x"]))
 
 
 def softmax(rows: int, K: int) -> dict[str, Make]:
     """Softmax of logits over a temperature."""
 
+    def at_T(z: Any) -> Any:
+        import jax
+
+        return jax.nn.softmax(z / T)
+
+    return _calls(at_T, lambda: (np.random.default_rng(0).standard_normal((rows, K), np.float32),))
+
+
+def _calls(function: Callable[..., Any], given: Callable[[], tuple[Any, ...]]) -> dict[str, Make]:
     def make(device: str) -> Runner:
         jax = library(device)
-        z = jax.device_put(np.random.default_rng(0).standard_normal((rows, K), np.float32))
-        call, last = jax.jit(lambda a: jax.nn.softmax(a / T)), [None]
+        call, held, last = jax.jit(function), jax.device_put(given()), [None]
 
         def run() -> None:
-            last[0] = call(z)
+            last[0] = call(*held)
 
         return Runner(run, wait=lambda: jax.block_until_ready(last[0]))
 

@@ -5,6 +5,8 @@ Forgotten factors, signs and masks have general names in `kdlearn.ideas`, and ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from kdlearn.distill.relation import similarity_preserving
 from kdlearn.distill.response import cross_entropy, soft_targets
 from kdlearn.ideas import Case
 from kdlearn.nn import functional
-from kdlearn.workbook.task import D, E, K, N, T, Task, also, normal
+from kdlearn.workbook.task import D, E, K, N, Slips, T, Task, also, normal
 
 Loss = tuple[Any, np.ndarray]
 OVERFLOW = "Logits of a thousand overflow: take each row's maximum away before exp."
@@ -29,82 +31,59 @@ def softmax(z: np.ndarray, T: float = 1.0) -> np.ndarray:
     return functional.softmax(z, T)
 
 
-def cold(z: np.ndarray, T: float) -> np.ndarray:
-    """T: The logits are to be divided by T."""
-    return softmax(z)
-
-
-def multiplied(z: np.ndarray, T: float) -> np.ndarray:
-    """1/T: The logits are divided by T, not multiplied by it."""
-    return softmax(z, 1 / T)
-
-
-def late(z: np.ndarray, T: float) -> np.ndarray:
-    """T inside exp: The logits are divided by T, not what comes out."""
-    return softmax(z) / T
-
-
-def columns(z: np.ndarray, T: float) -> np.ndarray:
-    """the classes as the axis: Sum over axis=1; yours runs over the rows."""
-    return softmax(z.T, T).T
-
-
-def no_exponential(z: np.ndarray, T: float) -> np.ndarray:
-    """the exponential: A logit may be negative, its exponential may not."""
-    return z / z.sum(axis=1, keepdims=True)
-
+SOFTMAX: Slips = {
+    "T: The logits are to be divided by T.": lambda z, T: softmax(z),
+    "1/T: The logits are divided by T, not multiplied by it.": lambda z, T: softmax(z, 1 / T),
+    "T inside exp: The logits are divided by T, not what comes out.": lambda z, T: softmax(z) / T,
+    "the classes as the axis: Sum over axis=1; yours runs over the rows.": lambda z, T: softmax(z.T, T).T,
+    "the exponential: A logit may be negative, its exponential may not.": lambda z, T: z / z.sum(axis=1, keepdims=True),
+}
 
 # ---------------------------------------------------------------- losses on logits
 
-
-def no_logarithm(z: np.ndarray, y: np.ndarray) -> Loss:
-    """the logarithm: The value is the mean of -log p[y], not of -p[y]."""
-    return -softmax(z)[np.arange(len(y)), y].mean(), cross_entropy(z, y)[1]
-
-
-def every_class(z: np.ndarray, y: np.ndarray) -> Loss:
-    """the label: The value counts the probability of the label alone."""
-    return -np.log(softmax(z)).sum() / len(z), cross_entropy(z, y)[1]
-
-
-def reversed_kl(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
-    """the order of KL: The teacher's p stands in front, the sum of p (log p - log q)."""
-    return reverse_kl(z_s, z_t, T=T)
+CROSS_ENTROPY: Slips = {
+    "the logarithm: The value is the mean of -log p[y], not of -p[y].": lambda z, y: (
+        -softmax(z)[np.arange(len(y)), y].mean(),
+        cross_entropy(z, y)[1],
+    ),
+    "the label: The value counts the probability of the label alone.": lambda z, y: (
+        -np.log(softmax(z)).sum() / len(z),
+        cross_entropy(z, y)[1],
+    ),
+}
 
 
-def reversed_value(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
-    """the order of KL: The teacher's p stands in front, the sum of p (log p - log q). The gradient is right."""
-    return reverse_kl(z_s, z_t, T=T)[0], soft_targets(z_s, z_t, T=T)[1]
-
-
-def cold_teacher(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
-    """T in the teacher's softmax: The teacher's answers are to be softened, too."""
-    return soft_targets(z_s, z_t * T, T=T)
-
-
-def cold_student(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
-    """T in the student's softmax: The student's answers are to be softened, too."""
-    value, gradient = soft_targets(z_s, z_t / T, T=1.0)
-    return T**2 * value, T * gradient
-
-
-def no_entropy(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
-    """log p: KL is the sum of p (log p - log q); without p log p it is a cross-entropy. The gradient is right."""
-    value, gradient = soft_targets(z_s, z_t, T=T)
+def _no_entropy(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
+    value, gradient = soft_targets(z_s, z_t, T)
     p = softmax(z_t, T)
     return value - T**2 * (p * np.log(p)).sum() / len(p), gradient
 
 
-def exchanged(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
-    """a held teacher: Student and teacher are exchanged; the gradient must be the student's."""
-    return soft_targets(z_t, z_s, T=T)
-
-
-def cold_both(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
-    """T in both softmaxes: The answers of student and teacher are to be softened."""
-    value, gradient = soft_targets(z_s, z_t, T=1.0)
+def _cold(z_s: np.ndarray, z_t: np.ndarray, T: float) -> Loss:
+    """Without a temperature in the softmaxes; the factors in front are right."""
+    value, gradient = soft_targets(z_s, z_t, 1.0)
     return T**2 * value, T * gradient
 
+
+SOFT_TARGETS: Slips = {
+    "the order of KL: The teacher's p stands in front, the sum of p (log p - log q).": reverse_kl,
+    "the order of KL: The teacher's p stands in front, the sum of p (log p - log q). The gradient is right.": (
+        lambda z_s, z_t, T: (reverse_kl(z_s, z_t, T)[0], soft_targets(z_s, z_t, T)[1])
+    ),
+    "T in the teacher's softmax: The teacher's answers are to be softened, too.": (
+        lambda z_s, z_t, T: soft_targets(z_s, z_t * T, T)
+    ),
+    "T in the student's softmax: The student's answers are to be softened, too.": (
+        lambda z_s, z_t, T: _cold(z_s, z_t / T, T)
+    ),
+    "T in both softmaxes: The answers of student and teacher are to be softened.": _cold,
+    "a held teacher: Student and teacher are exchanged; the gradient must be the student's.": (
+        lambda z_s, z_t, T: soft_targets(z_t, z_s, T)
+    ),
+    "log p: KL is the sum of p (log p - log q); without p log p it is a cross-entropy. The gradient is right.": (
+        _no_entropy
+    ),
+}
 
 # ---------------------------------------------------------------- features and relations
 
@@ -120,45 +99,40 @@ def unit_rows_backward(x: np.ndarray, du: np.ndarray) -> np.ndarray:
     return back_through_rows(*unit_rows(x), du)
 
 
-def no_projection(x: np.ndarray, du: np.ndarray) -> np.ndarray:
-    """the projection: Take away the part of du along u, which would only lengthen the row."""
-    return du * unit_rows(x)[1]
+def _dot(u: np.ndarray, du: np.ndarray) -> np.ndarray:
+    return (u * du).sum(axis=1, keepdims=True)
 
 
-def no_length(x: np.ndarray, du: np.ndarray) -> np.ndarray:
-    """1/|x|: The longer the row, the less a step turns it."""
-    u, _ = unit_rows(x)
-    return du - u * (u * du).sum(axis=1, keepdims=True)
-
-
-def long_projection(x: np.ndarray, du: np.ndarray) -> np.ndarray:
-    """u in place of x: The projection is along the unit row u."""
-    return (du - x * (x * du).sum(axis=1, keepdims=True)) * unit_rows(x)[1]
-
-
-def one_length(x: np.ndarray, du: np.ndarray) -> np.ndarray:
-    """each row's own length: Sum the squares over axis=1; yours is the length of the whole array."""
+def _one_length(x: np.ndarray, du: np.ndarray) -> np.ndarray:
     length = np.sqrt((x * x).sum())
     u = x / length
-    return (du - u * (u * du).sum(axis=1, keepdims=True)) / length
+    return (du - u * _dot(u, du)) / length
 
 
-def no_dot(x: np.ndarray, du: np.ndarray) -> np.ndarray:
-    """the dot product: u · du is one number a row, the sum over axis=1."""
-    u, inverse = unit_rows(x)
-    return (du - u * u * du) * inverse
+def _back(way: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """dx as `way(u, 1/|x|, du)` has it."""
+    return lambda x, du: way(*unit_rows(x), du)
 
 
-def one_dot(x: np.ndarray, du: np.ndarray) -> np.ndarray:
-    """each row's own dot product: u · du is the sum over axis=1, not over all entries."""
-    u, inverse = unit_rows(x)
-    return (du - u * (u * du).sum()) * inverse
-
-
-def lengthened(x: np.ndarray, du: np.ndarray) -> np.ndarray:
-    """a sign: What would lengthen the row is taken away from du, not added."""
-    u, inverse = unit_rows(x)
-    return (du + u * (u * du).sum(axis=1, keepdims=True)) * inverse
+UNIT_ROWS_BACKWARD: Slips = {
+    "the projection: Take away the part of du along u, which would only lengthen the row.": (
+        _back(lambda u, inverse, du: du * inverse)
+    ),
+    "1/|x|: The longer the row, the less a step turns it.": _back(lambda u, inverse, du: du - u * _dot(u, du)),
+    "u in place of x: The projection is along the unit row u.": (
+        lambda x, du: (du - x * _dot(x, du)) * unit_rows(x)[1]
+    ),
+    "each row's own length: Sum the squares over axis=1; yours is the length of the whole array.": _one_length,
+    "the dot product: u · du is one number a row, the sum over axis=1.": (
+        _back(lambda u, inverse, du: (du - u * u * du) * inverse)
+    ),
+    "each row's own dot product: u · du is the sum over axis=1, not over all entries.": (
+        _back(lambda u, inverse, du: (du - u * (u * du).sum()) * inverse)
+    ),
+    "a sign: What would lengthen the row is taken away from du, not added.": (
+        _back(lambda u, inverse, du: (du + u * _dot(u, du)) * inverse)
+    ),
+}
 
 
 def _similarity(h_s: np.ndarray, h_t: np.ndarray, sides: str = "both", back: str = "all") -> Loss:
@@ -170,38 +144,31 @@ def _similarity(h_s: np.ndarray, h_t: np.ndarray, sides: str = "both", back: str
     return ((u - v) ** 2).mean(), dh
 
 
-def raw_table(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
-    """rows of unit length: Each row of the table is to be scaled, or long rows of h decide alone."""
+def _raw_table(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
     d = h_s @ h_s.T - h_t @ h_t.T
     return (d * d).mean(), 4 / d.size * d @ h_s
 
 
-def one_side(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
-    """both sides: h stands twice in S = h hᵀ, so dh = (dS + dSᵀ) h."""
-    return _similarity(h_s, h_t, sides="one")
-
-
-def twice(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
-    """the transpose: The rows of S are scaled, so dS is not symmetric: dS + dSᵀ is not 2 dS."""
-    return _similarity(h_s, h_t, sides="twice")
-
-
-def lengths_held(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
-    """the way back through the rows: The length of a row of S changes, too: unit_rows_backward."""
-    return _similarity(h_s, h_t, back="length")
-
-
-def no_way_back(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
-    """the way back through the rows: From the scaled rows to S it is unit_rows_backward."""
-    return _similarity(h_s, h_t, back="none")
-
-
-def unit_features(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
-    """the table's rows: The rows of the table S are scaled, not those of h."""
+def _unit_features(h_s: np.ndarray, h_t: np.ndarray) -> Loss:
     (u, inverse), (v, _) = unit_rows(h_s), unit_rows(h_t)
     d = u @ u.T - v @ v.T
     return (d * d).mean(), back_through_rows(u, inverse, 4 / d.size * d @ u)
 
+
+SIMILARITY: Slips = {
+    "rows of unit length: Each row of the table is to be scaled, or long rows of h decide alone.": _raw_table,
+    "both sides: h stands twice in S = h hᵀ, so dh = (dS + dSᵀ) h.": partial(_similarity, sides="one"),
+    "the transpose: The rows of S are scaled, so dS is not symmetric: dS + dSᵀ is not 2 dS.": (
+        partial(_similarity, sides="twice")
+    ),
+    "the way back through the rows: The length of a row of S changes, too: unit_rows_backward.": (
+        partial(_similarity, back="length")
+    ),
+    "the way back through the rows: From the scaled rows to S it is unit_rows_backward.": (
+        partial(_similarity, back="none")
+    ),
+    "the table's rows: The rows of the table S are scaled, not those of h.": _unit_features,
+}
 
 # ---------------------------------------------------------------- where they are asked
 
@@ -218,14 +185,14 @@ TASKS = {
         softmax,
         ("p",),
         [(Z, T), (Z2, 0.5)],
-        [cold, multiplied, late, columns, no_exponential],
+        SOFTMAX,
         more=also(softmax, OVERFLOW, FAR),
     ),
     "cross_entropy": Task(
         cross_entropy,
         ("value", "dz"),
         [(Z, Y), (Z2, Y2)],
-        [no_logarithm, every_class],
+        CROSS_ENTROPY,
         more=also(
             cross_entropy,
             "Where p is zero its logarithm is not a number, and a floor under p is wrong: log(sum of exp) - z[y].",
@@ -237,7 +204,7 @@ TASKS = {
         soft_targets,
         ("value", "dz_s"),
         [(Z, V_, T), (Z2, V2, T)],
-        [reversed_kl, reversed_value, cold_teacher, cold_student, cold_both, exchanged, no_entropy],
+        SOFT_TARGETS,
         more=also(
             soft_targets,
             "Where q is zero its logarithm is not a number, and a floor under q is wrong: subtract log(sum of exp).",
@@ -251,7 +218,7 @@ TASKS = {
         unit_rows_backward,
         ("dx",),
         [(X, DU), (X2, DU2)],
-        [no_projection, no_length, long_projection, one_length, no_dot, one_dot, lengthened],
+        UNIT_ROWS_BACKWARD,
         more=also(
             unit_rows_backward,
             "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
@@ -264,6 +231,6 @@ TASKS = {
         similarity_preserving,
         ("value", "dh_s"),
         [(H_S, H_T), (H_S2, H_T2)],
-        [raw_table, one_side, twice, lengths_held, no_way_back, unit_features],
+        SIMILARITY,
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from kdlearn.ideas import Case
 from kdlearn.learner import Verdict, array, call, results
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.network import MLP
-from kdlearn.workbook.task import D, H, K, Layers, N, Task, normal
+from kdlearn.workbook.task import D, H, K, Layers, N, Slips, Task, normal
 
 Three = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -29,9 +30,7 @@ def linear(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     return _layer(W, b).forward(x)[0]
 
 
-def no_bias(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """the bias: Add b to every row."""
-    return x @ W
+LINEAR: Slips = {"the bias: Add b to every row.": lambda x, W, b: x @ W}
 
 
 def linear_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
@@ -42,22 +41,21 @@ def linear_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
     return dx, layer.dW, layer.db
 
 
-def mean_db(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
-    """the sum over rows: db is the sum of dy over the rows; the mean is in dy already."""
-    dx, dW, db = linear_backward(dy, x, W)
-    return dx, dW, db / len(x)
+def _means(*which: int) -> Callable[..., Three]:
+    """linear_backward with some of its results divided by the number of rows."""
+
+    def wrong(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
+        dx, dW, db = (g / len(x) if i in which else g for i, g in enumerate(linear_backward(dy, x, W)))
+        return dx, dW, db
+
+    return wrong
 
 
-def mean_dW(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
-    """the sum over rows: dW is a sum over the rows; the mean is in dy already."""
-    dx, dW, db = linear_backward(dy, x, W)
-    return dx, dW / len(x), db
-
-
-def mean_both(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
-    """the sum over rows: The mean is in dy already, so dW and db are divided by nothing."""
-    dx, dW, db = linear_backward(dy, x, W)
-    return dx, dW / len(x), db / len(x)
+LINEAR_BACKWARD: Slips = {
+    "the sum over rows: db is the sum of dy over the rows; the mean is in dy already.": _means(2),
+    "the sum over rows: dW is a sum over the rows; the mean is in dy already.": _means(1),
+    "the sum over rows: The mean is in dy already, so dW and db are divided by nothing.": _means(1, 2),
+}
 
 
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -65,30 +63,13 @@ def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return ReLU().backward(dy, y)
 
 
-def no_mask(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """the mask: Nothing passes where the output is zero; y >= 0 is true everywhere."""
-    return dy
-
-
-def mask_alone(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """the chain rule: The slope, 0 or 1, is to be multiplied by dy."""
-    return (y > 0) * 1.0
-
-
-def times_output(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """a slope of 0 or 1: Where the output is positive dy passes as it is."""
-    return dy * y
-
-
-def sign_of_dy(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """the output as the judge: Whether y is positive decides, not whether dy is."""
-    return dy * (dy > 0)
-
-
-def wrong_half(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """the mask the right way round: dy passes where the output is positive."""
-    return dy * (y <= 0)
-
+RELU_BACKWARD: Slips = {
+    "the mask: Nothing passes where the output is zero; y >= 0 is true everywhere.": lambda dy, y: dy,
+    "the chain rule: The slope, 0 or 1, is to be multiplied by dy.": lambda dy, y: (y > 0) * 1.0,
+    "a slope of 0 or 1: Where the output is positive dy passes as it is.": lambda dy, y: dy * y,
+    "the output as the judge: Whether y is positive decides, not whether dy is.": lambda dy, y: dy * (dy > 0),
+    "the mask the right way round: dy passes where the output is positive.": lambda dy, y: dy * (y <= 0),
+}
 
 # ---------------------------------------------------------------- start
 
@@ -148,6 +129,11 @@ def pairs(found: Any, n: int, what: str) -> Layers:
     return made
 
 
+def flat(n: int, what: str) -> Callable[[Any], tuple[Any, ...]]:
+    """Makes one tuple, the pair of layer 0 first, of a list of n pairs."""
+    return lambda found: tuple(a for pair in pairs(found, n, what) for a in pair)
+
+
 # ---------------------------------------------------------------- forward
 
 
@@ -156,36 +142,29 @@ def forward(network: Layers, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray
     return _forward(network, x)
 
 
-def _forward(network: Layers, x: np.ndarray, keep: str = "after", first: int = 1) -> tuple[np.ndarray, Any]:
-    """With a ReLU before each layer from the one with number `first` on."""
+def _forward(
+    network: Layers, x: np.ndarray, keep: str = "after", first: int = 1, last: bool = False
+) -> tuple[np.ndarray, Any]:
+    """With a ReLU before each layer from the one with number `first` on, and with `last` behind them all."""
     kept: dict[str, list[np.ndarray]] = {"before": [], "after": []}
     for i, (W, b) in enumerate(network):
         kept["before"].append(x)
         x = np.maximum(x, 0) if i >= first else x
         kept["after"].append(x)
         x = linear(x, W, b)
-    return x, kept[keep]
+    return np.maximum(x, 0) if last else x, kept[keep]
 
 
-def no_relu(network: Layers, x: np.ndarray) -> Any:
-    """the ReLU: Without it all layers together are one linear layer."""
-    return _forward(network, x, first=len(network))
-
-
-def relu_at_the_start(network: Layers, x: np.ndarray) -> Any:
-    """the data as they are: There is no ReLU before the first layer."""
-    return _forward(network, x, first=0)
-
-
-def relu_at_the_end(network: Layers, x: np.ndarray) -> Any:
-    """logits as they are: After the last layer there is no ReLU."""
-    z, inputs = _forward(network, x)
-    return np.maximum(z, 0), inputs
-
-
-def before_the_relu(network: Layers, x: np.ndarray) -> Any:
-    """what a layer reads: inputs must hold what the ReLU let through, not what it was given."""
-    return _forward(network, x, keep="before")
+FORWARD: Slips = {
+    "the ReLU: Without it all layers together are one linear layer.": (
+        lambda network, x: _forward(network, x, first=len(network))
+    ),
+    "the data as they are: There is no ReLU before the first layer.": partial(_forward, first=0),
+    "logits as they are: After the last layer there is no ReLU.": partial(_forward, last=True),
+    "what a layer reads: inputs must hold what the ReLU let through, not what it was given.": (
+        partial(_forward, keep="before")
+    ),
+}
 
 
 def logits_and_inputs(found: Any) -> tuple[Any, ...]:
@@ -213,19 +192,14 @@ def _backward(network: Layers, inputs: Sequence[np.ndarray], dz: np.ndarray, rel
         dz = relu_backward(dx, x) if relu else dx
 
 
-def no_relu_back(network: Layers, inputs: Sequence[np.ndarray], dz: np.ndarray) -> Layers:
-    """the ReLU: Between two layers the gradient goes back through a ReLU, too."""
-    return list(_backward(network, inputs, dz, relu=False))[::-1]
-
-
-def last_first(network: Layers, inputs: Sequence[np.ndarray], dz: np.ndarray) -> Layers:
-    """the order: Return the pairs in the order of the network, the first layer first."""
-    return list(_backward(network, inputs, dz))
-
-
-def gradients(found: Any) -> tuple[Any, ...]:
-    """[(dW, db), …] as (dW of layer 0, db of layer 0, …)."""
-    return tuple(a for pair in pairs(found, len(NET), "(dW, db)") for a in pair)
+BACKWARD: Slips = {
+    "the ReLU: Between two layers the gradient goes back through a ReLU, too.": (
+        lambda network, inputs, dz: list(_backward(network, inputs, dz, relu=False))[::-1]
+    ),
+    "the order: Return the pairs in the order of the network, the first layer first.": (
+        lambda *place: list(_backward(*place))
+    ),
+}
 
 
 # ---------------------------------------------------------------- where they are asked
@@ -239,22 +213,22 @@ DZ, DZ2 = normal((N, K), (N, K), seed=12)
 LAYERS = range(len(NET))
 
 TASKS = {
-    "linear": Task(linear, ("y",), [(X, W_, B), (X2, W2, B2)], [no_bias]),
+    "linear": Task(linear, ("y",), [(X, W_, B), (X2, W2, B2)], LINEAR),
     "linear_backward": Task(
-        linear_backward, ("dx", "dW", "db"), [(DY, X, W_), (DY2, X2, W2)], [mean_db, mean_dW, mean_both], case=Case(DY)
+        linear_backward, ("dx", "dW", "db"), [(DY, X, W_), (DY2, X2, W2)], LINEAR_BACKWARD, case=Case(DY)
     ),
     "relu_backward": Task(
         relu_backward,
         ("dx",),
         [(DY, OUT), (DY2, OUT2)],
-        [no_mask, mask_alone, times_output, sign_of_dy, wrong_half],
+        RELU_BACKWARD,
     ),
     "start": Task(start, more=check_start),
     "forward": Task(
         forward,
         ("z", *(f"inputs[{i}]" for i in LAYERS)),
         [(NET, X), (NET2, X2)],
-        [no_relu, relu_at_the_start, relu_at_the_end, before_the_relu],
+        FORWARD,
         unpack=logits_and_inputs,
         case=Case(DZ),
     ),
@@ -262,8 +236,8 @@ TASKS = {
         backward,
         tuple(f"{name} of layer {i}" for i in LAYERS for name in ("dW", "db")),
         [(NET, forward(NET, X)[1], DZ), (NET2, forward(NET2, X2)[1], DZ2)],
-        [no_relu_back, last_first],
-        unpack=gradients,
+        BACKWARD,
+        unpack=flat(len(NET), "(dW, db)"),
         case=Case(DZ),
     ),
 }

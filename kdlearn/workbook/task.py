@@ -1,13 +1,13 @@
 """How one function of the workbook is judged.
 
-What is right comes from the package. A slip is a wrong function: one idea is missing in it, and its docstring
-says which.
+What is right comes from the package. A slip is a wrong function: one idea is missing in it, and the table that
+holds it says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from kdlearn.ideas import Case, same
 from kdlearn.learner import Verdict, call, judge
 
+Slips = Mapping[str, Callable[..., Any]]  # {"idea: sentence": the function without it}
 Layers = list[tuple[np.ndarray, np.ndarray]]  # (W, b) of each linear layer
 
 # Different numbers, so that a factor has one name: rows, inputs, units, a teacher's units, classes, temperature
@@ -30,7 +31,7 @@ class Task:
     right : what the function must be.
     names : of its results.
     places : arguments to ask it at; none where `more` says all.
-    slips : wrong functions, each with a docstring "idea: sentence".
+    slips : wrong functions, by what their author is told.
     unpack : what the function returns, as a tuple of arrays with these names.
     case : the first place, where it is not the first argument.
     more : what else must hold, as a function that raises a Verdict.
@@ -39,7 +40,7 @@ class Task:
     right: Callable[..., Any]
     names: Sequence[str] = ()
     places: Sequence[Sequence[Any]] = ()
-    slips: Sequence[Callable[..., Any]] = ()
+    slips: Slips = field(default_factory=dict)
     unpack: Callable[[Any], Any] | None = None
     case: Case | None = None
     more: Callable[[Callable[..., Any]], None] | None = None
@@ -50,7 +51,7 @@ class Task:
             first, *others = self.places[0]
             temperature = next((a for a in others if isinstance(a, float)), 1.0)
             case = self.case or Case(first, temperature, others)
-            slips = {str(slip.__doc__): self._unpacked(slip) for slip in self.slips}
+            slips = {idea: self._unpacked(slip) for idea, slip in self.slips.items()}
             judge(self._unpacked(function), self._unpacked(self.right), self.places, self.names, slips, case)
         if self.more:
             self.more(function)

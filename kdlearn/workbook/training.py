@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 from kdlearn.distill.response import cross_entropy
 from kdlearn.ideas import Case
 from kdlearn.learner import Verdict
-from kdlearn.workbook.network import backward, forward, pairs
-from kdlearn.workbook.task import D, H, K, Layers, Task, normal
+from kdlearn.workbook.network import backward, flat, forward
+from kdlearn.workbook.task import D, H, K, Layers, Slips, Task, normal
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]]
 Moved = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -40,7 +41,7 @@ def adam(
     return theta - step(m, v, t, lr, beta1, beta2, eps), m, v
 
 
-def _adam(sentence: str, means: Callable = means, step: Callable = step, old: bool = False) -> Callable[..., Moved]:
+def _adam(means: Callable = means, step: Callable = step, old: bool = False) -> Callable[..., Moved]:
     """Adam with other means or another step."""
 
     def wrong(theta: Any, grad: Any, m: Any, v: Any, t: int, lr: float, b1: float, b2: float, eps: float) -> Moved:
@@ -48,64 +49,54 @@ def _adam(sentence: str, means: Callable = means, step: Callable = step, old: bo
         used = (m, v) if old else new
         return theta - step(*used, t, lr, b1, b2, eps), *new
 
-    wrong.__doc__ = sentence
     return wrong
 
 
-def returned_corrected(
+def _returned_corrected(
     theta: Any, grad: Any, m: Any, v: Any, t: int, lr: float, b1: float, b2: float, eps: float
 ) -> Moved:
-    """running means as they were: Divide m and v by 1 - beta^t for the step alone, and return them undivided."""
     theta, m, v = adam(theta, grad, m, v, t, lr, b1, b2, eps)
     return theta, m / (1 - b1**t), v / (1 - b2**t)
 
 
-ADAM = [
-    returned_corrected,
-    _adam(
-        "the bias correction: m and v begin at zero; divide them by 1 - beta^t for the step.",
-        step=lambda m, v, t, lr, b1, b2, eps: lr * m / (np.sqrt(v) + eps),
+ADAM: Slips = {
+    "running means as they were: Divide m and v by 1 - beta^t for the step alone, and return them undivided.": (
+        _returned_corrected
     ),
-    _adam(
-        "the power t: The corrections are 1 - beta^t; yours do not change with t.",
-        step=lambda m, v, t, *settings: step(m, v, 1, *settings),
+    "the bias correction: m and v begin at zero; divide them by 1 - beta^t for the step.": _adam(
+        step=lambda m, v, t, lr, b1, b2, eps: lr * m / (np.sqrt(v) + eps)
     ),
-    _adam(
-        "the root: The step is divided by √v, not by v.",
-        step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / (v / (1 - b2**t) + eps),
+    "the power t: The corrections are 1 - beta^t; yours do not change with t.": _adam(
+        step=lambda m, v, t, *settings: step(m, v, 1, *settings)
     ),
-    _adam(
-        "eps outside the root: It is √v + eps, not √(v + eps).",
-        step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + eps),
+    "the root: The step is divided by √v, not by v.": _adam(
+        step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / (v / (1 - b2**t) + eps)
     ),
-    _adam(
-        "eps: The step is divided by √v + eps; yours has no eps.",
-        step=lambda m, v, t, lr, b1, b2, eps: step(m, v, t, lr, b1, b2, 0.0),
+    "eps outside the root: It is √v + eps, not √(v + eps).": _adam(
+        step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + eps)
     ),
-    _adam("a sign: The step goes against the gradient; yours climbs.", step=lambda *place: -step(*place)),
-    _adam(
-        "the learning rate: The step is multiplied by lr.",
-        step=lambda m, v, t, lr, *rest: step(m, v, t, 1.0, *rest),
+    "eps: The step is divided by √v + eps; yours has no eps.": _adam(
+        step=lambda m, v, t, lr, b1, b2, eps: step(m, v, t, lr, b1, b2, 0.0)
     ),
-    _adam("the new means: The step takes m and v with the new gradient in them.", old=True),
-    _adam(
-        "the square: v is the running mean of the squared gradients.",
-        means=lambda grad, m, v, b1, b2: (b1 * m + (1 - b1) * grad, b2 * v + (1 - b2) * grad),
+    "a sign: The step goes against the gradient; yours climbs.": _adam(step=lambda *place: -step(*place)),
+    "the learning rate: The step is multiplied by lr.": _adam(
+        step=lambda m, v, t, lr, *rest: step(m, v, t, 1.0, *rest)
     ),
-    _adam(
-        "the share of the new: The new gradient enters with 1 - beta, or the mean is a sum.",
-        means=lambda grad, m, v, b1, b2: (b1 * m + grad, b2 * v + grad**2),
+    "the new means: The step takes m and v with the new gradient in them.": _adam(old=True),
+    "the square: v is the running mean of the squared gradients.": _adam(
+        means=lambda grad, m, v, b1, b2: (b1 * m + (1 - b1) * grad, b2 * v + (1 - b2) * grad)
     ),
-    _adam(
-        "beta for the old: The old mean enters with beta, the new gradient with 1 - beta.",
-        means=lambda grad, m, v, b1, b2: means(grad, m, v, 1 - b1, 1 - b2),
+    "the share of the new: The new gradient enters with 1 - beta, or the mean is a sum.": _adam(
+        means=lambda grad, m, v, b1, b2: (b1 * m + grad, b2 * v + grad**2)
     ),
-    _adam(
-        "each its own beta: beta1 belongs to m, beta2 to v.",
+    "beta for the old: The old mean enters with beta, the new gradient with 1 - beta.": _adam(
+        means=lambda grad, m, v, b1, b2: means(grad, m, v, 1 - b1, 1 - b2)
+    ),
+    "each its own beta: beta1 belongs to m, beta2 to v.": _adam(
         means=lambda grad, m, v, b1, b2: means(grad, m, v, b2, b1),
         step=lambda m, v, t, lr, b1, b2, eps: step(m, v, t, lr, b2, b1, eps),
     ),
-]
+}
 
 
 # ---------------------------------------------------------------- the loop
@@ -135,7 +126,7 @@ def _train(
     for t, rows in enumerate(_batches(len(x), epochs, batch_size, rng, slip), 1):
         network = list(zip(theta[::2], theta[1::2]))
         z, inputs = forward(network, x[rows])
-        said = np.arange(len(rows)) if slip == "the loss's rows" else rows
+        said = np.arange(len(rows)) if slip == "rows" else rows
         grads = [g for pair in backward(network, inputs, loss(z, said)[1]) for g in pair]
         if slip == "memory" or (slip == "memory of an epoch" and t % steps == 1):
             memory = [(np.zeros_like(a), np.zeros_like(a)) for a in theta]
@@ -161,38 +152,26 @@ def _batches(n: int, epochs: int, batch_size: int, rng: np.random.Generator, sli
             yield order[i : i + batch_size]
 
 
-def _slip(name: str, sentence: str) -> Callable[..., Layers]:
-    def wrong(*arguments: Any) -> Layers:
-        return _train(name, *arguments)
-
-    wrong.__doc__ = sentence
-    return wrong
-
-
-SLIPS = [
-    _slip("in order", "the shuffle: Draw an order of the rows, rng.permutation(N), in each epoch."),
-    _slip("one order", "a new order: Draw one in each epoch, not one for all of them."),
-    _slip("whole batches", "the last rows: The last batch takes what is left; yours leaves it out."),
-    _slip("whole", "the batches: Each step sees batch_size rows, not all of them."),
-    _slip("one epoch", "the epochs: One pass over the rows is not all of them."),
-    _slip("memory", "Adam's memory: m and v are kept from step to step; yours begin at zero in each."),
-    _slip("memory of an epoch", "Adam's memory: m and v begin at zero once, not in each epoch."),
-    _slip("clock", "Adam's clock: t grows by one in each step; yours stands still."),
-    _slip("epochs", "Adam's clock: t counts the steps, not the epochs."),
-    _slip("late", "Adam's clock: t is 1 in the first step; yours begins at 2."),
-    _slip("arrays", "Adam's clock: t grows once in a step, not once for each W and b."),
-    _slip("rate", "the learning rate: Give lr to `adam`."),
-    _slip("biases", "the biases: Every W and every b is moved; yours leaves b as it was."),
-    _slip(
-        "the loss's rows", "the rows of the batch: loss(z, rows) must get the numbers of the rows that z belongs to."
-    ),
-    _slip("descent", "Adam: The step is that of `adam`, not plain gradient descent."),
-]
-
-
-def weights(found: Any) -> tuple[Any, ...]:
-    """[(W, b), …] as (W of layer 0, b of layer 0, …)."""
-    return tuple(a for pair in pairs(found, 2, "(W, b)") for a in pair)
+SLIPS: Slips = {
+    sentence: functools.partial(_train, name)
+    for name, sentence in {
+        "in order": "the shuffle: Draw an order of the rows, rng.permutation(N), in each epoch.",
+        "one order": "a new order: Draw one in each epoch, not one for all of them.",
+        "whole batches": "the last rows: The last batch takes what is left; yours leaves it out.",
+        "whole": "the batches: Each step sees batch_size rows, not all of them.",
+        "one epoch": "the epochs: One pass over the rows is not all of them.",
+        "memory": "Adam's memory: m and v are kept from step to step; yours begin at zero in each.",
+        "memory of an epoch": "Adam's memory: m and v begin at zero once, not in each epoch.",
+        "clock": "Adam's clock: t grows by one in each step; yours stands still.",
+        "epochs": "Adam's clock: t counts the steps, not the epochs.",
+        "late": "Adam's clock: t is 1 in the first step; yours begins at 2.",
+        "arrays": "Adam's clock: t grows once in a step, not once for each W and b.",
+        "rate": "the learning rate: Give lr to `adam`.",
+        "biases": "the biases: Every W and every b is moved; yours leaves b as it was.",
+        "rows": "the rows of the batch: loss(z, rows) must get the numbers of the rows that z belongs to.",
+        "descent": "Adam: The step is that of `adam`, not plain gradient descent.",
+    }.items()
+}
 
 
 # ---------------------------------------------------------------- where they are asked
@@ -225,7 +204,7 @@ TASKS = {
             (NET, X2, labels, 2, 5, 0.1, np.random.default_rng(19)),
         ],
         SLIPS,
-        unpack=weights,
+        unpack=flat(len(NET), "(W, b)"),
         case=Case(X),
     ),
 }

@@ -73,6 +73,12 @@ def teach(data, out, *more, target="buys", epochs="15", student="8"):
     assert cli.main(["distill", *options, *(["--target", target] if target else []), *more]) == 0
 
 
+def told(capsys, *arguments):
+    """What a command that succeeds prints."""
+    assert cli.main([str(a) for a in arguments]) == 0
+    return capsys.readouterr().out
+
+
 def refused(capsys, *arguments):
     """The one line that a refusal prints; its status is 2, and nothing goes to stdout."""
     try:
@@ -310,8 +316,7 @@ def test_predictions_are_written(student, tmp_path, capsys):
     mixed = [["note", *row[:3][::-1]] if i == 0 else ["?", *row[:3][::-1]] for i, row in enumerate(rows)]
     data = write_csv(tmp_path / "new.csv", mixed)  # other order, no target, a column too many
     out = tmp_path / "made" / "predictions.csv"
-    assert cli.main(["predict", "--model", str(student), "--data", str(data), "--out", str(out)]) == 0
-    assert "30 predictions" in capsys.readouterr().out
+    assert "30 predictions" in told(capsys, "predict", "--model", student, "--data", data, "--out", out)
     with open(out, newline="", encoding="utf-8") as file:
         header, *lines = csv.reader(file)
     assert header == ["prediction", "p(no)", "p(yes)"] and len(lines) == 30
@@ -319,8 +324,7 @@ def test_predictions_are_written(student, tmp_path, capsys):
         assert sum(map(float, p)) == pytest.approx(1, abs=1e-5)
         assert answer == ("no", "yes")[int(np.argmax(list(map(float, p))))]
     assert np.mean([line[0] == row[3] for line, row in zip(lines, rows[1:])]) > 0.8
-    assert cli.main(["predict", "--model", str(student), "--data", str(data)]) == 0
-    assert capsys.readouterr().out == out.read_text()
+    assert told(capsys, "predict", "--model", student, "--data", data) == out.read_text()
 
 
 def test_what_cannot_be_predicted_says_so(student, table, tmp_path, capsys):
@@ -355,8 +359,7 @@ def test_a_student_as_onnx(int8, student, table, tmp_path, capsys):
     runtime = pytest.importorskip("onnxruntime")
     out = tmp_path / "s.onnx"
     more = ["--int8", "--calibration", str(table)] if int8 else []
-    assert cli.main(["export", "--model", str(student), "--to", "onnx", "--out", str(out), *more]) == 0
-    text = capsys.readouterr().out
+    text = told(capsys, "export", "--model", student, "--to", "onnx", "--out", out, *more)
     assert "inputs, in this order: age, town, income" in text and ("int8" in text) == int8
     loaded = load_student(student)
     rows, _, _ = encoded(table)
@@ -370,8 +373,9 @@ def test_a_student_as_onnx(int8, student, table, tmp_path, capsys):
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_student_as_c(int8, student, table, tmp_path, capsys):
     out = tmp_path / "8-bit student.h"
-    assert cli.main(["export", "--model", str(student), "--to", "c", "--out", str(out), *["--int8"][: int(int8)]]) == 0
-    assert "call net_8_bit_student_predict" in capsys.readouterr().out
+    assert "call net_8_bit_student_predict" in told(
+        capsys, "export", "--model", student, "--to", "c", "--out", out, *["--int8"][: int(int8)]
+    )
     cc = shutil.which("cc")
     if cc is None:
         pytest.skip("no C compiler `cc`")
@@ -655,8 +659,7 @@ def test_labels_are_kept_as_they_were_written(tmp_path, capsys):
     teach(data, tmp_path / "s.npz", "--quiet", "--teacher", "boosting", *BY_HAND, target="y", epochs="100")
     assert load_student(tmp_path / "s.npz").model.classes_.tolist() == ["01", "1", "10"]
     capsys.readouterr()
-    assert cli.main(["predict", "--model", str(tmp_path / "s.npz"), "--data", str(data)]) == 0
-    lines = list(csv.reader(capsys.readouterr().out.splitlines()))
+    lines = list(csv.reader(told(capsys, "predict", "--model", tmp_path / "s.npz", "--data", data).splitlines()))
     assert [line[0] for line in lines[1:]] == [row[1] for row in rows[1:]]
 
 
@@ -673,11 +676,9 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     student, table = load_student(out), read_table(tmp_path / "d.csv")
     predicted, y = student.model.predict(student.rules(table)), table["target"].astype(float)
     assert np.corrcoef(predicted, y)[0, 1] > 0.6
-    assert cli.main(["predict", "--model", str(out), "--data", str(tmp_path / "d.csv")]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = told(capsys, "predict", "--model", out, "--data", tmp_path / "d.csv").splitlines()
     np.testing.assert_allclose([float(line) for line in lines[1:]], predicted, rtol=1e-7)
-    assert cli.main(["export", "--model", str(out), "--to", "c", "--out", str(tmp_path / "net.c")]) == 0
-    assert "call net_predict" in capsys.readouterr().out
+    assert "call net_predict" in told(capsys, "export", "--model", out, "--to", "c", "--out", tmp_path / "net.c")
     runtime = pytest.importorskip("onnxruntime")
     assert cli.main(["export", "--model", str(out), "--to", "onnx", "--out", str(tmp_path / "net.onnx")]) == 0
     rows = student.rules(table)
@@ -730,8 +731,7 @@ def refused_target(folder, capsys):
 def test_missing_cells_and_unknown_texts_are_predicted(student, tmp_path, capsys):
     rows = [["age", "town", "income"], ["", "Bern", "3"], ["20", "", "NA"], ["20", "Basel", "3"], ["x", "Bern", "1"]]
     data, out = write_csv(tmp_path / "new.csv", rows), tmp_path / "p.csv"
-    assert cli.main(["predict", "--model", str(student), "--data", str(data), "--out", str(out)]) == 0
-    text = capsys.readouterr().out
+    text = told(capsys, "predict", "--model", student, "--data", data, "--out", out)
     assert "4 missing cells are filled" in text and "1 cell is no number, such as 'x'" in text
     assert "column 'town': 1 cell holds a text that the model does not know, such as 'Basel'." in text
     assert len(out.read_text().splitlines()) == 5
@@ -744,11 +744,9 @@ def test_an_answer_stands_beside_each_row(student, tmp_path, capsys):
     """Rows without any cell too: else every answer below would stand beside another row."""
     (tmp_path / "new.csv").write_text("age,town,income\n70,Bern,3\n,,\n20,Bern,3\n")
     (tmp_path / "none.csv").write_text("age,town,income\n,,\n")
-    assert cli.main(["predict", "--model", str(student), "--data", str(tmp_path / "new.csv")]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = told(capsys, "predict", "--model", student, "--data", tmp_path / "new.csv").splitlines()
     assert len(lines) == 4 and len(set(lines)) == 4
-    assert cli.main(["predict", "--model", str(student), "--data", str(tmp_path / "none.csv")]) == 0
-    assert capsys.readouterr().out.splitlines()[1] == lines[2]
+    assert told(capsys, "predict", "--model", student, "--data", tmp_path / "none.csv").splitlines()[1] == lines[2]
     (tmp_path / "new.csv").write_text("age,town,income\n70,Bern,3\n20,Bern,1e999\n")
     err = refused(capsys, "predict", "--model", student, "--data", tmp_path / "new.csv")
     assert "row 1, column 'income': '1e999' is infinite" in err
@@ -760,8 +758,7 @@ def test_an_id_is_passed_through_and_teaches_nothing(table, tmp_path, capsys):
     teach(data, tmp_path / "s.npz", "--id", "who", "--quiet", *BY_HAND)
     assert load_student(tmp_path / "s.npz").rules.names == ["age", "town", "income"]
     capsys.readouterr()
-    assert cli.main(["predict", "--model", str(tmp_path / "s.npz"), "--data", str(data), "--id", "who"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = told(capsys, "predict", "--model", tmp_path / "s.npz", "--data", data, "--id", "who").splitlines()
     assert lines[0] == "who,prediction,p(no),p(yes)" and lines[1].startswith("p0,")
 
 

@@ -11,7 +11,7 @@ pd = pytest.importorskip("pandas")
 
 from kdlearn import cli  # noqa: E402
 from kdlearn.commands.alarms import tell_leak, weak_points  # noqa: E402
-from kdlearn.commands.frames import TableError, read_table  # noqa: E402
+from kdlearn.commands.frames import read_table  # noqa: E402
 from kdlearn.commands.rules import Rules  # noqa: E402
 from kdlearn.estimators import DistilledClassifier  # noqa: E402
 from kdlearn.estimators.contest import Choice  # noqa: E402
@@ -163,9 +163,3 @@ def test_the_control_trains_as_long_as_the_contest_found(tmp_path, monkeypatch):
     monkeypatch.setattr(DistilledClassifier, "_choose", chosen)
     asked = ["distill", "--data", "t.csv", "--target", "status", "--out", "m.npz", "--epochs", "8", "--student", "4"]
     assert cli.main(asked) == 0 and passes == [8, 24]
-
-
-def test_two_columns_of_one_name_are_refused(tmp_path):
-    (tmp_path / "t.csv").write_text("a,b,a\n1,2,3\n")
-    with pytest.raises(TableError, match="two columns are named 'a'"):
-        read_table(tmp_path / "t.csv")

@@ -6,27 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small import D, K, Trip, data, settings
 
 import kdlearn as kd
 from kdlearn import Route
 from kdlearn.distill.assistant import assistants, attendance, densely_guided, follow
 from kdlearn.distill.feature import fitnets
 
-D, K = 5, 3
-
-
-def data(n=40, seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, D)).astype(np.float32)
-    return kd.Data({"x": x, "y": (x @ rng.normal(size=(D, K))).argmax(axis=1)})
-
 
 def net(width=8, seed=1):
     return kd.MLP(D, width, K, seed=seed)
-
-
-def settings(**changes):
-    return {"epochs": 3, "batch_size": 16, "optimizer": kd.Adam(1e-2), "seed": 4, "progress": False} | changes
 
 
 def by_hand(student, objective, teachers, **changes):
@@ -233,15 +222,10 @@ def test_a_route_is_the_network_after_the_given_epochs():
 
 
 def test_a_route_survives_an_interruption(tmp_path):
-    class Trip:
-        def after_step(self, run):
-            if run.epoch == 3:
-                raise KeyboardInterrupt
-
     whole, resumed, file = Route(1, 3), Route(1, 3), tmp_path / "run.npz"
     kd.fit(net(), kd.CrossEntropy(), data(), hooks=[whole], **settings())
     with pytest.raises(KeyboardInterrupt):
-        kd.fit(net(), kd.CrossEntropy(), data(), hooks=[Route(1, 3), Trip()], checkpoint=file, **settings())
+        kd.fit(net(), kd.CrossEntropy(), data(), hooks=[Route(1, 3), Trip(3)], checkpoint=file, **settings())
     kd.fit(net(), kd.CrossEntropy(), data(), hooks=[resumed], checkpoint=file, resume=True, **settings())
     for a, b in zip(whole.networks, resumed.networks, strict=True):
         np.testing.assert_array_equal(a.theta, b.theta)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,14 +24,6 @@ def test_attention(members):
     adaptor_check(listening, np.random.default_rng(9).normal(size=(N, 7)), *h, *logits)
     with pytest.raises(ValueError, match="as many features"):
         listening.forward(h[0], *h, *logits, logits[0])
-
-
-def test_attention_survives_copies_and_pickles():
-    adaptor = attention.Attention(7)
-    for again in (adaptor.copy(), pickle.loads(pickle.dumps(adaptor))):
-        np.testing.assert_array_equal(again.theta, adaptor.theta)
-        again.theta += 1
-        assert (again.layers[0].__dict__[again.layers[0].parameters[0]] != 0).any()
 
 
 @quick

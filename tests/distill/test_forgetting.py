@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small import Trip
 
 import kdlearn as kd
 from kdlearn.distill.forgetting import OnClasses, dark_experience, without_forgetting
@@ -119,13 +120,9 @@ def test_a_run_with_a_selection_resumes_bit_for_bit(tmp_path):
         kd.fit(net, without_forgetting(OLD, NEW), rows(), epochs=epochs, schedule=kd.constant, progress=False, **how)
         return net.theta
 
-    def stop(run):
-        if run.epoch == 3:
-            raise KeyboardInterrupt
-
     path = tmp_path / "run.npz"
     with pytest.raises(KeyboardInterrupt):
-        train(4, checkpoint=path, hooks=[stop])
+        train(4, checkpoint=path, hooks=[Trip(3)])
     np.testing.assert_array_equal(train(4, checkpoint=path, resume=True), train(4))
 
 

@@ -130,14 +130,6 @@ def test_same_on_every_backend(backend):
     np.testing.assert_allclose(trained(backend.device), trained("cpu"), rtol=1e-9)
 
 
-def test_a_step_never_waits_for_the_device(standin):
-    students, teachers = ({name: n.to("cuda") for name, n in nets.items()} for nets in pair())
-    columns = {name: kd.to_device(a, "cuda") if hasattr(a, "ndim") else a for name, a in batch().items()}
-    standin.syncs = standin.host_copies = 0
-    kd.train_step(students, teachers, MATCH, columns, optimizer=kd.SGD(0.1))
-    assert standin.syncs == standin.host_copies == 0
-
-
 def test_slopes_can_be_learned():
     rng = np.random.default_rng(0)
     teacher = WithJacobian(kd.MLP(4, 16, 3, seed=1))

@@ -159,7 +159,9 @@ def test_weights_by_their_definition(loss, normalize):
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     count = w.sum() if normalize else N
     expected = (w * rows).sum() / count, [w[:, None] * g / count for g in gradients]
+    kept = w.copy()
     agree(call(loss, arrays, weight=w, normalize=normalize), expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(w, kept)
     assert float(call(loss, arrays, weight=0 * w, normalize=normalize)[0]) == 0  # the mean of nothing
 
 
@@ -458,6 +460,18 @@ def test_wrong_shapes_are_refused(loss):
     for first in (arrays[0][0], arrays[0][:0], *([] if alone else [arrays[0][:3]])):
         with pytest.raises(ValueError, match="got"):
             loss.function(first, *arrays[1:])
+
+
+@each([loss for loss in losses(softmax=True) if loss.arrays[:2] == ("z_s", "z_t")])
+def test_logits_that_cannot_be_compared_say_why(loss):
+    z_s, z_t, *more = made(loss, 18)
+    for pair, message in (
+        ((z_s, z_t[:, :3]), r"one shape, got \(6, 4\) and \(6, 3\)"),
+        ((z_s[0], z_t[0]), "2-D"),
+        ((z_s[:0], z_t[:0]), "at least one row"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loss.function(*pair, *(a[: len(pair[0])] if rows_of(a) else a for a in more))
 
 
 # ------------------------------------------------------------------ values from forty digits

@@ -180,14 +180,6 @@ def test_the_widest_float64_spread_is_never_nan():
 
 
 def test_half_precision_computes_in_single():
-    z_s, z_t, y, _ = example(4)
-    z_s, z_t = z_s.astype(np.float16), z_t.astype(np.float16)
-    for loss, other in ((kd.soft_targets, z_t), (kd.logit_matching, z_t), (kd.cross_entropy, y)):
-        value, gradient = loss(z_s, other)
-        other32 = other.astype(np.float32) if other is z_t else other
-        expected = loss(z_s.astype(np.float32), other32)
-        assert gradient.dtype == np.float16 and value == expected[0]
-        np.testing.assert_array_equal(gradient, expected[1].astype(np.float16))
     value, gradient = kd.soft_targets(np.float16([[6e4, -6e4]]), np.float16([[-6e4, 6e4]]))
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
@@ -201,45 +193,9 @@ def test_arguments_may_be_named():
     assert kd.cross_entropy(z_s, y=y)[0] == kd.cross_entropy(z=z_s, y=y)[0]
 
 
-def test_the_gradient_has_the_students_dtype():
-    z_s, z_t, _, _ = example(5)
-    assert kd.soft_targets(z_s.astype(np.float32), z_t)[1].dtype == np.float32
-
-
-def test_arguments_are_not_modified():
-    z_s, z_t, y, w = example(6)
-    copies = [a.copy() for a in (z_s, z_t, w)]
-    kd.soft_targets(z_s, z_t, weight=w)
-    kd.cross_entropy(z_s, y, weight=w)
-    kd.logit_matching(z_s, z_t)
-    for a, b in zip((z_s, z_t, w), copies):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_layout_does_not_matter():
-    z_s, z_t, _, _ = example(7, (4, 5))
-    expected = kd.soft_targets(z_s, z_t)
-    for layout in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2], lambda a: a[::-1][::-1]):
-        got = kd.soft_targets(layout(z_s), layout(z_t))
-        assert got[0] == expected[0]
-        np.testing.assert_array_equal(got[1], expected[1])
-
-
-def test_a_mean_over_rows_is_not_biased_by_their_number():
-    z_s, z_t, y, _ = example(8, (6, 5))
-    for loss, other in ((kd.soft_targets, z_t), (kd.cross_entropy, y), (kd.logit_matching, z_t)):
-        parts = [loss(z_s[i : i + 4], other[i : i + 4])[0] for i in (0, 4)]
-        assert loss(z_s, other)[0] == pytest.approx((4 * parts[0] + 2 * parts[1]) / 6)
-
-
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda z: kd.soft_targets(z, z[:, :3]), r"one shape, got \(4, 5\) and \(4, 3\)"),
-        (lambda z: kd.soft_targets(z[0], z[0]), "2-D"),
-        (lambda z: kd.soft_targets(z[:0], z[:0]), "at least one row"),
-        (lambda z: kd.soft_targets(z, z, T=0), "T must be one positive"),
-        (lambda z: kd.soft_targets(z, z, weight=np.ones(3)), "one number a row"),
         (lambda z: kd.cross_entropy(z, np.eye(5)[:4]), "argmax"),
         (lambda z: kd.cross_entropy(z, np.zeros(3, int)), r"shape \(4,\), got \(3,\)"),
         (lambda z: kd.SoftTargets(T=-1), "T must be one positive"),
@@ -249,15 +205,3 @@ def test_a_mean_over_rows_is_not_biased_by_their_number():
 def test_wrong_arguments_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.random.default_rng(0).normal(size=(4, 5)))
-
-
-def test_same_on_every_backend(backend):
-    z_s, z_t, y, w = (a.astype(np.float32) if a.dtype.kind == "f" else a for a in example(9))
-    put = backend.put
-    for ours, expected in (
-        (kd.soft_targets(put(z_s), put(z_t), T=3.0, weight=put(w)), kd.soft_targets(z_s, z_t, T=3.0, weight=w)),
-        (kd.cross_entropy(put(z_s), put(y), smoothing=0.1), kd.cross_entropy(z_s, y, smoothing=0.1)),
-        (kd.logit_matching(put(z_s), put(z_t)), kd.logit_matching(z_s, z_t)),
-    ):
-        assert kd.to_numpy(ours[0]) == pytest.approx(expected[0], rel=1e-5)
-        np.testing.assert_allclose(kd.to_numpy(ours[1]), expected[1], rtol=1e-4, atol=1e-7)

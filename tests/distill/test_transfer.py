@@ -92,7 +92,7 @@ def test_bounded_regression_leaves_a_better_student_alone():
     z_t = np.array([[1.0], [1.0], [1.0], [1.0]])
     value, gradient = bounded_regression(z_s, y, z_t)
     np.testing.assert_array_equal(gradient, [[0], [-0.5], [0], [0]])  # a student as good as its teacher is let be
-    assert value == 0.5 * 4 / 4
+    assert value == 0.5 * 4 / 4 == bounded_regression(z_s, y[:, None], z_t)[0]
     _, gradient = bounded_regression(z_s, y, z_t, margin=0.2)  # it must be better by 0.2 now
     np.testing.assert_array_equal(gradient, [[0], [-0.5], [0.25], [0.225]])
     _, gradient = bounded_regression(z_s, y, 1e6 * z_t)
@@ -101,41 +101,9 @@ def test_bounded_regression_leaves_a_better_student_alone():
         assert both[0] == pytest.approx(0.5 * (z_s**2).mean())
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_the_gradient_has_the_students_dtype(dtype):
-    z_s, z_t, y, w = example(2)
-    z = z_s.astype(dtype)
-    for value, gradient in (
-        regression(z, y, weight=w.astype("float32")),
-        regression(z, np.arange(6)),
-        regression_kd(z, y, z_t),
-        bounded_regression(z, y[:, None], z_t.astype("float32")),
-    ):
-        assert gradient.dtype == dtype and gradient.shape == z.shape and value.ndim == 0
-
-
-def test_arguments_are_not_modified():
-    z_s, z_t, y, w = example(3)
-    copies = [a.copy() for a in (z_s, z_t, y, w)]
-    regression(z_s, y, weight=w)
-    regression_kd(z_s, y, z_t)
-    bounded_regression(z_s, y, z_t)
-    for a, b in zip((z_s, z_t, y, w), copies):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_same_on_every_backend(backend):
-    z_s, z_t, y, w = (a.astype(np.float32) for a in example(4))
-    put = backend.put
-    for ours, expected in (
-        (regression(put(z_s), put(y), weight=put(w)), regression(z_s, y, weight=w)),
-        (regression_kd(put(z_s), put(y), put(z_t)), regression_kd(z_s, y, z_t)),
-        (bounded_regression(put(z_s), put(y), put(z_t)), bounded_regression(z_s, y, z_t)),
-    ):
-        assert kd.to_numpy(ours[0]) == pytest.approx(expected[0], rel=1e-5)
-        np.testing.assert_allclose(kd.to_numpy(ours[1]), expected[1], rtol=1e-4, atol=1e-7)
+def test_classes_are_selected_on_every_backend(backend):
     z = np.random.default_rng(0).normal(size=(3, 5))
-    np.testing.assert_array_equal(kd.to_numpy(select_classes([4, 1])(put(z))), z[:, [4, 1]])
+    np.testing.assert_array_equal(kd.to_numpy(select_classes([4, 1])(backend.put(z))), z[:, [4, 1]])
 
 
 @pytest.mark.parametrize(

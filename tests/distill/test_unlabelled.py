@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small import Trip
 
 import kdlearn as kd
 from kdlearn.distill.unlabelled import DINO, Centre, dino, noisy_student
@@ -172,13 +173,9 @@ def test_validation_between_the_epochs_does_not_move_a_centre():
 
 
 def test_a_centre_begins_anew_and_a_run_resumes_bit_for_bit(tmp_path):
-    def stop(run):
-        if run.epoch == 2:
-            raise KeyboardInterrupt
-
     whole, path = train(net(1), rows(), epochs=4), tmp_path / "run.npz"
     with pytest.raises(KeyboardInterrupt):
-        train(net(1), rows(), epochs=4, more=[stop], checkpoint=path)
+        train(net(1), rows(), epochs=4, more=[Trip(2)], checkpoint=path)
     resumed = train(net(1), rows(), epochs=4, more=[lambda run: None], checkpoint=path, resume=True)
     np.testing.assert_array_equal(resumed[0].theta, whole[0].theta)
     np.testing.assert_array_equal(resumed[2].c[0], whole[2].c[0])

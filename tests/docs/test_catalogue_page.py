@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from _pages.catalogue import (
@@ -75,8 +73,3 @@ def test_what_the_page_says_in_words_follows_from_the_rows():
     assert rows["digits", alike, "labels"].word == "helps"
     assert rows["digits", f"{alike}, on soft targets", "soft targets"].word != "helps"
     assert rows["digits", peers, "labels"].difference.mean < rows["digits", noise, "labels"].difference.mean
-
-
-def test_its_links_lead_to_files():
-    for target in re.findall(r"\]\(([^)#]+)", PAGE.read_text("utf-8")):
-        assert (PAGE.parent / target).exists(), target

@@ -22,29 +22,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory, browser):
-    """The address of a JupyterLab over a copy of the notebooks."""
+OPTIONS = ["--no-browser", "--allow-root", "--ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password="]
+OPTIONS += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+
+
+@contextlib.contextmanager
+def jupyterlab(folder, *options):
+    """The address of a JupyterLab that runs in a folder and keeps its settings there."""
     pytest.importorskip("jupyterlab")
-    folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    home = {
-        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
-    command += [
-        "--IdentityProvider.token=",
-        "--ServerApp.password=",
-        "--LabApp.news_url=None",
-        "--LabApp.expose_app_in_browser=True",
-    ]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    home = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
-            [*command, f"--ServerApp.root_dir={folder / 'notebooks'}"],
+            [sys.executable, "-m", "jupyterlab", f"--port={port}", *OPTIONS, *options],
             stdout=log, stderr=log, env={**os.environ, **home}, cwd=folder,
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
@@ -62,6 +54,16 @@ def lab(tmp_path_factory, browser):
         with contextlib.suppress(subprocess.TimeoutExpired):  # kernels may take their time
             process.wait(20)
         process.kill()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, browser):
+    """The address of a JupyterLab over a copy of the notebooks."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    own = ("--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder / 'notebooks'}")
+    with jupyterlab(folder, *own) as address:
+        yield address
 
 
 @pytest.fixture
@@ -162,36 +164,14 @@ def test_the_slider_moves_the_temperature(page, lab):
 
 def test_links_out_of_the_notebooks_open_as_the_install_page_starts_it(tmp_path, browser):
     """The command of docs/install.md takes the project for its root, so a link to ../docs opens a tab."""
-    pytest.importorskip("jupyterlab")
     command = re.search(r"-m jupyter lab (.+)", (ROOT / "docs" / "install.md").read_text("utf-8"))[1].split()
     for name in ("notebooks", "docs/explore", "kdlearn"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    options = ["--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1", "--IdentityProvider.token="]
-    home = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", *options, *quiet, *command], cwd=tmp_path, env={**os.environ, **home},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
+    with jupyterlab(tmp_path, *command) as address:
         page = browser.new_page()
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api").read()
-                break
-            except OSError:
-                time.sleep(0.5)
-        page.goto(f"http://127.0.0.1:{port}/lab/tree/{command[-1]}")
+        page.goto(f"{address}/lab/tree/{command[-1]}")
         link = page.locator(".jp-RenderedMarkdown a[href*='/docs/explore/']").first
         link.wait_for(state="attached", timeout=90_000)
         link.evaluate("a => a.click()")
         page.locator(".lm-TabBar-tabLabel", has_text=re.compile(r"^\w+\.md$")).wait_for(timeout=60_000)
         assert "/lab/tree/docs/explore/" in page.url
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):  # kernels may take their time
-            process.wait(20)
-        process.kill()

@@ -262,26 +262,20 @@ def test_what_cannot_be_exported_says_so(tmp_path, rng):
         export.to_c(net, tmp_path / "net.h", "net", **options)
 
     net = kd.MLP(D, 4, K)
-    with pytest.raises(TypeError, match="Own cannot be exported; these can: Linear"):
-        c(kd.MLP(D, 4, K, activation=Own))
-    with pytest.raises(TypeError, match="not RandomForestClassifier"):
-        c(RandomForestClassifier())
-    with pytest.raises(ValueError, match=r"shape \(5,\), got \(4,\)"):
-        c(net, scaler=(np.zeros(4), np.ones(4)))
-    with pytest.raises(ValueError, match="scale positive"):
-        c(net, scaler=(np.zeros(5), np.zeros(5)))
-    with pytest.raises(ValueError, match="tokens are not standardised"):
-        c(tokens_net(), scaler=(np.zeros(3), np.ones(3)))
-    with pytest.raises(ValueError, match="network's 3 outputs"):
-        c(net, classes=["a", "b"])
-    with pytest.raises(TypeError, match="numbers or texts"):
-        c(net, classes=[None, "a", 2])
-    with pytest.raises(ValueError, match="network's 5 inputs, got 1"):
-        c(net, inputs=["a"])
-    with pytest.raises(ValueError, match="without parameters"):
-        c(kd.Network([kd.ReLU()], {"logits": 0}))
-    with pytest.raises(ValueError, match="how many tokens"):
-        c(kd.Network([Embedding(4, 3)], {"logits": 0}))
+    for error, message, wrong, options in (
+        (TypeError, "Own cannot be exported; these can: Linear", kd.MLP(D, 4, K, activation=Own), {}),
+        (TypeError, "not RandomForestClassifier", RandomForestClassifier(), {}),
+        (ValueError, r"shape \(5,\), got \(4,\)", net, {"scaler": (np.zeros(4), np.ones(4))}),
+        (ValueError, "scale positive", net, {"scaler": (np.zeros(5), np.zeros(5))}),
+        (ValueError, "tokens are not standardised", tokens_net(), {"scaler": (np.zeros(3), np.ones(3))}),
+        (ValueError, "network's 3 outputs", net, {"classes": ["a", "b"]}),
+        (TypeError, "numbers or texts", net, {"classes": [None, "a", 2]}),
+        (ValueError, "network's 5 inputs, got 1", net, {"inputs": ["a"]}),
+        (ValueError, "without parameters", kd.Network([kd.ReLU()], {"logits": 0}), {}),
+        (ValueError, "how many tokens", kd.Network([Embedding(4, 3)], {"logits": 0}), {}),
+    ):
+        with pytest.raises(error, match=message):
+            c(wrong, **options)
     for name in ("1net", "my net", "", "_net", "née"):
         with pytest.raises(ValueError, match="C identifier"):
             export.to_c(net, tmp_path / "net.h", name)

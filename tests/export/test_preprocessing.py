@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from c_programs import run_c
+from doors import check_every_door, saved
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -15,9 +16,6 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OrdinalEncoder, Ro
 import kdlearn as kd
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
-from kdlearn.export.onnx_file import feeds
-from kdlearn.export.parts import parts_of
-from kdlearn.export.plan import plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter")
 SETTINGS = {"hidden_layer_sizes": (6,), "max_iter": 10, "random_state": 0}
@@ -32,28 +30,14 @@ SCALERS = [
 ]
 
 
-def onnx_of(path, feed):
-    runtime = pytest.importorskip("onnxruntime")
-    return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["probabilities"], feed)[0]
-
-
+@pytest.mark.parametrize("inside", [False, True], ids=["before", "inside"])
 @pytest.mark.parametrize("scaler", SCALERS, ids=str)
-def test_a_scaler_does_everywhere_what_it_does_in_python(scaler, tmp_path):
+def test_a_scaler_does_everywhere_what_it_does_in_python(scaler, inside, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(80, 3)) * [1, 2, 3] + [5, 1, -3]
-    y = (x[:, 0] > 5).astype(int)
-    for fitted in (
-        make_pipeline(scaler, DistilledClassifier(**SETTINGS)).fit(x, y),
-        DistilledClassifier(preprocessor=scaler, **SETTINGS).fit(x, y),
-    ):
-        want = fitted.predict_proba(x)
-        kd.save(tmp_path / "m.npz", fitted)
-        np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(x), want, atol=1e-12)
-        export.to_c(fitted, tmp_path / "net.c", rows=x)
-        np.testing.assert_allclose(run_c(tmp_path, x)[1], want, atol=1e-5)
-    pytest.importorskip("skl2onnx")
-    export.to_onnx(fitted, tmp_path / "net.onnx", rows=x)
-    np.testing.assert_allclose(onnx_of(tmp_path / "net.onnx", {"x": x.astype(np.float32)}), want, atol=1e-5)
+    model = DistilledClassifier(preprocessor=scaler if inside else None, **SETTINGS)
+    model = model if inside else make_pipeline(scaler, model)
+    check_every_door(model.fit(x, (x[:, 0] > 5).astype(int)), x, tmp_path, rows=x)
 
 
 @pytest.mark.parametrize("scaler", SCALERS[:3], ids=str)
@@ -92,16 +76,7 @@ def test_a_missing_text_keeps_its_code_and_moves_no_other(case, tmp_path):
     X = np.stack([text, rng.normal(size=90).astype(object)], axis=1)
     y = (text == "a").astype(int)
     before = ColumnTransformer([("text", encoder, [0]), ("number", "passthrough", [1])])
-    fitted = make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, y)
-    want = fitted.predict_proba(X)
-    kd.save(tmp_path / "m.npz", fitted)
-    np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(X), want, atol=1e-12)
-    export.to_c(fitted, tmp_path / "net.c")
-    codes = parts_of(fitted).plain().codes(X)
-    np.testing.assert_allclose(run_c(tmp_path, codes)[1], want, atol=1e-5)
-    pytest.importorskip("skl2onnx")
-    export.to_onnx(fitted, tmp_path / "net.onnx")
-    np.testing.assert_allclose(onnx_of(tmp_path / "net.onnx", feeds(plan(fitted), codes)), want, atol=1e-5)
+    check_every_door(make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, y), X, tmp_path)
 
 
 class Thrice(kd.MLP):
@@ -160,8 +135,7 @@ def test_an_answer_that_overflows_is_refused_at_every_door_of_python(tmp_path):
     classifier = DistilledClassifier(**SETTINGS).fit(x, (x[:, 1] > 0).astype(int))
     regressor = DistilledRegressor(**SETTINGS).fit(x, 1e300 * x[:, 1])
     for model in (classifier, regressor):
-        kd.save(tmp_path / "m.npz", model)
-        for fitted in (model, kd.load(tmp_path / "m.npz")):
+        for fitted in (model, saved(model, tmp_path)):
             for door in ("predict", "predict_proba", "decision_function", "predict_log_proba"):
                 if hasattr(fitted, door):
                     with np.errstate(all="ignore"), pytest.raises(ValueError, match="row 1 is so large"):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from c_programs import compiler, run_avr, run_c
+from doors import check_every_door, fed, run_onnx, saved
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -35,7 +36,6 @@ from kdlearn.checkpoint import write as write_checkpoint
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.export import integers
 from kdlearn.export.check import ExportError, rows_for
-from kdlearn.export.onnx_file import feeds
 from kdlearn.export.parts import parts_of
 from kdlearn.export.plan import plan
 
@@ -112,24 +112,12 @@ def model(request, models):
     return models(request.param)
 
 
-def run_onnx(path, feed, outputs=("probabilities", "label")):
-    runtime = pytest.importorskip("onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(list(outputs), feed)
-
-
-def fed(model, X):
-    return feeds(plan(model), plan(model).parts.plain().codes(X))
-
-
 # ------------------------------------------------------------------ saved files
 
 
 def test_a_saved_model_answers_as_the_model(model, tmp_path):
     X, _ = raw_rows(seed=1)
-    kd.save(tmp_path / "m.npz", model)
-    back = kd.load(tmp_path / "m.npz")
+    back = saved(model, tmp_path)
     np.testing.assert_allclose(back.predict_proba(X), model.predict_proba(X), atol=1e-12)
     np.testing.assert_array_equal(back.predict(X), model.predict(X))
     kd.save(tmp_path / "again.npz", back)
@@ -143,8 +131,7 @@ def test_a_saved_models_labels_are_of_the_same_kind_and_width(dtype, tmp_path):
     """Bytes came back as int64: what a user computes with them no longer was the same."""
     X, y = np.random.default_rng(0).normal(size=(30, 2)), np.tile([0, 1], 15).astype(dtype)
     model = DistilledClassifier(hidden_layer_sizes=(3,), max_iter=2, random_state=0).fit(X, y)
-    kd.save(tmp_path / "m.npz", model)
-    got, want = kd.load(tmp_path / "m.npz").predict(X), model.predict(X)
+    got, want = saved(model, tmp_path).predict(X), model.predict(X)
     assert got.dtype == want.dtype
     np.testing.assert_array_equal(got, want)
 
@@ -156,8 +143,7 @@ def test_a_saved_plain_estimator_keeps_scaler_classes_and_target(tmp_path):
         DistilledClassifier(**SETTINGS).fit(x, np.array(["benign", "malignant"])[y]),
         DistilledRegressor(**SETTINGS).fit(x, 1e3 * x[:, 0] + x[:, 3]),
     ):
-        kd.save(tmp_path / "m.npz", fitted)
-        back = kd.load(tmp_path / "m.npz")
+        back = saved(fitted, tmp_path)
         np.testing.assert_array_equal(back.predict(x), fitted.predict(x))
         assert back.score(x, fitted.predict(x)) == 1
         export.to_c(back, tmp_path / "net.c")
@@ -179,8 +165,7 @@ def test_frames_are_read_by_name(tmp_path):
     frame = pandas.DataFrame(X, columns=names).astype({"age": float, "income": float})
     steps = [(label, step, [names[i] for i in where]) for label, step, where in preprocessing().transformers]
     fitted = make_pipeline(ColumnTransformer(steps), DistilledClassifier(**SETTINGS)).fit(frame, y)
-    kd.save(tmp_path / "m.npz", fitted)
-    back = kd.load(tmp_path / "m.npz")
+    back = saved(fitted, tmp_path)
     assert back.feature_names_in_.tolist() == names
     np.testing.assert_allclose(back.predict_proba(frame[names[::-1]]), fitted.predict_proba(frame), atol=1e-12)
     with pytest.raises(ValueError, match="no column 'town'"):
@@ -249,14 +234,7 @@ def test_encoders_go_everywhere(case, tmp_path):
     fitted = make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, y)
     if case.startswith(("the rare", "ordinal", "one hot, a gap is none")):
         X = np.vstack([X, [["Basel", 3.0]]])  # which nobody was taught, and the encoder takes
-    want = fitted.predict_proba(X)
-    kd.save(tmp_path / "m.npz", fitted)
-    np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(X), want, atol=1e-12)
-    export.to_c(fitted, tmp_path / "net.c")
-    np.testing.assert_allclose(run_c(tmp_path, parts_of(fitted).plain().codes(X))[1], want, atol=1e-4)
-    pytest.importorskip("skl2onnx")
-    export.to_onnx(fitted, tmp_path / "net.onnx")
-    np.testing.assert_allclose(run_onnx(tmp_path / "net.onnx", fed(fitted, X))[0], want, atol=1e-4)
+    check_every_door(fitted, X, tmp_path, atol=1e-4)
 
 
 def test_scalers_and_imputers_in_any_order_are_one(tmp_path):
@@ -265,8 +243,7 @@ def test_scalers_and_imputers_in_any_order_are_one(tmp_path):
     y = (X[:, 1] > 20).astype(int)
     steps = (RobustScaler(), MinMaxScaler((3, 5)), SimpleImputer(strategy="mean", add_indicator=True), StandardScaler())
     fitted = make_pipeline(*steps, DistilledClassifier(**SETTINGS)).fit(X, y)
-    kd.save(tmp_path / "m.npz", fitted)
-    np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict_proba(X), fitted.predict_proba(X), atol=1e-9)
+    np.testing.assert_allclose(saved(fitted, tmp_path).predict_proba(X), fitted.predict_proba(X), atol=1e-9)
     export.to_c(fitted, tmp_path / "net.c", rows=X)
     np.testing.assert_allclose(run_c(tmp_path, X)[1], fitted.predict_proba(X), atol=1e-5)
     export.to_c(fitted, tmp_path / "net.c", rows=X, integer=True)
@@ -310,8 +287,7 @@ def test_regressors_go_everywhere(kind, tmp_path):
     else:
         X, fitted = raw_rows()[0], with_preprocessor(DistilledRegressor)
     want, codes = fitted.predict(X), parts_of(fitted).plain().codes(X)
-    kd.save(tmp_path / "m.npz", fitted)
-    np.testing.assert_allclose(kd.load(tmp_path / "m.npz").predict(X), want, rtol=1e-12)
+    np.testing.assert_allclose(saved(fitted, tmp_path).predict(X), want, rtol=1e-12)
     for more, off in (({}, 1e-5), ({"int8": True}, 0.05)):
         export.to_c(fitted, tmp_path / "net.c", **more)
         status, y = run_c(tmp_path, codes)
@@ -352,8 +328,7 @@ def test_skl2onnx_writes_the_preprocessing_inside_an_estimator(models, tmp_path)
 
     export.register_skl2onnx()
     model, (X, _) = models("own preprocessing"), raw_rows(seed=1)
-    kd.save(tmp_path / "m.npz", model)
-    inside = kd.load(tmp_path / "m.npz")  # an estimator with its encoding inside
+    inside = saved(model, tmp_path)  # an estimator with its encoding inside
     kinds = [FloatTensorType, StringTensorType, FloatTensorType, StringTensorType]
     initial = [(name, kind([None, 1])) for name, kind in zip(inside.feature_names_in_, kinds)]
     made = skl2onnx.convert_sklearn(inside, initial_types=initial)
@@ -371,8 +346,7 @@ def test_nan_and_infinity_are_refused_at_every_door(tmp_path):
     for fitted in (DistilledClassifier(**SETTINGS).fit(x, y), DistilledRegressor(**SETTINGS).fit(x, y)):
         bad = x[:4].copy()
         bad[0, 3], bad[1, 5], bad[2, 7] = np.nan, np.inf, -np.inf
-        kd.save(tmp_path / "m.npz", fitted)
-        back = kd.load(tmp_path / "m.npz")
+        back = saved(fitted, tmp_path)
         for row in bad[:3]:
             for door in (fitted, back):
                 with pytest.raises(ValueError, match=r"NaN|infin"):
@@ -437,8 +411,7 @@ def test_an_imputer_fills_and_strict_encoders_refuse(models, tmp_path):
     X[2, 1] = "Basel"  # unknown, and the encoder says ignore
     good = model.predict_proba(X[:3])
     X[3, 2], X[4, 3] = np.nan, "XXL"  # no imputer; an encoder that is strict
-    kd.save(tmp_path / "m.npz", model)
-    back = kd.load(tmp_path / "m.npz")
+    back = saved(model, tmp_path)
     np.testing.assert_allclose(back.predict_proba(X[:3]), good, atol=1e-12)
     for row, message in ((3, "'x2' is missing"), (4, "'x3' holds an unknown category.*known are .'S', 'M', 'L'")):
         with pytest.raises(ValueError, match=message):

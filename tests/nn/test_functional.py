@@ -108,6 +108,7 @@ def test_softmax_takes_blocks_and_layouts_without_a_trace(shape, rng):
     for laid_out in (z, np.asfortranarray(z)):
         before, p = laid_out.copy(), kd.softmax(laid_out, 2.5)
         np.testing.assert_allclose(p, e / e.sum(axis=-1, keepdims=True), rtol=1e-13)
+        np.testing.assert_allclose(np.exp(kd.log_softmax(laid_out, 2.5)), p, rtol=1e-12)
         np.testing.assert_array_equal(laid_out, before)
         assert p.shape == shape and p.dtype == z.dtype
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small import Trip
 
 import kdlearn as kd
 from kdlearn import checkpoint
@@ -259,15 +260,6 @@ class Rewrite:
         run.data = run.data.with_columns({"note": run.data["note"] + run.epoch})
 
 
-class Trip:
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def after_step(self, run):
-        if run.epoch == self.epoch:
-            raise KeyboardInterrupt
-
-
 def train(path=None, hooks=(), **options):
     student = kd.MLP(5, 8, 3, dropout=0.3, seed=1)
     head = kd.MLP(8, 3, seed=4)
@@ -316,7 +308,7 @@ def test_without_resume_the_file_is_begun_again(path):
 
 def test_a_killed_training_resumes(path, tmp_path):
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_checkpoint as t\n"
+        "import sys; sys.path[:0] = sys.argv[1], sys.argv[1] + '/..'; import test_checkpoint as t\n"
         "import time\n"
         "class Slow:\n"
         "    def after_epoch(self, run): print(run.epoch, flush=True); time.sleep(0.2)\n"

@@ -44,7 +44,7 @@ CASES = {
     "memory-mapped arrays": ("data", "test_soft_labels_stream_into_a_file"),
     "a batch larger than the data": ("training", "test_a_batch_larger_than_the_data_is_one_batch"),
     "nonsense batch sizes": ("training", '{"batch_size": True}'),
-    "a smaller last batch": ("training", "test_a_training_value_is_the_mean_over_rows_not_batches"),
+    "a smaller last batch": ("training", "test_the_history_is_a_mean_over_the_rows_that_count"),
     "T of zero, negative, NaN, infinite, a list": ("functional", "test_bad_temperatures"),
     "T as a 0-d array": ("functional", "test_a_zero_dimensional_temperature_will_do"),
     "T of 1e-8": ("response", "test_nearly_zero_temperature_is_finite"),

@@ -18,7 +18,6 @@ Z, V = rng.normal(size=(N, K)), rng.normal(size=(N, K))
 Y = np.array([3, 0, 6, 3, 1])
 MASK = np.array([1.0, 0.0, 1.0, 1.0, 0.0])
 WEIGHT = np.array([0.5, 2.0, 1.0, 1.5, 0.7])
-ONES = np.eye(K)[Y]
 P = kd.softmax(Z)
 ce, soft = kd.cross_entropy, kd.soft_targets
 

@@ -52,7 +52,10 @@ def test_the_workbook_asks_for_what_the_solution_solves():
     assert {str(check.review(own, name)) for name in check.ORDER} == {"not written yet"}
 
 
-@pytest.mark.parametrize("name, old, new, words", MISTAKES, ids=[f"{m[0]}: {m[3]} {i}" for i, m in enumerate(MISTAKES)])
+EACH = [(name, *mistake) for name, mistakes in MISTAKES.items() for mistake in mistakes]
+
+
+@pytest.mark.parametrize("name, old, new, words", EACH, ids=[f"{m[0]}: {m[3]} {i}" for i, m in enumerate(EACH)])
 def test_a_mistake_has_its_name(name, old, new, words):
     before = source(name)
     assert before.count(old) == 1, f"{old!r} is not in {name} once"
@@ -67,14 +70,14 @@ def test_a_mistake_has_its_name(name, old, new, words):
 def test_every_slip_is_told_from_what_is_right_and_from_the_others(name):
     task = check.TASKS[name]
     assert learner.reviewed(lambda: task.check(task.right))
-    for slip in task.slips:
-        idea, _, hint = slip.__doc__.partition(": ")
+    for sentence, slip in task.slips.items():
+        idea, _, hint = sentence.partition(": ")
         found = learner.reviewed(lambda slip=slip: task.check(slip))
         assert (found.right, found.idea, found.hint) == (False, idea, hint)
 
 
 def test_there_are_mistakes_of_every_function():
-    assert {m[0] for m in MISTAKES} == set(check.ORDER)
+    assert set(MISTAKES) == set(check.ORDER)
 
 
 @pytest.mark.parametrize("words", HARMS)

@@ -2,6 +2,8 @@
 
 import functools
 
+import numpy as np
+
 import kdlearn as kd
 from kdlearn.catalogue.recipes.parts import K, Setup, batch, net, recipe, student, teacher
 from kdlearn.distill import divergence, feature, logits, relation, targets
@@ -79,12 +81,8 @@ SITE = "student.logits"
 def fitnets(device="cpu"):
     """A hint through a regressor, beside the training proper, Romero et al. 2015 [feature.3]."""
     regressor = net(7, 9, seed=7).to(device)
-    return Setup(
-        student(),
-        kd.SoftTargets(T=4) + 0.1 * feature.fitnets(regressor, "student.h1", "teacher.h2"),
-        batch(),
-        teacher(),
-    )
+    hint = feature.fitnets(regressor, "student.h1", "teacher.h2")
+    return Setup(student(), kd.SoftTargets(T=4) + 0.1 * hint, batch(), teacher())
 
 
 @recipe
@@ -123,13 +121,9 @@ def virtual_teacher(device="cpu"):
 @recipe
 def corrected_teacher(device="cpu"):
     """Knowledge adjustment: the teacher's mistakes put right, Wen et al. 2019 [targets.2]."""
-    term = kd.SoftTargets(4, teacher="right.logits")
-    return Setup(
-        student(),
-        kd.Given("right.logits", targets.corrected_teacher, ("teacher.logits", "y"), term),
-        batch(),
-        teacher(),
-    )
+    taught = kd.SoftTargets(4, teacher="right.logits")
+    term = kd.Given("right.logits", targets.corrected_teacher, ("teacher.logits", "y"), taught)
+    return Setup(student(), term, batch(), teacher())
 
 
 @recipe
@@ -149,6 +143,4 @@ def noisy_teacher(device="cpu"):
 
 
 def _noisy(z, seed):
-    import numpy as np
-
     return targets.noisy_teacher(z, np.random.default_rng(seed))
