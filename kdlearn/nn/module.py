@@ -42,8 +42,8 @@ class Module:
         for i, layer in enumerate(given):
             if layer.parameters and any(layer is other for other in given[:i]):
                 raise ValueError(
-                    f"layer {i}, {layer!r}, stands in the network twice: each use would write over the other's gradient; "
-                    "give each place a layer of its own"
+                    f"layer {i}, {layer!r}, stands in the network twice: one use would overwrite the other's gradient; "
+                    "give each a layer of its own"
                 )
         self.layers = [copy.copy(layer) if _held(layer) else layer for layer in given]
         self._frozen: frozenset[int] = frozenset()

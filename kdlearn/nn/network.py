@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -278,7 +277,7 @@ class MLP(Network):
         if isinstance(activation, Layer) or not callable(activation):
             raise TypeError(f"activation is the class of a layer, such as kd.ReLU without brackets, got {activation!r}")
         n_linear = len(sizes) - 1
-        if isinstance(dropout, numbers.Real):
+        if isinstance(dropout, (int, float, np.floating)):
             rates = [0.0] + [float(dropout)] * (n_linear - 1)
         else:
             rates = [float(rate) for rate in dropout]

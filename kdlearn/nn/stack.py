@@ -145,8 +145,8 @@ def _different(layer: Layer, other: Layer) -> str | None:
     """
     known = {"shapes", *layer.parameters, *("d" + name for name in layer.parameters)}
     for name in sorted((vars(layer).keys() | vars(other).keys()) - known):
-        a, b = vars(layer).get(name), vars(other).get(name)
-        if any(isinstance(v, (int, float, str, np.generic, np.ndarray)) for v in (a, b)) and not np.array_equal(a, b):
+        pair: list[Any] = [vars(layer).get(name), vars(other).get(name)]
+        if any(isinstance(v, (int, float, str, np.generic, np.ndarray)) for v in pair) and not np.array_equal(*pair):
             return name
     return None
 
