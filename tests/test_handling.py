@@ -46,8 +46,8 @@ def append_layer(net):
 
 
 @pytest.mark.parametrize("change", [rebind_theta, rebind_weights, rebind_gradient, replace_layer, append_layer])
-def test_a_network_whose_arrays_were_replaced_is_not_trained_nor_copied(change):
-    """It was trained for nothing: the optimiser moved one array, the layers computed with another; a copy lost it."""
+def test_a_network_whose_arrays_were_replaced_is_not_trained_nor_copied(change, tmp_path):
+    """It was trained for nothing: the optimiser moved one array, the layers computed with another; a copy and a file lost it."""
     data, whole = rows(), kd.MLP(4, 8, 3, seed=1)
     for call in (
         lambda net: kd.fit(net, kd.CrossEntropy(), data, **QUICK),
@@ -59,6 +59,8 @@ def test_a_network_whose_arrays_were_replaced_is_not_trained_nor_copied(change):
         copy.copy,
         copy.deepcopy,
         pickle.dumps,
+        lambda net: kd.save(tmp_path / "net.npz", net),
+        jacobian.WithJacobian,
         lambda net: kd.Stack([net, net]),
         lambda net: kd.Stack([whole, net]),
     ):  # fmt: skip
@@ -257,7 +259,7 @@ def test_whole_numbers_are_noised_at_the_angle_given(kind):
     np.testing.assert_allclose(v, c * e - c * x.astype(float), rtol=2e-3 if kind == "f2" else 1e-6)
 
 
-def test_a_diffusion_s_answers_have_the_rows_of_z():
+def test_an_answer_about_noise_has_the_rows_of_z():
     """One answer for all rows was broadcast."""
     z = np.ones((3, 3))
     for wrong in (np.ones(3), np.ones((1, 3)), np.ones((3, 1))):
