@@ -47,7 +47,7 @@ def append_layer(net):
 
 @pytest.mark.parametrize("change", [rebind_theta, rebind_weights, rebind_gradient, replace_layer, append_layer])
 def test_a_network_whose_arrays_were_replaced_is_not_trained_nor_copied(change, tmp_path):
-    """It was trained for nothing: the optimiser moved one array, the layers computed with another; a copy and a file lost it."""
+    """The optimiser moved one array, the layers computed with another; a copy and a file lost what was put there."""
     data, whole = rows(), kd.MLP(4, 8, 3, seed=1)
     for call in (
         lambda net: kd.fit(net, kd.CrossEntropy(), data, **QUICK),
