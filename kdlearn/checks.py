@@ -1,4 +1,4 @@
-"""The checks that losses and objectives share: shapes, labels, settings, names of sites.
+"""The checks that the package shares: shapes, labels, settings, names of sites.
 
 Each raises an error that says what was given and what is wanted; those that return do so unchanged.
 """
@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array
-from kdlearn.nn.functional import check_count
+from kdlearn.backend import Array, array_module
 
 
 def check_logits(z: Array, *others: Array, least: int = 2) -> None:
@@ -54,7 +53,7 @@ def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
         raise ValueError(f"y must hold integer class labels, got {y.dtype}")
     # as an unsigned number a negative label is a large one, so one comparison finds both kinds
     end = 2**63 if K is None else K
-    if isinstance(y, np.ndarray) and y.size and y.astype(np.uint64).max() >= end:
+    if isinstance(y, np.ndarray) and y.size and (n := y.astype(np.uint64)).item(n.argmax()) >= end:
         wrong = [k for k in y.tolist() if not 0 <= k < end and k != ignore]
         if wrong:
             raise ValueError(f"labels must {'be 0 or more' if K is None else f'lie in 0 … {K - 1}'}, got {wrong[0]}")
@@ -115,3 +114,36 @@ def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
 def is_number(value: Any) -> bool:
     """Whether it is one real number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is an integer, of Python or NumPy; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_count(name: str, value: Any) -> int:
+    """`value`; TypeError unless it is a whole number, ValueError unless it is at least 1."""
+    if not is_whole(value):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return int(value)
+
+
+def check_temperature(T: float) -> float:
+    """`T` as a float. ValueError unless it is one positive finite number (a 0-d array will do)."""
+    if type(T) is float and 0.0 < T < math.inf:
+        return T
+    if (isinstance(T, numbers.Real) or getattr(T, "ndim", None) == 0) and not isinstance(T, (bool, np.bool_)):
+        value = float(T)
+        if value > 0 and math.isfinite(value):
+            return value
+    raise ValueError(f"T must be one positive finite number, got {T!r}")
+
+
+def check_finite_rows(z: Array) -> Array:
+    """Outputs (N, K) as they are; ValueError, naming the first row, where one is not finite: it has no answer."""
+    finite = array_module(z).isfinite(z).all(axis=1)
+    if not bool(finite.all()):
+        raise ValueError(f"row {int(finite.argmin())} is so large that the answer overflows")
+    return z

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
-from kdlearn.checks import is_number
+from kdlearn.checks import check_count, is_number
 from kdlearn.counts import arguments, check_counts
 from kdlearn.data.columns import Data
 from kdlearn.loss import ignored
-from kdlearn.nn.functional import as_real, check_count
+from kdlearn.nn.functional import as_real
 from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_count
 from kdlearn.data import Data
-from kdlearn.nn.functional import check_count
 from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
-from kdlearn.checks import check_labels, check_logits
-from kdlearn.nn.functional import as_real, check_count, log_softmax, softmax
+from kdlearn.checks import check_count, check_labels, check_logits
+from kdlearn.nn.functional import as_real, log_softmax, softmax
 
 
 def accuracy(z: Array, y: Array) -> float:

@@ -249,9 +249,12 @@ class Term(Objective):
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         """See `Objective.evaluate`."""
-        arrays = [_site(name, live, "live") for name in self.live]
-        arrays += [_site(name, fixed, "fixed") for name in self.fixed]
-        weight, rows = self.factor(fixed), self.row_weights
+        try:
+            arrays = [live[name] for name in self.live] + [fixed[name] for name in self.fixed]
+        except KeyError:
+            arrays = [_site(n, live, "live") for n in self.live] + [_site(n, fixed, "fixed") for n in self.fixed]
+        number, schedules, rows = self._factors
+        weight = self.factor(fixed) if schedules else number
         per_row = functools.reduce(operator.mul, [_site(name, fixed, "fixed") for name in rows]) if rows else None
         if self.averaged is not None:
             loss, settings = self.averaged

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
+from kdlearn.checks import check_count
 from kdlearn.loss import ignored, normalizes
-from kdlearn.nn.functional import check_count
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer

@@ -19,8 +19,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Each module may import those of lower levels, and its own where the level is a folder of losses.
 LEVELS = [
     {"backend", "files", "cells", "theme", "commands.decimals"},
+    {"checks"},
     {"nn.functional", "commands.alarms", "commands.dates"},
-    {"checks", "data.labelling", "ideas"},
+    {"data.labelling", "ideas"},
     {"loss"},
     {"data.columns"},
     {"data.stacked"},

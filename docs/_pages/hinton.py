@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,39 @@ from _pages.blocks import with_block
 
 import kdlearn as kd
 from kdlearn import hinton
-from kdlearn.hinton.table import SOURCES, by_teacher, errors, share, shown, table
+from kdlearn.hinton.rows import LABELS, LIVE, MOVED, MOVED_DECAYED, SETTINGS, SOFT
+from kdlearn.hinton.table import SOURCES, by_teacher, effect, errors, published, share, shown, table
 from kdlearn.study import crossed
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "docs" / "evidence" / "hinton_2015.json"
 PAGE, README, FIGURE = ROOT / "docs" / "hinton.md", ROOT / "README.md", ROOT / "docs" / "images" / "hinton.png"
+# what prose says, with the numbers of `facts` in it
+HEAD = """\
+**Of 10,000 test images soft targets save {saved} errors of labels alone ({teachers} teachers, {students} students
+each); in the paper it is {paper saved}. But this gain needs no teacher: students of labels on *moved* images make
+{moved} errors, with weight decay {decayed}. That is {fewer} fewer than the taught students. The teachers make
+{teacher}.**
+
+The teacher learns from moved images, the paper's students from images that stand still. The paper itself says
+that the soft targets carry what the teacher has learned from translations. So they do: students of teachers that
+never saw a moved image make {without moved images} errors. Of the gap between labels and teacher soft targets close
+{closed} % (paper: {paper closed} %), moved images without a teacher {closed by moved} %."""
+LESSON = """\
+*Moved images close the gap by themselves*, and with weight decay such students make {decayed} errors, the teachers
+{teacher}. Soft targets carry what the teacher learned from its own moved images: without them its students make
+{without moved images} errors, without moved images and dropout {without either}; labels alone make {labels}. Without
+dropout alone it is {without dropout}. A student that hears a teacher *and* sees moved images makes {live} errors more
+than one with moved images and labels: it imitates a teacher that errs itself."""
 HEADLINES = (
     "teacher",
     "teacher, twice as long",
-    hinton.LABELS,
-    hinton.MOVED,
-    hinton.MOVED_DECAYED,
-    hinton.SOFT,
-    hinton.LIVE,
-    f"{hinton.SOFT}, teacher twice as long",
+    LABELS,
+    MOVED,
+    MOVED_DECAYED,
+    SOFT,
+    LIVE,
+    f"{SOFT}, teacher twice as long",
     *(f"{name}{rule}" for name in hinton.MISSING for rule in ("", ", bias: test", ", bias: validation")),
 )
 
@@ -53,7 +72,7 @@ def sources(rows):
     """How much of the gap between labels and teacher each source closes, as a table."""
     found = errors(rows)
     lines = ["| the student learns from | errors | of the gap, % | teachers' own errors |", "|---" * 4 + "|"]
-    lines += [f"| labels | {shown(found[hinton.LABELS])} | 0 | |"] if hinton.LABELS in found else []
+    lines += [f"| labels | {shown(found[LABELS])} | 0 | |"] if LABELS in found else []
     for name, words in SOURCES.items():
         if name in found:
             of = share(found, name)
@@ -67,11 +86,12 @@ def chosen(rows):
     """Every candidate with its validation errors, and which one was taken."""
     cells = [row for row in rows if "validation" in row["result"] and not row["cell"].get("tested", True)]
     best = hinton.chosen([row["cell"] for row in cells], [row["result"] for row in cells])
-    lines = ["| chosen for | rate | weight of the labels | weight decay | validation errors | |", "|---" * 6 + "|"]
+    heads = ["chosen for", "T", "rate", "weight of the labels", "weight decay", "m of the mean of weights"]
+    lines = [f"| {' | '.join(heads)} | validation errors | |", "|---" * (len(heads) + 2) + "|"]
     for row in cells:
         cell, name = row["cell"], row["cell"]["row"].removeprefix("choice: ")
-        settings = [str(cell.get(key, "")) for key in ("rate", "hard", "decay")]
-        taken = best[name] == {key: cell[key] for key in ("rate", "hard", "decay") if key in cell}
+        settings = [str(cell.get(key, "")) for key in SETTINGS]
+        taken = best[name] == {key: cell[key] for key in SETTINGS if key in cell}
         lines.append(f"| {' | '.join([name, *settings, str(row['result']['validation'])])} | {'taken' * taken} |")
     return "\n".join(lines)
 
@@ -107,7 +127,7 @@ def by_width(rows):
         return {key: value for key, value in found.get(name, {}).items() if key[1] in (0, None)}
 
     for width in (*hinton.WIDTHS, 800):
-        alone = hinton.LABELS if width == 800 else f"{width} units, labels alone"
+        alone = LABELS if width == 800 else f"{width} units, labels alone"
         name = "soft targets, T = {}" if width == 800 else f"{width} units, T = {{}}"
         heard = {T: told(name.format(T)) for T in hinton.TEMPERATURES}
         if alone in found and any(heard.values()):
@@ -149,6 +169,48 @@ def with_rows(text, block):
     return with_block(text, "rows", block)
 
 
+def picture(name):
+    """A picture of measured.py with the words that it holds for those who cannot see it."""
+    told = ET.parse(EVIDENCE.parent / f"{name}.svg").getroot().find("{*}desc").text
+    return f"![{told}](evidence/{name}.svg)"
+
+
+def facts(rows):
+    """What prose says of the rows: {name: number, with half of its interval}. AssertionError where a claim falls."""
+    found = errors(rows)
+    said = {
+        "saved": effect(found, LABELS, SOFT),
+        "fewer": effect(found, SOFT, MOVED_DECAYED),
+        "live": effect(found, LIVE, MOVED),
+        "closed": share(found, SOFT),
+        "closed by moved": share(found, MOVED),
+    }
+    assert said["saved"].low > 0, "soft targets help"
+    assert said["fewer"].low > 0, "labels on moved images, with decay, need no teacher"
+    teachers, students = by_teacher(found[SOFT]).shape
+    return {
+        **{name: f"{of.mean:.0f} ± {of.half_width:.0f}" for name, of in said.items()},
+        "teacher": shown(found["teacher"]),
+        "labels": shown(found[LABELS]),
+        "moved": shown(found[MOVED]),
+        "decayed": shown(found[MOVED_DECAYED]),
+        **{how: shown(found[f"{SOFT}, teacher {how}"]) for how in hinton.LESS},
+        "teachers": teachers,
+        "students": students,
+        "paper saved": -published(SOFT),
+        "paper closed": f"{100 * published(SOFT) / published('teacher'):.0f}",
+    }
+
+
 def page(text, rows):
-    """docs/hinton.md with its two blocks."""
-    return with_rows(with_block(text, "sources", sources(rows)), measured(rows))
+    """docs/hinton.md with its blocks."""
+    told = facts(rows)
+    blocks = {
+        "head": HEAD.format(**told),
+        "paper": picture("paper"),
+        "sources": f"{picture('sources')}\n\n{sources(rows)}\n\n{LESSON.format(**told)}",
+        "rows": measured(rows),
+    }
+    for name, block in blocks.items():
+        text = with_block(text, name, block)
+    return text

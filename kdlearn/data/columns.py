@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, as_array, check_generator, device_of, to_device, to_numpy
-from kdlearn.checks import check_classes
+from kdlearn.checks import check_classes, check_count
 from kdlearn.data.labelling import soft_labels
-from kdlearn.nn.functional import check_count
 
 # Rows are gathered for a shuffled epoch in pieces of this many bytes: one gather for all of a
 # small set, and never a second copy of a large one.

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device, to_numpy
+from kdlearn.checks import check_count, check_temperature, is_whole
 from kdlearn.files import written_aside
-from kdlearn.nn.functional import as_real, check_count, check_temperature, is_whole
+from kdlearn.nn.functional import as_real
 
 
 def soft_labels(

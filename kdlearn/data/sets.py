@@ -11,10 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kdlearn.backend import as_array
-from kdlearn.checks import check_size
+from kdlearn.checks import check_count, check_size, is_whole
 from kdlearn.data.columns import Data
 from kdlearn.files import written_aside
-from kdlearn.nn.functional import check_count, is_whole
 
 
 class DataUnavailable(RuntimeError):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
+from kdlearn.checks import check_count
 from kdlearn.data.columns import GATHER_BYTES, Data
-from kdlearn.nn.functional import check_count
 
 
 class StackedData(Data):

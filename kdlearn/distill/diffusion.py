@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_size
-from kdlearn.nn.functional import as_real, check_count
+from kdlearn.checks import check_count, check_size
+from kdlearn.nn.functional import as_real
 
 Answer = Callable[[Array, Any], Array]
 

@@ -8,10 +8,10 @@ gradient with respect to its first argument. Derivation: docs/derivations/diverg
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_logits, check_share
+from kdlearn.checks import check_logits, check_share, check_temperature
 from kdlearn.distill.response import kl_rows
 from kdlearn.loss import mean_over_rows
-from kdlearn.nn.functional import check_temperature, expm1_residual
+from kdlearn.nn.functional import expm1_residual
 
 
 @mean_over_rows

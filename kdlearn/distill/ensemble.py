@@ -20,19 +20,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_labels, check_logits
+from kdlearn.checks import check_labels, check_logits, check_temperature
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
-from kdlearn.nn.functional import (
-    as_real,
-    at_label,
-    check_temperature,
-    log_softmax,
-    one_hot,
-    real_dtype,
-    softmax,
-    softmax_backward,
-)
+from kdlearn.nn.functional import as_real, at_label, log_softmax, one_hot, real_dtype, softmax, softmax_backward
 from kdlearn.objective import Given, Objective
 
 # ------------------------------------------------------------------ one answer out of many

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_finite_rows
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
-from kdlearn.nn.functional import check_finite_rows, softmax
+from kdlearn.nn.functional import softmax
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import MLP, Network

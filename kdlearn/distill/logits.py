@@ -14,18 +14,10 @@ import math
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_labels, check_logits, check_size
+from kdlearn.checks import check_labels, check_logits, check_size, check_temperature
 from kdlearn.distill.response import cross_entropy, kl_rows
 from kdlearn.loss import across_rows, mean_over_rows
-from kdlearn.nn.functional import (
-    at_label,
-    check_temperature,
-    log_softmax,
-    log_softmax_backward,
-    one_hot,
-    softmax,
-    softmax_parts,
-)
+from kdlearn.nn.functional import at_label, log_softmax, log_softmax_backward, one_hot, softmax, softmax_parts
 from kdlearn.objective import Term
 
 

@@ -13,10 +13,9 @@ import functools
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_logits
+from kdlearn.checks import check_logits, check_temperature
 from kdlearn.distill.response import kl_rows
 from kdlearn.loss import mean_over_rows, softplus
-from kdlearn.nn.functional import check_temperature
 from kdlearn.objective import Term
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import check_generator
-from kdlearn.nn.functional import is_whole
+from kdlearn.checks import is_whole
 
 ORDERS = 1 + np.geomspace(1e-2, 1e5, 4001)
 VOTE = math.sqrt(2)  # the length by which counts change if one vote moves

@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_labels, check_logits, check_share
+from kdlearn.checks import check_labels, check_logits, check_share, check_temperature
 from kdlearn.loss import mean_over_rows
-from kdlearn.nn.functional import at_label, check_temperature, less_at_label, softmax_parts
+from kdlearn.nn.functional import at_label, less_at_label, softmax_parts
 from kdlearn.objective import Term
 
 # Least log ratio to a row's largest probability: what is masked counts as e^-690 of it. Nothing that small can be

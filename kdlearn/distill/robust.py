@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_labels, check_logits, check_members, check_share, check_size
+from kdlearn.checks import check_count, check_labels, check_logits, check_members, check_share, check_size
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.loss import mean_over_rows
-from kdlearn.nn.functional import at_label, check_count, less_at_label, softmax_parts
+from kdlearn.nn.functional import at_label, less_at_label, softmax_parts
 from kdlearn.nn.network import Network
 from kdlearn.objective import Objective
 from kdlearn.step import input_of, train_step

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, check_generator, device_of, to_device
-from kdlearn.checks import check_classes, check_labels
+from kdlearn.checks import check_classes, check_count, check_labels, check_temperature
 from kdlearn.data.columns import Data
-from kdlearn.nn.functional import check_count, check_temperature, log_softmax, softmax
+from kdlearn.nn.functional import log_softmax, softmax
 from kdlearn.nn.layers import Embedding, Layer, ReLU
 from kdlearn.nn.network import MLP, Network
 

@@ -17,8 +17,8 @@ import math
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
-from kdlearn.checks import check_classes, check_labels, check_logits
-from kdlearn.nn.functional import as_real, is_whole, one_hot, real_dtype, softmax_parts
+from kdlearn.checks import check_classes, check_labels, check_logits, is_whole
+from kdlearn.nn.functional import as_real, one_hot, real_dtype, softmax_parts
 
 
 def virtual_teacher(y: Array, K: int, confidence: float = 0.99, dtype: str = "float32") -> Array:

@@ -13,13 +13,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_memory
 
+from kdlearn.checks import check_finite_rows
 from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.contest import Choice, as_long, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights
 from kdlearn.estimators.training import Training, forget_constants, row_weights
 from kdlearn.history import History
-from kdlearn.nn.functional import check_finite_rows
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import constant

@@ -11,12 +11,12 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from kdlearn.backend import Array
+from kdlearn.checks import check_finite_rows
 from kdlearn.estimators.base import Distilled
 from kdlearn.estimators.classifier import _learns_by_parts
 from kdlearn.estimators.contest import Choice, against_labels
 from kdlearn.estimators.settings import made_rows
 from kdlearn.loss import mean_over_rows
-from kdlearn.nn.functional import check_finite_rows
 from kdlearn.objective import Objective, Term
 
 SOFT_WEIGHTS = (0.5, 1.0)  # that compete with labels alone

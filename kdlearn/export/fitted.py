@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import StandardScaler
 
+from kdlearn.checks import check_finite_rows
 from kdlearn.export.parts import Parts
-from kdlearn.nn.functional import check_finite_rows, softmax
+from kdlearn.nn.functional import softmax
 
 
 class _Fitted(BaseEstimator):

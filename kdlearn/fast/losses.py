@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_labels, check_logits, check_share
+from kdlearn.checks import check_labels, check_logits, check_share, check_temperature
 from kdlearn.fast.launch import launch
-from kdlearn.nn.functional import check_temperature
 
 
 def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None = None) -> tuple[Array, ...]:

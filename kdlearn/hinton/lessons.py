@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from kdlearn.data.sets import cached
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.hinton.bias import biased, errors
 from kdlearn.hinton.images import MISSING, held_out_rows, images, jitter, transfer_rows
+from kdlearn.hooks import MovingAverage
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Adam, AdamW, cosine
 from kdlearn.objective import Objective
@@ -111,6 +112,8 @@ def learn(
     decay: float = 0.0,
     hard: float = 0.0,
     moved: bool = False,
+    others: Sequence[int] = (),
+    average: float = 0.0,
     held_out: bool = False,
     tested: bool = True,
     n: int | None = None,
@@ -127,6 +130,8 @@ def learn(
     rate, decay : of Adam; AdamW's decay.
     hard : weight of the labels beside 1 - hard for the soft targets.
     moved : the images are moved by up to two pixels, anew in each epoch; a teacher answers the moved image.
+    others : seeds of further teachers, all else alike; the student hears the mean of all their logits.
+    average : m of a moving average of the student's weights (`kd.MovingAverage`), which is what is tested then.
     held_out : keep the validation rows out of the training and count the errors there.
     tested : read the test images; not where this cell is there to choose something.
     n : only the first n training images.
@@ -137,16 +142,22 @@ def learn(
     if teacher is not None and moved:
         live = trained_teacher(**teacher, device=device)
     elif teacher is not None:
-        answers = teacher_answers(**teacher, device=device)
+        every = [teacher_answers(**{**teacher, "seed": m}, device=device) for m in (teacher["seed"], *others)]
+        answers = {part: np.mean([each[part] for each in every], axis=0) for part in every[0]}
         data = data.with_columns({"teacher.logits": to_device(answers["train"][:n], device)})
     data = data.take(to_device(transfer_rows(to_numpy(train.y), transfer, seed, held_out), device))
     student = MLP(784, width, width, 10, seed=1000 + seed).to(device)
+    teachers = {} if live is None else {"teacher": live}
+    if average:
+        teachers["average"] = student.copy()
     began = time.perf_counter()
     fit(
-        student, objective(T, hard), moving(data) if moved else data, teachers=live,
+        student, objective(T, hard), moving(data) if moved else data, teachers=teachers,
+        hooks=[MovingAverage(average, "average")] if average else [],
         optimizer=AdamW(rate, weight_decay=decay) if decay else Adam(rate), schedule=cosine,
         epochs=epochs, batch_size=BATCH, seed=seed, progress=False,
     )  # fmt: skip
+    student = teachers.get("average", student)
     result: dict[str, Any] = {"minutes": (time.perf_counter() - began) / 60, "environment": environment()}
     held = train.take(to_device(held_out_rows(len(train)), device))
     z_held = to_numpy(student.logits(held.x)) if held_out else None

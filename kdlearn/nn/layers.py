@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
-from kdlearn.nn.functional import is_whole, one_hot
+from kdlearn.checks import is_whole
+from kdlearn.nn.functional import one_hot
 
 Writes = bool | None  # False: write the gradients, True: add to them, None: leave them alone
 Dice = np.random.Generator | Sequence[np.random.Generator] | None  # one Generator a member of a stack

@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from kdlearn.backend import Array, array_module, as_array
-from kdlearn.nn.functional import check_count, is_whole, softmax
+from kdlearn.checks import check_count, is_whole
+from kdlearn.nn.functional import softmax
 from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Select, Tanh
 from kdlearn.nn.module import Module
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of
-from kdlearn.nn.functional import check_count, is_whole
+from kdlearn.checks import check_count, is_whole
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import FreeVector, Module
 from kdlearn.nn.network import Network, check_answers_as_ours

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.nn.functional import check_count
+from kdlearn.checks import check_count
 from kdlearn.study.cells import groups, sweep, workers
 from kdlearn.study.intervals import Interval, best_of, interval, p_value
 

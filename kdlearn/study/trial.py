@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.checks import check_size
-from kdlearn.nn.functional import check_count, is_whole
+from kdlearn.checks import check_count, check_size, is_whole
 from kdlearn.study.around import Setting, beyond, check_limits, check_names, check_steps, tune
 from kdlearn.study.cells import groups, sweep
 from kdlearn.study.comparison import all_different, one_row_a_seed

@@ -45,7 +45,9 @@ def test_the_page_shows_each_with_its_sentence_and_its_description():
         assert make.__doc__ in page
 
 
-@pytest.mark.parametrize(("page", "make"), [("performance", measured.performance), ("hinton", measured.paper)])
+@pytest.mark.parametrize(
+    ("page", "make"), [("performance", measured.performance), ("hinton", measured.paper), ("hinton", measured.sources)]
+)
 def test_a_page_says_what_its_picture_of_measurements_shows(page, make):
     text = (DOCS / f"{page}.md").read_text("utf-8")
     assert f"![{make().description}](evidence/{make.__name__}.svg)" in text, "copy the description into the page"

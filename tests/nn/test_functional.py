@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kdlearn as kd
-from kdlearn.nn.functional import check_temperature, expm1_residual
+from kdlearn.checks import check_temperature
+from kdlearn.nn.functional import expm1_residual, largest
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 6))
 temperatures = st.floats(0.05, 1e8)
@@ -109,3 +110,14 @@ def test_softmax_takes_blocks_and_layouts_without_a_trace(shape, rng):
         np.testing.assert_allclose(p, e / e.sum(axis=-1, keepdims=True), rtol=1e-13)
         np.testing.assert_array_equal(laid_out, before)
         assert p.shape == shape and p.dtype == z.dtype
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 5, 3), (3, 1), (0, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_largest_entry_of_each_row(shape, dtype):
+    z = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    for k, odd in enumerate((np.nan, np.inf, -np.inf)):
+        z.reshape(-1)[k * shape[-1] : k * shape[-1] + 1] = odd
+    z[..., -1:, :] = z[..., -1:, :1]  # ties
+    for laid_out in (z, z[::-1], np.asfortranarray(z), z[..., ::-1]):
+        np.testing.assert_array_equal(largest(laid_out), laid_out.max(axis=-1, keepdims=True))
