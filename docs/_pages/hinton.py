@@ -11,7 +11,7 @@ from _pages.blocks import with_block
 
 import kdlearn as kd
 from kdlearn import hinton
-from kdlearn.hinton.rows import LABELS, LIVE, MOVED, MOVED_DECAYED, SETTINGS, SOFT
+from kdlearn.hinton.rows import LABELS, LIVE, MOVED, MOVED_DECAYED, SOFT
 from kdlearn.hinton.table import SOURCES, by_teacher, effect, errors, published, share, shown, table
 from kdlearn.study import crossed
 
@@ -86,12 +86,12 @@ def chosen(rows):
     """Every candidate with its validation errors, and which one was taken."""
     cells = [row for row in rows if "validation" in row["result"] and not row["cell"].get("tested", True)]
     best = hinton.chosen([row["cell"] for row in cells], [row["result"] for row in cells])
-    heads = ["chosen for", "T", "rate", "weight of the labels", "weight decay", "m of the mean of weights"]
+    heads = ["chosen for", "rate", "weight of the labels", "weight decay"]
     lines = [f"| {' | '.join(heads)} | validation errors | |", "|---" * (len(heads) + 2) + "|"]
     for row in cells:
         cell, name = row["cell"], row["cell"]["row"].removeprefix("choice: ")
-        settings = [str(cell.get(key, "")) for key in SETTINGS]
-        taken = best[name] == {key: cell[key] for key in SETTINGS if key in cell}
+        settings = [str(cell.get(key, "")) for key in ("rate", "hard", "decay")]
+        taken = best[name] == {key: cell[key] for key in ("rate", "hard", "decay") if key in cell}
         lines.append(f"| {' | '.join([name, *settings, str(row['result']['validation'])])} | {'taken' * taken} |")
     return "\n".join(lines)
 

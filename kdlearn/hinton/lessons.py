@@ -14,7 +14,6 @@ from kdlearn.data.sets import cached
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.hinton.bias import biased, errors
 from kdlearn.hinton.images import MISSING, held_out_rows, images, jitter, transfer_rows
-from kdlearn.hooks import MovingAverage
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import Adam, AdamW, cosine
 from kdlearn.objective import Objective
@@ -113,7 +112,6 @@ def learn(
     hard: float = 0.0,
     moved: bool = False,
     others: Sequence[int] = (),
-    average: float = 0.0,
     held_out: bool = False,
     tested: bool = True,
     n: int | None = None,
@@ -131,7 +129,6 @@ def learn(
     hard : weight of the labels beside 1 - hard for the soft targets.
     moved : the images are moved by up to two pixels, anew in each epoch; a teacher answers the moved image.
     others : seeds of further teachers, all else alike; the student hears the mean of all their logits.
-    average : m of a moving average of the student's weights (`kd.MovingAverage`), which is what is tested then.
     held_out : keep the validation rows out of the training and count the errors there.
     tested : read the test images; not where this cell is there to choose something.
     n : only the first n training images.
@@ -147,17 +144,12 @@ def learn(
         data = data.with_columns({"teacher.logits": to_device(answers["train"][:n], device)})
     data = data.take(to_device(transfer_rows(to_numpy(train.y), transfer, seed, held_out), device))
     student = MLP(784, width, width, 10, seed=1000 + seed).to(device)
-    teachers = {} if live is None else {"teacher": live}
-    if average:
-        teachers["average"] = student.copy()
     began = time.perf_counter()
     fit(
-        student, objective(T, hard), moving(data) if moved else data, teachers=teachers,
-        hooks=[MovingAverage(average, "average")] if average else [],
+        student, objective(T, hard), moving(data) if moved else data, teachers=live,
         optimizer=AdamW(rate, weight_decay=decay) if decay else Adam(rate), schedule=cosine,
         epochs=epochs, batch_size=BATCH, seed=seed, progress=False,
     )  # fmt: skip
-    student = teachers.get("average", student)
     result: dict[str, Any] = {"minutes": (time.perf_counter() - began) / 60, "environment": environment()}
     held = train.take(to_device(held_out_rows(len(train)), device))
     z_held = to_numpy(student.logits(held.x)) if held_out else None

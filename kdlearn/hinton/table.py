@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.hinton.rows import DECAYED, LABELS, LESS, LIVE, MOVED, MOVED_DECAYED, SOFT
+from kdlearn.hinton.rows import DECAYED, LABELS, LESS, LIVE, MANY, MOVED, MOVED_DECAYED, SOFT
 from kdlearn.study import Interval, crossed
 
 Row = dict[str, Any]  # {"cell": the configuration, "result": what came out}
@@ -44,6 +44,7 @@ AGAINST = {
     MOVED: LABELS,
     MOVED_DECAYED: LABELS,
     LIVE: LABELS,
+    MANY: SOFT,
     **{f"{SOFT}, teacher {how}": LABELS for how in LESS},
 }
 # rows whose verdict is about the share of the gap between labels and teacher, and the teachers of each
@@ -66,7 +67,7 @@ def errors(rows: Sequence[Row]) -> dict[str, dict[Key, int]]:
         cell, result = row["cell"], row["result"]
         if "errors" not in result:
             continue
-        heard = cell["teacher"]["seed"] if "teacher" in cell else None
+        heard = cell["teacher"]["seed"] if "teacher" in cell and "others" not in cell else None
         key = (None, cell["seed"]) if is_teacher(cell["row"]) else (cell["seed"], heard)
         table.setdefault(cell["row"], {})[key] = result["errors"]
         for rule, found in result.get("biased", {}).items():
