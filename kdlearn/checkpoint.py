@@ -128,6 +128,7 @@ def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None 
     if isinstance(net, Stack):
         raise TypeError("a stack is saved member by member: kd.save(path, stack[0]), and so on")
     check_answers_as_ours(net, "what is loaded from the file")
+    net.check_laid()
     outside = [tap for tap, position in net.taps.items() if not 0 <= position < len(net.layers)]
     if outside:
         raise TypeError(

@@ -18,14 +18,17 @@ import numpy as np
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.checks import check_count, is_number
 from kdlearn.counts import arguments, check_counts
-from kdlearn.data.columns import GATHER_BYTES, Data
+from kdlearn.data.columns import Data
 from kdlearn.loss import ignored
+from kdlearn.nn.functional import as_real
+from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Objective
 from kdlearn.run import Run
 from kdlearn.step import input_of, members_of, run_networks
+from kdlearn.values import all_finite, check_answers, check_inputs, check_labels, check_top, look_like_probabilities
 
 
 def check_settings(
@@ -89,6 +92,10 @@ def check_networks(
                 )
     adaptors: dict[str, Module] = {f"adaptor {i}": net for i, net in enumerate(objective.nets)}
     for name, module in {**students, **teachers, **adaptors}.items():
+        try:
+            module.check_laid()
+        except ValueError as error:
+            raise ValueError(f"the network {name!r}: {error}") from None
         if not bool(array_module(module.theta).isfinite(module.theta).all()):
             raise ValueError(f"the network {name!r} has weights that are not finite")
     for site in objective.reads()[0]:
@@ -99,9 +106,31 @@ def check_networks(
     idle = [name for name, net in students.items() if net not in read]
     if idle and optimizer is not None:  # an optimiser moves it all the same, by its weight decay
         raise ValueError(f"no term of the objective reads the student {idle[0]!r}: it would learn nothing")
+    if optimizer is not None:
+        _check_moved({**students, **adaptors})
+        for name, adaptor in adaptors.items():
+            if adaptor.slices and any(isinstance(layer, Dropout) and layer.rate for layer in adaptor.layers):
+                warnings.warn(f"{name} has dropout, which is never on in a Through: it drops nothing", stacklevel=3)
     for term in objective.terms:
         if len(term.live) == 1 and term.fixed == term.live:
             raise ValueError(f"{term.name} compares {term.live[0]!r} with itself: it is 0 whatever the student does")
+
+
+def _check_moved(networks: Mapping[str, Module]) -> None:
+    """ValueError unless an optimiser moves something, and nothing twice."""
+    if not any(net.slices for net in networks.values()):
+        raise ValueError(
+            f"nothing would be trained: all layers of {', '.join(networks)} are frozen; net.freeze() frees all"
+        )
+    distinct = {id(net): name for name, net in networks.items()}
+    names = [(name, networks[name]) for name in distinct.values()]
+    for i, (name, net) in enumerate(names):
+        for other, known in names[:i]:
+            if net.theta is known.theta and net.theta.size:
+                raise ValueError(
+                    f"{name!r} and {other!r} are two networks over the same weights, which each step would move twice; "
+                    "give one of them, under both names"
+                )
 
 
 def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, learns: bool = True) -> Data:
@@ -125,7 +154,7 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
             raise ValueError(f"{what} has no column 'x' for the network {name!r}; there are: {', '.join(data.columns)}")
         readers.setdefault(column, []).append(name)
     for name, net in run.teachers.items() if what == "data" else ():
-        own = [s for s, student in run.students.items() if student is net]
+        own = [s for s, student in run.students.items() if student.theta is net.theta]
         column = next(c for c, names in readers.items() if name in names)
         if own and own[0] in readers[column] and not any(name in getattr(h, "moves", ()) for h in run.hooks):
             raise ValueError(
@@ -134,23 +163,28 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
             )
     first = next(iter(run.students.values())).theta.dtype
     columns = dict(data.columns)
+    weights = {name for term in run.objective.terms for name in term.row_weights}
+    weights -= {name for term in run.objective.terms for name in term.fixed}
     for name, a in columns.items():
         last = name.rpartition(".")[2]
         if last == "x":
-            columns[name] = _check_features(name, a, {n: networks[n] for n in readers.get(name, run.students)})
+            columns[name] = check_inputs(name, a, {n: networks[n] for n in readers.get(name, run.students)})
         elif last in ("logits", "top_logits", "proba"):
-            _check_logits(name, a)
-            if name in run.objective.sites and last != "top_logits" and _looks_like_probabilities(a):
+            check_answers(name, a)
+            if name in run.objective.sites and last != "top_logits" and look_like_probabilities(a):
                 warnings.warn(
                     f"column {name!r} seems to hold probabilities, its rows sum to 1: a term reads logits there, such "
                     "as kd.data.log_probabilities makes of them",
                     stacklevel=3,
                 )
             columns[name] = a if a.dtype.kind == "f" else a.astype(first)
+        elif name in weights and a.dtype.kind in "biuf":
+            columns[name] = as_real(a, name)  # products of small whole numbers would wrap around
+            _check_finite(name, columns[name])
         elif name in run.objective.sites and a.dtype.kind not in "biuf":
             raise ValueError(f"column {name!r} must hold numbers, got {a.dtype}")
-        elif a.dtype.kind == "f" and not _all_finite(a):
-            raise ValueError(f"column {name!r} has values that are not finite")
+        else:
+            _check_finite(name, a)
     checked = data.like(columns)
     for name, net in networks.items():
         x = input_of(name, checked.columns)
@@ -161,6 +195,11 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
     if rehearse and learns and what == "data":
         check_counts(checked, run.objective)
     return checked
+
+
+def _check_finite(name: str, a: Array) -> None:
+    if a.dtype.kind == "f" and not all_finite(a):
+        raise ValueError(f"column {name!r} has values that are not finite")
 
 
 def _check_names(data: Data, run: Run) -> None:
@@ -188,7 +227,7 @@ def _check_names(data: Data, run: Run) -> None:
 
 def _rehearse(data: Data, run: Run, what: str) -> None:
     """Two rows a member go the way that a step goes; labels are checked against the logits beside them."""
-    batch = next(data.batches(2))
+    batch = {name: a.copy() for name, a in next(data.batches(2)).items()}  # whatever a loss does to them
     batch["progress"] = 0.0
     for name, net in {**run.students, **run.teachers}.items():
         try:
@@ -198,7 +237,15 @@ def _rehearse(data: Data, run: Run, what: str) -> None:
     try:
         live, fixed, _ = run_networks(run.students, run.teachers, run.objective, batch)
         _check_labels_of(data, run, live)
+        read = {name: a for name, a in fixed.items() if name in run.objective.sites and hasattr(a, "dtype")}
+        before = {name: to_numpy(a).copy() for name, a in read.items()}
         result = run.objective(live, fixed, members=run.members, backward=False)
+        for name, a in before.items():
+            if not np.array_equal(to_numpy(read[name]), a, equal_nan=a.dtype.kind == "f"):
+                raise ValueError(
+                    f"{what}: a loss, or a function of Given, writes into the site {name!r}, which others read; "
+                    "write z = z - …, not z -= …"
+                )
         _check_labels_of(data, run, result.made)
     except UnknownSiteError as error:
         raise UnknownSiteError(f"{what}: {error}") from None
@@ -209,9 +256,9 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
     for term in run.objective.terms:
         for name, site in arguments(term):
             if name == "y" and site in data and term.live[0] in sites:
-                _check_labels(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
+                check_labels(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
             if name == "top" and site in data and term.live[0] in sites:
-                _check_top(site, data[site], sites[term.live[0]].shape[1])
+                check_top(site, data[site], sites[term.live[0]].shape[1])
                 T = np.float32(getattr(term.loss, "keywords", {}).get("T", 4.0))
                 if site + "_T" in data and bool((data[site + "_T"] != T).any()):
                     made_at = float(data[site + "_T"].max())
@@ -220,81 +267,3 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
                 a = data[site]
                 if bool(((a < 0) | (a > 1)).any()):
                     raise ValueError(f"column {site!r} must lie in [0, 1], it goes from {a.min()} to {a.max()}")
-
-
-def _check_features(name: str, x: Array, networks: Mapping[str, Network]) -> Array:
-    if x.ndim != 2:
-        hint = (
-            "; reshape one feature with x.reshape(-1, 1)"
-            if x.ndim == 1
-            else "; flatten each row with x.reshape(len(x), -1)"
-        )
-        raise ValueError(f"column {name!r} must be 2-D (rows, features), got shape {x.shape}{hint}")
-    if x.shape[1] == 0:
-        raise ValueError(f"column {name!r} has zero features")
-    tokens = [n for n, net in networks.items() if net.takes_tokens]
-    if tokens:
-        if len(tokens) < len(networks):
-            other = next(n for n in networks if n not in tokens)
-            raise ValueError(
-                f"column {name!r} holds tokens for one network, numbers for {other!r}; give it {other + '.x'!r}"
-            )
-        if x.dtype.kind not in "iu":
-            raise ValueError(f"column {name!r} must hold integer tokens, for a network's Embedding, got {x.dtype}")
-        return x
-    if x.dtype.kind in "cmM":
-        raise ValueError(f"column {name!r} must hold real numbers, got {x.dtype}")
-    try:
-        x = x.astype(np.result_type(*(net.theta.dtype for net in networks.values())), copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"column {name!r} must be numeric, got {x.dtype}: {error}") from None
-    if not _all_finite(x):
-        raise ValueError(f"column {name!r} has values that are not finite (NaN or infinity)")
-    return x
-
-
-def _all_finite(a: Array) -> bool:
-    # in pieces: a column may be memory-mapped and larger than memory
-    xp, rows = array_module(a), max(1, GATHER_BYTES // max(1, a.nbytes // max(1, len(a))))
-    return all(bool(xp.isfinite(a[i : i + rows]).all()) for i in range(0, len(a), rows))
-
-
-def _check_logits(name: str, z: Array) -> None:
-    xp = array_module(z)
-    if z.ndim != 2:
-        raise ValueError(f"column {name!r} must be 2-D (rows, classes), got shape {z.shape}")
-    if z.dtype.kind == "f":
-        if bool(xp.isnan(z).any()):
-            raise ValueError(f"column {name!r} has NaN")
-        if bool((z == xp.inf).any()):
-            raise ValueError(f"column {name!r} has +inf; -inf would mask a class, +inf means nothing")
-        if bool((z.max(axis=1) == -xp.inf).any()):
-            raise ValueError(f"column {name!r} has a row of only -inf: no class is left")
-
-
-def _looks_like_probabilities(z: Array) -> bool:
-    some = to_numpy(z[:1000])
-    return some.dtype.kind == "f" and bool((some >= 0).all()) and bool((abs(some.sum(axis=1) - 1) < 1e-3).all())
-
-
-def _check_top(name: str, top: Array, n_classes: int) -> None:
-    ordered = np.sort(to_numpy(top), axis=-1)
-    if top.dtype.kind not in "iu" or (ordered < 0).any() or (ordered >= n_classes).any():
-        raise ValueError(f"column {name!r} must hold classes, integers in 0 … {n_classes - 1}")
-    if (ordered[:, 1:] == ordered[:, :-1]).any():
-        raise ValueError(f"column {name!r} names a class twice in one row")
-
-
-def _check_labels(name: str, y: Array, n_classes: int, none: int | None) -> None:
-    y = to_numpy(y)  # on the host: a GPU would wrap an index that is out of range
-    if y.ndim != 1:
-        hint = "; one-hot rows become labels with y.argmax(axis=1)" if y.ndim == 2 else ""
-        raise ValueError(f"{name} must hold one label a row, got shape {y.shape}{hint}")
-    if y.dtype.kind not in "iu":
-        raise ValueError(f"{name} must hold integer class labels, got {y.dtype}")
-    y = y[y != none] if none is not None else y
-    if len(y) and (y.min() < 0 or y.max() >= n_classes):
-        bad = y.min() if y.min() < 0 else y.max()
-        raise ValueError(
-            f"labels must lie in 0 … {n_classes - 1}, the network's {n_classes} outputs; {name} holds {bad}"
-        )

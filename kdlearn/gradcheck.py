@@ -108,7 +108,10 @@ def check_loss(
     True
     """
     z = np.array(z, dtype=np.float64)
-    _, gradient = loss(z.copy(), *others, **settings)
+    given = z.copy()
+    _, gradient = loss(given, *others, **settings)
+    if not np.array_equal(given, z, equal_nan=True):
+        raise GradientError("the loss changes its argument z, which others read as well: write z = z - …, not z -= …")
     expected = numerical_gradient(lambda x: loss(x.copy(), *others, **settings)[0], z)
     return compare_gradients(gradient, expected, "gradient", tolerance)
 

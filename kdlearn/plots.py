@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
+from kdlearn.metrics import calibration_error
 from kdlearn.nn.functional import softmax
 from kdlearn.theme import (
     GRADIENT,
@@ -138,7 +139,9 @@ def history(record: Any, *terms: str, ax: Any = None) -> Any:
 def reliability(z: Array, y: Array, bins: int = 10, ax: Any = None) -> Any:
     """Accuracy within each confidence bin; on the diagonal a network is as right as it believes."""
     ax = _axes(ax)
-    p, y = to_numpy(softmax(z)), to_numpy(y)
+    if np.isnan(calibration_error(z, y, bins)):  # which looks at shapes and labels, too
+        raise ValueError("some rows have no probabilities: their largest logit is NaN or infinite")
+    p, y = to_numpy(softmax(to_numpy(z))), to_numpy(y)
     confidence, right = p.max(axis=1), p.argmax(axis=1) == y
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     filled = [b for b in range(bins) if (which == b).any()]

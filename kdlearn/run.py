@@ -107,7 +107,8 @@ class Run:
             if not own and not callable(hook):
                 raise TypeError(f"a hook is a function, or has one of {', '.join(MOMENTS)}; got {hook!r}")
             for name in getattr(hook, "moves", ()):
-                same = [s for s, net in self.students.items() if net is self.teachers.get(name)]
+                teacher = self.teachers.get(name)
+                same = [s for s, net in self.students.items() if teacher is not None and net.theta is teacher.theta]
                 if same:
                     raise ValueError(
                         f"{kind} moves the teacher {name!r}, which is the student {same[0]!r} itself; "

@@ -463,9 +463,15 @@ def test_answers_that_are_not_kept_need_no_memory():
 # ------------------------------------------------------------------ of another run, or never to be read
 
 
+def held_below():
+    net = kd.MLP(2, 5, 3)
+    net.freeze(1)
+    return net
+
+
 OTHERS = {
     "layers": {"student": kd.MLP(2, 5, 3, activation=kd.Tanh)},
-    "frozen layers": {"student": kd.frozen(kd.MLP(2, 5, 3))},
+    "frozen layers": {"student": held_below()},
     "dropout": {"student": kd.MLP(2, 5, 3, dropout=0.5)},
     "teachers": {"teachers": kd.MLP(2, 5, 3, seed=9)},
 }

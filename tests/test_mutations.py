@@ -67,8 +67,8 @@ MUTATIONS = {
         "test_training.py",
     ),
     "a peer that learns through its classmate": (
-        "objective.py", 'arrays += [_site(name, fixed, "fixed") for name in self.fixed]',
-        'arrays += [_site(name, {**fixed, **live}, "fixed") for name in self.fixed]', "test_objective.py",
+        "objective.py", "+ [fixed[name] for name in self.fixed]",
+        "+ [live.get(name, fixed[name]) for name in self.fixed]", "test_objective.py",
     ),
     "two owners of one gradient: the second overwrites the first": (
         "nn/network.py", "adds = self.written if write and i not in self._frozen else None",

@@ -29,7 +29,7 @@ LEVELS = [
     {"nn.module"},
     {"nn.network"},
     {"nn.optim", "nn.stack", "objective"},
-    {"step", "history", "counts"},
+    {"step", "history", "counts", "values"},
     {"run"},
     {"hooks", "door", "checkpoint", "side_by_side"},
     {"evaluation", "epoch"},

@@ -87,6 +87,7 @@ def keep_top(z: Array, k: int, T: float = 4.0) -> tuple[Array, Array]:
     T, xp = check_temperature(T), array_module(z)
     if not is_whole(k) or z.ndim != 2 or not 0 < k < z.shape[1]:
         raise ValueError(f"top must be at least 1 and less than the number of classes, got {k!r} for {z.shape}")
+    z = as_real(z, "the teacher's logits")
     rows = xp.arange(len(z))[:, None]
     top = xp.argsort(-z, axis=1)[:, :k]
     rest = z.astype("float64")

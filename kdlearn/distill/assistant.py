@@ -114,7 +114,7 @@ def attendance(drop: float, seed: int | Sequence[int] = 0) -> Callable[[float], 
     """
     if not 0 <= drop < 1:
         raise ValueError(f"drop lies in [0, 1), got {drop!r}")
-    key = [seed] if isinstance(seed, int) else list(seed)
+    key = [seed] if isinstance(seed, (int, np.integer)) else list(seed)
 
     def weight(progress: float) -> float:
         if progress >= 1:

@@ -75,9 +75,9 @@ def min_logit(y: Array, *logits: Array) -> Array:
     surer than all of them. Shapes: y (N,), each of the logits (N, K). Source: Guo et al. 2020, section 3.2
     (KDCL-MinLogit).
     """
-    check_labels(logits[0], y)
-    xp = array_module(y, *logits)
-    return xp.stack([z - xp.take_along_axis(z, y[:, None], axis=1) for z in logits]).min(axis=0)
+    Z = stacked(logits)
+    check_labels(Z[0], y)
+    return (Z - array_module(y, Z).take_along_axis(Z, y[None, :, None], axis=2)).min(axis=0)
 
 
 def kdcl(

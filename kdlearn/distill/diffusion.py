@@ -16,6 +16,7 @@ from typing import Any
 
 from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_count, check_size
+from kdlearn.nn.functional import as_real
 
 Answer = Callable[[Array, Any], Array]
 
@@ -47,6 +48,7 @@ def noised(x: Array, noise: Array, angle: Any) -> tuple[Array, Array]:
     [[0. 1.]] [[-2.  0.]]
     """
     xp = array_module(x, noise)
+    x, noise = (a if a.dtype.kind == "f" else as_real(a, name) for a, name in ((x, "x"), (noise, "noise")))
     if noise.shape != x.shape:
         raise ValueError(f"noise must have the shape of x, {x.shape}, got {noise.shape}: each row has noise of its own")
     angle = xp.asarray(angle, dtype=x.dtype)  # the data keep their precision
@@ -76,7 +78,10 @@ def ddim(answer: Answer, z: Array, angle: Any, step: float, count: int = 1) -> A
     check_size("step", step, zero=False)
     _check_angle(angle, z)
     for _ in range(count):
-        z = math.cos(step) * z - math.sin(step) * answer(z, angle)
+        v = answer(z, angle)
+        if v.shape[-2:] != z.shape[-2:]:
+            raise ValueError(f"the answer must have the shape of z, {z.shape}, got {v.shape}")
+        z = math.cos(step) * z - math.sin(step) * v
         angle = angle - step
     return z
 
@@ -112,6 +117,8 @@ def one_step_answer(z: Array, end: Array, step: float) -> Array:
     """
     if not 0 < step < math.pi:
         raise ValueError(f"step lies between 0 and pi, got {step!r}")
+    if end.shape != z.shape:
+        raise ValueError(f"end must have the shape of z, {z.shape}, got {end.shape}")
     return (math.cos(step) * z - end) / math.sin(step)
 
 

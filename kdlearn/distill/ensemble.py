@@ -204,7 +204,8 @@ def gradient_weights(z_s: Array, *logits: Array, T: float = 4.0, cap: float = 0.
 
     Source: Du et al. 2020, section 3 (AE-KD), whose C is 0.6 by default. Their code first averages
     each gradient over the rows, which compares no more than how often each class is said (read
-    from source, not executed); here the gradients are those of the loss, row by row.
+    from source, not executed); here the gradients are those of the loss, row by row. With `micro_batch` each
+    piece of a batch has weights of its own.
     """
     T = check_temperature(T)
     check_logits(z_s, *logits)

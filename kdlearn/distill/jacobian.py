@@ -39,6 +39,7 @@ class WithJacobian(Network):
         for layer in net.layers:
             if not isinstance(layer, (Linear, ReLU, Dropout)):
                 raise TypeError(f"the Jacobian is there for Linear, ReLU and Dropout layers, not for {layer!r}")
+        net.check_laid()
         super().__init__(net.layers, {**net.taps, "jacobian": len(net.layers)}, net.theta, net.grad)
         self.frozen = net.frozen
 

@@ -25,7 +25,8 @@ class Module:
 
     Parameters
     ----------
-    layers : the layers. Those that another network holds are copied: the two then start from the same weights.
+    layers : the layers, each an object of its own. Those that another network holds are copied: the two then start
+        from the same weights.
     theta, grad : the flat vectors to lay the layers over; by default theirs are gathered into new ones.
     """
 
@@ -34,9 +35,17 @@ class Module:
     grad: Array
     written: bool
     slices: tuple[tuple[int, int, bool], ...]
+    _laid: list[Array]
 
     def __init__(self, layers: Iterable[Layer], theta: Array | None = None, grad: Array | None = None) -> None:
-        self.layers = [copy.copy(layer) if _held(layer) else layer for layer in layers]
+        given = list(layers)
+        for i, layer in enumerate(given):
+            if layer.parameters and any(layer is other for other in given[:i]):
+                raise ValueError(
+                    f"layer {i}, {layer!r}, stands in the network twice: one use would overwrite the other's gradient; "
+                    "give each a layer of its own"
+                )
+        self.layers = [copy.copy(layer) if _held(layer) else layer for layer in given]
         self._frozen: frozenset[int] = frozenset()
         if theta is None:
             parts = [getattr(layer, name).ravel() for _, layer, name in self._parameters()]
@@ -81,7 +90,25 @@ class Module:
             setattr(layer, name, self.theta[start:stop].reshape(shape))
             setattr(layer, "d" + name, self.grad[start:stop].reshape(shape))
             start = stop
+        self._laid = self._arrays()
         self._find_trainable()
+
+    def check_laid(self) -> None:
+        """ValueError unless `theta` and the layers' arrays are those that `lay_over` laid.
+
+        After `net.theta = …` or `layer.W = …` an optimiser moves one array, and the layer computes with another.
+        """
+        now = self._arrays()
+        if len(now) != len(self._laid) or not all(a is b for a, b in zip(now, self._laid)):
+            raise ValueError(
+                "theta, or an array or a layer of this network, was replaced: the layers no longer compute with theta, "
+                "which is what is trained, copied and saved; write net.theta[...] = …, layer.W[...] = …, or "
+                "make a new network of the new layers"
+            )
+
+    def _arrays(self) -> list[Array]:
+        own = [(layer, prefix + name) for _, layer, name in self._parameters() for prefix in ("", "d")]
+        return [self.theta, self.grad, *(getattr(layer, name) for layer, name in own)]
 
     @property
     def n_parameters(self) -> int:
@@ -110,7 +137,11 @@ class Module:
 
     @frozen.setter
     def frozen(self, positions: Iterable[int]) -> None:
-        self._frozen = frozenset(positions)
+        chosen = frozenset(positions)
+        unknown = [i for i in chosen if i not in range(len(self.layers))]
+        if unknown:
+            raise ValueError(f"positions of layers are 0 … {len(self.layers) - 1}, got {unknown[0]!r}")
+        self._frozen = chosen
         self.zero_grad()
         self._find_trainable()
 
@@ -163,8 +194,9 @@ class Module:
         return self.copy()
 
     def __getstate__(self) -> dict[str, Any]:
+        self.check_laid()
         state = self.__dict__.copy()
-        del state["grad"]
+        del state["grad"], state["_laid"]
         state["layers"] = [copy.copy(layer) for layer in self.layers]
         for layer in state["layers"]:
             for name in layer.parameters:  # the values travel once, in theta

@@ -10,7 +10,7 @@ import numpy as np
 from kdlearn.backend import Array, array_module, as_array
 from kdlearn.checks import check_count, is_whole
 from kdlearn.nn.functional import softmax
-from kdlearn.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear, ReLU
+from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Select, Tanh
 from kdlearn.nn.module import Module
 
 
@@ -55,7 +55,10 @@ class Network(Module):
         for name, position in self.taps.items():
             if names[position] != name:
                 raise ValueError(f"taps {name!r} and {names[position]!r} name one layer, {position}: give it one name")
+            if position < 0:
+                raise ValueError(f"the tap {name!r} has the position {position}; layers are counted from 0")
         super().__init__(layers, theta, grad)
+        _check_widths(self.layers)
 
     # ------------------------------------------------------------------ forward and backward
 
@@ -215,6 +218,23 @@ class Network(Module):
         return x if x.dtype == self.theta.dtype else x.astype(self.theta.dtype)
 
 
+def _check_widths(layers: Iterable[Layer]) -> None:
+    """ValueError where a layer takes rows of another width than the layer before it gives, as far as layers say so.
+
+    A `LayerNorm` of another width would be broadcast.
+    """
+    width: int | None = None
+    for i, layer in enumerate(layers):
+        takes = layer.shapes["W"][-2] if isinstance(layer, Linear) else None
+        takes = layer.shapes["g"][-1] if isinstance(layer, LayerNorm) else takes
+        if None not in (width, takes) and width != takes:
+            raise ValueError(f"layer {i}, {layer!r}, takes rows of {takes} numbers, those before it give {width}")
+        if isinstance(layer, Linear):
+            width = layer.shapes["W"][-1]
+        elif not isinstance(layer, (LayerNorm, Dropout, ReLU, Tanh, GELU)):
+            width = len(layer.columns) if isinstance(layer, Select) else None
+
+
 class MLP(Network):
     """A multi-layer perceptron.
 
@@ -258,7 +278,7 @@ class MLP(Network):
         if isinstance(activation, Layer) or not callable(activation):
             raise TypeError(f"activation is the class of a layer, such as kd.ReLU without brackets, got {activation!r}")
         n_linear = len(sizes) - 1
-        if isinstance(dropout, (int, float)):
+        if isinstance(dropout, (int, float, np.floating)):
             rates = [0.0] + [float(dropout)] * (n_linear - 1)
         else:
             rates = [float(rate) for rate in dropout]

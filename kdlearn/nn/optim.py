@@ -90,6 +90,7 @@ class Optimizer:
         """What is remembered of this network; made, with moments of zero, where there is none yet."""
         memory = self.memory.get(net)
         if memory is None:
+            net.check_laid()
             zeros = array_module(net.theta).zeros_like
             memory = self.memory[net] = Memory(0, [zeros(net.theta) for _ in range(self.n_moments)])
         return memory
@@ -281,6 +282,8 @@ def cosine(progress: float) -> float:
 
 def steps(*at: float, factor: float = 0.1) -> Schedule:
     """Multiply by `factor` at each of the given fractions of the training, e.g. `steps(0.5, 0.75)`."""
+    if not at:
+        raise ValueError("steps takes at least one place in the training, such as steps(0.5, 0.75)")
     for point in at:
         check_share("a step's place in the training", point)
     check_size("factor", factor)

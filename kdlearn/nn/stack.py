@@ -13,6 +13,8 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from kdlearn.backend import Array, array_module, device_of
 from kdlearn.checks import check_count, is_whole
 from kdlearn.nn.layers import Layer
@@ -55,6 +57,10 @@ class Stack(Network):
             check_answers_as_ours(net, "a stack")
             if _shape(net) != _shape(nets[0]):
                 raise ValueError(f"network {i} differs in shape from network 0: {_shape(net)} and {_shape(nets[0])}")
+            for k, (own, first) in enumerate(zip(net.layers, nets[0].layers)):
+                if other := _different(own, first):
+                    raise ValueError(f"layer {k}, {own!r}: network {i} has another {other!r} than network 0")
+            net.check_laid()
         self.members = len(nets)
         self._first = nets[0].copy()  # its layers' settings, taps and type: what a member is made of
         layers = [_stacked([net.layers[i] for net in nets]) for i in range(len(nets[0].layers))]
@@ -130,6 +136,19 @@ def stacked(modules: Sequence[Module]) -> Module:
 def _shape(net: Network) -> tuple:
     layers = tuple((type(layer).__name__, *layer.settings().items()) for layer in net.layers)
     return layers, tuple(net.taps.items()), tuple(net.frozen), str(net.theta.dtype)
+
+
+def _different(layer: Layer, other: Layer) -> str | None:
+    """The name of a number, a text or an array, no parameter, that two layers of one kind do not share.
+
+    A layer of one's own may keep such beside its settings; in a stack those of the first would be all members'.
+    """
+    known = {"shapes", *layer.parameters, *("d" + name for name in layer.parameters)}
+    for name in sorted((vars(layer).keys() | vars(other).keys()) - known):
+        pair: list[Any] = [vars(layer).get(name), vars(other).get(name)]
+        if any(isinstance(v, (int, float, str, np.generic, np.ndarray)) for v in pair) and not np.array_equal(*pair):
+            return name
+    return None
 
 
 def _stacked(layers: Sequence[Layer]) -> Layer:

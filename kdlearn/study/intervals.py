@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,8 +49,10 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
     that of one value, instead of 1/n. Without it the interval speaks of further splits of the same pool.
     Source: Nadeau and Bengio 2003, section 4.
     """
-    if isinstance(values, (str, Mapping)):
-        raise TypeError(f"an interval is of one number a seed, got {values!r}; of a mapping give .values()")
+    if isinstance(values, (str, Mapping, Set)):  # in a set equal values are one
+        raise TypeError(
+            f"an interval is of one number a seed, got {values!r}; of a mapping give .values(), of a set a list"
+        )
     if not isinstance(values, Iterable):
         raise TypeError(f"an interval is of one number a seed, got {values!r} alone")
     a = _numbers(values if isinstance(values, np.ndarray) else list(values))
@@ -134,8 +136,8 @@ def holm(p: Iterable[float]) -> list[float]:
     >>> holm([0.01, 0.03, 0.04])
     [0.03, 0.06, 0.06]
     """
-    if isinstance(p, (str, Mapping)):
-        raise TypeError(f"the p-values are one number a test, got {p!r}; of a mapping give .values()")
+    if isinstance(p, (str, Mapping, Set)):
+        raise TypeError(f"the p-values are one number a test, got {p!r}; of a mapping give .values(), of a set a list")
     tests = _numbers(
         p if isinstance(p, np.ndarray) else list(p), "a table of tests"
     )  # of pandas by position, not by its index

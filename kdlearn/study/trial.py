@@ -221,7 +221,9 @@ def trial(
 
 
 def _product(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
-    return [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
+    settings = [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
+    # a number of NumPy is no int: it would not be walked, nor found on an edge
+    return [{name: v.item() if isinstance(v, np.generic) else v for name, v in s.items()} for s in settings]
 
 
 def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str]) -> None:
