@@ -106,7 +106,7 @@ def _find_diverged(values: np.ndarray, run: Run) -> None:
     parts = [xp.isfinite(part).all(axis=1) for net in run.trained for part in net.by_member(net.theta)]
     sound: Any = collect(parts).all(axis=0) if parts else np.ones(run.members, bool)
     for i in range(run.members):
-        finite = np.isfinite(values[:, :, i]).all(axis=1)
+        finite = np.isfinite(values[:, 0, i])  # of the loss: a term that is switched off may be infinite
         if i in run.history.diverged or (finite.all() and sound[i]):
             continue
         batch = int(np.argmin(finite)) + 1 if not finite.all() else len(values)

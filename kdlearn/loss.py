@@ -17,6 +17,7 @@ import functools
 import inspect
 import math
 import numbers
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -141,6 +142,11 @@ def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
         return [a if a.dtype in _WIDE or name == "y" else _floats(a, name) for a, name in zip(given, names)]
     except AttributeError:
         return [_floats(a, name) for a, name in zip(given, names)]
+
+
+def product(columns: Sequence[Array], names: Sequence[str]) -> Array:
+    """Of columns of weights, as floats: in small whole numbers it would wrap around."""
+    return columns[0] if len(columns) == 1 else functools.reduce(operator.mul, as_floats(columns, names))
 
 
 def _floats(a: Any, name: str) -> Any:

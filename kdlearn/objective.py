@@ -17,14 +17,13 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_sites, check_term
-from kdlearn.loss import average, joined, member_by_member, split_members, unwrapped
+from kdlearn.loss import average, joined, member_by_member, product, split_members, unwrapped
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError
 
@@ -255,7 +254,7 @@ class Term(Objective):
             arrays = [_site(n, live, "live") for n in self.live] + [_site(n, fixed, "fixed") for n in self.fixed]
         number, schedules, rows = self._factors
         weight = self.factor(fixed) if schedules else number
-        per_row = functools.reduce(operator.mul, [_site(name, fixed, "fixed") for name in rows]) if rows else None
+        per_row = product([_site(name, fixed, "fixed") for name in rows], rows) if rows else None
         if self.averaged is not None:
             loss, settings = self.averaged
             value, gradients = average(loss, arrays, settings, per_row, members=result.members, factor=weight)
@@ -322,7 +321,7 @@ class Through(Objective):
     Parameters
     ----------
     net : a network whose output is the tap `"logits"`. One without parameters, such as a single `Select`, is not
-        trained; it works in the sources' precision, and as it is for stacks of any size.
+        trained; it works in the sources' precision, and as it is for stacks of any size. It runs without dropout.
     sources : a live site, or several in the order of the arguments of `net.forward`.
     target : name of the new site.
     inner : an objective that reads it.

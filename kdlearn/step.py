@@ -44,7 +44,7 @@ def train_step(
     objective : what is to be made small, in terms of sites such as "student.logits".
     batch : columns; `<name>.x` is the input of the network of that name, else `x`.
     optimizer : moves every student and adaptor.
-    rng : the dice for dropout, one Generator or {student: Generator}; None for none.
+    rng : the dice for dropout, one Generator or {student: Generator} with every student; None for none.
     micro_batch : rows that are run at a time. The gradients of the pieces are added up, so the step is that of
         the whole batch (of losses that are means over rows) and the memory that of a piece.
 
@@ -100,7 +100,7 @@ def run_networks(
             sites, _ = net.forward(_converted_input(name, net, batch), taps=wanted[name])
             fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
     for name, net in students.items():
-        dice = rng.get(name) if isinstance(rng, Mapping) else rng
+        dice = rng[name] if isinstance(rng, Mapping) else rng
         sites, caches[name] = net.forward(_converted_input(name, net, batch), dice, taps=wanted[name])
         live.update({f"{name}.{tap}": a for tap, a in sites.items()})
     fixed.update(live)
@@ -155,7 +155,10 @@ def _check_pieces(objective: Objective) -> None:
 
 
 def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[float, Mapping[str, Array]]]:
-    rows = next(len(a) for a in batch.values() if getattr(a, "ndim", 0))
+    lengths = {n: len(a) for n, a in batch.items() if getattr(a, "ndim", 0)}
+    rows = max(lengths.values())
+    if min(lengths.values()) < rows:
+        raise ValueError(f"micro_batch: columns must have one length, to be cut into pieces; got {lengths}")
     cuts = [slice(i, min(i + micro_batch, rows)) for i in range(0, rows, micro_batch)]
     return [
         ((c.stop - c.start) / rows, {n: a[c] if getattr(a, "ndim", 0) else a for n, a in batch.items()}) for c in cuts

@@ -48,7 +48,7 @@ MISTAKES = {
     "other percentiles than named": ("export/costs.py", "(50, 95, 99)", "(50, 90, 95)", "test_mistakes.py"),
     # ---- what is random
     "one dropout mask for ever": (
-        "nn/layers.py", "words = rng.bit_generator.random_raw", "words = np.random.PCG64(0).random_raw",
+        "nn/layers.py", "else bits.random_raw(n)", "else np.random.PCG64(0).random_raw(n)",
         "test_mistakes.py"),
     "one dropout mask a call": (
         "epoch.py", "optimizer=run.optimizer, rng=dice)",

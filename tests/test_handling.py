@@ -339,3 +339,79 @@ def test_a_picture_of_reliability_has_one_label_a_row():
     bars = kd.plots.reliability(z, y).patches
     np.testing.assert_allclose([bar.get_height() for bar in bars], wanted)
     plt.close("all")
+
+
+# ------------------------------------------------------------------ steps by hand
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.SFC64, np.random.Philox])
+def test_dropout_keeps_its_share_with_every_generator(bits):
+    """The raw words of MT19937 have 32 bits: half of the entries were always dropped, and the mean was 0.5."""
+    kept, _ = kd.Dropout(0.3).forward(np.ones((400, 300), np.float32), np.random.Generator(bits(1)))
+    assert (kept > 0).mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / kept.size))
+    first = (kept[:, ::2] > 0) != (kept[:, 1::2] > 0)  # neighbours know nothing of each other
+    assert first.mean() == pytest.approx(0.42, abs=5 * np.sqrt(0.25 / first.size))
+
+
+def test_dropout_takes_one_generator_a_member():
+    """One in a list was rolled once for all members."""
+    stack, x = kd.Stack([kd.MLP(4, 8, 3, dropout=0.5, seed=seed) for seed in (0, 1)]), rows().x.astype("f4")
+    dice = [np.random.default_rng(seed) for seed in range(3)]
+    for wrong in (dice[:1], dice):
+        with pytest.raises(TypeError, match="one Generator a member, 2 here"):
+            stack.forward(x, wrong)
+    stack.forward(x, dice[:2])
+
+
+def test_a_batch_in_pieces_has_columns_of_one_length():
+    """Where a vector stood first, only as many rows as it had entries were learnt from."""
+    batch = {"prior": np.array([0.2, 0.3, 0.5]), "x": rows().x, "teacher.logits": np.zeros((24, 3))}
+    told = kd.Given(
+        "told", lambda z, prior: z + np.log(prior), ("teacher.logits", "prior"), kd.SoftTargets(teacher="told")
+    )
+    net = kd.MLP(4, 3, dtype="float64")
+    with pytest.raises(ValueError, match=r"columns must have one length.*'prior': 3"):
+        kd.train_step(net, None, told, batch, optimizer=kd.SGD(0.1), micro_batch=8)
+    whole, pieces = net.copy(), net.copy()
+    batch = {"x": rows().x, "y": rows().y}
+    kd.train_step(whole, None, kd.CrossEntropy(), batch, optimizer=kd.SGD(0.1))
+    kd.train_step(pieces, None, kd.CrossEntropy(), batch, optimizer=kd.SGD(0.1), micro_batch=7)
+    np.testing.assert_allclose(pieces.theta, whole.theta, rtol=1e-12)
+
+
+def test_dice_name_every_student():
+    """Dice of another name were nobody's, and there was no dropout."""
+    net, x = kd.MLP(4, 8, 3, dropout=0.5), rows().x.astype("f4")
+    batch = {"x": x, "y": rows().y}
+    with pytest.raises(KeyError, match="a"):
+        kd.train_step({"a": net}, None, kd.CrossEntropy("a.logits"), batch, optimizer=kd.SGD(0.1),
+                      rng={"student": np.random.default_rng(0)})  # fmt: skip
+
+
+def test_a_term_that_is_switched_off_may_be_infinite():
+    """The training ended: "the loss became 1.26"."""
+
+    def infinite(z, y):
+        return np.float32(np.inf), 0 * z
+
+    off = kd.Term(infinite, ("student.logits",), ("y",), lambda t: 0.0)
+    net, alone = kd.MLP(4, 3), kd.MLP(4, 3)
+    history = kd.fit(net, kd.CrossEntropy() + off, rows(), **QUICK)
+    assert history["loss"] == kd.fit(alone, kd.CrossEntropy(), rows(), **QUICK)["loss"]
+    np.testing.assert_array_equal(net.theta, alone.theta)
+    assert history["infinite"] == [np.inf, np.inf]
+    with pytest.raises(kd.DivergenceError, match="the loss became inf"):
+        kd.fit(net, kd.CrossEntropy() + 0.1 * kd.Term(infinite, ("student.logits",), ("y",)), rows(), **QUICK)
+
+
+@pytest.mark.parametrize("kind", ["u1", "f2"])
+def test_a_step_by_hand_multiplies_weights_as_numbers(kind):
+    a, b = (
+        np.tile([100, 3, 0], 8).astype(kind),
+        (np.tile([2, 125, 9, 5], 6) * (300 if kind == "f2" else 1)).astype(kind),
+    )
+    net, data = kd.MLP(4, 3, dtype="float64"), rows()
+    log_q = kd.log_softmax(net.logits(data.x))[np.arange(24), data.y]
+    batch = {"x": data.x, "y": data.y, "a": a, "b": b}
+    found = kd.train_step(net, None, kd.CrossEntropy() * "a" * "b", batch, optimizer=kd.SGD(1e-9))
+    assert found["loss"] == pytest.approx((-log_q * a.astype(float) * b.astype(float)).mean())

@@ -260,7 +260,7 @@ def test_what_another_file_s_rows_lack_is_said(tmp_path, capsys):
     bare = write(tmp_path / "bare.csv", head + "\n".join(lines).replace(" kg", ""))
     student = tmp_path / "s.npz"
     options = ["--data", taught, "--target", "buys", "--teacher", "boosting", "--epochs", "2", "--out", student]
-    words = ("column 'weight': 120 cells are no number, such as", "cells hold texts that the model does not know")
+    words = ("column 'weight': 120 cells are no number in kg, such as", "cells hold texts that the model does not know")
     for name in ("--test", "--unlabeled"):
         assert main(["distill", *map(str, options), "--soft-weight", "0.5", name, str(pounds)]) == 0
         out = capsys.readouterr().out
@@ -276,14 +276,15 @@ def test_what_another_file_s_rows_lack_is_said(tmp_path, capsys):
 def test_a_target_to_measure_on_is_read_as_the_one_that_taught(tmp_path):
     """1.234 beside 1.234,5 was a thousand where it taught, and a one where it measured."""
     pd = pytest.importorskip("pandas")
-    from kdlearn.commands.distill import _held_out, _target
+    from kdlearn.commands.distill import _held_out
     from kdlearn.commands.frames import read_table
     from kdlearn.commands.rules import Rules
+    from kdlearn.commands.target import read_target
 
     taught = write(tmp_path / "a.tsv", "a\ty\n" + "".join(f"{i * i % 89}\t{1 + i}.{234 + i},5\n" for i in range(40)))
     other = write(tmp_path / "b.tsv", "a\ty\n" + "".join(f"{i * i % 97}\t{1 + i}.{234 + i}\n" for i in range(40)))
     said: list[str] = []
-    table, y = _target(read_table(taught), "y", "numbers", said)
+    table, y = read_target(read_table(taught), "y", "numbers", said)
     rules = Rules.of(table, {"y"}, [], [], said)
     args = argparse.Namespace(test=other, delimiter=None, seed=0)
     _, _, rows, measured = _held_out(args, rules, table, rules(table), y, "y", said)

@@ -71,7 +71,7 @@ LEVELS = [
         "estimators.settings",
         "estimators.rows",
     },
-    {"study.comparison", "commands.rules"},
+    {"study.comparison", "commands.rules", "commands.target"},
     {"study.trial"},
     {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson"},
     {"estimators.reading"},

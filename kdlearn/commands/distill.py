@@ -16,13 +16,12 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from kdlearn.commands.alarms import tell_far, tell_leak, weak_points
-from kdlearn.commands.dates import days
-from kdlearn.commands.decimals import ALL_BUT_A_FEW, MANY, short, target_numbers, texts
+from kdlearn.commands.alarms import tell_leak, weak_points
 from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.measure import figures, format_figures, shortfall
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_student
+from kdlearn.commands.target import read_target
 from kdlearn.commands.teacher import TEACHERS, teacher_of
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.rows import default_preprocessor
@@ -43,7 +42,7 @@ def run(args: Namespace) -> int:
         names = ", ".join(map(str, table.columns))
         wrong = "--target is needed, the column to predict" if target is None else f"there is no column {target!r}"
         raise TableError(f"{args.data}: {wrong}; there are: {names}")
-    table, y = _target(table, target, args.task, said)
+    table, y = read_target(table, target, args.task, said)
     for name, columns in (("--ignore", args.ignore), ("--id", args.id)):
         if target in columns:
             raise TableError(f"{name} names the target {target!r}, which is what is learnt")
@@ -114,66 +113,6 @@ def _check_out(out: Path, *read: Any) -> None:
             raise TableError(f"--out {out} would overwrite what is read")
 
 
-def _target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows that have a target, and the target: numbers, or labels as they were written."""
-    cells = table[target]
-    gone = int(cells.isna().sum())
-    if gone:
-        said.append(f"{gone} rows without a {target!r} were left out.")
-        table = table[cells.notna()].reset_index(drop=True)
-        cells = table[target]
-    if cells.empty:
-        raise TableError(f"the target {target!r} is empty")
-    how: list[str] = []
-    values, unit = target_numbers(table, target, how)
-    different, none = int(cells.nunique()), cells[values.isna()]
-    quantity = len(none) <= (1 - ALL_BUT_A_FEW) * len(cells) and different > MANY and different > 0.05 * len(cells)
-    if task == "auto" and quantity:
-        said.append(
-            f"the target {target!r} has {different} different numbers in {len(cells)} rows: it is predicted as a "
-            "number; --task classes makes each a class."
-        )
-    if task == "numbers" or (task == "auto" and quantity):
-        if len(none) and not quantity:
-            raise TableError(f"the target {target!r} holds {short(none.iloc[0])}, which is no number")
-        if len(none):
-            many = f"{len(none)} rows" if len(none) > 1 else "1 row"
-            said.append(f"{many} with no number as {target!r}, such as {short(none.iloc[0])}, left out.")
-        said += how
-        tell_far(f"the target {target!r}", cells, values, said)
-        table = table[values.notna()].reset_index(drop=True)
-        table.attrs["counted"] = unit
-        return table, values.dropna().to_numpy()
-    if task == "auto" and cells.dtype == object and different > 2 and days(cells).notna().all():
-        raise TableError(
-            f"the target {target!r} holds dates, such as {short(cells.iloc[0])}: make it a number, such as the days "
-            "from another date of the row to it; --task classes makes each date a class"
-        )
-    if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
-        whole = texts(cells).str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
-        if whole.nunique() < different:
-            said.append(
-                f"the target {target!r}: labels that differ in '.0' alone, such as {short(cells.iloc[0])}, are one."
-            )
-            cells, different = whole, int(whole.nunique())
-    if cells.dtype == object and cells.str.casefold().nunique() < different:
-        first = next(text for text in cells if (cells.str.casefold() == text.casefold()).sum() > (cells == text).sum())
-        said.append(
-            f"the target {target!r}: labels that differ in capitals alone, such as {short(first)}, are different "
-            "classes."
-        )
-    y = cells.to_numpy()
-    y = y.astype(str) if y.dtype == object else y
-    if different < 2:
-        rest = f"; in {gone} rows it is missing, as where it says NA or None" if gone else ""
-        raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two{rest}")
-    if different > max(2, len(y) // 2):
-        raise TableError(
-            f"the target {target!r} has {different} different values in {len(y)} rows; it must hold classes"
-        )
-    return table, y
-
-
 def _held_out(
     args: Namespace, rules: Rules, table: pd.DataFrame, X: pd.DataFrame, y: np.ndarray, target: str, said: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
@@ -185,7 +124,7 @@ def _held_out(
             raise TableError(f"{args.test}: there is no column {target!r}")
         task = "numbers" if y.dtype.kind == "f" else "classes"
         other.attrs |= {key: sign for key, sign in table.attrs.items() if key == "target_comma"}
-        other, y_test = _target(other, target, task, heard)
+        other, y_test = read_target(other, target, task, heard)
         counted = table.attrs.get("counted")
         if other.attrs.get("counted") not in (None, counted):
             was = counted or "without a unit"

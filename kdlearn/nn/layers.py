@@ -274,13 +274,17 @@ class Dropout(Layer):
         if isinstance(rng, np.random.Generator):
             keep = self._keep(rng, x.shape)
         else:  # a stack: each member rolls its own dice, as if it were alone
+            if len(rng) != len(x):
+                raise TypeError(f"dropout in a stack takes one Generator a member, {len(x)} here, got {len(rng)}")
             keep = np.stack([self._keep(own, x.shape[1:]) for own in rng])
         mask = to_device(keep, device_of(x)) * x.dtype.type(1 / (1 - self.rate))
         return x * mask, mask
 
     def _keep(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         size = math.prod(shape)
-        words = rng.bit_generator.random_raw(-(-size // 4))
+        bits, n = rng.bit_generator, -(-size // 4)
+        short = isinstance(bits, np.random.MT19937)  # its raw words have 32 bits, beside as many zeros
+        words = rng.integers(0, 2**64, n, np.uint64) if short else bits.random_raw(n)
         return words.view(np.uint16)[:size].reshape(shape) >= round(self.rate * 65536)
 
     def backward(self, dy: Array, cache: Array | None, accumulate: Writes = False, need_dx: bool = True) -> Array:

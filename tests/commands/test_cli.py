@@ -30,6 +30,7 @@ from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.measure import figures, format_figures
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import load_student
+from kdlearn.commands.target import read_target
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.estimators.rows import default_preprocessor
 from kdlearn.export.costs import format_report
@@ -807,7 +808,7 @@ def check_bytes(folder, raw):
     try:
         table = read_table(path)
         target = "y" if "y" in table.columns else list(table.columns)[-1]
-        table, y = distill._target(table, target, "auto", [])
+        table, y = read_target(table, target, "auto", [])
         rules = Rules.of(table, {target}, (), (), [])
         x = rules(table)
     except TableError as error:

@@ -1,0 +1,75 @@
+"""The target of a table: numbers, or labels as they were written; decided from its cells, and said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdlearn.commands.alarms import tell_far
+from kdlearn.commands.dates import days
+from kdlearn.commands.decimals import ALL_BUT_A_FEW, MANY, short, target_numbers, texts
+from kdlearn.commands.frames import TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_target(table: pd.DataFrame, target: str, task: str, said: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows that have a target, and the target: numbers, or labels as they were written."""
+    cells = table[target]
+    gone = int(cells.isna().sum())
+    if gone:
+        said.append(f"{gone} rows without a {target!r} were left out.")
+        table = table[cells.notna()].reset_index(drop=True)
+        cells = table[target]
+    if cells.empty:
+        raise TableError(f"the target {target!r} is empty")
+    how: list[str] = []
+    values, unit = target_numbers(table, target, how)
+    different, none = int(cells.nunique()), cells[values.isna()]
+    quantity = len(none) <= (1 - ALL_BUT_A_FEW) * len(cells) and different > MANY and different > 0.05 * len(cells)
+    if task == "auto" and quantity:
+        said.append(
+            f"the target {target!r} has {different} different numbers in {len(cells)} rows: it is predicted as a "
+            "number; --task classes makes each a class."
+        )
+    if task == "numbers" or (task == "auto" and quantity):
+        if len(none) and not quantity:
+            raise TableError(f"the target {target!r} holds {short(none.iloc[0])}, which is no number")
+        if len(none):
+            many = f"{len(none)} rows" if len(none) > 1 else "1 row"
+            said.append(f"{many} with no number as {target!r}, such as {short(none.iloc[0])}, left out.")
+        said += how
+        tell_far(f"the target {target!r}", cells, values, said)
+        table = table[values.notna()].reset_index(drop=True)
+        table.attrs["counted"] = unit
+        return table, values.dropna().to_numpy()
+    if task == "auto" and cells.dtype == object and different > 2 and days(cells).notna().all():
+        raise TableError(
+            f"the target {target!r} holds dates, such as {short(cells.iloc[0])}: make it a number, such as the days "
+            "from another date of the row to it; --task classes makes each date a class"
+        )
+    if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
+        whole = texts(cells).str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
+        if whole.nunique() < different:
+            said.append(
+                f"the target {target!r}: labels that differ in '.0' alone, such as {short(cells.iloc[0])}, are one."
+            )
+            cells, different = whole, int(whole.nunique())
+    if cells.dtype == object and cells.str.casefold().nunique() < different:
+        first = next(text for text in cells if (cells.str.casefold() == text.casefold()).sum() > (cells == text).sum())
+        said.append(
+            f"the target {target!r}: labels that differ in capitals alone, such as {short(first)}, are different "
+            "classes."
+        )
+    y = cells.to_numpy()
+    y = y.astype(str) if y.dtype == object else y
+    if different < 2:
+        rest = f"; in {gone} rows it is missing, as where it says NA or None" if gone else ""
+        raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two{rest}")
+    if different > max(2, len(y) // 2):
+        raise TableError(
+            f"the target {target!r} has {different} different values in {len(y)} rows; it must hold classes"
+        )
+    return table, y
