@@ -11,8 +11,8 @@ from _pages.blocks import with_block
 
 import kdlearn as kd
 from kdlearn import hinton
-from kdlearn.hinton.rows import LABELS, LIVE, MOVED, MOVED_DECAYED, SOFT
-from kdlearn.hinton.table import SOURCES, by_teacher, effect, errors, published, share, shown, table
+from kdlearn.hinton.rows import LABELS, LIVE, MANY, MOVED, MOVED_DECAYED, SOFT
+from kdlearn.hinton.table import PAPER, SOURCES, by_teacher, effect, errors, published, share, shown, table
 from kdlearn.study import crossed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,12 @@ LESSON = """\
 {teacher}. Soft targets carry what the teacher learned from its own moved images: without them its students make
 {without moved images} errors, without moved images and dropout {without either}; labels alone make {labels}. Without
 dropout alone it is {without dropout}. A student that hears a teacher *and* sees moved images makes {live} errors more
-than one with moved images and labels: it imitates a teacher that errs itself."""
+than one with moved images and labels{live word}.
+
+*Several teachers.* Students of the mean of three teachers' logits make {many} errors, {many fewer} fewer than students
+of one teacher{many word}. So the paper's {paper} is not reached by soft targets here. Labels on moved images, with
+decay, reach it."""
+WORDS = {"live": "live", "many": "many fewer"}  # claims that may turn out not to be shown
 HEADLINES = (
     "teacher",
     "teacher, twice as long",
@@ -184,16 +189,20 @@ def facts(rows):
         "live": effect(found, LIVE, MOVED),
         "closed": share(found, SOFT),
         "closed by moved": share(found, MOVED),
+        "many fewer": effect(found, SOFT, MANY),
     }
     assert said["saved"].low > 0, "soft targets help"
     assert said["fewer"].low > 0, "labels on moved images, with decay, need no teacher"
     teachers, students = by_teacher(found[SOFT]).shape
     return {
+        **{f"{name} word": ", which is not shown" * (said[of].low <= 0) for name, of in WORDS.items()},
         **{name: f"{of.mean:.0f} ± {of.half_width:.0f}" for name, of in said.items()},
         "teacher": shown(found["teacher"]),
         "labels": shown(found[LABELS]),
         "moved": shown(found[MOVED]),
         "decayed": shown(found[MOVED_DECAYED]),
+        "many": shown(found[MANY]),
+        "paper": PAPER[SOFT],
         **{how: shown(found[f"{SOFT}, teacher {how}"]) for how in hinton.LESS},
         "teachers": teachers,
         "students": students,

@@ -10,9 +10,11 @@ from _pages.hinton import (
     FIGURE,
     PAGE,
     README,
+    ROOT,
     by_width,
     draw,
     drawn,
+    facts,
     headlines,
     measured,
     page,
@@ -343,6 +345,26 @@ def test_pages_show_the_rows():
     text, readme = PAGE.read_text("utf-8"), README.read_text("utf-8")
     assert text == page(text, stored()), "run python docs/pages.py"
     assert readme == with_rows(readme, headlines(stored())), "run python docs/pages.py"
+
+
+def test_the_notebook_says_what_the_rows_say():
+    told = facts(stored())
+    cells = json.loads((ROOT / "notebooks" / "21_hinton_2015.ipynb").read_text("utf-8"))["cells"]
+    text = " ".join(" ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown").split())
+    for sentence in (
+        "soft targets bring {saved} of 10,000 test errors fewer than labels alone ({teachers} teachers, "
+        "{students} students each)",
+        "a control that learns from labels alone makes {fewer} errors fewer than the taught students",
+        "its students make {without moved images} errors; take dropout away as well, {without either},",
+        "Without dropout alone it is {without dropout}.",
+        "makes {live} errors more than labels on moved images",
+        "its students make {many} errors, {many fewer} fewer than those of one",
+        "{closed} % of the gap (paper: {paper closed} %)",
+        "close {closed by moved} %",
+        "{moved} errors, with weight decay {decayed}",
+        "Labels alone come out as published ({labels};",
+    ):
+        assert sentence.format(**told) in text
 
 
 def test_the_figure_shows_the_rows():
