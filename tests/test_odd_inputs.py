@@ -488,16 +488,16 @@ def test_an_infinite_cell_is_refused_by_row_and_column(cell, tmp_path):
 def test_labels_that_differ_in_a_point_and_zeros_are_one(tmp_path):
     """0 and 0.0, as a join of tables writes them, were two classes."""
     pytest.importorskip("pandas")
-    from kdlearn.commands.distill import _target
     from kdlearn.commands.frames import TableError
+    from kdlearn.commands.target import read_target
 
     said = []
-    _, y = _target(cells_of(tmp_path, ["0", "1.0", "0.0", "1"] * 5), "a", "auto", said)
+    _, y = read_target(cells_of(tmp_path, ["0", "1.0", "0.0", "1"] * 5), "a", "auto", said)
     assert sorted(set(y)) == ["0", "1"] and "are one" in said[0]
-    _, y = _target(cells_of(tmp_path, ["1", "01", "1.5", "10"] * 5), "a", "classes", said)
+    _, y = read_target(cells_of(tmp_path, ["1", "01", "1.5", "10"] * 5), "a", "classes", said)
     assert sorted(set(y)) == ["01", "1", "1.5", "10"]
     assert len(said) == 1
-    _, y = _target(cells_of(tmp_path, ["maybe", "Yes", "yes", "no"] * 5), "a", "auto", said)
+    _, y = read_target(cells_of(tmp_path, ["maybe", "Yes", "yes", "no"] * 5), "a", "auto", said)
     assert len(set(y)) == 4 and "in capitals alone, such as 'Yes', are different classes" in said[-1]
     with pytest.raises(TableError, match=r"one class, 'Some'.*in 10 rows it is missing, as where it says NA or None"):
-        _target(cells_of(tmp_path, ["None", "Some"] * 10), "a", "auto", said)
+        read_target(cells_of(tmp_path, ["None", "Some"] * 10), "a", "auto", said)

@@ -74,6 +74,15 @@ def test_decay_shrinks_weights_and_leaves_biases(make):
     assert (net.theta[:n_weights] < 1).all() and (net.theta[n_weights:] == 1).all()
 
 
+def test_adam_is_its_equation(gradients):
+    net = kd.MLP(3, 4, 2, seed=3, dtype="float64")
+    theta, m, v = net.theta.copy(), 0.0, 0.0
+    for t, g in enumerate(gradients, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        theta -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    np.testing.assert_allclose(follow(kd.Adam(0.1), gradients).theta, theta, rtol=1e-12)
+
+
 def test_blocks_do_not_matter(gradients, monkeypatch):
     expected = follow(kd.Adam(0.1, weight_decay=0.1), gradients).theta
     monkeypatch.setattr(optim, "BLOCK", 5)
