@@ -39,7 +39,6 @@ than one with moved images and labels{live word}.
 *Several teachers.* Students of the mean of three teachers' logits make {many} errors, {many fewer} fewer than students
 of one teacher{many word}. So the paper's {paper} is not reached by soft targets here. Labels on moved images, with
 decay, reach it."""
-WORDS = {"live": "live", "many": "many fewer"}  # claims that may turn out not to be shown
 HEADLINES = (
     "teacher",
     "teacher, twice as long",
@@ -180,6 +179,11 @@ def picture(name):
     return f"![{told}](evidence/{name}.svg)"
 
 
+def unless_shown(difference):
+    """What is said behind a difference whose interval reaches zero."""
+    return ", which is not shown" if difference.low <= 0 else ""
+
+
 def facts(rows):
     """What prose says of the rows: {name: number, with half of its interval}. AssertionError where a claim falls."""
     found = errors(rows)
@@ -195,7 +199,8 @@ def facts(rows):
     assert said["fewer"].low > 0, "labels on moved images, with decay, need no teacher"
     teachers, students = by_teacher(found[SOFT]).shape
     return {
-        **{f"{name} word": ", which is not shown" * (said[of].low <= 0) for name, of in WORDS.items()},
+        "live word": unless_shown(said["live"]),
+        "many word": unless_shown(said["many fewer"]),
         **{name: f"{of.mean:.0f} ± {of.half_width:.0f}" for name, of in said.items()},
         "teacher": shown(found["teacher"]),
         "labels": shown(found[LABELS]),

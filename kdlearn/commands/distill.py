@@ -51,9 +51,10 @@ def run(args: Namespace) -> int:
     skip = {target, *args.ignore, *args.id}
     rules = Rules.of(table, skip, args.categorical, args.keep, said)
     X = rules(table, said)
-    heard: list[str] = []
-    more = None if args.unlabeled is None else read_table(args.unlabeled, args.delimiter, heard)
-    more = None if more is None else rules.others(args.unlabeled, more, X, heard, said)
+    more = None
+    if args.unlabeled is not None:
+        heard: list[str] = []
+        more = rules.others(args.unlabeled, read_table(args.unlabeled, args.delimiter, heard), X, heard, said)
     X, y, X_test, y_test = _held_out(args, rules, table, X, y, target, said)
     tell_leak(X, y, target, said)
     said += weak_points(X, y, X_test, y_test)

@@ -133,8 +133,8 @@ class Reading(Settings):
 
     def _warn_of_scale(self, x: np.ndarray, target: np.ndarray) -> None:
         """Warn where the first rows of `partial_fit`, which fix the scale of all to come, have none."""
-        alike = [what for what, a in (("rows", x), ("targets", target)) if (a == a[:1]).all()]
-        alike = [what for what in alike if what == "rows" or target.dtype.kind == "f"]
+        scaled = {"rows": x} if target.dtype.kind != "f" else {"rows": x, "targets": target}
+        alike = [what for what, a in scaled.items() if (a == a[:1]).all()]
         if alike:
             warnings.warn(
                 f"the first call of partial_fit fixes the scale of the {' and the '.join(alike)}, and all its "
