@@ -139,6 +139,13 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def gpu() -> dict[str, str]:
+    """The name of the GPU and the version of CuPy."""
+    cupy = _cupy("cuda")
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return {"cupy": cupy.__version__, "gpu": properties["name"].decode()}
+
+
 def _cupy(device: str) -> ModuleType:
     if device != "cuda":
         raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")

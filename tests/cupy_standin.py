@@ -193,10 +193,31 @@ class _Module(types.ModuleType):
         return function
 
 
+class _Generator:
+    """A Generator of CuPy's: what it draws lies on the device."""
+
+    def __init__(self, seed=None):
+        self._rng = np.random.default_rng(seed)
+
+    def random(self, size=None, dtype=np.float64, out=None):
+        return wrap(self._rng.random(size, dtype))
+
+
+def _as_strided(x, shape=None, strides=None):
+    return wrap(np.lib.stride_tricks.as_strided(unwrap(x), shape, strides))
+
+
 def modules():
     """{name: module} to put into sys.modules."""
     cupy = _Module("cupy")
-    cupy.cuda = types.SimpleNamespace(is_available=lambda: True)
+    cupy.cuda = types.SimpleNamespace(
+        is_available=lambda: True,
+        Device=lambda: types.SimpleNamespace(id=0),
+        runtime=types.SimpleNamespace(getDeviceProperties=lambda device: {"name": b"no GPU"}),
+    )
+    cupy.__version__ = "14.2.0"
+    cupy.random = types.SimpleNamespace(default_rng=_Generator)
+    cupy.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided))
     special = types.ModuleType("cupyx.scipy.special")
 
     def made(name):

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kdlearn.backend import resolve_device
 from kdlearn.files import cells_beside, written_aside
-from kdlearn.hinton import choices, chosen, learn, settings_of, students, teach, teachers
+from kdlearn.hinton import choices, chosen, learn, settings_of, students, teach, teachers, towards
 from kdlearn.hinton.table import Row, table
 from kdlearn.study import cell_key, sweep
 
@@ -20,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Run what is missing of the study, write the rows after each part, print the table."""
     device = resolve_device(args.device)
     store = cells_beside(args.out, args.resume)
-    on: dict[str, Any] = {"store": store, "jobs": args.jobs if device == "cpu" else 1}
+    on: dict[str, Any] = {"store": store, "jobs": args.jobs}
     on["progress"] = False if args.quiet else None
     one_teacher, one_student = _on(device, teach), _on(device, learn)
     rows: list[Row] = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else []
@@ -29,7 +31,14 @@ def run(args: argparse.Namespace) -> int:
     def ran(function: Callable[..., Any], cells: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The results of these cells: of what is among the rows already, or of a training."""
         missing = [cell for cell in cells if cell_key(None, cell) not in done]
-        for cell, result in zip(missing, sweep(function, missing, **on)):
+        if device == "cpu":
+            found = sweep(function, missing, **on)
+        else:  # cells that differ in seeds alone are the members of one stack
+            groups = by_seed(missing)
+            each = sweep(function, [side_by_side(group) for group in groups], **on)
+            missing = [cell for group in groups for cell in group]
+            found = [result for results in each for result in results]
+        for cell, result in zip(missing, found):
             rows.append({"cell": dict(cell), "result": result})
             done[cell_key(None, cell)] = result
         write(args.out, rows)
@@ -42,10 +51,36 @@ def run(args: argparse.Namespace) -> int:
     heard = [cell["teacher"] for cell in cells if "teacher" in cell]
     ran(one_teacher, [c for c in everyone if args.rows in c["row"] or settings_of(c) in heard])
     ran(one_student, cells)
+    if not args.quick and args.rows in towards.TOWARDS:
+        first = ran(one_teacher, towards.rates())
+        sgd = towards.DESCENTS[int(np.argmin([result["validation"] for result in first]))]
+        heard = towards.teachers_of(sgd, held_out=True)
+        ran(one_teacher, heard)
+        kept, _ = towards.choose(heard, functools.partial(ran, one_student))
+        heard = towards.teachers_of(sgd, held_out=False)
+        ran(one_teacher, heard)
+        ran(one_student, towards.tested(kept, heard))
     print(table(rows))
     if not args.quiet:
         print(f"validation chose: {json.dumps(best)}\n{args.out}: one row a cell")
     return 0
+
+
+def by_seed(cells: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Cells that differ in the seeds of student and teacher alone, together, in the order of the first of each."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        teacher = {"teacher": {**cell["teacher"], "seed": 0}} if "teacher" in cell else {}
+        groups.setdefault(cell_key(None, {**cell, "seed": 0, **teacher}), []).append(cell)
+    return list(groups.values())
+
+
+def side_by_side(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The cells of one of these groups as one cell of `learn` or `teach`, whose result is a list."""
+    several: dict[str, Any] = {"seed": [cell["seed"] for cell in cells]}
+    if "teacher" in cells[0]:
+        several["teacher"] = [dict(cell["teacher"]) for cell in cells]
+    return {**cells[0], **several}
 
 
 def _on(device: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ never run twice, the same whatever ran before it.
 
 from kdlearn.hinton.bias import best_shift, biased, prior_shift, shifted
 from kdlearn.hinton.images import MISSING, SHARE, held_out_rows, images, jitter
-from kdlearn.hinton.lessons import BATCH, RATE, learn, moving, objective, teach, teacher_answers, trained_teacher
+from kdlearn.hinton.lessons import learn, objective
 from kdlearn.hinton.rows import (
     BIASED,
     DECAYED,
@@ -27,6 +27,7 @@ from kdlearn.hinton.rows import (
     students,
     teachers,
 )
+from kdlearn.hinton.teaching import BATCH, RATE, as_in_dropout, moving, teach, teacher_answers, trained_teacher
 
 __all__ = [
     "BATCH",
@@ -43,6 +44,7 @@ __all__ = [
     "SOFT",
     "TEMPERATURES",
     "WIDTHS",
+    "as_in_dropout",
     "best_shift",
     "biased",
     "choices",

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.backend import gpu
+
 
 def workers(jobs: int | None) -> int:
     """`jobs`, else what `joblib.parallel_config` says, else one a core."""
@@ -170,12 +172,14 @@ def _code(code: types.CodeType) -> list[Any]:
     return [code.co_code.hex(), code.co_names, code.co_varnames, [constant(c) for c in code.co_consts]]
 
 
-def environment() -> dict[str, Any]:
-    """What a number may depend on: versions, the BLAS and its kernel, its threads."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """What a number may depend on: versions, the BLAS and its kernel, its threads; of a GPU its name and CuPy's."""
     from threadpoolctl import threadpool_info
 
     known = [i for i in threadpool_info() if i["user_api"] == "blas"]  # SciPy brings one of its own
     blas: dict[str, Any] = next((i for i in known if "numpy" in i.get("filepath", "")), known[0] if known else {})
+    if device == "cuda":
+        return {"python": platform.python_version(), "numpy": np.__version__, **gpu()}
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ from _pages.hinton import (
 
 import kdlearn as kd
 from kdlearn import cli, hinton
-from kdlearn.hinton import lessons
+from kdlearn.commands.hinton import by_seed, side_by_side
+from kdlearn.hinton import lessons, teaching, towards
 from kdlearn.hinton import rows as study
 from kdlearn.hinton import table as told
 from kdlearn.hinton.images import transfer_rows
@@ -43,9 +45,12 @@ def small(monkeypatch, tmp_path):
         return kd.Data({"x": x, "y": y})
 
     data = part(360), part(100)
-    monkeypatch.setattr(lessons, "images", lambda device="cpu": data)
+    for module in (lessons, teaching):
+        monkeypatch.setattr(module, "images", lambda device="cpu": data)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return data
+    teaching.answered.cache_clear()
+    yield data
+    teaching.answered.cache_clear()
 
 
 # ---------------------------------------------------------------- data
@@ -134,7 +139,8 @@ def test_a_choice_never_reads_the_test_images(small):
 
 def test_a_teacher_is_trained_once(small, monkeypatch):
     first = hinton.teacher_answers(seed=0, epochs=1)
-    monkeypatch.setattr(lessons, "fit", None)
+    teaching.answered.cache_clear()
+    monkeypatch.setattr(teaching, "fit", None)
     again = hinton.teacher_answers(seed=0, epochs=1)
     np.testing.assert_array_equal(first["train"], again["train"])
     assert first["train"].shape == (360, 10) and first["test"].shape == (100, 10)
@@ -192,9 +198,10 @@ def test_a_student_of_moved_images_sees_each_epoch_s_and_its_teacher_answers_the
         rng = np.random.default_rng(0)
         first, second = (np.array(data(epoch, rng).x) for epoch in range(2)) if callable(data) else (data.x, data.x)
         moves = not np.array_equal(first, second)
-        seen["teacher" if "1200" in repr(net) else "student"] = moves, teachers is not None
+        seen["teacher" if "1200" in repr(net) else "student"] = moves, bool(teachers)
 
     monkeypatch.setattr(lessons, "fit", fit)
+    monkeypatch.setattr("kdlearn.hinton.teaching.fit", fit)
     teacher = {"seed": 0, "epochs": 1}
     hinton.learn(row="", seed=0, epochs=1, T=20, teacher=teacher)
     assert seen == {"teacher": (True, False), "student": (False, False)}
@@ -229,6 +236,78 @@ def test_a_teacher_s_settings_are_those_it_is_known_by(small):
     assert hinton.trained_teacher(**first).theta.tobytes() == found[0].tobytes()
 
 
+# ---------------------------------------------------------------- several at once
+
+
+def test_students_and_teachers_side_by_side_are_those_that_were_trained_alone(small):
+    settings = {"row": "", "epochs": 3, "width": 30}
+    teacher = [{"seed": seed, "epochs": 2, "width": 40} for seed in (5, 6)]
+    for more in ({}, {"moved": True}, {"average": 0.9}, {"momentum": 0.9, "rate": 0.01}, {"standardized": True}):
+        told = {} if "momentum" in more else {"T": 4, "hard": 0.1}
+        together = hinton.learn(seed=[0, 1], **settings, **told, **more, **({"teacher": teacher} if told else {}))
+        for seed in (0, 1):
+            alone = hinton.learn(seed=seed, **settings, **told, **more, **({"teacher": teacher[seed]} if told else {}))
+            assert [together[seed][k] for k in ("errors", "by class")] == [alone[k] for k in ("errors", "by class")]
+    assert together[0]["by class"] != together[1]["by class"]
+
+
+def test_teachers_side_by_side(small):
+    for more in ({}, {"sgd": 0.3}, {"held_out": True}):
+        found = [r.get("errors", r.get("validation")) for r in hinton.teach("", [0, 1], 2, width=50, **more)]
+        assert found == [
+            hinton.teach("", [seed, 7], 2, width=50, **more)[0].get("validation" if "held_out" in more else "errors")
+            for seed in (0, 1)
+        ]
+
+
+def test_a_teacher_of_the_dropout_paper_is_moved_as_it_says():
+    how = hinton.as_in_dropout(1.0, 10)
+    optimizer, (faster,) = how["optimizer"], how["hooks"]
+    run, seen = types.SimpleNamespace(), []
+    for epoch in range(11):
+        run.epoch = epoch
+        faster(run)
+        seen.append(optimizer.momentum)
+    np.testing.assert_allclose(seen, [0.5 + 0.098 * min(e, 5) for e in range(11)])
+    np.testing.assert_allclose([how["schedule"](p) for p in (0, 1)], [0.01, 0.01 * 0.998**1000])
+    assert optimizer.max_norm**2 == pytest.approx(15) and how["batch_size"] == 100
+
+
+def test_cells_that_differ_in_seeds_alone_are_trained_at_once():
+    best = hinton.chosen(hinton.choices(), [{"validation": i} for i in range(len(hinton.choices()))])
+    groups = by_seed(hinton.students(best))
+    assert sum(len(group) for group in groups) == len(hinton.students(best))
+    for group in groups:
+        several = side_by_side(group)
+        assert [{**several, "seed": s, **({"teacher": t} if t else {})} for s, t in
+                zip(several["seed"], several.get("teacher", [None] * len(group)))] == group  # fmt: skip
+    assert max(len(group) for group in groups) == 25
+
+
+def test_a_change_is_kept_where_the_mean_of_validation_falls():
+    teachers_ = towards.teachers_of(1.0, True)
+    asked = []
+
+    def ran(cells):
+        asked.append(cells)
+        cell = cells[0]
+        good = {"T": cell["T"] == 4, "hard": cell["hard"] == 0.1, "rate": cell["rate"] == 2e-3}
+        good |= {"standardized": False, "others": "others" in cell, "average": cell.get("average") == 0.99}
+        bad = {"momentum": "momentum" in cell, "longer": cell["epochs"] > 30, "standardized": "standardized" in cell}
+        return [{"validation": 100 - 5 * sum(good.values()) + 5 * sum(bad.values()) + k} for k in (0, 1, 2)]
+
+    kept, tried = towards.choose(teachers_, ran)
+    assert kept == {"epochs": 30, "T": 4, "hard": 0.1, "rate": 2e-3, "others": True, "average": 0.99}
+    assert [row["change"] for row in tried if row["kept"]] == list(towards.CHANGES)[:2] + list(towards.CHANGES)[-1:]
+    assert all(
+        cell["held_out"] and not cell["tested"] and cell["teacher"]["held_out"] for cells in asked for cell in cells
+    )
+    assert [len({cell["teacher"]["seed"] for cell in cells}) for cells in asked[:1] + asked[-1:]] == [3, 1]
+    final = towards.tested(kept, towards.teachers_of(1.0, False))
+    assert len(final) == 5 and final[0]["epochs"] == 40 and final[0]["others"] == [1, 2]
+    assert not any("held_out" in cell or "held_out" in cell["teacher"] for cell in final)
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -244,6 +323,7 @@ def test_quick_resumes_and_writes_rows(small, tmp_path, capsys, monkeypatch):
     assert cli.main(arguments) == 2
     assert "--resume" in capsys.readouterr().err
     monkeypatch.setattr(lessons, "fit", None)  # nothing is trained again
+    monkeypatch.setattr(teaching, "fit", None)
     assert cli.main([*arguments, "--resume"]) == 0
     assert json.loads(out.read_text()) == rows
     out.with_suffix(".jsonl").unlink()  # rows alone are enough to go on from
