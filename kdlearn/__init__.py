@@ -48,6 +48,7 @@ from kdlearn.hooks import EarlyStopping, LastEpoch, MovingAverage, Route, StaleP
 from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.functional import log_softmax, log_softmax_backward, one_hot, softmax, softmax_backward
 from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Select, Tanh
+from kdlearn.nn.masks import DropoutMasks
 from kdlearn.nn.module import FreeVector, Module, frozen
 from kdlearn.nn.network import MLP, Network, UnknownSiteError
 from kdlearn.nn.optim import SGD, Adam, AdamW, constant, cosine, steps, warmup
@@ -73,6 +74,7 @@ __all__ = [
     "DataUnavailable",
     "DivergenceError",
     "Dropout",
+    "DropoutMasks",
     "EarlyStopping",
     "Embedding",
     "Evaluation",

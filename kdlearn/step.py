@@ -15,14 +15,14 @@ import numpy as np
 from kdlearn.backend import Array
 from kdlearn.checks import check_count
 from kdlearn.loss import ignored, normalizes
-from kdlearn.nn.masks import Masks
+from kdlearn.nn.masks import DropoutMasks
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Evaluation, Objective, Sites
 
 Networks = Network | Mapping[str, Network]
-Roll = np.random.Generator | Sequence[np.random.Generator] | Masks  # one Generator a member of a stack
+Roll = np.random.Generator | Sequence[np.random.Generator] | DropoutMasks  # one Generator a member of a stack
 Dice = Roll | Mapping[str, Roll] | None
 
 
@@ -46,7 +46,7 @@ def train_step(
     batch : columns; `<name>.x` is the input of the network of that name, else `x`.
     optimizer : moves every student and adaptor.
     rng : the dice for dropout, one Generator or {student: Generator} with every student; None for none. On a GPU
-        `kd.Masks` are drawn there.
+        `kd.DropoutMasks` are drawn there.
     micro_batch : rows that are run at a time. The gradients of the pieces are added up, so the step is that of
         the whole batch (of losses that are means over rows) and the memory that of a piece.
 

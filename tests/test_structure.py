@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LEVELS = [
     {"backend", "files", "cells", "theme", "commands.decimals"},
     {"checks"},
-    {"nn.functional", "commands.alarms", "commands.dates"},
+    {"nn.functional", "nn.masks", "commands.alarms", "commands.dates"},
     {"data.labelling", "ideas"},
     {"loss"},
     {"data.columns"},
@@ -89,7 +89,8 @@ LEVELS = [
     {"export.c_integer"},
     {"export.c_header", "commands.measure", "commands.teacher"},
     {"demo", "hinton.images", "hinton.bias", "hinton.rows", "commands.distill", "commands.deploy", "commands.check"},
-    {"hinton.lessons", "hinton.table"},
+    {"hinton.teaching", "hinton.towards", "hinton.table"},
+    {"hinton.lessons"},
     {"commands.hinton", "bench.work", "fast.launch"},
     {"fast.losses", "fast.rules"},
     {"bench.ours", "bench.rivals", "bench.rivals_jax", "bench.rivals_thinc"},
@@ -118,7 +119,7 @@ WHOLE = {
     "estimators": "estimators.regressor",
     "export": "export.c_header",
     "fast": "fast.rules",
-    "hinton": "hinton.table",
+    "hinton": "hinton.lessons",
     "study": "study.trial",
 }
 

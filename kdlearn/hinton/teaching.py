@@ -15,7 +15,7 @@ from kdlearn.data.sets import cached
 from kdlearn.distill.response import CrossEntropy
 from kdlearn.hinton.bias import errors
 from kdlearn.hinton.images import held_out_rows, images, jitter, transfer_rows
-from kdlearn.nn.masks import Masks
+from kdlearn.nn.masks import DropoutMasks
 from kdlearn.nn.network import MLP, Network
 from kdlearn.nn.optim import SGD, Adam, cosine
 from kdlearn.nn.stack import Stack
@@ -155,7 +155,7 @@ def rolled_there(seed: int, device: str) -> Callable[..., dict[str, Array]]:
     """The training step; on a GPU with dropout's masks drawn there."""
     if device == "cpu":
         return train_step
-    masks = Masks(seed, device, ahead=1 << 26)
+    masks = DropoutMasks(seed, device, ahead=1 << 26)
 
     def step(*networks: Any, optimizer: Any, rng: Any) -> dict[str, Array]:
         return train_step(*networks, optimizer=optimizer, rng=masks)

@@ -14,7 +14,8 @@ import numpy as np
 from kdlearn.hinton.rows import Cell, settings_of
 
 DESCENT, SEEDS = "teacher, gradient descent", range(3)
-EPOCHS = {"rate": 60, "choosing": 200, "teacher": 1000, "choice": 30, "student": 40}
+# a choosing teacher and a final one take as many steps: 100,000
+EPOCHS = {"rate": 60, "choosing": 200, "teacher": 167, "choice": 30, "student": 40}
 DESCENTS = (0.1, 0.3, 1.0, 3.0)  # rates of the teachers
 GRID = [
     {"T": T, "hard": hard, "rate": rate}
@@ -22,13 +23,16 @@ GRID = [
     for hard in (0.0, 0.01, 0.1, 0.5)
     for rate in (1e-3, 2e-3, 4e-3)
 ]
+# the choice among these lay on three edges of the grid
+WIDER = [{"T": 20, "hard": hard, "rate": rate} for hard, rate in ((0.5, 8e-3), (0.7, 4e-3), (0.9, 4e-3))]
+WIDER += [{"T": 40, "hard": 0.5, "rate": 4e-3}]
 MANY = {"others": True}  # each student hears the mean of all three teachers
 # what is tried, in this order, each on top of what was kept before it
 CHANGES: dict[str, Sequence[Cell]] = {
-    "temperature, weight of the labels and rate": GRID,
+    "temperature, weight of the labels and rate": [*GRID, *WIDER],
     "the mean of three teachers": [MANY],
     "pixels of mean 0 and deviation 1": [{"standardized": True, "rate": rate} for rate in (5e-4, 1e-3, 2e-3, 4e-3)],
-    "gradient descent with momentum": [{"momentum": 0.9, "rate": rate} for rate in (0.01, 0.03, 0.1, 0.3)],
+    "gradient descent with momentum": [{"momentum": 0.9, "rate": rate} for rate in (0.01, 0.03, 0.1, 0.3, 1.0)],
     "four times as long": [{"epochs": 4 * EPOCHS["choice"]}],
     "a mean of the weights": [{"average": m} for m in (0.99, 0.999)],
 }

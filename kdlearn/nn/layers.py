@@ -17,10 +17,10 @@ import numpy as np
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
 from kdlearn.checks import is_whole
 from kdlearn.nn.functional import one_hot
-from kdlearn.nn.masks import Masks
+from kdlearn.nn.masks import DropoutMasks
 
 Writes = bool | None  # False: write the gradients, True: add to them, None: leave them alone
-Dice = np.random.Generator | Sequence[np.random.Generator] | Masks | None  # one Generator a member of a stack
+Dice = np.random.Generator | Sequence[np.random.Generator] | DropoutMasks | None  # one Generator a member of a stack
 
 
 class Layer:
@@ -258,9 +258,9 @@ class Dropout(Layer):
     .. math:: y = x \odot m, \qquad \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \odot m,
        \qquad m \in \{0, \tfrac{1}{1 - r}\}
 
-    Without `rng` it is the identity, which is the mean over masks. Masks are compared from raw
+    Without `rng` it is the identity, which is the mean over masks. DropoutMasks are compared from raw
     16-bit numbers (a quarter of the cost of floats), so the rate holds to 1/65536; they are
-    drawn on the host, so that a CPU and a GPU run see the same ones, unless `rng` is `Masks`.
+    drawn on the host, so that a CPU and a GPU run see the same ones, unless `rng` is `DropoutMasks`.
     Source: Srivastava et al. 2014, section 4, in its inverted form.
     """
 
@@ -272,7 +272,7 @@ class Dropout(Layer):
     def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array | None]:
         if rng is None or self.rate == 0:
             return x, None
-        if isinstance(rng, Masks):
+        if isinstance(rng, DropoutMasks):
             keep = rng.keep(x.shape, self.rate)
         elif isinstance(rng, np.random.Generator):
             keep = self._keep(rng, x.shape)

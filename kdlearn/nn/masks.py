@@ -7,11 +7,11 @@ import math
 from kdlearn.backend import Array, array_module, to_device
 
 
-class Masks:
+class DropoutMasks:
     """Dice for `Dropout` that are rolled on a device, for one network or for all members of a stack together.
 
     With a NumPy Generator the masks are drawn on the host, and a CPU and a GPU see the same ones; a GPU waits for
-    them. Where that does not matter: `train_step(…, rng=Masks(0, "cuda"))`.
+    them. Where that does not matter: `train_step(…, rng=DropoutMasks(0, "cuda"))`.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Masks:
 
     Example
     -------
-    >>> Masks(seed=0).keep((2, 1000), rate=0.2).mean().round(1)
+    >>> DropoutMasks(seed=0).keep((2, 1000), rate=0.2).mean().round(1)
     np.float64(0.8)
     """
 

@@ -288,21 +288,31 @@ def test_a_change_is_kept_where_the_mean_of_validation_falls():
     teachers_ = towards.teachers_of(1.0, True)
     asked = []
 
+    def validation(cell):
+        good = [
+            cell["T"] == 4,
+            cell["hard"] == 0.1,
+            cell["rate"] == 2e-3,
+            "others" in cell,
+            cell.get("average") == 0.99,
+        ]
+        return (
+            100 - 5 * sum(good) + 5 * sum(name in cell for name in ("momentum", "standardized")) + cell["epochs"] - 30
+        )
+
     def ran(cells):
         asked.append(cells)
-        cell = cells[0]
-        good = {"T": cell["T"] == 4, "hard": cell["hard"] == 0.1, "rate": cell["rate"] == 2e-3}
-        good |= {"standardized": False, "others": "others" in cell, "average": cell.get("average") == 0.99}
-        bad = {"momentum": "momentum" in cell, "longer": cell["epochs"] > 30, "standardized": "standardized" in cell}
-        return [{"validation": 100 - 5 * sum(good.values()) + 5 * sum(bad.values()) + k} for k in (0, 1, 2)]
+        return [{"validation": validation(cell) + cell["seed"]} for cell in cells]
 
     kept, tried = towards.choose(teachers_, ran)
     assert kept == {"epochs": 30, "T": 4, "hard": 0.1, "rate": 2e-3, "others": True, "average": 0.99}
-    assert [row["change"] for row in tried if row["kept"]] == list(towards.CHANGES)[:2] + list(towards.CHANGES)[-1:]
-    assert all(
-        cell["held_out"] and not cell["tested"] and cell["teacher"]["held_out"] for cells in asked for cell in cells
-    )
-    assert [len({cell["teacher"]["seed"] for cell in cells}) for cells in asked[:1] + asked[-1:]] == [3, 1]
+    assert [row["change"] for row in tried if row["kept"]] == [*list(towards.CHANGES)[:2], *list(towards.CHANGES)[-1:]]
+    assert [len(cells) for cells in asked] == [3 * len(variants) for variants in towards.CHANGES.values()]
+    for cell in (cell for cells in asked for cell in cells):
+        assert cell["held_out"] and not cell["tested"] and cell["teacher"]["held_out"]
+    assert [{(c["seed"], c["teacher"]["seed"]) for c in asked[k]} for k in (0, 1)] == [
+        {(0, 0), (1, 1), (2, 2)}, {(0, 0), (1, 0), (2, 0)}
+    ]  # fmt: skip
     final = towards.tested(kept, towards.teachers_of(1.0, False))
     assert len(final) == 5 and final[0]["epochs"] == 40 and final[0]["others"] == [1, 2]
     assert not any("held_out" in cell or "held_out" in cell["teacher"] for cell in final)
