@@ -103,8 +103,16 @@ def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:
         before = [*inner.args, *before]
         cell, inner = {**inner.keywords, **cell}, inner.func
     known = None if inner is None else [_identity(inner, []), [_identity(a, []) for a in before]]
-    text = json.dumps([known, cell], sort_keys=True, default=_scalar_or_identity)
+    text = json.dumps([known, _keys_apart(cell)], sort_keys=True, default=_scalar_or_identity)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _keys_apart(thing: Any) -> Any:
+    """Mappings whose names are not all text as pairs: JSON would make one name of 1 and "1"."""
+    if isinstance(thing, Mapping):
+        pairs = [[key, _keys_apart(value)] for key, value in thing.items()]
+        return dict(pairs) if all(isinstance(key, str) for key in thing) else sorted(pairs, key=repr)
+    return [_keys_apart(value) for value in thing] if isinstance(thing, (list, tuple)) else thing
 
 
 def _scalar_or_identity(thing: Any) -> Any:

@@ -212,3 +212,18 @@ def test_seeds_that_train_together_give_the_numbers_of_seeds_alone(jobs, togethe
 def test_a_value_a_seed_is_demanded():
     with pytest.raises(ValueError, match="one value for each of 3 seeds is needed, got 2"):
         kd.study.compare(lambda seeds: {"a": {"m": [1.0, 2.0]}}, 3, jobs=1, progress=False)
+
+
+def test_a_number_and_its_text_are_two_names(tmp_path):
+    """JSON makes one name of 1 and "1"; two such cells are two trainings, and stored as two."""
+    cells = [{"widths": names} for names in ({1: 2}, {"1": 2}, {1: 2, "1": 3}, {True: 2})]
+    cells += [{"nested": [{"a": names}]} for names in ({1: 2}, {"1": 2})]
+    assert len({cell_key(None, cell) for cell in cells}) == len(cells)
+    ran = sweep(name_of, cells[:2], jobs=1, store=tmp_path / "cells.jsonl")
+    again = sweep(name_of, cells[:2], jobs=1, store=tmp_path / "cells.jsonl")
+    assert ran == again == ["int", "str"]
+    assert cell_key(None, {"b": 1, "a": {"c": (1, 2)}}) == cell_key(None, {"a": {"c": [1, 2]}, "b": 1})
+
+
+def name_of(widths):
+    return type(next(iter(widths))).__name__
