@@ -37,7 +37,7 @@ def one_epoch(
         raise ValueError(f"drop_last leaves no batch of {batch_size} in {len(data)} rows")
     after_step = [hook.after_step for hook in run.hooks if hasattr(hook, "after_step")]
     # value 0 is the loss, value k the k-th term
-    partial = [(k, t) for k, t in enumerate(run.objective.terms, 1) if leaves_out(t)] if _is_ours(step) else []
+    partial = [(k, t) for k, t in enumerate(run.objective.terms, 1) if leaves_out(t)]
     values: list[dict[str, Array]] = []
     rows: list[int] = []
     counts: list[list[tuple[Any, float]]] = []
@@ -53,7 +53,7 @@ def one_epoch(
     flat = collect([v for row in values for v in row.values()])
     table = flat.reshape(n_steps, len(values[0]), *flat.shape[1:])
     _find_diverged(table.reshape(n_steps, len(values[0]), run.members), run)
-    means = _means(table, np.array(rows), [k for k, _ in partial], counts)
+    means = _means(table, np.array(rows), [k for k, _ in partial] if _of_terms(values[0], run) else [], counts)
     return {
         "epoch": run.epoch,
         "rate": run.optimizer.lr * run.optimizer.scale,
@@ -64,6 +64,11 @@ def one_epoch(
 
 def _is_ours(step: Step) -> bool:
     return (step.func if isinstance(step, functools.partial) else step) is train_step
+
+
+def _of_terms(values: dict[str, Array], run: Run) -> bool:
+    """Whether a step's values are the loss and each term's, as those of `train_step` are."""
+    return [name.partition(" #")[0] for name in values] == ["loss", *(t.name for t in run.objective.terms)]
 
 
 def _read_by(step: Step, run: Run) -> Data:

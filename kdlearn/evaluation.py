@@ -15,7 +15,7 @@ from kdlearn.door import check_data, check_networks
 from kdlearn.nn.layers import Select
 from kdlearn.nn.optim import Adam
 from kdlearn.nn.stack import Stack
-from kdlearn.objective import Objective, Through
+from kdlearn.objective import Given, Objective, Through
 from kdlearn.run import Run
 from kdlearn.side_by_side import one_data
 from kdlearn.step import Networks, input_of, members_of, named, run_networks
@@ -44,6 +44,9 @@ def evaluate(
     check_networks(students, teachers, objective)
     stack = any(isinstance(net, Stack) for net in students.values())
     rows: Any = one_data(data, members_of(students)) if stack else data
+    for part in objective.walk():  # what keeps something for each member must keep it for these
+        if isinstance(part, Given) and hasattr(part.function, "check_members"):
+            part.function.check_members(members_of(students))
     rows = check_data(rows, Run(students, teachers, objective, Adam()), learns=False)
     return evaluate_checked(students, teachers, objective, rows, batch_size, progress)
 

@@ -107,7 +107,10 @@ def average(
     value = _as_value(total / count, given[0])
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
-    return value, tuple([_scaled(g, factor / count, a) for g, a in zip(gradients, given)])
+    scaled = []
+    for i, (g, a) in enumerate(zip(gradients, given)):
+        scaled.append(_scaled(g, factor / count, a, (*arrays, *gradients[:i], *gradients[i + 1 :])))
+    return value, tuple(scaled)
 
 
 def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Array, Any]]:
@@ -145,7 +148,9 @@ def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
 
 
 def product(columns: Sequence[Array], names: Sequence[str]) -> Array:
-    """Of columns of weights, as floats: in small whole numbers it would wrap around."""
+    """Of columns of weights of one shape, as floats: in small whole numbers it would wrap around."""
+    if len({a.shape for a in columns}) > 1:
+        raise ValueError(f"weights must hold one number a row each, got {dict(zip(names, (a.shape for a in columns)))}")
     return columns[0] if len(columns) == 1 else functools.reduce(operator.mul, as_floats(columns, names))
 
 
@@ -179,8 +184,9 @@ def _weighted(rows: Array, gradients: tuple, weight: Array) -> tuple[Array, tupl
     return xp.where(counts, rows, 0) * weight, parts
 
 
-def _scaled(gradient: Array, factor: Any, given: Array) -> Array:
-    if gradient is given:
+def _scaled(gradient: Array, factor: Any, given: Array, others: Sequence[Any]) -> Array:
+    shared = array_module(gradient).may_share_memory
+    if any(shared(gradient, a) for a in others if hasattr(a, "dtype")):  # an argument, or another gradient
         gradient = gradient * factor
     else:
         gradient *= factor

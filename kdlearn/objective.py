@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_sites, check_term
+from kdlearn.checks import check_gradient, check_sites, check_term
 from kdlearn.loss import average, joined, member_by_member, product, split_members, unwrapped
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError
@@ -272,8 +272,8 @@ class Term(Objective):
             zeros = array_module(arrays[0]).zeros_like
             value, gradients = zeros(value), tuple(zeros(g) for g in gradients)
         if result.backward:
-            for site, gradient in zip(self.live, gradients, strict=True):
-                result.add(site, gradient)
+            for site, gradient, a in zip(self.live, gradients, arrays[: len(self.live)], strict=True):
+                result.add(site, check_gradient(self.name, site, gradient, a))
         return value if weight == 1.0 else weight * value
 
 

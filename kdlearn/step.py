@@ -176,8 +176,14 @@ def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...
     taps: dict[str, list[str]] = {name: [] for name in names}
     for site in sites:
         owner, dot, tap = site.rpartition(".")
-        if dot and owner in taps and site not in columns:
+        if not dot or owner not in taps:
+            continue
+        if site not in columns:
             taps[owner].append(tap)
+        elif tap != "x":
+            raise ValueError(
+                f"column {site!r} has the name of a site of the live network {owner!r}; drop one of the two"
+            )
     return taps
 
 
