@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kdlearn as kd
-from kdlearn.distill import datafree, ensemble, exits, mutual, robust, sequence, unlabelled, views
+from kdlearn.distill import datafree, ensemble, exits, mutual, privacy, robust, sequence, unlabelled, views
 
 QUICK = {"epochs": 2, "batch_size": 5, "progress": False}
 
@@ -331,6 +331,29 @@ def test_half_precision_does_not_hide_a_small_attack():
     np.testing.assert_allclose(np.abs(moved - x.astype(float)).max(axis=1), 1e-4)
     with pytest.raises(ValueError, match="size must be"):
         robust.pgd(model, x, data.y, 0.1, size=0)
+
+
+def test_a_divergence_keeps_its_digits_under_much_noise():
+    """Half of them were lost at a scale of 1000; orders in small whole numbers wrapped around."""
+    mp = pytest.importorskip("mpmath")
+    orders = privacy.ORDERS[::400]
+    with mp.workdps(60):
+        for scale in (0.05, 0.9, 3.0, 1e3, 1e8):
+            for order, found in zip(orders, privacy.laplace_renyi(orders, scale)):
+                a, b = mp.mpf(order), mp.mpf(scale)
+                both = a / (2 * a - 1) * mp.exp((a - 1) / b) + (a - 1) / (2 * a - 1) * mp.exp(-a / b)
+                assert found == pytest.approx(float(2 / (a - 1) * mp.log(both)), rel=1e-11)
+    small = privacy.laplace_renyi(np.array([2, 200], "u1"), 1)
+    np.testing.assert_array_equal(small, privacy.laplace_renyi(np.array([2.0, 200.0]), 1.0))
+
+
+def test_a_network_may_begin_with_some_columns():
+    """It was refused: the rows have other columns than the first weights."""
+    first = kd.Network([kd.Select([3, 0]), kd.Linear(2, 3, dtype="float64")], {"logits": 1})
+    x = rows().x
+    np.testing.assert_array_equal(first.logits(x), x[:, [3, 0]] @ first.layers[1].W)
+    with pytest.raises(ValueError, match="no column 3"):
+        first.logits(x[:, :3])
 
 
 # ------------------------------------------------------------------ checks of gradients
