@@ -265,6 +265,9 @@ def test_a_distortion_may_work_in_place():
 # ------------------------------------------------------------------ what is reported
 
 
+NORMALIZED = kd.Term(functools.partial(kd.cross_entropy, normalize=True), ("student.logits",), ("y",), "w")
+
+
 def step_of_the_reader(*args, **how):
     return kd.train_step(*args, **how)
 
@@ -280,12 +283,53 @@ STEPS = {
 def test_the_history_of_another_step_is_over_the_rows_that_count(step):
     """Batches without a label counted as ones without a loss: it was a third of what it is."""
     data = rows(few=np.where(np.arange(24) < 2, 1, -1), w=np.arange(24.0))
-    weighted = kd.Term(functools.partial(kd.cross_entropy, normalize=True), ("student.logits",), ("y",), "w")
-    goal = 0.5 * kd.CrossEntropy(labels="few", ignore=-1) + weighted
+    goal = 0.5 * kd.CrossEntropy(labels="few", ignore=-1) + NORMALIZED
     wanted = kd.evaluate(net(), goal, data)
     history = kd.fit(net(), goal, data, step=STEPS[step], optimizer=kd.SGD(1e-13), **QUICK)
     for name in history.records[0]["train"]:
         assert history[name][0] == pytest.approx(wanted[name], rel=1e-9), name
+
+
+@kd.mean_over_rows
+def masked(z, t, mask):
+    d = z - t
+    return mask * (d * d).sum(axis=1) / 2, mask[:, None] * d, mask
+
+
+def answered(goal, name="few"):
+    return kd.Given(name, lambda y, i: np.where(i < 3, y, -1), ("y", "index"), goal)
+
+
+PARTIAL = {
+    "labels that are computed": answered(kd.CrossEntropy(labels="few", ignore=-1)),
+    "weights that are computed": kd.Given("w", lambda i: (i < 3) * (i + 1.0), ("index",), NORMALIZED),
+    "a loss of one's own": kd.Term(masked, ("student.logits",), ("t", "mask")),
+}
+
+
+@pytest.mark.parametrize("what", PARTIAL)
+def test_a_mean_over_some_rows_is_that_whatever_the_batches(what):
+    """It was known of columns and of the package's own losses alone: of others a batch without such rows was a 0."""
+    data = rows(t=np.zeros((24, 3)), mask=(np.arange(24) < 3) * 1.0)
+    goal = 0.5 * PARTIAL[what] + kd.CrossEntropy()
+    wanted = kd.evaluate(net(), goal, data)
+    x, y = data.x[:3], data.y[:3]
+    log_q = kd.log_softmax(net().logits(x))[range(3), y]
+    few = {"labels that are computed": -log_q.mean(), "weights that are computed": -(log_q * [1, 2, 3]).sum() / 6}
+    value = few.get(what, (net().logits(x) ** 2).sum() / 6)
+    assert wanted[next(iter(wanted))] == pytest.approx(value)
+    pieces = kd.evaluate(net(), goal, data, batch_size=4)
+    still = {"optimizer": kd.SGD(1e-13), **QUICK}
+    history = kd.fit(net(), goal, data, **still)
+    assert list(pieces) == list(wanted)
+    for name in history.records[0]["train"]:
+        assert history[name][0] == pytest.approx(wanted[name], rel=1e-9), name
+        assert pieces[name] == pytest.approx(wanted[name], rel=1e-9), name
+    stack = kd.Stack([net(), net()])
+    for found in (kd.fit(stack, goal, data, **still)["loss"][0], kd.evaluate(stack, goal, data, batch_size=7)["loss"]):
+        assert found == pytest.approx([wanted["loss"]] * 2, rel=1e-9)
+    with pytest.raises(ValueError, match="micro_batch: "):
+        kd.fit(net(), goal, data, micro_batch=2, **QUICK)
 
 
 def test_an_early_exit_is_the_students_own():
