@@ -69,7 +69,8 @@ def fit(
     hooks : functions `hook(run)` called after each epoch, or objects with any of `before_fit`, `after_step`,
         `after_epoch`, `after_fit`; see `Run`.
     progress : show a bar; by default only on a terminal.
-    step : the training step; `train_step` unless an algorithm updates its networks otherwise.
+    step : the training step; `train_step` unless an algorithm updates its networks otherwise. What `train_step`
+        returns is returned as it is: it knows which rows each mean is over.
     checkpoint : a file that is rewritten, atomically, after each epoch.
     resume : continue from `checkpoint` where it exists, bit for bit as if never stopped. Students,
         objective, data and settings must be those of the first time.
