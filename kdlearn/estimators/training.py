@@ -24,6 +24,9 @@ from kdlearn.step import train_step
 from kdlearn.training import fit
 
 
+ROUNDING = 1e-9  # between standardised rows
+
+
 class Training(Reading):
     """One training; what classifier and regressor differ in is asked of them."""
 
@@ -89,9 +92,10 @@ class Training(Reading):
             validation,
             [watch, *self._hooks()],
         )
-        forget_constants(student, x)
-        if not use and not self._classifies:
-            answer_constants(student, lesson.target)
+        if start is None:  # else an earlier fit may have taught what is constant here
+            forget_constants(student, x)
+            if not use and not self._classifies:
+                answer_constants(student, lesson.target)
         return student, history, watch
 
     def _passes(self, choice: Choice, n: int, rows: int) -> int:
@@ -188,13 +192,21 @@ class Training(Reading):
         warnings.warn(text, ConvergenceWarning, stacklevel=4)
 
 
+def alike(x: np.ndarray) -> np.ndarray:
+    """(d,) which columns of standardised rows x (n, d) hold one value.
+
+    scikit-learn takes for constant, and does not scale, what differs by roundings alone: here by less than `ROUNDING`.
+    """
+    return np.ptp(x, axis=0) < ROUNDING
+
+
 def forget_constants(student: MLP, x: np.ndarray) -> None:
     """Weights 0 to the inputs that are one value in all rows of x; what they added goes into the biases.
 
     Nothing taught those weights. They are as they were drawn, and the first row with another value would be answered
     at random.
     """
-    constant = (x == x[:1]).all(axis=0)
+    constant = alike(x)
     first = next(layer for layer in student.layers if isinstance(layer, Linear))
     first.b += x[0, constant] @ first.W[constant]
     first.W[constant] = 0
