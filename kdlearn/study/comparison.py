@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,6 +187,10 @@ def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[
         for metric, values in metrics.items():
             if np.ndim(values) == 0:
                 raise TypeError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {values!r}")
+            if isinstance(values, Mapping | Set):
+                raise TypeError(f"{method}, {metric}: a list of one value a seed is needed, got {values!r}")
             if len(values) != n:
                 raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
-    return [{m: {k: _number(v[i], m, k) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]
+    # of pandas by position, not by its index
+    rows = {m: {k: list(values) for k, values in metrics.items()} for m, metrics in chunk.items()}
+    return [{m: {k: _number(v[i], m, k) for k, v in metrics.items()} for m, metrics in rows.items()} for i in range(n)]
