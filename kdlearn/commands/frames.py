@@ -59,9 +59,7 @@ def read_table(
         raise TableError(f"{path}: {' '.join(str(error).split())}") from None
 
 
-def _cells(
-    path: Path, delimiter: str | None, said: list[str], every_row: bool, missing: list[str]
-) -> pd.DataFrame:
+def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, missing: list[str]) -> pd.DataFrame:
     pd, encoding = pandas(), _encoding(path, said)
     with open(path, encoding=encoding, newline="") as file:
         lines = [line for _, line in zip(range(1000), file)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,8 +187,6 @@ def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[
         for metric, values in metrics.items():
             if np.ndim(values) == 0:
                 raise TypeError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {values!r}")
-            if isinstance(values, Mapping | Set):
-                raise TypeError(f"{method}, {metric}: a list of one value a seed is needed, got {values!r}")
             if len(values) != n:
                 raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
     # of pandas by position, not by its index
