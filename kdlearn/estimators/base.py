@@ -21,7 +21,7 @@ from kdlearn.estimators.training import Training, alike, forget_constants, row_w
 from kdlearn.history import History
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
-from kdlearn.nn.optim import Optimizer, constant
+from kdlearn.nn.optim import constant
 
 
 class Distilled(Training):
@@ -272,26 +272,6 @@ class Distilled(Training):
         self.loss_curve_ = [*self.loss_curve_, history["loss"][-1]]
         self.loss_, self.n_iter_, self.t_ = self.loss_curve_[-1], len(self.loss_curve_), self.t_ + len(data)
         return self
-
-    def _goes_on(self, rule: Optimizer) -> Optimizer:
-        """The rule as it is set now, with what the one before it remembers where both are of a kind."""
-        before = getattr(self, "_rule", None)
-        if type(before) is type(rule) and before.n_moments == rule.n_moments:
-            rule.memory[self.student_] = before.memory_of(self.student_)
-        return rule
-
-    def __getstate__(self) -> dict[str, Any]:  # a copy of the optimiser has forgotten its moments
-        state = dict(super().__getstate__())
-        if "_rule" in state:
-            state["_rule"] = self._rule, self._rule.memory.get(self.student_)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if isinstance(vars(self).get("_rule"), tuple):
-            self._rule, memory = self._rule
-            if memory is not None:
-                self._rule.memory[self.student_] = memory
 
     # ------------------------------------------------------------------ what is left
 

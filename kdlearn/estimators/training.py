@@ -23,7 +23,6 @@ from kdlearn.objective import Objective
 from kdlearn.step import train_step
 from kdlearn.training import fit
 
-
 ROUNDING = 1e-9  # between standardised rows
 
 
@@ -33,6 +32,8 @@ class Training(Reading):
     _classifies = False
     loss_: float
     loss_curve_: list[float]
+    student_: MLP
+    _rule: Optimizer
 
     def _outputs(self) -> int:
         raise NotImplementedError
@@ -143,6 +144,26 @@ class Training(Reading):
         except DivergenceError as error:
             error.add_note(f"learning_rate_init is {self.learning_rate_init:g}: try a smaller one")
             raise
+
+    def _goes_on(self, rule: Optimizer) -> Optimizer:
+        """The rule as it is set now, with what the one before it remembers where both are of a kind."""
+        before = getattr(self, "_rule", None)
+        if before is not None and type(before) is type(rule) and before.n_moments == rule.n_moments:
+            rule.memory[self.student_] = before.memory_of(self.student_)
+        return rule
+
+    def __getstate__(self) -> dict[str, Any]:  # a copy of the optimiser alone has forgotten its moments
+        state = dict(super().__getstate__())
+        if "_rule" in state:
+            state["_rule_memory"] = self._rule.memory.get(self.student_)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        memory = state.pop("_rule_memory", None)
+        super().__setstate__(state)
+        if memory is not None:
+            self._rule.memory[self.student_] = memory
 
     def _data(
         self, lesson: Lesson, x: np.ndarray, answer: np.ndarray | None, labelled: np.ndarray, every: np.ndarray

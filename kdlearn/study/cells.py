@@ -148,8 +148,8 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
     if isinstance(thing, (list, tuple)):
         return [_identity(part, inside) for part in thing]
     if isinstance(thing, type) and "<locals>" in thing.__qualname__:  # the next of this name may hold something else
-        own = [[key, _identity(v, inside)] for key, v in sorted(vars(thing).items()) if key not in _OF_EVERY_CLASS]
-        return [thing.__module__, thing.__qualname__, [_identity(base, inside) for base in thing.__bases__], own]
+        holds = [[key, _identity(v, inside)] for key, v in sorted(vars(thing).items()) if key not in _OF_EVERY_CLASS]
+        return [thing.__module__, thing.__qualname__, [_identity(base, inside) for base in thing.__bases__], holds]
     if isinstance(thing, (type, types.BuiltinFunctionType)):
         return [thing.__module__, thing.__qualname__]
     kind = type(thing)
