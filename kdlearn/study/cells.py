@@ -133,6 +133,9 @@ def _own(thing: Any) -> Any:
     return [_own(value) for value in thing] if type(thing) is list else thing
 
 
+_OF_EVERY_CLASS = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__", "__static_attributes__")
+
+
 def _identity(thing: Any, inside: list[Any]) -> Any:
     """What tells a function, or a value that it holds, from others, as JSON. `inside`: what this is met within."""
     import joblib
@@ -148,8 +151,15 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
         cells = [_enclosed(cell) for cell in thing.__closure__ or ()]
         held = [thing.__defaults__, thing.__kwdefaults__, *cells]
         return [thing.__module__, thing.__qualname__, _code(thing.__code__), [_identity(h, inside) for h in held]]
+    if isinstance(thing, (staticmethod, classmethod)):
+        return _identity(thing.__func__, inside)
+    if isinstance(thing, property):
+        return [_identity(part, inside) for part in (thing.fget, thing.fset, thing.fdel)]
     if isinstance(thing, (list, tuple)):
         return [_identity(part, inside) for part in thing]
+    if isinstance(thing, type) and "<locals>" in thing.__qualname__:  # the next of this name may hold something else
+        holds = [[key, _identity(v, inside)] for key, v in sorted(vars(thing).items()) if key not in _OF_EVERY_CLASS]
+        return [thing.__module__, thing.__qualname__, [_identity(base, inside) for base in thing.__bases__], holds]
     if isinstance(thing, (type, types.BuiltinFunctionType)):
         return [thing.__module__, thing.__qualname__]
     kind = type(thing)
