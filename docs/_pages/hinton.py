@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from _pages.blocks import with_block
+from _pages.towards import steps_of
 
 import kdlearn as kd
 from kdlearn import hinton
-from kdlearn.hinton import towards
 from kdlearn.hinton.rows import LABELS, LIVE, MANY, MOVED, MOVED_DECAYED, SOFT
 from kdlearn.hinton.table import PAPER, SOURCES, by_teacher, effect, errors, published, share, shown, table
-from kdlearn.study import cell_key, crossed
+from kdlearn.hinton.towards import DESCENT, STEPS
+from kdlearn.study import crossed
 
+FEW = "3 % of the labels"
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "docs" / "evidence" / "hinton_2015.json"
 PAGE, README, FIGURE = ROOT / "docs" / "hinton.md", ROOT / "README.md", ROOT / "docs" / "images" / "hinton.png"
@@ -85,39 +87,6 @@ def sources(rows):
             own = shown(found[own]) if "soft" in words else ""
             lines.append(f"| {words} | {shown(found[name])} | {of.mean:.0f} ± {of.half_width:.0f} | {own} |")
     return "\n".join(lines)
-
-
-def steps_towards(rows):
-    """What was tried on the way to the paper's 74: mean validation errors of three students, and what was kept."""
-    done = {cell_key(None, row["cell"]): row["result"] for row in rows}
-
-    def ran(cells):
-        return [done[cell_key(None, cell)] for cell in cells]
-
-    first = [result["validation"] for result in ran(towards.rates())]
-    teachers = towards.teachers_of(towards.DESCENTS[int(np.argmin(first))], held_out=True)
-    _, tried = towards.choose(teachers, ran)
-    grid = [row for row in tried if row["change"] == next(iter(towards.CHANGES))]
-    rates = sorted({row["rate"] for row in grid})
-    found = {(row["T"], row["hard"], row["rate"]): row for row in grid}
-    lines = [
-        f"| T | weight of the labels | {' | '.join(f'rate {rate}' for rate in rates)} |",
-        "|---" * (2 + len(rates)) + "|",
-    ]
-    for T, hard in sorted({(row["T"], row["hard"]) for row in grid}):
-        here = [found.get((T, hard, rate)) for rate in rates]
-        lines.append(f"| {T} | {hard} | {' | '.join(mean_of(row) for row in here)} |")
-    lines += ["", "| then | setting | errors |", "|---" * 3 + "|"]
-    for row in tried[len(grid) :]:
-        setting = ", ".join(f"{key} {value}" for key, value in row.items() if key in ("rate", "average", "epochs"))
-        lines.append(f"| {row['change']} | {setting} | {mean_of(row)} |")
-    return "\n".join(lines)
-
-
-def mean_of(row):
-    """The mean of a step's errors, bold where it was kept; nothing where it was not tried."""
-    mark = "**" if row and row["kept"] else ""
-    return f"{mark}{row['validation']:.1f}{mark}" if row else ""
 
 
 def chosen(rows):
@@ -230,6 +199,8 @@ def facts(rows):
         "closed": share(found, SOFT),
         "closed by moved": share(found, MOVED),
         "many fewer": effect(found, SOFT, MANY),
+        "steps fewer": effect(found, SOFT, STEPS),
+        "steps more": effect(found, STEPS, MOVED_DECAYED),
     }
     assert said["saved"].low > 0, "soft targets help"
     assert said["fewer"].low > 0, "labels on moved images, with decay, need no teacher"
@@ -237,9 +208,18 @@ def facts(rows):
     return {
         "live word": unless_shown(said["live"]),
         "many word": unless_shown(said["many fewer"]),
+        "fewer word": unless_shown(said["steps fewer"]),
+        "more word": unless_shown(said["steps more"]),
+        "reached": "reached" if np.mean(list(found[STEPS].values())) <= PAPER[SOFT] else "not reached",
         **{name: f"{of.mean:.0f} ± {of.half_width:.0f}" for name, of in said.items()},
         "teacher": shown(found["teacher"]),
         "labels": shown(found[LABELS]),
+        "soft": shown(found[SOFT]),
+        "steps": shown(found[STEPS]),
+        "descent": shown(found[DESCENT]),
+        "few labels": shown(found[f"{FEW}, labels alone"]),
+        "few taught": shown(found[f"{FEW}, T = 20"]),
+        "few moved": shown(found[f"{FEW}, labels alone, moved images"]),
         "moved": shown(found[MOVED]),
         "decayed": shown(found[MOVED_DECAYED]),
         "many": shown(found[MANY]),
@@ -259,6 +239,7 @@ def page(text, rows):
         "head": HEAD.format(**told),
         "paper": picture("paper"),
         "sources": f"{picture('sources')}\n\n{sources(rows)}\n\n{LESSON.format(**told)}",
+        "towards": steps_of(rows, told),
         "rows": measured(rows),
     }
     for name, block in blocks.items():

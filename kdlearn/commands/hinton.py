@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     heard = [cell["teacher"] for cell in cells if "teacher" in cell]
     ran(one_teacher, [c for c in everyone if args.rows in c["row"] or settings_of(c) in heard])
     ran(one_student, cells)
-    if not args.quick and args.rows in towards.TOWARDS:
+    if not args.quick and args.rows in towards.STEPS:
         first = ran(one_teacher, towards.rates())
         sgd = towards.DESCENTS[int(np.argmin([result["validation"] for result in first]))]
         heard = towards.teachers_of(sgd, held_out=True)

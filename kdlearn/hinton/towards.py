@@ -36,7 +36,7 @@ CHANGES: dict[str, Sequence[Cell]] = {
     "four times as long": [{"epochs": 4 * EPOCHS["choice"]}],
     "a mean of the weights": [{"average": m} for m in (0.99, 0.999)],
 }
-TOWARDS = "soft targets, as chosen towards the paper"
+STEPS = "soft targets, as chosen towards the paper"
 Ran = Callable[[Sequence[Cell]], list[Any]]
 
 
@@ -98,4 +98,4 @@ def choose(teachers: Sequence[Cell], ran: Ran) -> tuple[Cell, list[Cell]]:
 def tested(kept: Mapping[str, Any], teachers: Sequence[Cell]) -> list[Cell]:
     """The students whose test errors are counted: five of each teacher, or of the teachers' mean."""
     epochs = kept["epochs"] * EPOCHS["student"] // EPOCHS["choice"]
-    return students_of({**kept, "epochs": epochs}, teachers, range(5), row=TOWARDS)
+    return students_of({**kept, "epochs": epochs}, teachers, range(5), row=STEPS)
