@@ -36,7 +36,7 @@ def leaves_out(term: Term) -> bool:
     return ignored(term.loss) is not None or (normalizes(term.loss) and bool(term.row_weights))
 
 
-def counted(term: Term, columns: Mapping[str, Array], members: int = 1) -> Any:
+def divisor(term: Term, columns: Mapping[str, Array], members: int = 1) -> Any:
     """What a term's mean over these rows divides by: a 0-d array, for a stack (members,); None where all rows count."""
     counts = mean_over(term, columns)
     if counts is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, collect
-from kdlearn.counts import counted, leaves_out
+from kdlearn.counts import divisor, leaves_out
 from kdlearn.data import Data
 from kdlearn.history import DivergenceError
 from kdlearn.nn.optim import Schedule
@@ -47,7 +47,7 @@ def one_epoch(
         run.optimizer.scale = schedule(progress)
         values.append(step(run.students, run.teachers, run.objective, batch, optimizer=run.optimizer, rng=dice))
         rows.append(len(batch["index"]))
-        counts.append([(counted(term, batch, run.members), term.factor(batch)) for _, term in partial])
+        counts.append([(divisor(term, batch, run.members), term.factor(batch)) for _, term in partial])
         for call in after_step:
             call(run)
     flat = collect([v for row in values for v in row.values()])

@@ -9,7 +9,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.checks import check_share
-from kdlearn.counts import counted, mean_over
+from kdlearn.counts import divisor, mean_over
 from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks
 from kdlearn.nn.layers import Select
@@ -72,7 +72,7 @@ def evaluate_checked(
             own, value = share, to_numpy(a).astype(float)
             if name in partly:
                 term, total = partly[name]
-                here: Any = to_numpy(counted(term, batch, members))
+                here: Any = to_numpy(divisor(term, batch, members))
                 own, factor = here / np.where(total != 0, total, np.nan), term.factor(fixed)
                 loss = loss + factor * (own - share) * value if factor else loss
             sums[name] = sums.get(name, 0.0) + own * value

@@ -12,8 +12,8 @@ from kdlearn.export.c_selftest import SELFTEST_ROWS, integer_selftest
 from kdlearn.export.c_text import (
     READ,
     Constants,
+    after_name,
     comment,
-    counted,
     describe_answer,
     describe_columns,
     header,
@@ -73,7 +73,7 @@ def write(
     upper = name.upper()
     if steps.classes is None:
         what = "the answer" if target is None else comment(target)
-        answer = what + _unit(None, found.out_digits) + counted(target, units)
+        answer = what + _unit(None, found.out_digits) + after_name(target, units)
     else:
         answer = f"logits in 1/{SCORE}"
     about = [

@@ -93,10 +93,10 @@ def describe_answer(steps: Plan, target: str | None, units: Mapping[str, str]) -
         known = ", ".join(f"{k} = {listed(text)}" for k, text in enumerate(class_texts(steps)))
         return [f"   Classes{f' of {what}' if what else ''}: {known}."]
     which = "y[0]" if steps.n_out == 1 else f"y[0] to y[{steps.n_out - 1}]"
-    return [f"   {which}: {what}{counted(target, units)}"] if what else []
+    return [f"   {which}: {what}{after_name(target, units)}"] if what else []
 
 
-def counted(name: str | None, units: Mapping[str, str]) -> str:
+def after_name(name: str | None, units: Mapping[str, str]) -> str:
     """What a number counts, after its name."""
     return f", {comment(units[name])}" if name is not None and name in units else ""
 
@@ -117,7 +117,7 @@ def describe_columns(
     for i, column in enumerate(steps.encoding.columns):
         used = [f for f in steps.encoding.table if f.column == i]
         text = f"   x[{i}]: {comment(column.name)}" + ("" if powers is None else powers[i])
-        text += counted(column.name, units)
+        text += after_name(column.name, units)
         if column.categories is not None:
             known = [
                 f"{k} = " + ("missing" if v in (None, "") else listed(str(v))) for k, v in enumerate(column.categories)
