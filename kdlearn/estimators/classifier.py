@@ -16,7 +16,6 @@ from kdlearn.cells import is_missing
 from kdlearn.data import log_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.estimators.base import Distilled
-from kdlearn.estimators.contest import Choice
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.teachers import check_proba, columns_of, reduced, with_frozen_teacher
 from kdlearn.nn.functional import log_softmax, softmax
@@ -304,12 +303,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             columns["teacher.logits"] = log_probabilities(np.nan_to_num(answer, nan=1.0))
         return columns
 
-    def _objective(self, choice: Choice) -> Objective:
-        labels = CrossEntropy() * "labelled"
-        if choice.soft_weight == 0:
-            return labels
-        soft = SoftTargets(float(choice.temperature or 1.0)) * "taught"
-        return (1 - choice.soft_weight) * labels + choice.soft_weight * soft
+    def _losses(self, T: float | None) -> tuple[Objective, Objective]:
+        return CrossEntropy(), SoftTargets(float(T or 1.0))
 
     def _judge(self, outputs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         log_p = log_softmax(outputs.astype(np.float64))

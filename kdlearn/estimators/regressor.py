@@ -11,7 +11,6 @@ from sklearn.utils import check_array, column_or_1d
 from kdlearn.backend import Array
 from kdlearn.checks import check_finite_rows
 from kdlearn.estimators.base import Distilled
-from kdlearn.estimators.contest import Choice
 from kdlearn.estimators.teachers import with_frozen_teacher
 from kdlearn.loss import mean_over_rows
 from kdlearn.objective import Objective, Term
@@ -120,12 +119,9 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
             columns["answer"] = answer
         return columns
 
-    def _objective(self, choice: Choice) -> Objective:
-        labels = Term(squared_error, ("student.logits",), ("target",)) * "labelled"
-        if choice.soft_weight == 0:
-            return labels
-        soft = Term(squared_error, ("student.logits",), ("answer",)) * "taught"
-        return (1 - choice.soft_weight) * labels + choice.soft_weight * soft
+    def _losses(self, T: float | None) -> tuple[Objective, Objective]:
+        site = ("student.logits",)
+        return Term(squared_error, site, ("target",)), Term(squared_error, site, ("answer",))
 
     def _judge(self, outputs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         loss = ((outputs - target) ** 2).mean(axis=1)
