@@ -31,20 +31,6 @@ def mean_over(term: Term, columns: Mapping[str, Array], always: bool = False) ->
     return functools.reduce(operator.mul, counts) if counts else None
 
 
-def leaves_out(term: Term) -> bool:
-    """Whether a term's mean may be over fewer rows than a batch has, or over their weights."""
-    return ignored(term.loss) is not None or (normalizes(term.loss) and bool(term.row_weights))
-
-
-def divisor(term: Term, columns: Mapping[str, Array], members: int = 1) -> Any:
-    """What a term's mean over these rows divides by: a 0-d array, for a stack (members,); None where all rows count."""
-    counts = mean_over(term, columns)
-    if counts is None:
-        return None
-    each = counts.astype("float64")
-    return each.sum() if members == 1 else each.reshape(members, -1).sum(axis=1)
-
-
 def check_counts(data: Data, objective: Objective) -> None:
     """ValueError where no row counts in any term; a warning for a term that is a mean over no row, and stays 0."""
     columns = {name: data.for_logits(a) for name, a in data.columns.items()}

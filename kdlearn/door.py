@@ -115,6 +115,12 @@ def check_networks(
         raise ValueError(f"no term of the objective reads the student {idle[0]!r}: it would learn nothing")
     if optimizer is not None:
         _check_moved({**students, **adaptors})
+        for name, teacher in teachers.items():
+            moving = [k for k, net in adaptors.items() if net.slices and net.theta is teacher.theta]
+            if moving:
+                raise ValueError(
+                    f"the teacher {name!r} is {moving[0]} as well, which is trained; give Through kd.frozen({name})"
+                )
         for name, adaptor in adaptors.items():
             if adaptor.slices and any(isinstance(layer, Dropout) and layer.rate for layer in adaptor.layers):
                 warnings.warn(f"{name} has dropout, which is never on in a Through: it drops nothing", stacklevel=3)

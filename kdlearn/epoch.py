@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, collect
-from kdlearn.counts import divisor, leaves_out
 from kdlearn.data import Data
 from kdlearn.history import DivergenceError
 from kdlearn.nn.optim import Schedule
+from kdlearn.objective import Objective
 from kdlearn.run import Run
 from kdlearn.step import train_step
 
@@ -36,24 +36,21 @@ def one_epoch(
     if not n_steps:
         raise ValueError(f"drop_last leaves no batch of {batch_size} in {len(data)} rows")
     after_step = [hook.after_step for hook in run.hooks if hasattr(hook, "after_step")]
-    # value 0 is the loss, value k the k-th term
-    partial = [(k, t) for k, t in enumerate(run.objective.terms, 1) if leaves_out(t)] if _is_ours(step) else []
     values: list[dict[str, Array]] = []
     rows: list[int] = []
-    counts: list[list[tuple[Any, float]]] = []
+    progress: list[float] = []
     for i, batch in zip(range(n_steps), data.batches(batch_size, order)):
-        progress = (run.epoch - 1 + i / n_steps) / epochs
-        batch["progress"] = progress
-        run.optimizer.scale = schedule(progress)
+        progress.append((run.epoch - 1 + i / n_steps) / epochs)
+        batch["progress"] = progress[-1]
+        run.optimizer.scale = schedule(progress[-1])
         values.append(step(run.students, run.teachers, run.objective, batch, optimizer=run.optimizer, rng=dice))
         rows.append(len(batch["index"]))
-        counts.append([(divisor(term, batch, run.members), term.factor(batch)) for _, term in partial])
         for call in after_step:
             call(run)
     flat = collect([v for row in values for v in row.values()])
     table = flat.reshape(n_steps, len(values[0]), *flat.shape[1:])
     _find_diverged(table.reshape(n_steps, len(values[0]), run.members), run)
-    means = _means(table, np.array(rows), [k for k, _ in partial], counts)
+    means = _means(table, np.array(rows), _partial(values, progress, run.objective))
     return {
         "epoch": run.epoch,
         "rate": run.optimizer.lr * run.optimizer.scale,
@@ -66,6 +63,23 @@ def _is_ours(step: Step) -> bool:
     return (step.func if isinstance(step, functools.partial) else step) is train_step
 
 
+def _partial(
+    values: Sequence[dict[str, Array]], progress: Sequence[float], objective: Objective
+) -> dict[int, tuple[list[Array], list[float]]]:
+    """{k: (what the k-th value of each step is a mean over, its weight there)} of terms that leave rows out.
+
+    A step of one's own says so if it returns what `train_step` returned.
+    """
+    found = {}
+    counts = [getattr(v, "counts", {}) for v in values]
+    if counts[0]:
+        for k, (name, term) in enumerate(zip(list(values[0])[1:], objective.terms), 1):
+            if name in counts[0]:
+                factors = [term.factor({"progress": t}) for t in progress]
+                found[k] = [c[name] for c in counts], factors
+    return found
+
+
 def _read_by(step: Step, run: Run) -> Data:
     """The columns that a step reads: to gather the others costs as much. A step of another kind may read any."""
     assert run.data is not None
@@ -75,19 +89,14 @@ def _read_by(step: Step, run: Run) -> Data:
     return run.data.only({*run.objective.sites, "x", *inputs})
 
 
-def _means(
-    table: np.ndarray, rows: np.ndarray, partial: Sequence[int], counts: Sequence[Sequence[tuple[Any, float]]]
-) -> np.ndarray:
-    """The mean over the epoch's rows of each value of `table` (steps, values, ...).
+def _means(table: np.ndarray, rows: np.ndarray, partial: dict[int, tuple[list[Array], list[float]]]) -> np.ndarray:
+    """The mean over the epoch's rows of each value of `table` (steps, values, ...); value 0 is the loss.
 
     A batch weighs as much as it has rows; in a term that leaves rows out, as much as it has rows that count.
     """
     means = np.tensordot(rows, table, 1) / rows.sum()
-    for i, k in enumerate(partial):
-        each, factors = zip(*(step[i] for step in counts))
-        if each[0] is None:
-            continue
-        own, shape = collect(each), (-1,) + (1,) * (table.ndim - 2)
+    for k, (each, factors) in partial.items():
+        own, shape = collect(each).astype(float), (-1,) + (1,) * (table.ndim - 2)
         total = own.sum(axis=0)
         own = own / np.where(total != 0, total, 1)
         with np.errstate(invalid="ignore"):  # a member that has diverged

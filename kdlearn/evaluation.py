@@ -9,13 +9,12 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.checks import check_share
-from kdlearn.counts import divisor, mean_over
 from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks
 from kdlearn.nn.layers import Select
 from kdlearn.nn.optim import Adam
 from kdlearn.nn.stack import Stack
-from kdlearn.objective import Objective, Through
+from kdlearn.objective import Given, Objective, Through
 from kdlearn.run import Run
 from kdlearn.side_by_side import one_data
 from kdlearn.step import Networks, input_of, members_of, named, run_networks
@@ -44,6 +43,9 @@ def evaluate(
     check_networks(students, teachers, objective)
     stack = any(isinstance(net, Stack) for net in students.values())
     rows: Any = one_data(data, members_of(students)) if stack else data
+    for part in objective.walk():  # what keeps something for each member must keep it for these
+        if isinstance(part, Given) and hasattr(part.function, "check_members"):
+            part.function.check_members(members_of(students))
     rows = check_data(rows, Run(students, teachers, objective, Adam()), learns=False)
     return evaluate_checked(students, teachers, objective, rows, batch_size, progress)
 
@@ -57,26 +59,30 @@ def evaluate_checked(
     progress: float = 1.0,
 ) -> dict[str, Any]:
     """`evaluate` of what has passed the door."""
+    loss: Any = 0.0
     sums: dict[str, Any] = {}
+    partial: dict[str, Any] = {}  # of terms that leave rows out: their sum, and what it is over
     members = members_of(students)
-    every = {name: data.for_logits(a) for name, a in data.columns.items()}
-    totals = [(term, _sum(mean_over(term, every))) for term in objective.terms]
+    factors = [term.factor({"progress": progress}) for term in objective.terms]
     for batch in data.batches(batch_size):
         batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
         result = objective(live, fixed, members=members, backward=False)
         share = len(batch["index"]) / (len(data) * members)
-        loss = share * to_numpy(result.value).astype(float)
-        partly = {name: (term, total) for name, (term, total) in zip(result.terms, totals) if total is not None}
+        loss = loss + share * to_numpy(result.value).astype(float)
         for name, a in result.terms.items():
-            own, value = share, to_numpy(a).astype(float)
-            if name in partly:
-                term, total = partly[name]
-                here: Any = to_numpy(divisor(term, batch, members))
-                own, factor = here / np.where(total != 0, total, np.nan), term.factor(fixed)
-                loss = loss + factor * (own - share) * value if factor else loss
-            sums[name] = sums.get(name, 0.0) + own * value
-        sums["loss"] = sums.get("loss", 0.0) + loss
+            value = to_numpy(a).astype(float)
+            sums[name] = sums.get(name, 0.0) + share * value
+            if name in result.counts:
+                n = to_numpy(result.counts[name]).astype(float)
+                partial[name] = partial.get(name, 0.0) + np.array([n * value, n])
+    for name, factor in zip(list(sums), factors):
+        if name in partial:
+            total, n = partial[name]
+            mean = total / np.where(n != 0, n, np.nan)
+            loss = loss + factor * (mean - sums[name]) if factor else loss
+            sums[name] = mean
+    sums["loss"] = loss
     if "y" in data and data.y.ndim == 1 and data.y.dtype.kind in "iu":
         for name, net in students.items():
             label = "accuracy" if len(students) == 1 else f"{name}.accuracy"
@@ -84,11 +90,6 @@ def evaluate_checked(
             if z.shape[-1] > 1 and not _numbered_otherwise(objective, name):
                 sums[label] = _accuracy(z, data.for_logits(data.y))
     return {name: value.tolist() for name, value in sums.items()}
-
-
-def _sum(counts: Array | None) -> Any:
-    """The sum over rows, of each member of a stack; None where all rows count alike."""
-    return None if counts is None else to_numpy(counts.astype("float64").sum(axis=-1))
 
 
 def _accuracy(z: Array, y: Array) -> np.ndarray:

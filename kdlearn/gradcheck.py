@@ -44,9 +44,9 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: fl
     for i in np.ndindex(x.shape):
         kept = x[i]
         x[i] = kept + step
-        above = float(f(x))
+        above = float(f(x.copy()))  # whatever f does to it
         x[i] = kept - step
-        gradient[i] = (above - float(f(x))) / (2 * step)
+        gradient[i] = (above - float(f(x.copy()))) / (2 * step)
         x[i] = kept
     return gradient
 
@@ -112,7 +112,7 @@ def check_loss(
     _, gradient = loss(given, *others, **settings)
     if not np.array_equal(given, z, equal_nan=True):
         raise GradientError("the loss changes its argument z, which others read as well: write z = z - …, not z -= …")
-    expected = numerical_gradient(lambda x: loss(x.copy(), *others, **settings)[0], z)
+    expected = numerical_gradient(lambda x: loss(x, *others, **settings)[0], z)
     return compare_gradients(gradient, expected, "gradient", tolerance)
 
 
@@ -201,12 +201,12 @@ def check_step(
 
     expected = [_theta_gradient(net, value) * (-1 if objective.ascends(net) else 1) for net in distinct]
     train_step(students, teachers, objective, batch, optimizer=SGD(lr=1.0), rng=dice())
-    errors = []
-    for i, (net, theta) in enumerate(zip(distinct, before)):
-        moved = theta - net.theta
+    moved = [theta - net.theta for net, theta in zip(distinct, before)]
+    for net, theta in zip(distinct, before):  # all of them, before one is found wrong
         net.theta[...] = theta
-        errors.append(compare_gradients(moved, expected[i], f"step of network {i} ", tolerance))
-    return max(errors)
+    return max(
+        compare_gradients(m, e, f"step of network {i} ", tolerance) for i, (m, e) in enumerate(zip(moved, expected))
+    )
 
 
 def _theta_gradient(net: Module, value: Callable[[], float]) -> np.ndarray:

@@ -73,7 +73,7 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
             loss.check(*args)  # type: ignore[attr-defined]
         if more.get("members", 1) != 1 and getattr(args[0], "ndim", 0):
             check_members(len(args[0]), more["members"])
-        value, gradients = average(loss, args, settings, **more)
+        value, gradients, _ = average(loss, args, settings, **more)
         return value, gradients if len(gradients) > 1 else gradients[0]
 
     loss.rows, loss.arrays, loss.__signature__ = function, names, signature  # type: ignore[attr-defined]
@@ -89,8 +89,11 @@ def average(
     normalize: bool = False,
     members: int = 1,
     factor: float = 1.0,
-) -> tuple[Array, tuple[Array, ...]]:
-    """`(value, factor * gradients)` of a loss over rows; what the loss is made of, and what the training step calls."""
+) -> tuple[Array, tuple[Array, ...], Array | None]:
+    """`(value, factor * gradients, count)` of a loss over rows; what it is made of, and what the training step calls.
+
+    `count`, of each member, is what the mean is over where that is not all rows: those that count, or their weights.
+    """
     arrays = as_floats(given, loss.arrays)  # type: ignore[attr-defined]
     per_row = body_for(loss.rows, arrays[0])  # type: ignore[attr-defined]
     rows, gradient, *counted = per_row(*arrays, **settings)
@@ -100,14 +103,17 @@ def average(
         weight = as_real(weight, "weight")  # in float16 a sum of weights soon is infinite, and the mean 0
         rows, gradients = _weighted(rows, gradients, weight)
         counted = [weight if not counted else weight * counted[0]] if normalize else counted
-    total = _per_member(rows, members)
+    total, n = _per_member(rows, members), None
     if counted:  # where no row counts, the mean of nothing is 0; of weights that cancel there is no mean
         where, n = array_module(rows).where, _per_member(counted[0], members)
         count = where(n != 0, n, where(total == 0, 1, math.nan))
     value = _as_value(total / count, given[0])
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
-    return value, tuple([_scaled(g, factor / count, a) for g, a in zip(gradients, given)])
+    scaled = []
+    for i, (g, a) in enumerate(zip(gradients, given)):
+        scaled.append(_scaled(g, factor / count, a, (*arrays, *gradients[:i], *gradients[i + 1 :])))
+    return value, tuple(scaled), n
 
 
 def across_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Array, Any]]:
@@ -145,7 +151,9 @@ def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
 
 
 def product(columns: Sequence[Array], names: Sequence[str]) -> Array:
-    """Of columns of weights, as floats: in small whole numbers it would wrap around."""
+    """Of columns of weights of one shape, as floats: in small whole numbers it would wrap around."""
+    if len({a.shape for a in columns}) > 1:
+        raise ValueError(f"weights must hold one number a row each, got {dict(zip(names, (a.shape for a in columns)))}")
     return columns[0] if len(columns) == 1 else functools.reduce(operator.mul, as_floats(columns, names))
 
 
@@ -179,8 +187,9 @@ def _weighted(rows: Array, gradients: tuple, weight: Array) -> tuple[Array, tupl
     return xp.where(counts, rows, 0) * weight, parts
 
 
-def _scaled(gradient: Array, factor: Any, given: Array) -> Array:
-    if gradient is given:
+def _scaled(gradient: Array, factor: Any, given: Array, others: Sequence[Any]) -> Array:
+    shared = array_module(gradient).may_share_memory
+    if any(shared(gradient, a) for a in others if hasattr(a, "dtype")):  # an argument, or another gradient
         gradient = gradient * factor
     else:
         gradient *= factor
@@ -199,6 +208,22 @@ def unwrapped(loss: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[Any, 
         args, settings = function.args + args, {**function.keywords, **settings}
         function = function.func
     return function, args, settings
+
+
+def told_by_name(
+    loss: Callable[..., Any], n_arrays: int
+) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]] | None:
+    """`(loss, settings, how)`, for `average`, of a mean over rows of so many arrays whose settings all have names.
+
+    `how` says whether it is told to divide by the sum of its weights. None for any other loss.
+    """
+    function, args, settings = unwrapped(loss)
+    names = getattr(function, "arrays", ())
+    how = {"normalize": settings.pop("normalize")} if isinstance(settings.get("normalize"), bool) else {}
+    ready = hasattr(function, "rows") and not args and len(names) == n_arrays
+    return (
+        (function, settings, how) if ready and not {"weight", "normalize", "members", *names} & set(settings) else None
+    )
 
 
 def ignored(loss: Callable[..., Any]) -> int | None:

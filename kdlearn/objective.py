@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_sites, check_term
-from kdlearn.loss import average, joined, member_by_member, product, split_members, unwrapped
+from kdlearn.checks import check_gradient, check_sites, check_term
+from kdlearn.loss import average, joined, member_by_member, product, split_members, told_by_name, unwrapped
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError
 
@@ -39,6 +39,7 @@ class Evaluation:
     value : the objective, a 0-d array; for a stack of R networks (R,), one value a member.
     gradients : {live site: gradient of the value}; for a stack, of each member's own value.
     terms : {name of a term: its value before its weight}; of equal names the second ends in ` #2`, and so on.
+    counts : {name of a term: what its mean is over, where not over all rows}, of each member.
     made : {target: array}, what the adaptors published on the way.
     members, backward : what was asked, for the objectives inside (see `Objective.__call__`).
 
@@ -49,6 +50,7 @@ class Evaluation:
     value: Any = 0.0
     gradients: dict[str, Array] = field(default_factory=dict)
     terms: dict[str, Array] = field(default_factory=dict)
+    counts: dict[str, Array] = field(default_factory=dict)
     made: dict[str, Array] = field(default_factory=dict)
     members: int = 1
     backward: bool = True
@@ -58,13 +60,15 @@ class Evaluation:
         known = self.gradients.get(site)
         self.gradients[site] = gradient if known is None else known + gradient
 
-    def report(self, term: str, value: Array) -> None:
+    def report(self, term: str, value: Array, count: Array | None = None) -> None:
         """Enter a term's value, under a name of its own."""
         name, number = term, 1
         while name in self.terms:
             number += 1
             name = f"{term} #{number}"
         self.terms[name] = value
+        if count is not None:
+            self.counts[name] = count
 
 
 class Objective:
@@ -198,12 +202,9 @@ class Term(Objective):
         return hasattr(self.function, "rows")
 
     @functools.cached_property
-    def averaged(self) -> tuple[Loss, dict[str, Any]] | None:
-        """`(loss, settings)` where it is a mean over rows and all its settings are given by name; else None."""
-        loss, args, settings = unwrapped(self.loss)
-        names = getattr(loss, "arrays", ())
-        ready = hasattr(loss, "rows") and not args and len(names) == len(self.live) + len(self.fixed)
-        return (loss, settings) if ready and not {"weight", "normalize", "members", *names} & set(settings) else None
+    def averaged(self) -> tuple[Loss, dict[str, Any], dict[str, Any]] | None:
+        """See `kdlearn.loss.told_by_name`; a mean over rows whose settings are all given by name."""
+        return told_by_name(self.loss, len(self.live) + len(self.fixed))
 
     @functools.cached_property
     def weighable(self) -> bool:
@@ -253,10 +254,10 @@ class Term(Objective):
         weight = self.factor(fixed) if schedules else number
         per_row = product([_site(name, fixed, "fixed") for name in rows], rows) if rows else None
         if self.averaged is not None:
-            loss, settings = self.averaged
-            value, gradients = average(loss, arrays, settings, per_row, members=result.members, factor=weight)
+            loss, settings, how = self.averaged
+            value, gradients, n = average(loss, arrays, settings, per_row, members=result.members, factor=weight, **how)
         else:
-            more = {} if per_row is None else {"weight": per_row}
+            n, more = None, {} if per_row is None else {"weight": per_row}
             if result.members == 1:
                 value, gradients = self.loss(*arrays, **more)
             else:
@@ -264,13 +265,13 @@ class Term(Objective):
             gradients = gradients if isinstance(gradients, tuple) else (gradients,)
             if weight != 1.0:
                 gradients = tuple(weight * g for g in gradients)
-        result.report(self.name, value)
+        result.report(self.name, value, n)
         if weight == 0.0:  # switched off, even if infinite
             zeros = array_module(arrays[0]).zeros_like
             value, gradients = zeros(value), tuple(zeros(g) for g in gradients)
         if result.backward:
-            for site, gradient in zip(self.live, gradients, strict=True):
-                result.add(site, gradient)
+            for site, gradient, a in zip(self.live, gradients, arrays[: len(self.live)], strict=True):
+                result.add(site, check_gradient(self.name, site, gradient, a))
         return value if weight == 1.0 else weight * value
 
 

@@ -62,11 +62,19 @@ def _names(ax: Any) -> Any:
     return ax
 
 
+def _row(z: Any, what: str) -> np.ndarray:
+    """One row of numbers (K,); ValueError for several, of which the first would pass for all."""
+    row = np.atleast_2d(to_numpy(z)).astype(float)
+    if row.ndim != 2 or len(row) != 1:
+        raise ValueError(f"{what} must be one row of numbers, got shape {np.shape(z)}: give {what}[0], or another")
+    return row[0]
+
+
 def probabilities(
     p: Sequence[float] | Array, names: Sequence[str] | None = None, color: str = TEACHER, ax: Any = None
 ) -> Any:
     """Bars of one row of class probabilities p (K,)."""
-    ax, p = _axes(ax), to_numpy(p)
+    ax, p = _axes(ax), _row(p, "p")
     ax.bar(range(len(p)), p, color=ink(color, ax))
     ax.set_xticks(range(len(p)), names if names is not None else [str(k) for k in range(len(p))])
     ax.set(ylim=(0, 1), ylabel="probability")
@@ -75,7 +83,7 @@ def probabilities(
 
 def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = None) -> Any:
     """Bars of softmax(z/T) for one row of logits z (K,), with T and the entropy in the title."""
-    p = softmax(np.atleast_2d(to_numpy(z)).astype(float), T)[0]
+    p = softmax(_row(z, "z")[None], T)[0]
     bits = -(p * np.log2(np.maximum(p, 1e-300))).sum()
     ax = probabilities(p, names, ax=ax)
     ax.set_title(f"T = {T:g}   entropy {bits:.2f} bits", fontsize=10)
@@ -84,7 +92,7 @@ def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = N
 
 def temperature_paths(z: Array, names: Sequence[str] | None = None, ax: Any = None) -> Any:
     """Each class's probability as T runs from 0.1 to 100, for one row of logits z (K,)."""
-    ax, row = _axes(ax), np.atleast_2d(to_numpy(z)).astype(float)
+    ax, row = _axes(ax), _row(z, "z")[None]
     temperatures = np.geomspace(0.1, 100, 200)
     paths = np.array([softmax(row, T)[0] for T in temperatures])
     for k in range(row.shape[1]):
@@ -100,10 +108,11 @@ def heatmap(
 ) -> Any:
     """A matrix as colours. Signed, as gradients and differences are: zero white, blue below and red above.
 
-    Not signed, as probabilities are: from zero, white, to one or to the largest.
+    Not signed, as probabilities are: from zero, white, to one or to the largest. What is NaN or infinite has no colour.
     """
-    ax, a = _axes(ax), to_numpy(values)
-    limit = (float(np.abs(a).max()) or 1.0) if signed else max(1.0, float(a.max()))
+    ax, a = _axes(ax), to_numpy(values).astype(float)  # of whole numbers of a byte -128 is its own absolute value
+    a = np.where(np.isfinite(a), a, np.nan)
+    limit = (float(np.nanmax(np.abs(a), initial=0)) or 1.0) if signed else float(np.nanmax(a, initial=1))
     scale = {"cmap": diverging(ax), "vmin": -limit} if signed else {"cmap": sequential(ax), "vmin": 0.0}
     image = ax.imshow(a, vmax=limit, aspect="auto", **scale)
     ax.figure.colorbar(image, ax=ax, shrink=0.85)
@@ -153,22 +162,28 @@ def reliability(z: Array, y: Array, bins: int = 10, ax: Any = None) -> Any:
 
 
 def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> Any:
-    """A classifier of the plane as coloured regions, under points x (N, 2) with labels y (N,)."""
+    """A classifier of the plane as coloured regions, under points x (N, 2) with labels y (N,).
+
+    A point has the colour of its label's region; labels are those of `net.classes_`, or 0 … K-1.
+    """
     ax, x, y = _axes(ax), to_numpy(x), to_numpy(y)
     (left, low), (right, high) = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
     a, b = np.meshgrid(np.linspace(left, right, 150), np.linspace(low, high, 150))
     grid = np.stack([a.ravel(), b.ravel()], axis=1).astype(np.float32)
     p = to_numpy(net.predict_proba(grid))
-    if p.shape[1] == 2:
+    K = p.shape[1]
+    known = np.asarray(getattr(net, "classes_", np.arange(K)))
+    same = y[:, None] == known
+    if not same.any(axis=1).all():
+        raise ValueError(f"y has the label {y[~same.any(axis=1)][0]!r}, the classes are {known.tolist()}")
+    look = {"cmap": "Set2" if K <= 8 else "turbo", "vmin": -0.5, "vmax": K - 0.5}  # Set2 has eight colours
+    if K == 2:
+        look = {"cmap": sequential(ax), "vmin": 0, "vmax": 1}
         ax.contourf(a, b, p[:, 1].reshape(a.shape), levels=np.linspace(0, 1, 11), cmap=sequential(ax), alpha=0.8)
         ax.contour(a, b, p[:, 1].reshape(a.shape), levels=[0.5], colors=[ink(NEUTRAL, ax)])
     else:
-        ax.contourf(
-            a, b, p.argmax(axis=1).reshape(a.shape), levels=np.arange(p.shape[1] + 1) - 0.5, cmap="Set2", alpha=0.6
-        )
-    ax.scatter(
-        x[:, 0], x[:, 1], c=y, cmap=sequential(ax) if p.shape[1] == 2 else "Set2", edgecolor="black", lw=0.5, s=18
-    )
+        ax.contourf(a, b, p.argmax(axis=1).reshape(a.shape), levels=np.arange(K + 1) - 0.5, alpha=0.6, **look)
+    ax.scatter(x[:, 0], x[:, 1], c=same.argmax(axis=1), edgecolor="black", lw=0.5, s=18, **look)
     ax.set(title=title, xticks=[], yticks=[])
     return ax
 
@@ -214,7 +229,7 @@ def pushes(gradients: Mapping[str, Array], ax: Any = None) -> Any:
     ax, width = _axes(ax), 0.8 / len(gradients)
     colors = (LABEL, TEACHER, STUDENT)
     for i, (name, dz) in enumerate(gradients.items()):
-        row = -to_numpy(dz).ravel()
+        row = -_row(dz, "dz")
         ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, color=ink(colors[i % 3], ax))
         ax.set_xticks(range(row.size))
     ax.axhline(0, color=ink(NEUTRAL, ax), lw=1)
@@ -268,8 +283,7 @@ def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: 
 def shares(parts: Mapping[str, float], ax: Any = None) -> Any:
     """What each part takes of the whole, in percent, in the order given: one bar a part."""
     ax = _plain(_axes(ax))
-    total = sum(parts.values())
-    percent = [100 * value / total for value in parts.values()]
+    percent = [100 * float(value) / sum(map(float, parts.values())) for value in parts.values()]
     ax.barh(list(parts), percent, color=ink(STUDENT, ax))
     ax.invert_yaxis()
     ax.set_xlabel("share, %")

@@ -9,7 +9,7 @@ import numpy as np
 
 from kdlearn.data import Data
 from kdlearn.data.stacked import StackedData, stack_data
-from kdlearn.nn.stack import stacked
+from kdlearn.nn.stack import Stack, stacked
 from kdlearn.objective import Objective
 
 DataFunction = Callable[[int, np.random.Generator], Data]
@@ -35,7 +35,20 @@ def one_objective(objectives: Objective | Sequence[Objective], members: int) -> 
             raise ValueError(
                 f"the objectives of a stack may differ in their adaptors alone; that of member {i} has other terms"
             )
-    return first.with_nets({first.nets[k]: stacked([o.nets[k] for o in given]) for k in range(len(first.nets))})
+    of_all = list(zip(*(o.nets for o in given)))
+    for k, nets in enumerate(of_all):
+        if len(set(nets)) < len(nets):
+            raise ValueError(f"adaptor {k} is one object in the objectives of several members: give each its own")
+    return first.with_nets({nets[0]: stacked(nets) for nets in of_all})
+
+
+def hand_back_adaptors(objectives: Objective | Sequence[Objective], goal: Objective) -> None:
+    """The adaptors' weights from the one objective that was trained back into those of the members' objectives."""
+    if isinstance(objectives, Objective):
+        return
+    for k, net in enumerate(goal.nets):
+        for i, own in enumerate(o.nets[k] for o in objectives):
+            own.theta[...] = net[i].theta if isinstance(net, Stack) else net.theta.reshape(net.members, -1)[i]
 
 
 def one_data(data: Any, members: int, what: str = "data") -> Any:

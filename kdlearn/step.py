@@ -26,6 +26,17 @@ Roll = np.random.Generator | Sequence[np.random.Generator] | DropoutMasks  # one
 Dice = Roll | Mapping[str, Roll] | None
 
 
+class Values(dict[str, Array]):
+    """{term: value} of a step, "loss" first.
+
+    `counts` is {term: what its mean is over, where not over all rows}: the mean of an epoch needs it.
+    """
+
+    def __init__(self, result: Evaluation) -> None:
+        super().__init__(loss=result.value, **result.terms)
+        self.counts = result.counts
+
+
 def train_step(
     students: Networks,
     teachers: Networks | None,
@@ -59,16 +70,20 @@ def train_step(
     moved = trained(students, objective)
     for net in moved:
         net.written = False
+    values: dict[str, Array] = {}
     if micro_batch is None:
         values = _gradients(students, teachers, objective, batch, rng)
     else:
         _check_pieces(objective)
         check_count("micro_batch", micro_batch)
-        values = {}
         for share, piece in _pieces(batch, micro_batch):
             part = _gradients(students, teachers, share * objective, piece, rng)
-            part = {"loss": part.pop("loss"), **{name: share * value for name, value in part.items()}}
-            values = {name: values[name] + value for name, value in part.items()} if values else part
+            if part.counts:
+                raise ValueError(
+                    f"micro_batch: {next(iter(part.counts))} is a mean over some rows, in each piece its own"
+                )
+            own = {name: value if name == "loss" else share * value for name, value in part.items()}
+            values = {name: values[name] + value for name, value in own.items()} if values else own
     for net in moved:
         optimizer.step(net)
     return values
@@ -76,11 +91,11 @@ def train_step(
 
 def _gradients(
     students: Mapping[str, Network], teachers: Mapping[str, Network], objective: Objective, batch: Sites, rng: Dice
-) -> dict[str, Array]:
+) -> Values:
     live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
     result = objective(live, fixed, members=members_of(students))
     hand_back(students, caches, result)
-    return {"loss": result.value, **result.terms}
+    return Values(result)
 
 
 def run_networks(
@@ -178,8 +193,14 @@ def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...
     taps: dict[str, list[str]] = {name: [] for name in names}
     for site in sites:
         owner, dot, tap = site.rpartition(".")
-        if dot and owner in taps and site not in columns:
+        if not dot or owner not in taps:
+            continue
+        if site not in columns:
             taps[owner].append(tap)
+        elif tap != "x":
+            raise ValueError(
+                f"column {site!r} has the name of a site of the live network {owner!r}; drop one of the two"
+            )
     return taps
 
 

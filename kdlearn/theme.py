@@ -13,6 +13,8 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 TEACHER, STUDENT, LABEL, NEUTRAL, GRADIENT = "#c2410c", "#1d4ed8", "#047857", "#6b7280", "#a21caf"
 # The same colours on a dark ground; docs/diagrams/draw.py has both.
 ON_DARK = {TEACHER: "#fb923c", STUDENT: "#8ab4ff", LABEL: "#34d399", NEUTRAL: "#a3acba", GRADIENT: "#e879f9"}
@@ -93,7 +95,8 @@ def label_lines(ax: Any, gap: float = 11.0) -> Any:
     a figure with a layout, such as `plt.subplots(layout="constrained")`, makes it.
     """
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_") and len(line.get_xdata())]
-    ends = [(line.get_xdata()[-1], line.get_ydata()[-1]) for line in lines]
+    lines = [line for line in lines if _drawn(line, ax).any()]
+    ends = [tuple(np.column_stack(line.get_data(orig=False))[_drawn(line, ax)][-1].tolist()) for line in lines]
     names = []
     for i, line in enumerate(lines):
         place = functools.partial(_beside, ax=ax, ends=ends, i=i, gap=gap)
@@ -110,6 +113,12 @@ def label_lines(ax: Any, gap: float = 11.0) -> Any:
 
     legend.remove = remove
     return ax
+
+
+def _drawn(line: Any, ax: Any) -> np.ndarray:
+    """(N,) which points of a line have a place: a training that diverged ends in NaN, and a logarithm has no zero."""
+    x, y = (np.asarray(values, float) for values in line.get_data(orig=False))
+    return np.isfinite(x + y) & ((y > 0) | (ax.get_yscale() != "log")) & ((x > 0) | (ax.get_xscale() != "log"))
 
 
 def _beside(renderer: Any, ax: Any, ends: list[tuple[float, float]], i: int, gap: float) -> Any:

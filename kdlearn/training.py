@@ -19,7 +19,7 @@ from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
 from kdlearn.run import Run
-from kdlearn.side_by_side import DataFunction, one_data, one_each, one_objective, streams
+from kdlearn.side_by_side import DataFunction, hand_back_adaptors, one_data, one_each, one_objective, streams
 from kdlearn.step import Networks, members_of, named, train_step
 
 
@@ -49,8 +49,9 @@ def fit(
     ----------
     students : a network, called "student" in the objective, or {name: network}. Trained in place. A `kd.Stack`
         trains its members side by side, each as it would be trained alone.
-    objective : an expression such as `0.3 * CrossEntropy() + 0.7 * SoftTargets(T=4)`; for a stack also one
-        a member, which differ in their adaptors alone.
+    objective : an expression such as `0.3 * CrossEntropy() + 0.7 * SoftTargets(T=4)`; its adaptors are trained in
+        place. For a stack also one a member, which differ in their adaptors alone; the optimiser's moments of
+        these begin anew with each call.
     data : columns, or a function `(epoch, rng) -> Data` for data that changes; for a stack one for all
         members or one a member, of one length.
     teachers : a network, called "teacher", or {name: network}; not needed where the data holds
@@ -68,7 +69,8 @@ def fit(
     hooks : functions `hook(run)` called after each epoch, or objects with any of `before_fit`, `after_step`,
         `after_epoch`, `after_fit`; see `Run`.
     progress : show a bar; by default only on a terminal.
-    step : the training step; `train_step` unless an algorithm updates its networks otherwise.
+    step : the training step; `train_step` unless an algorithm updates its networks otherwise. What `train_step`
+        returns is returned as it is: it knows which rows each mean is over.
     checkpoint : a file that is rewritten, atomically, after each epoch.
     resume : continue from `checkpoint` where it exists, bit for bit as if never stopped. Students,
         objective, data and settings must be those of the first time.
@@ -122,26 +124,32 @@ def fit(
     if checkpoint is not None and resume and os.path.exists(checkpoint):
         load_run(checkpoint, run, generators, settings)
 
-    for epoch in _bar(run.epoch, epochs, progress):
-        if run.stop:
-            break
-        run.epoch = epoch + 1
-        with restored_on_error(run, batch_size) as start:
-            if not isinstance(rows, Data):
-                run.data = check_data(rows(epoch, order), run, rehearse=epoch == 0)
-            start.rest(run.history.diverged)
-            record = one_epoch(run, step, schedule, epochs, batch_size, drop_last, order, dice)
-            start.put_back(run.history.diverged)
-            if held_out is not None:
-                now = run.epoch / epochs
-                record["validation"] = evaluate_checked(students, teachers, goal, held_out, progress=now)
-            run.history.records.append(record)
+    checked = run.data
+    try:
+        for epoch in _bar(run.epoch, epochs, progress):
+            if run.stop:
+                break
+            run.epoch = epoch + 1
+            with restored_on_error(run, batch_size) as start:
+                if not isinstance(rows, Data):
+                    run.data = check_data(rows(epoch, order), run, rehearse=epoch == 0)
+                elif run.data is not checked:  # a hook has replaced it
+                    run.data = checked = check_data(run.data, run, rehearse=False)  # type: ignore[arg-type]
+                start.rest(run.history.diverged)
+                record = one_epoch(run, step, schedule, epochs, batch_size, drop_last, order, dice)
+                start.put_back(run.history.diverged)
+                if held_out is not None:
+                    now = run.epoch / epochs
+                    record["validation"] = evaluate_checked(students, teachers, goal, held_out, progress=now)
+                run.history.records.append(record)
+            with with_history(run):
+                run.call("after_epoch")
+                if checkpoint is not None:
+                    save_run(checkpoint, run, generators, settings)
         with with_history(run):
-            run.call("after_epoch")
-            if checkpoint is not None:
-                save_run(checkpoint, run, generators, settings)
-    with with_history(run):
-        run.call("after_fit")
+            run.call("after_fit")
+    finally:
+        hand_back_adaptors(objective, goal)
     return run.history
 
 

@@ -132,7 +132,7 @@ MISTAKES = {
     "a moved vote counted as one changed count": (
         "distill/privacy.py", "VOTE = math.sqrt(2)", "VOTE = math.sqrt(1)", "test_privacy.py"),
     "Laplace noise that hides one of the two counts": (
-        "distill/privacy.py", "return 2 * np.logaddexp", "return np.logaddexp", "test_privacy.py"),
+        "distill/privacy.py", "return 2 * np.where", "return np.where", "test_privacy.py"),
     # ---- inputs made by descent
     "a variance whose gradient lost its factor 2": (
         "distill/datafree.py", "(dm + 2 * dv * centred)", "(dm + dv * centred)", "test_datafree.py"),

@@ -232,3 +232,70 @@ def test_regions_of_probability_show_where_they_are_even(rng):
     x = rng.normal(size=(20, 2)).astype(np.float32)
     ax = plots.regions(kd.MLP(2, 4, 2), x, (x[:, 0] > 0).astype(int))
     assert [c.levels.tolist() for c in ax.collections if getattr(c, "levels", None) is not None][-1] == [0.5]
+
+
+@pytest.mark.parametrize("K", [2, 3, 4, 8, 12])
+def test_a_point_has_the_colour_of_its_labels_region(K):
+    """With three classes no point had; with two of three among the rows, one had another's."""
+
+    class Stripes:
+        def predict_proba(self, x):
+            return np.eye(K)[np.clip(np.floor(x[:, 0] + 0.5).astype(int), 0, K - 1)]
+
+    x = np.column_stack([np.arange(K), np.zeros(K)]).astype(float)
+    ax = plots.regions(Stripes(), x, np.arange(K))
+    ax.figure.canvas.draw()
+    if K > 2:
+        regions = [to_rgb(c) for c in ax.collections[0].get_facecolor()]
+        assert [to_rgb(c) for c in ax.collections[-1].get_facecolor()] == regions and len(set(regions)) == K
+    points = [to_rgb(c) for c in ax.collections[-1].get_facecolor()]
+    some = plots.regions(Stripes(), x[1:], np.arange(1, K))
+    some.figure.canvas.draw()
+    assert [to_rgb(c) for c in some.collections[-1].get_facecolor()] == points[1:]
+    with pytest.raises(ValueError, match=f"y has the label .*{K}"):
+        plots.regions(Stripes(), x, np.arange(K) + 1)
+    named = Stripes()
+    named.classes_ = np.array([f"c{k:02}" for k in range(K)])
+    ax = plots.regions(named, x, named.classes_)
+    ax.figure.canvas.draw()
+    assert [to_rgb(c) for c in ax.collections[-1].get_facecolor()] == points
+
+
+def test_a_cell_without_a_number_takes_no_colour_from_the_others():
+    """The scale was ±0.1 then; that of -128 in one byte was ±1."""
+    image = plots.heatmap(np.array([[1.0, np.nan], [-2.0, np.inf]])).images[0]
+    assert image.get_clim() == (-2, 2) and image.get_array().mask.tolist() == [[False, True], [False, True]]
+    assert plots.heatmap(np.array([[1, -128]], np.int8)).images[0].get_clim() == (-128, 128)
+
+
+@pytest.mark.parametrize("end, log", [(np.nan, ""), (np.inf, ""), (0.0, "y")])
+def test_a_line_that_ends_nowhere_keeps_its_name_and_the_others_theirs(end, log):
+    """One arm that diverged took the names of all lines away."""
+    import matplotlib.pyplot as plt
+
+    ax = plots.curves([1, 2, 3], {"a": [1, 2, 3], "b": [3, 2, end]}, log=log, ax=plots.panels(1)[0])
+    ax.figure.canvas.draw()
+    boxes = {t.get_text(): t.get_window_extent() for t in ax.texts}
+    plt.close(ax.figure)
+    assert all(np.isfinite(box.bounds).all() and box.x0 > 50 for box in boxes.values()) and set(boxes) == {"a", "b"}
+    assert boxes["b"].x0 < boxes["a"].x0
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plots.probabilities,
+        lambda rows: plots.softened(rows, 2.0),
+        plots.temperature_paths,
+        lambda rows: plots.pushes({"a": rows}),
+    ],
+)
+def test_a_picture_of_one_row_is_not_of_the_first_of_several(draw):
+    draw(np.array([[0.2, 0.8]]))
+    with pytest.raises(ValueError, match="must be one row of numbers, got shape"):
+        draw(np.array([[0.2, 0.8], [0.5, 0.5]]))
+
+
+def test_shares_of_small_whole_numbers_sum_to_a_hundred():
+    bars = plots.shares({"a": np.uint8(200), "b": np.uint8(100)}).patches
+    np.testing.assert_allclose([bar.get_width() for bar in bars], [200 / 3, 100 / 3])

@@ -11,9 +11,10 @@ from _pages.blocks import with_block
 
 import kdlearn as kd
 from kdlearn import hinton
+from kdlearn.hinton import towards
 from kdlearn.hinton.rows import LABELS, LIVE, MANY, MOVED, MOVED_DECAYED, SOFT
 from kdlearn.hinton.table import PAPER, SOURCES, by_teacher, effect, errors, published, share, shown, table
-from kdlearn.study import crossed
+from kdlearn.study import cell_key, crossed
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "docs" / "evidence" / "hinton_2015.json"
@@ -86,9 +87,42 @@ def sources(rows):
     return "\n".join(lines)
 
 
+def steps_towards(rows):
+    """What was tried on the way to the paper's 74: mean validation errors of three students, and what was kept."""
+    done = {cell_key(None, row["cell"]): row["result"] for row in rows}
+
+    def ran(cells):
+        return [done[cell_key(None, cell)] for cell in cells]
+
+    first = [result["validation"] for result in ran(towards.rates())]
+    teachers = towards.teachers_of(towards.DESCENTS[int(np.argmin(first))], held_out=True)
+    _, tried = towards.choose(teachers, ran)
+    grid = [row for row in tried if row["change"] == next(iter(towards.CHANGES))]
+    rates = sorted({row["rate"] for row in grid})
+    found = {(row["T"], row["hard"], row["rate"]): row for row in grid}
+    lines = [
+        f"| T | weight of the labels | {' | '.join(f'rate {rate}' for rate in rates)} |",
+        "|---" * (2 + len(rates)) + "|",
+    ]
+    for T, hard in sorted({(row["T"], row["hard"]) for row in grid}):
+        here = [found.get((T, hard, rate)) for rate in rates]
+        lines.append(f"| {T} | {hard} | {' | '.join(mean_of(row) for row in here)} |")
+    lines += ["", "| then | setting | errors |", "|---" * 3 + "|"]
+    for row in tried[len(grid) :]:
+        setting = ", ".join(f"{key} {value}" for key, value in row.items() if key in ("rate", "average", "epochs"))
+        lines.append(f"| {row['change']} | {setting} | {mean_of(row)} |")
+    return "\n".join(lines)
+
+
+def mean_of(row):
+    """The mean of a step's errors, bold where it was kept; nothing where it was not tried."""
+    mark = "**" if row and row["kept"] else ""
+    return f"{mark}{row['validation']:.1f}{mark}" if row else ""
+
+
 def chosen(rows):
     """Every candidate with its validation errors, and which one was taken."""
-    cells = [row for row in rows if "validation" in row["result"] and not row["cell"].get("tested", True)]
+    cells = [row for row in rows if row["cell"]["row"].startswith("choice: ")]
     best = hinton.chosen([row["cell"] for row in cells], [row["result"] for row in cells])
     heads = ["chosen for", "rate", "weight of the labels", "weight decay"]
     lines = [f"| {' | '.join(heads)} | validation errors | |", "|---" * (len(heads) + 2) + "|"]
@@ -110,7 +144,9 @@ def cost(rows):
         minutes = [r["minutes"] for r in results]
         lines.append(f"| {name} | {len(results)} | {np.median(minutes):.1f}, {max(minutes):.1f} |")
     where = [json.dumps(row["result"]["environment"], sort_keys=True) for row in rows]
-    lines.append(f"\nIn all {sum(r['result']['minutes'] for r in rows) / 60:.1f} hours of one core. Environment:\n")
+    hours = {there: sum(r["result"]["minutes"] for r in rows if ("gpu" in r["result"]["environment"]) == there) / 60
+             for there in (False, True)}  # fmt: skip
+    lines.append(f"\nIn all {hours[False]:.1f} hours of one core and {hours[True]:.1f} of a GPU. Environment:\n")
     for text in sorted(set(where)):
         of = ", ".join(f"{key} {value}" for key, value in json.loads(text).items())
         lines.append(f"- {of} ({where.count(text)} trainings)")

@@ -30,8 +30,8 @@ def kd_loss(device: str = "cpu") -> Objective:
 
 def kd_gradient(z: Array, y: Array, z_t: Array) -> Array:
     """The gradient of `kd_loss` at the logits, without the algebra."""
-    _, (hard,) = average(cross_entropy, (z, y), {}, factor=1 - ALPHA)
-    _, (soft,) = average(soft_targets, (z, z_t), {"T": T}, factor=ALPHA)
+    _, (hard,), _ = average(cross_entropy, (z, y), {}, factor=1 - ALPHA)
+    _, (soft,), _ = average(soft_targets, (z, z_t), {"T": T}, factor=ALPHA)
     return hard + soft
 
 

@@ -9,10 +9,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kdlearn.cells import unknown_said
-from kdlearn.commands.frames import TableError
+from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.student import Student, load_any, load_student
 from kdlearn.export.c_header import to_c
 from kdlearn.export.onnx_file import to_onnx
@@ -39,7 +37,8 @@ def predict(args: Namespace) -> int:
         answers = p.reshape(len(rows), -1)
         header = ["prediction"] if answers.shape[1] == 1 else [f"prediction {j}" for j in range(answers.shape[1])]
         lines = [[f"{value:.9g}" for value in row] for row in answers.tolist()]
-    ids = [["" if cell is np.nan else cell for cell in row] for row in table[list(args.id)].to_numpy().tolist()]
+    written = read_table(args.data, args.delimiter, every_row=True, as_written=True) if args.id else table
+    ids = written[list(args.id)].to_numpy().tolist()
     made = [[*args.id, *header], *([*i, *line] for i, line in zip(ids, lines))]
     if said and not args.quiet:
         print("\n".join(said), file=sys.stderr if args.out is None else sys.stdout)

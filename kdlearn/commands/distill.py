@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
     if talk and said:
         print("\n".join(said) + "\n", flush=True)  # before a minute goes into the teacher
 
-    teacher = teacher_of(args, X, y, rules)
+    teacher = teacher_of(args, X, y, rules, table.attrs.get("counted"))
     warned: list[str] = []
     student = _taught("student", args, teacher, X, y, warned, more)
     decay = student.report_.get("alpha_of_labels_alone", "auto")  # the strongest that the contest found

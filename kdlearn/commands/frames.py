@@ -36,7 +36,11 @@ def pandas() -> Any:
 
 
 def read_table(
-    path: Path, delimiter: str | None = None, said: list[str] | None = None, every_row: bool = False
+    path: Path,
+    delimiter: str | None = None,
+    said: list[str] | None = None,
+    every_row: bool = False,
+    as_written: bool = False,
 ) -> pd.DataFrame:
     """The cells of a CSV file, or the arrays of a .npz file, as texts, NaN where missing.
 
@@ -45,16 +49,17 @@ def read_table(
     delimiter : of the cells; None: found in the header.
     said : sentences on what was done are added to it.
     every_row : rows without any cell stay, so that an answer can stand beside each.
+    as_written : no cell is missing: NA stays the text "NA", and an empty one the empty text.
     """
     if path.suffix == ".npz":
         return _arrays(path)
     try:
-        return _cells(path, delimiter, [] if said is None else said, every_row)
+        return _cells(path, delimiter, [] if said is None else said, every_row, [] if as_written else MISSING)
     except UnicodeError as error:
         raise TableError(f"{path}: {' '.join(str(error).split())}") from None
 
 
-def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) -> pd.DataFrame:
+def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, missing: list[str]) -> pd.DataFrame:
     pd, encoding = pandas(), _encoding(path, said)
     with open(path, encoding=encoding, newline="") as file:
         lines = [line for _, line in zip(range(1000), file)]
@@ -83,7 +88,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 path, sep=delimiter, encoding=encoding, skiprows=comments, header=0, names=names, dtype=object,
-                na_values=MISSING, keep_default_na=False, index_col=False, skipinitialspace=True,
+                na_values=missing, keep_default_na=False, index_col=False, skipinitialspace=True,
+                skip_blank_lines=len(names) > 1,  # the one column's missing cell is a blank line
             )  # fmt: skip
     except (
         pd.errors.ParserError,
@@ -94,7 +100,7 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool) 
     ) as error:
         raise TableError(f"{path}: {' '.join(str(error).split())}") from None
     table = table.apply(lambda column: texts(column).str.strip())
-    table = table.mask(table.isin(MISSING)).astype(object)
+    table = table.mask(table.isin(missing)).astype(object)
     empty = table.isna().all(axis=1)
     if empty.any() and not every_row:
         many = f"{int(empty.sum())} rows" if empty.sum() > 1 else "1 row"

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Run what is missing of the study, write the rows after each part, print the table."""
     device = resolve_device(args.device)
     store = cells_beside(args.out, args.resume)
-    on: dict[str, Any] = {"store": store, "jobs": args.jobs}
+    on: dict[str, Any] = {"store": store, "jobs": args.jobs or (None if device == "cpu" else 1)}
     on["progress"] = False if args.quiet else None
     one_teacher, one_student = _on(device, teach), _on(device, learn)
     rows: list[Row] = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else []

@@ -152,7 +152,11 @@ def _tell_percent(rule: dict[str, Any], share: float, said: list[str]) -> None:
 
 
 def _tell_unit(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> None:
-    bare_numbers = 0 if rule.get("unit") is None else int(numbers(cells, rule["comma"]).count())
+    unit = rule.get("unit")
+    read = numbers(cells, rule["comma"]).notna()  # a currency stays out of the number, wherever it stands
+    bare_numbers = (
+        0 if unit is None else int((read & ~texts(cells).str.contains(unit, regex=False, case=False, na=False)).sum())
+    )
     if bare_numbers:
         many = f"{bare_numbers} cells have no unit and are" if bare_numbers > 1 else "1 cell has no unit and is"
         said.append(f"column {rule['name']!r}: {many} read as {rule['unit']}, in which the table that taught has them.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,10 +17,12 @@ from sklearn.ensemble import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError
 from kdlearn.commands.rules import Rules
-from kdlearn.commands.student import load_any
+from kdlearn.commands.student import Student, load_any
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.rows import default_preprocessor
 from kdlearn.nn.network import Network
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 TEACHERS = ("forest", "boosting", "mlp")
 
 
-def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules) -> Any:
-    """A classifier or regressor of the table's rows, not yet fitted, or frozen."""
+def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules, counted: str | None = None) -> Any:
+    """A classifier or regressor of the table's rows, not yet fitted, or frozen; `counted` is what a target counts."""
     numbers, seed, encode = y.dtype.kind == "f", args.seed, default_preprocessor(X)[0]
     if args.teacher == "forest":
         forest = RandomForestRegressor if numbers else RandomForestClassifier
@@ -43,7 +46,7 @@ def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules) ->
         net = DistilledRegressor if numbers else DistilledClassifier
         settings = {"learning_rate_init": 3e-3, "max_iter": 50, "random_state": seed}
         return net(None, (256, 256), preprocessor=encode, **settings)
-    return FrozenEstimator(_from_file(Path(args.teacher), args.trust_pickle, X, y, rules))
+    return FrozenEstimator(_from_file(Path(args.teacher), args.trust_pickle, X, y, rules, counted))
 
 
 class Encoded(ClassifierMixin, BaseEstimator):
@@ -73,7 +76,9 @@ class Encoded(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def _from_file(path: Path, trust_pickle: bool, X: pd.DataFrame, y: np.ndarray, rules: Rules) -> Any:
+def _from_file(
+    path: Path, trust_pickle: bool, X: pd.DataFrame, y: np.ndarray, rules: Rules, counted: str | None
+) -> Any:
     if not path.exists():
         raise FileNotFoundError(f"no teacher {str(path)!r}: it is one of {', '.join(TEACHERS)}, or a file")
     with open(path, "rb") as file:
@@ -91,6 +96,7 @@ def _from_file(path: Path, trust_pickle: bool, X: pd.DataFrame, y: np.ndarray, r
             raise CheckpointError(
                 f"{path} was taught other columns than this table has: {', '.join(student.rules.names[:12])}"
             )
+        _check_units(path, student, rules, counted)
         return student.model
     if not trust_pickle:
         raise CheckpointError(
@@ -98,15 +104,36 @@ def _from_file(path: Path, trust_pickle: bool, X: pd.DataFrame, y: np.ndarray, r
             "add --trust-pickle if you trust whoever wrote it"
         )
     model = _unpickle(path, "predict" if y.dtype.kind == "f" else "predict_proba")
-    names = getattr(model, "feature_names_in_", None)
-    if names is not None and list(names) == rules.names:
-        return model
+    names, step = getattr(model, "feature_names_in_", None), encode
+    if names is not None and set(names) <= set(rules.names):  # a table, of which it gets its columns in its order
+        step = FunctionTransformer(itemgetter(list(names)))
+    elif names is not None and list(names) != list(encode.get_feature_names_out()):
+        raise CheckpointError(f"{path} was taught {', '.join(names[:12])}; the table has {', '.join(rules.names[:12])}")
     n_in = getattr(model, "n_features_in_", width)
-    if n_in != width or not hasattr(model, "classes_"):
+    if step is encode and n_in != width:
         raise CheckpointError(
             f"{path} takes {n_in} inputs, the table gives {width}, encoded from {', '.join(rules.names[:12])}"
         )
-    return Encoded(encode, model)
+    if y.dtype.kind == "f":
+        return make_pipeline(step, model)
+    if not hasattr(model, "classes_"):
+        raise CheckpointError(f"{path} has no classes_: the columns of its predict_proba have no names")
+    texts = [as_text(label) for label in np.asarray(model.classes_).tolist()]  # as a table's labels are
+    return Encoded(step, model, texts if y.dtype.kind == "U" else None)
+
+
+def _check_units(path: Path, student: Student, rules: Rules, counted: str | None) -> None:
+    """CheckpointError where a column, or the target, counts something else than where the student was taught."""
+    for taught, here in zip(student.rules.columns, rules.columns):
+        for key in ("kind", "unit", "percent"):
+            if None not in (taught.get(key), here.get(key)) and taught[key] != here[key]:
+                raise CheckpointError(
+                    f"{path} was taught the column {here['name']!r} with {key} {taught[key]!r}, this table has it with "
+                    f"{here[key]!r}"
+                )
+    before = student.settings.get("counted")
+    if None not in (before, counted) and before != counted:
+        raise CheckpointError(f"{path} was taught a target {before}, this table has it {counted}")
 
 
 def _check_network(path: Path, net: Network, width: int, K: int) -> None:

@@ -99,12 +99,12 @@ class Data:
         return column
 
     def with_soft_labels(self, teacher: Any, name: str = "teacher", top: int | None = None, T: float = 4.0) -> Data:
-        """The same rows with the column `<name>.logits` of `soft_labels(teacher, x)`.
+        """The same rows with the column `<name>.logits` of `soft_labels(teacher, x)`; of `<name>.x` where there is one.
 
         With `top` only the k largest answers are kept, and one for the rest, in the columns `<name>.top` and
         `<name>.top_logits`, which `TopTargets(T)` reads; `<name>.top_T` says at which temperature.
         """
-        answers = soft_labels(teacher, self.x, top=top, T=T)
+        answers = soft_labels(teacher, self[f"{name}.x" if f"{name}.x" in self else "x"], top=top, T=T)
         if top is None:
             return self.with_columns({f"{name}.logits": answers})
         made_at = array_module(answers[1]).full(len(self), T, "float32")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, array_module, device_of, to_device, to_numpy
+from kdlearn.backend import Array, array_module, as_array, device_of, to_device, to_numpy
 from kdlearn.checks import check_count, check_temperature, is_whole
 from kdlearn.files import written_aside
 from kdlearn.nn.functional import as_real
@@ -72,8 +72,11 @@ def _write(path: str | os.PathLike, parts: Iterator[np.ndarray], rows: int, dtyp
     with written_aside(path) as file:
         for i, z in enumerate(parts):
             if i == 0:
+                width = z.shape[1]
                 header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (rows, z.shape[1])}
                 np.lib.format.write_array_header_1_0(file, header)
+            if z.shape[1] != width:
+                raise ValueError(f"a teacher's logits must have one width, got {width} and {z.shape[1]}")
             held = np.where(np.isfinite(z), np.clip(z, -largest, largest), z)  # only -inf is a mask
             file.write(np.ascontiguousarray(held, dtype=dtype).tobytes())
 
@@ -102,7 +105,10 @@ def keep_top(z: Array, k: int, T: float = 4.0) -> tuple[Array, Array]:
 
 def _answers(teacher: Any, x: Array) -> Array:
     if hasattr(teacher, "logits"):
-        return teacher.logits(x)
+        z = as_array(teacher.logits(x))
+        if z.ndim != 2 or len(z) != len(x):
+            raise ValueError(f"a teacher's logits must be one row for each of {len(x)} rows, got shape {z.shape}")
+        return z
     if not hasattr(teacher, "predict_proba"):
         raise TypeError(f"a teacher needs `logits` or `predict_proba`, {type(teacher).__name__} has neither")
     p = as_real(np.asarray(teacher.predict_proba(to_numpy(x))), "what predict_proba returns")

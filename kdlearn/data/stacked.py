@@ -21,17 +21,18 @@ class StackedData(Data):
     ----------
     columns : {name: array}, of one of these two lengths.
     members : R.
+    rows : n; by default the shorter of the two lengths.
     """
 
-    def __init__(self, columns: Mapping[str, Array], members: int) -> None:
+    def __init__(self, columns: Mapping[str, Array], members: int, rows: int | None = None) -> None:
         self.columns, self.members = dict(columns), members
-        self.n_rows = min(len(a) for a in self.columns.values())
+        self.n_rows = min(len(a) for a in self.columns.values()) if rows is None else rows
         wrong = {name: len(a) for name, a in columns.items() if len(a) not in (self.n_rows, members * self.n_rows)}
         if wrong:
             raise ValueError(f"columns must have {self.n_rows} rows, or as many for each of {members} members: {wrong}")
 
     def like(self, columns: Mapping[str, Array]) -> StackedData:
-        return StackedData(columns, self.members)
+        return StackedData(columns, self.members, self.n_rows)
 
     def for_logits(self, column: Array) -> Array:
         """(n, …) where all members share it, else (R, n, …)."""
@@ -41,7 +42,7 @@ class StackedData(Data):
         """See `Data.take`; the same rows of every member."""
         index = to_device(np.arange(self.n_rows)[rows], device_of(self.columns["index"]))
         own = (index + array_module(index).arange(self.members)[:, None] * self.n_rows).reshape(-1)
-        return self.like(self._rows({self.members * self.n_rows: own, self.n_rows: index}))
+        return StackedData(self._rows({self.members * self.n_rows: own, self.n_rows: index}), self.members, len(index))
 
     def batches(self, batch_size: int, rng: Sequence[np.random.Generator] | None = None) -> Iterator[dict[str, Array]]:  # type: ignore[override]
         """As `Data.batches`: `batch_size` rows of each member, each in the order of its own generator."""
@@ -88,6 +89,6 @@ def stack_data(data: Sequence[Data]) -> StackedData:
     columns = {}
     for name, a in first.columns.items():
         own = [d.columns[name] for d in data]
-        same = name == "index" or all(b is a for b in own)
+        same = all(b is a or (name == "index" and array_module(a, b).array_equal(a, b)) for b in own)
         columns[name] = a if same or len(data) == 1 else array_module(*own).concatenate(own)
-    return StackedData(columns, len(data))
+    return StackedData(columns, len(data), len(first))

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_labels, check_logits, check_temperature
+from kdlearn.checks import check_count, check_labels, check_logits, check_temperature
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
 from kdlearn.nn.functional import as_real, at_label, log_softmax, real_dtype, softmax
@@ -176,6 +176,9 @@ def min_norm_weights(*gradients: Array, cap: float = 1.0, steps: int = 30) -> Ar
     """
     M = len(gradients)
     _check_cap(cap, M)
+    check_count("steps", steps)
+    if any(g.shape != gradients[0].shape for g in gradients):
+        raise ValueError(f"the gradients must have one shape, got {[g.shape for g in gradients]}")
     xp = array_module(*gradients)
     G, _ = by_largest(xp.stack([g.reshape(-1) for g in gradients]).astype("float64"), (0, 1))  # of any unit
     A = G @ G.T
@@ -183,6 +186,7 @@ def min_norm_weights(*gradients: Array, cap: float = 1.0, steps: int = 30) -> Ar
         lambda w: w @ A, lambda d: ((d @ A) * d).sum(axis=1), xp.full((1, M), 1 / M, A.dtype),
         steps if M > 2 else 1, cap,
     )  # fmt: skip
+    weights = xp.where(xp.isnan(A).any(), xp.nan, weights)  # a comparison would have made them all alike
     return weights[0].astype(real_dtype(gradients[0]))  # whole numbers would cut them to 0
 
 

@@ -145,15 +145,25 @@ def _run(layers: Sequence[Any], h: Array) -> Array:
 def _branches(student: Network, exits: Objective) -> list[tuple[int, list[Module]]]:
     # follow each chain of adaptors from a layer of the student to the site at its end
     chains: dict[str, tuple[int, list[Module]]] = {}
-    passed = set()
+    passed, owners = set(), set()
     for part in exits.walk():
         if isinstance(part, Through):
             if not isinstance(part.sources, str):
                 raise ValueError(f"an exit reads one layer, {part.target!r} reads {part.sources}")
-            position, nets = chains.get(part.sources) or (student.position(part.sources.rpartition(".")[2]), [])
+            owner, _, tap = part.sources.rpartition(".")
+            owners |= set() if part.sources in chains else {owner}
+            position, nets = chains.get(part.sources) or (student.position(tap), [])
             chains[part.target] = (position, [*nets, part.net])
             passed.add(part.sources)
-    ends = [chain for target, chain in chains.items() if target not in passed]
+    if len(owners) > 1:
+        raise ValueError(f"the objective has exits of several students, {sorted(owners)}: give the part that is of one")
+    ends = [chain for target, chain in chains.items() if target not in passed and _is_answer(target, exits)]
     if not ends:
-        raise ValueError("the objective has no exits: no Through in it")
+        raise ValueError("the objective has no exits: no Through in it whose output a loss takes for logits")
     return ends
+
+
+def _is_answer(site: str, objective: Objective) -> bool:
+    """Whether a term takes it for logits, `z`; a regressor's output is features, which are no answer."""
+    read = [term for term in objective.terms if site in term.live]
+    return any(getattr(term.function, "arrays", ("z",))[0].startswith("z") for term in read)

@@ -19,7 +19,7 @@ from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.hooks import check_names
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Given, Objective, Weight
-from kdlearn.step import Dice, Networks, hand_back, members_of, named, run_networks, trained
+from kdlearn.step import Dice, Networks, Values, hand_back, members_of, named, run_networks, trained
 
 
 def mutual(*names: str, T: float = 1.0, weight: Weight = 1.0) -> Objective:
@@ -80,7 +80,7 @@ def alternating_step(
         for other in moved:
             other.written = False
         result = objective(live, fixed, members=members_of(students))
-        report = report or {"loss": result.value, **result.terms}
+        report = report or Values(result)
         own = {name: student for name, student in students.items() if student is net}
         hand_back(own, caches, result)
         optimizer.step(net)

@@ -21,6 +21,7 @@ import numpy as np
 
 from kdlearn.backend import check_generator
 from kdlearn.checks import is_whole
+from kdlearn.nn.functional import expm1_residual
 
 ORDERS = 1 + np.geomspace(1e-2, 1e5, 4001)
 VOTE = math.sqrt(2)  # the length by which counts change if one vote moves
@@ -99,9 +100,13 @@ def laplace_renyi(order: Any, scale: float) -> Any:
     Source: Mironov 2017, table II, once for each of the two counts.
     """
     _check(order, scale)
-    up = np.log(order / (2 * order - 1)) + (order - 1) / scale
-    down = np.log((order - 1) / (2 * order - 1)) - order / scale
-    return 2 * np.logaddexp(up, down) / (order - 1)
+    order = np.asarray(order, float)
+    up, down = order / (2 * order - 1), (order - 1) / (2 * order - 1)
+    more, less = (order - 1) / scale, -order / scale
+    large = np.logaddexp(np.log(up) + more, np.log(down) + less)
+    # under much noise the two add up to nearly 1, and what lies above it begins with their squares
+    small = up * expm1_residual(np.minimum(more, 1)) + down * expm1_residual(np.maximum(less, -2))
+    return 2 * np.where((more < 1) & (less > -2), np.log1p(small), large)[()] / (order - 1)
 
 
 def epsilon_of(curve: Any, order: Any, delta: float) -> tuple[float, float]:

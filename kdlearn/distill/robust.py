@@ -94,10 +94,11 @@ def pgd(
     check_size("epsilon", epsilon)
     check_count("steps", steps)
     check_members(len(x), net.members)
-    x = x if x.dtype.kind == "f" else x.astype(net.theta.dtype)  # whole numbers cannot be moved a little
+    short = x.dtype.kind != "f" or x.dtype.itemsize < 4  # whole numbers cannot be moved a little, and halves not enough
+    x = x.astype(net.theta.dtype) if short else x
     if isinstance(x, np.ndarray) and (x.min() < low or x.max() > high):  # on a GPU it would wait for the device
         raise ValueError(f"x goes from {x.min():.4g} to {x.max():.4g}, beyond low = {low:g} or high = {high:g}")
-    size = 2.5 * epsilon / steps if size is None else check_size("size", size)
+    size = 2.5 * epsilon / steps if size is None else check_size("size", size, zero=False)
     xp = array_module(x, net.theta)
     least, most = xp.maximum(x - epsilon, low), xp.minimum(x + epsilon, high)
     attacked = x

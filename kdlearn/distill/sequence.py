@@ -112,27 +112,37 @@ def sample(net: Network, prompts: Array, length: int, rng: np.random.Generator, 
 
     Returns
     -------
-    (n, C + length) tokens, the prompts included.
+    (n, C + length) tokens, the prompts included; of a wider integer type where theirs cannot hold every token.
+
+    Raises
+    ------
+    ValueError
+        Where the network's logits are NaN or infinite: nothing can be drawn from them.
     """
     T = check_temperature(T)
     check_generator(rng)
+    _check_single(net)
     net.check_input(prompts)
     xp, (n, context) = array_module(prompts, net.theta), prompts.shape
     u = to_device(rng.random((length, n, 1)), device_of(prompts))
+    prompts = _for_all_tokens(prompts, net)
     sequences = xp.zeros((n, context + length), prompts.dtype)
     sequences[:, :context] = prompts
+    lost = xp.zeros((), bool)
     for t in range(length):
         sites, _ = net.forward(sequences[:, t : t + context], taps=("logits",))
         F = xp.cumsum(softmax(sites["logits"].astype("float64"), T), axis=1)
+        lost = lost | xp.isnan(F[:, -1]).any()
         # without the last column: whatever the rounding, the count is at most V - 1
         sequences[:, context + t] = (F[:, :-1] <= u[t] * F[:, -1:]).sum(axis=1)
+    if bool(lost):  # asked once, at the end: on a GPU each token would wait
+        raise ValueError("some logits are NaN or infinite, and no token has a probability: the weights overflow")
     return sequences
 
 
 def log_probabilities(net: Network, data: Data) -> Array:
     """The logarithm of what the network gives to each row's token, (N,)."""
-    if net.members > 1:
-        raise TypeError("a stack has no one answer: take its members one by one, stack[0] and so on")
+    _check_single(net)
     xp, z = array_module(data.y), net.logits(data.x)
     check_labels(z, data.y)  # a token of -1 would be the last one
     return xp.take_along_axis(log_softmax(z), data.y[:, None], axis=1)[:, 0]
@@ -174,7 +184,7 @@ def generated(
         raise ValueError(f"fraction lies in [0, 1], got {fraction!r}")
     if length < 1:
         raise ValueError(f"length must be at least 1, got {length!r}")
-    total = len(data) if rows is None else rows
+    total = len(data) if rows is None else check_count("rows", rows)
     n_prompts = max(1, round(fraction * total / length)) if fraction else 0
     n_given = round((1 - fraction) * total)
 
@@ -205,7 +215,7 @@ def enumerated(net: Network, prompts: Array, length: int) -> Data:
     if V**length * len(prompts) > 1e6:
         raise ValueError(f"{V}^{length} continuations of {len(prompts)} prompts are too many to enumerate")
     xp = array_module(prompts, net.theta)
-    powers = V ** np.arange(length)[::-1]
+    powers, prompts = V ** np.arange(length)[::-1], _for_all_tokens(prompts, net)
     tails = to_device((np.arange(V**length)[:, None] // powers % V).astype(prompts.dtype), device_of(prompts))
     every = [xp.repeat(prompts, len(tails), axis=0), xp.concatenate([tails] * len(prompts))]
     data = windows(xp.concatenate(every, axis=1), context)
@@ -271,6 +281,17 @@ def _check_sequences(data: Data, length: int) -> None:
         if data.x.dtype.kind not in "iu" or bool(moved):  # numbers may be whatever a network makes of the tokens
             return
     raise ValueError(f"the {len(data)} rows are no windows of sequences of {length} tokens, one after the other")
+
+
+def _check_single(net: Network) -> None:
+    if net.members > 1:
+        raise TypeError("a stack has no one answer: take its members one by one, stack[0] and so on")
+
+
+def _for_all_tokens(prompts: Array, net: Network) -> Array:
+    """`prompts`, of a wider integer type where theirs cannot hold each of the network's tokens: they would wrap."""
+    short = net.takes_tokens and np.iinfo(prompts.dtype).max < net.layers[0].shapes["W"][0] - 1
+    return prompts.astype("int64") if short else prompts
 
 
 def _shape_of(thing: Any) -> str:

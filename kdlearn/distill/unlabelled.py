@@ -128,6 +128,23 @@ class Centre:
         self.seen[i] = z_t.mean(axis=0)
         return z_t - self.c[i]
 
+    def check_members(self, members: int) -> None:
+        """ValueError unless these are the centres of so many members; `evaluate` asks."""
+        if all(isinstance(c, float) for c in self.c):  # none has moved yet
+            self.begin(members)
+        if len(self.c) != members:
+            raise ValueError(
+                f"this Centre holds the centres of {len(self.c)} networks, here are {members}: of one member of a "
+                "stack it is centre.member(i)"
+            )
+        self.turn = 0
+
+    def member(self, i: int) -> Centre:
+        """The centre of one member of a stack, for that member alone."""
+        own = Centre(self.m)
+        own.c, own.seen = [self.c[i]], [self.seen[i]]
+        return own
+
     def before_fit(self, run: Run) -> None:
         """Begin anew."""
         self.begin(run.members)

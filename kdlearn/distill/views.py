@@ -59,12 +59,12 @@ def two_views(data: Data, distort: Callable[[Array, np.random.Generator], Array]
 
     Parameters
     ----------
-    distort : `distort(x, rng)`, a changed copy of x (N, D): noise, a shift, missing pixels.
+    distort : `distort(x, rng)`, a changed x (N, D): noise, a shift, missing pixels. It has an x of its own to change.
     """
 
     def columns(epoch: int, rng: np.random.Generator) -> Data:
         own = _own_stream(epoch, rng)
-        return data.with_columns({f"{name}.x": distort(data.x, own) for name in ("a", "b")})
+        return data.with_columns({f"{name}.x": distort(data.x.copy(), own) for name in ("a", "b")})
 
     return columns
 

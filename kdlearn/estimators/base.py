@@ -19,7 +19,7 @@ from kdlearn.estimators.contest import Choice, against_labels, as_long, best_alo
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights, scaler_of
 from kdlearn.estimators.settings import made_rows
-from kdlearn.estimators.training import Training, forget_constants, row_weights
+from kdlearn.estimators.training import Training, alike, forget_constants, row_weights
 from kdlearn.history import History
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
@@ -229,11 +229,11 @@ class Distilled(Training):
 
             return study
 
-        results = compete(choices, splits, teach, len(lesson.x), until)
+        results = compete(choices, splits, teach, lesson.weights, until)
         best = decide(results, lesson.weights)
         n, m = len(lesson.x) - len(splits[0]) if splits else 0, len(lesson.more_x)
         if best.choice.soft_weight > 0 and (longer := as_long(choices, best.choice, self._steps, n, m)):
-            results += compete(longer, splits, alone, len(lesson.x), until)
+            results += compete(longer, splits, alone, lesson.weights, until)
             best = decide(results, lesson.weights)
         self.report_ = {
             "verdict": verdict(results, best, until is not None and time.monotonic() > until),
@@ -275,10 +275,9 @@ class Distilled(Training):
         if first:
             dtype = "float32" if x.dtype == np.float32 else "float64"
             self.student_ = self._network(x.shape[1], self._outputs(), seed, dtype)
-            if (data["x"] != data["x"][:1]).any():  # later rows may teach them; without any, a ReLU is dead
+            if not alike(data["x"]).all():  # later rows may teach them; without any, a ReLU is dead
                 forget_constants(self.student_, data["x"])
-        if first or not hasattr(self, "_rule"):
-            self._rule = self._optimizer()
+        self._rule = self._goes_on(self._optimizer())
         size = self._rows_a_step(len(data))
         history = self._run(
             self.student_, self._objective(choice if answer is not None else Choice(0.0)), data, self._rule, constant,
@@ -313,5 +312,6 @@ class Distilled(Training):
         small = copy.copy(self)
         small.teacher = small.teacher_ = small.history_ = small.memory = None
         small.preprocessor = "auto" if self.text_columns_ is not None else self.preprocessor
+        small.student_ = small.student_.copy()  # partial_fit moves the weights where they lie
         small.__dict__.pop("_rule", None)
         return small

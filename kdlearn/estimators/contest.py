@@ -50,12 +50,20 @@ class Choice:
 
 @dataclass
 class Result:
-    """A contestant's loss, and whether it was right, on each row held out; NaN where it did not get to it."""
+    """A contestant's loss, and whether it was right, on each row held out; NaN where it did not get to it.
+
+    A row counts as its weight, in every mean here.
+    """
 
     choice: Choice
     loss: np.ndarray
     right: np.ndarray
     gains: dict[str, tuple[float, float]] = field(default_factory=dict)  # over labels alone: mean, standard error
+    weights: np.ndarray | None = None  # None: all alike
+
+    def mean(self, a: np.ndarray, rows: np.ndarray) -> float:
+        """Weighted mean of some of its rows."""
+        return float(np.average(a[rows], weights=None if self.weights is None else self.weights[rows]))
 
     def entry(self) -> dict[str, Any]:
         """What `report_` says of it."""
@@ -63,9 +71,9 @@ class Result:
         made = {"soft_weight": self.choice.soft_weight, "temperature": self.choice.temperature}
         made |= {"made_rows": self.choice.made, "alpha": self.choice.alpha, "longer": self.choice.longer}
         found: dict[str, Any] = {**made, "rows": int(known.sum())}
-        found["loss"] = float(np.mean(self.loss[known]))
+        found["loss"] = self.mean(self.loss, known)
         if not np.isnan(self.right[known]).any():
-            found["accuracy"] = float(np.mean(self.right[known]))
+            found["accuracy"] = self.mean(self.right, known)
         for name, (mean, error) in self.gains.items():
             found[f"{name}_gain"], found[f"{name}_gain_error"] = mean, error
         return found
@@ -109,14 +117,17 @@ def compete(
     choices: Sequence[Choice],
     splits: Iterable[np.ndarray],
     teach: Callable[[np.ndarray], Callable[[Choice], tuple[np.ndarray, np.ndarray]]],
-    n: int,
+    weights: np.ndarray,
     until: float | None,
 ) -> list[Result]:
     """Losses and answers of the choices on the splits, as far as the time goes; `teach(held)(choice)` gives them.
 
+    weights (n,) are those of the rows.
+
     After the first split only the `FINALISTS` best of each side go on.
     """
-    results = [Result(choice, np.full(n, np.nan), np.full(n, np.nan)) for choice in choices]
+    n = len(weights)
+    results = [Result(choice, np.full(n, np.nan), np.full(n, np.nan), weights=weights) for choice in choices]
     still = results
     for held in splits:
         study = teach(held)
@@ -124,7 +135,7 @@ def compete(
             if until is not None and time.monotonic() > until:
                 return results
             result.loss[held], result.right[held] = study(result.choice)
-        ranked = [sorted(side, key=lambda r: float(r.loss[held].mean()))[:FINALISTS] for side in sides(still)]
+        ranked = [sorted(side, key=lambda r: r.mean(r.loss, held))[:FINALISTS] for side in sides(still)]
         still = [result for pair in zip_longest(*ranked) for result in pair if result is not None]
     return results
 
@@ -214,7 +225,8 @@ def _unequal(results: Sequence[Result]) -> str:
 
 def _hangs(best: Result) -> str:
     """A warning where a squared error comes from a few rows: they alone decide which side is better."""
-    loss = best.loss[~np.isnan(best.loss)]
+    known = ~np.isnan(best.loss)
+    loss = (best.loss if best.weights is None else best.loss * best.weights)[known]
     few = int(np.ceil(WORST * len(loss)))
     share = float(np.sort(loss)[-few:].sum() / max(loss.sum(), 1e-300))
     if not np.isnan(best.right).all() or len(loss) < FEW or share <= MOST:

@@ -23,6 +23,8 @@ from kdlearn.objective import Objective
 from kdlearn.step import train_step
 from kdlearn.training import fit
 
+ROUNDING = 1e-9  # between standardised rows
+
 
 class Training(Reading):
     """One training; what classifier and regressor differ in is asked of them."""
@@ -30,6 +32,8 @@ class Training(Reading):
     _classifies = False
     loss_: float
     loss_curve_: list[float]
+    student_: MLP
+    _rule: Optimizer
 
     def _outputs(self) -> int:
         raise NotImplementedError
@@ -96,9 +100,10 @@ class Training(Reading):
             validation,
             [watch, *self._hooks()],
         )
-        forget_constants(student, x)
-        if not use and not self._classifies:
-            answer_constants(student, lesson.target)
+        if start is None:  # else an earlier fit may have taught what is constant here
+            forget_constants(student, x)
+            if not use and not self._classifies:
+                answer_constants(student, lesson.target)
         return student, history, watch
 
     def _passes(self, choice: Choice, n: int, rows: int) -> int:
@@ -146,6 +151,26 @@ class Training(Reading):
         except DivergenceError as error:
             error.add_note(f"learning_rate_init is {self.learning_rate_init:g}: try a smaller one")
             raise
+
+    def _goes_on(self, rule: Optimizer) -> Optimizer:
+        """The rule as it is set now, with what the one before it remembers where both are of a kind."""
+        before = getattr(self, "_rule", None)
+        if before is not None and type(before) is type(rule) and before.n_moments == rule.n_moments:
+            rule.memory[self.student_] = before.memory_of(self.student_)
+        return rule
+
+    def __getstate__(self) -> dict[str, Any]:  # a copy of the optimiser alone has forgotten its moments
+        state = dict(super().__getstate__())
+        if "_rule" in state:
+            state["_rule_memory"] = self._rule.memory.get(self.student_)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        memory = state.pop("_rule_memory", None)
+        super().__setstate__(state)
+        if memory is not None:
+            self._rule.memory[self.student_] = memory
 
     def _data(
         self, lesson: Lesson, x: np.ndarray, answer: np.ndarray | None, labelled: np.ndarray, every: np.ndarray
@@ -195,13 +220,21 @@ class Training(Reading):
         warnings.warn(text, ConvergenceWarning, stacklevel=4)
 
 
+def alike(x: np.ndarray) -> np.ndarray:
+    """(d,) which columns of standardised rows x (n, d) hold one value.
+
+    scikit-learn takes for constant, and does not scale, what differs by roundings alone: here by less than `ROUNDING`.
+    """
+    return np.ptp(x, axis=0) < ROUNDING
+
+
 def forget_constants(student: MLP, x: np.ndarray) -> None:
     """Weights 0 to the inputs that are one value in all rows of x; what they added goes into the biases.
 
     Nothing taught those weights. They are as they were drawn, and the first row with another value would be answered
     at random.
     """
-    constant = (x == x[:1]).all(axis=0)
+    constant = alike(x)
     first = next(layer for layer in student.layers if isinstance(layer, Linear))
     first.b += x[0, constant] @ first.W[constant]
     first.W[constant] = 0

@@ -37,6 +37,7 @@ class Watch:
         self.score, self.verbose = score, verbose
         self.scores: list[float] = []
         self.best, self.at = float("inf"), 0
+        self.lowest = float("inf")
         self.weights: Array | None = None
         self.settled = self.late = False
         self.before = float("inf")  # the loss before the first step, where it was measured
@@ -52,8 +53,8 @@ class Watch:
             watched = run.history["loss", self.part][-1]
             if watched < self.best - (self.tol if self.best < float("inf") else 0.0):
                 self.best, self.at = watched, run.epoch
-                if self.part == "validation":
-                    self.weights = run.students["student"].theta.copy()
+            if self.part == "validation" and watched < self.lowest:
+                self.lowest, self.weights = watched, run.students["student"].theta.copy()
             self.settled = run.epoch - self.at >= self.patience
         self.late = self.until is not None and time.monotonic() > self.until
         run.stop = run.stop or self.settled or self.late

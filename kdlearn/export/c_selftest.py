@@ -34,7 +34,10 @@ def float_selftest(steps: Plan, name: str, stem: str, kind: str, codes: np.ndarr
     constants.add("answers", exact[chosen].astype(np.float32))
     constants.add("labels", expected.astype(np.int16))
     n, K, R = steps.n_in, steps.n_out, len(chosen)
-    allowed = number(1e-3 * (1.0 if steps.classes is not None else steps.target_scale))
+    off = 1e-3 * (np.ones(1) if steps.classes is not None else steps.target_scale)
+    if len(off) > 1:
+        constants.add("allowed", off.astype(np.float32))
+    allowed = number(off[0]) if len(off) == 1 else read("allowed", "k")
     value = f"({kind}){read('rows', f'r * {n} + i', read_kind)}"
     if missing.any():
         value = f"{read('missing', f'r * {n} + i', 'int8_t')} ? ({kind})NAN : {value}"

@@ -76,12 +76,13 @@ def check(steps: Plan, X: Any = None) -> np.ndarray:
 def moved(steps: Plan, want: np.ndarray, got: np.ndarray) -> dict[str, float]:
     """How far rounded weights move the answers: `agreement`, of a regressor also `error`, mean, and `largest_error`.
 
-    Agreement is the share of rows with the same class, or within a tenth of the target's deviation.
+    Agreement is the share of rows with the same class, or with each output within a tenth of its
+    target's deviation.
     """
     if steps.classes is not None:
         return {"agreement": float((want.argmax(axis=1) == got.argmax(axis=1)).mean())}
     off = np.abs(want - got)
-    same = float((off.max(axis=1) < 0.1 * steps.target_scale).mean())
+    same = float(((off / steps.target_scale).max(axis=1) < 0.1).mean())
     return {"agreement": same, "error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
 
 
@@ -97,7 +98,7 @@ def _distance(steps: Plan, want: np.ndarray, got: np.ndarray) -> np.ndarray:
     if steps.classes is not None:
         off = np.abs(softmax_rows(want) - softmax_rows(got)).max(axis=1)
     else:
-        off = np.abs(want - got).max(axis=1) / steps.target_scale
+        off = (np.abs(want - got) / steps.target_scale).max(axis=1)
     refused = np.isnan(want).any(axis=1), np.isnan(got).any(axis=1)
     return np.where(refused[0] & refused[1], 0, np.where(refused[0] | refused[1], np.inf, off))
 

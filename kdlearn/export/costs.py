@@ -46,8 +46,9 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     - latency_us: {"p50", "p95", "p99", "repeats"} of one row, in microseconds, through
       `predict_proba` (`predict` where there is none).
     - rows_per_s: through the same door, 1000 rows a call.
-    - accuracy, and its 95 % Wilson interval; of regressors r2 and mae, with 95 % intervals by
-      bootstrap over rows (Efron 1979, percentiles of 1000 resamples); or None.
+    - accuracy, and its 95 % Wilson interval; of regressors r2 and mae, of several outputs their mean, with 95 %
+      intervals by bootstrap over rows (Efron 1979, percentiles of 1000 resamples); or None. An output that is one
+      number in all rows has no r2.
     """
     if y_test is not None and x_test is None:
         raise ValueError("y_test needs x_test")
@@ -58,6 +59,8 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     if len(set(tasks.values())) > 1:
         raise TypeError("one of the two models is a regressor, the other a classifier")
     task = tasks["student"]
+    if task == "classes":
+        _check_classes(student, teacher)
     answers = {}
     result: dict[str, Any] = {"rows": None, "task": task, "agreement": None}
     if x_test is not None:
@@ -142,6 +145,17 @@ def _is_regressor(model: Any) -> bool:
     return net is not None and (output_width(net) == 1 or hasattr(model, "target_mean_"))
 
 
+def _check_classes(student: Any, teacher: Any) -> None:
+    """ValueError where both know as many labels, and others, as where one was taught the codes 0 … K-1 of labels."""
+    known = [np.asarray(getattr(model, "classes_", ())).tolist() for model in (student, teacher)]
+    kinds = [all(isinstance(label, (int, float)) for label in labels) for labels in known]
+    if all(kinds) and len(known[0]) == len(known[1]) > 0 and set(known[0]) != set(known[1]):
+        raise ValueError(
+            f"the student answers {known[0]}, the teacher {known[1]}: as codes of labels they cannot be compared; "
+            "teach both the same labels"
+        )
+
+
 def comparable(task: str, a: np.ndarray, b: np.ndarray, of_a: str, of_b: str) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N,), or numbers (N, M) as floats, of one form; ValueError where broadcasting, or texts beside numbers,
     would make a number of what cannot be compared."""
@@ -164,8 +178,9 @@ def achieved(task: str, answer: np.ndarray, y: np.ndarray) -> dict[str, Any]:
 
     def both(rows: Any) -> tuple[float, float]:
         off, spread = answer[rows] - y[rows], y[rows] - y[rows].mean(axis=0)
-        total = float((spread**2).sum())
-        return 1 - float((off**2).sum()) / total if total > 0 else math.nan, float(np.abs(off).mean())
+        total = (spread**2).sum(axis=0)
+        r2 = 1 - (off**2).sum(axis=0)[total > 0] / total[total > 0]
+        return float(r2.mean()) if len(r2) else math.nan, float(np.abs(off).mean())
 
     rng = np.random.default_rng(0)
     again = np.array([both(rng.integers(0, len(y), len(y))) for _ in range(RESAMPLES)])

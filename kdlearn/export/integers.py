@@ -140,7 +140,7 @@ def integers_of(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given:
     # x - whole stands for x - mean; what the rounding of the mean took away, the first bias gives back
     given_back = np.where(value, (whole * unit - mean) * factor, 0) @ W
     layers, hidden = [], _features(steps, codes)
-    target = float(np.max(np.abs(steps.target_scale))) if steps.classes is None else 1.0
+    target = float(steps.target_scale.min()) if steps.classes is None else 1.0
     out_digits = math.ceil(math.log10(STEPS / target)) if steps.classes is None else 0
     last_scale = 10.0**-out_digits if steps.classes is None else 1 / SCORE
     first_top, first_scale = top, scale

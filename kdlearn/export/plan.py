@@ -39,14 +39,15 @@ class Plan:
     1. `centre` (C,) is subtracted from the columns in float64; None where float32 holds them as they come.
     2. `encoding` makes D features; None for a network of tokens.
     3. `steps`, the first of which standardises unless it is folded into a linear layer, make the outputs:
-       logits of `classes`, or, where `classes` is None, a regressor's M answers, `target_scale` apart.
+       logits of `classes`, or, where `classes` is None, a regressor's M answers, each about its `target_scale`
+       apart; (M,) or, one for all, (1,).
     """
 
     steps: list[Step]
     classes: np.ndarray | None
     encoding: Encoding | None
     centre: np.ndarray | None
-    target_scale: float
+    target_scale: np.ndarray
     parts: Parts
 
     @property
@@ -125,7 +126,7 @@ def plan(
                     f"{name} of {step.kind} {step.n_in} -> {step.n_out} has values that are not finite: the weights, "
                     "or the scale of a column, which may be too small for float32 (give it in another unit)"
                 )
-    return Plan(steps, parts.classes, encoding, centre, float(np.min(parts.target[1])), parts)
+    return Plan(steps, parts.classes, encoding, centre, np.atleast_1d(np.asarray(parts.target[1], np.float64)), parts)
 
 
 def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -105,6 +105,8 @@ def students(best: Mapping[str, Cell], quick: bool = False) -> list[Cell]:
     for T in TEMPERATURES[:-1]:
         cells += row(f"soft targets, T = {T}", few, T)
     cells += row("3 % of the labels, labels alone", few, transfer="3 % of the labels", epochs=10 * epochs)
+    few_moved: Cell = {"transfer": "3 % of the labels", "epochs": 10 * epochs, "moved": True, **best[MOVED]}
+    cells += row("3 % of the labels, labels alone, moved images", few, **few_moved)
     cells += row("3 % of the labels, T = 20", few, 20, transfer="3 % of the labels", epochs=10 * epochs)
     cells += row("teacher with smoothed labels, T = 20", few, 20, told["teacher, labels smoothed by 0.1", 0])
     for width in WIDTHS:

@@ -43,7 +43,7 @@ Ran = Callable[[Sequence[Cell]], list[Any]]
 def rates() -> list[Cell]:
     """Teachers whose held-out errors choose the rate of the others."""
     return [
-        {"row": f"choice: {DESCENT}", "seed": 0, "epochs": EPOCHS["rate"], "sgd": sgd, "held_out": True}
+        {"row": f"step: {DESCENT}", "seed": 0, "epochs": EPOCHS["rate"], "sgd": sgd, "held_out": True}
         for sgd in DESCENTS
     ]
 
@@ -81,7 +81,7 @@ def choose(teachers: Sequence[Cell], ran: Ran) -> tuple[Cell, list[Cell]]:
     kept: Cell = {"epochs": EPOCHS["choice"]}
     best, tried = np.inf, []
     for change, variants in CHANGES.items():
-        how = {"row": f"choice: {change}", "held_out": True, "tested": False}
+        how = {"row": f"step: {change}", "held_out": True, "tested": False}
         cells = [of_three({**kept, **variant}, teachers, **how) for variant in variants]
         found = iter(ran([cell for three in cells for cell in three]))
         means = [float(np.mean([next(found)["validation"] for _ in three])) for three in cells]

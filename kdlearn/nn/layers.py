@@ -267,6 +267,8 @@ class Dropout(Layer):
     def __init__(self, rate: float) -> None:
         if not 0 <= rate < 1:
             raise ValueError(f"a dropout rate lies in [0, 1), got {rate!r}")
+        if rate > 0.999:
+            raise ValueError(f"a dropout rate above 0.999 is too fine for masks of 16 bits, got {rate!r}")
         self.rate = rate
 
     def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array | None]:

@@ -204,7 +204,8 @@ class Network(Module):
             raise ValueError(f"x must be 2-D (rows, features), got shape {x.shape}{hint}")
         table = self.layers[0] if self.layers else None
         first = next((layer for layer in self.layers if isinstance(layer, Linear)), None)
-        if first is not None:
+        cut = next((layer for layer in self.layers if isinstance(layer, (Linear, Select))), None) is not first
+        if first is not None and not cut:  # a Select takes rows of any width, and checks them itself
             n_in = first.shapes["W"][-2] // (table.shapes["W"][-1] if isinstance(table, Embedding) else 1)
             if x.shape[1] != n_in:
                 raise ValueError(f"x has {x.shape[1]} features, the network takes {n_in}")

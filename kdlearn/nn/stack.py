@@ -79,6 +79,7 @@ class Stack(Network):
         for mine, own in zip(self.layers, net.layers):
             for name in own.parameters:
                 getattr(own, name)[...] = getattr(mine, name)[i].reshape(own.shapes[name])
+        net.frozen = self.frozen
         return net
 
     def __iter__(self) -> Iterator[Network]:

@@ -189,4 +189,6 @@ def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[
                 raise TypeError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {values!r}")
             if len(values) != n:
                 raise ValueError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {len(values)}")
-    return [{m: {k: _number(v[i], m, k) for k, v in metrics.items()} for m, metrics in chunk.items()} for i in range(n)]
+    # of pandas by position, not by its index
+    rows = {m: {k: list(values) for k, values in metrics.items()} for m, metrics in chunk.items()}
+    return [{m: {k: _number(v[i], m, k) for k, v in metrics.items()} for m, metrics in rows.items()} for i in range(n)]

@@ -30,7 +30,7 @@ def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:
         before = [*inner.args, *before]
         cell, inner = {**inner.keywords, **cell}, inner.func
     known = None if inner is None else [_identity(inner, []), [_identity(a, []) for a in before]]
-    text = json.dumps([known, cell], sort_keys=True, default=_scalar_or_identity)
+    text = json.dumps([known, _keys_apart(cell)], sort_keys=True, default=_scalar_or_identity)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -50,8 +50,19 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     }
 
 
+def _keys_apart(thing: Any) -> Any:
+    """Mappings whose names are not all text as pairs: JSON would make one name of 1 and "1"."""
+    if isinstance(thing, Mapping):
+        pairs = [[key, _keys_apart(value)] for key, value in thing.items()]
+        return dict(pairs) if all(isinstance(key, str) for key in thing) else sorted(pairs, key=repr)
+    return [_keys_apart(value) for value in thing] if isinstance(thing, (list, tuple)) else thing
+
+
 def _scalar_or_identity(thing: Any) -> Any:
     return thing.item() if isinstance(thing, np.generic) else _identity(thing, [])
+
+
+_OF_EVERY_CLASS = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__", "__static_attributes__")
 
 
 def _identity(thing: Any, inside: list[Any]) -> Any:
@@ -69,8 +80,15 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
         cells = [enclosed(cell) for cell in thing.__closure__ or ()]
         held = [thing.__defaults__, thing.__kwdefaults__, *cells]
         return [thing.__module__, thing.__qualname__, _code(thing.__code__), [_identity(h, inside) for h in held]]
+    if isinstance(thing, (staticmethod, classmethod)):
+        return _identity(thing.__func__, inside)
+    if isinstance(thing, property):
+        return [_identity(part, inside) for part in (thing.fget, thing.fset, thing.fdel)]
     if isinstance(thing, (list, tuple)):
         return [_identity(part, inside) for part in thing]
+    if isinstance(thing, type) and "<locals>" in thing.__qualname__:  # the next of this name may hold something else
+        holds = [[key, _identity(v, inside)] for key, v in sorted(vars(thing).items()) if key not in _OF_EVERY_CLASS]
+        return [thing.__module__, thing.__qualname__, [_identity(base, inside) for base in thing.__bases__], holds]
     if isinstance(thing, (type, types.BuiltinFunctionType)):
         return [thing.__module__, thing.__qualname__]
     kind = type(thing)

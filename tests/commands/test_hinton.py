@@ -46,7 +46,7 @@ def small(monkeypatch, tmp_path):
 
     data = part(360), part(100)
     for module in (lessons, teaching):
-        monkeypatch.setattr(module, "images", lambda device="cpu": data)
+        monkeypatch.setattr(module, "images", lambda device="cpu": tuple(part.to(device) for part in data))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     teaching.answered.cache_clear()
     yield data
@@ -289,16 +289,9 @@ def test_a_change_is_kept_where_the_mean_of_validation_falls():
     asked = []
 
     def validation(cell):
-        good = [
-            cell["T"] == 4,
-            cell["hard"] == 0.1,
-            cell["rate"] == 2e-3,
-            "others" in cell,
-            cell.get("average") == 0.99,
-        ]
-        return (
-            100 - 5 * sum(good) + 5 * sum(name in cell for name in ("momentum", "standardized")) + cell["epochs"] - 30
-        )
+        good = cell["T"] == 4, cell["hard"] == 0.1, cell["rate"] == 2e-3, "others" in cell, cell.get("average") == 0.99
+        bad = "momentum" in cell, "standardized" in cell
+        return 100 - 5 * sum(good) + 5 * sum(bad) + cell["epochs"] - 30
 
     def ran(cells):
         asked.append(cells)
@@ -339,6 +332,29 @@ def test_quick_resumes_and_writes_rows(small, tmp_path, capsys, monkeypatch):
     out.with_suffix(".jsonl").unlink()  # rows alone are enough to go on from
     assert cli.main([*arguments, "--resume"]) == 0
     assert json.loads(out.read_text()) == rows
+
+
+def test_on_a_gpu_the_seeds_of_a_row_are_trained_at_once(small, standin, tmp_path, monkeypatch):
+    monkeypatch.setitem(study.LENGTHS, True, (1, 1, 1))
+    stacks = []
+    real = lessons.fit
+
+    def fit(net, *given, **settings):
+        stacks.append(net.members)
+        return real(net, *given, **settings)
+
+    monkeypatch.setattr(lessons, "fit", fit)
+    rows = {}
+    for device in ("cpu", "cuda"):
+        out = tmp_path / f"{device}.json"
+        assert cli.main(["hinton", "--quick", "--jobs", "1", "--quiet", "--device", device, "--out", str(out)]) == 0
+        rows[device] = {json.dumps(r["cell"], sort_keys=True): r["result"] for r in json.loads(out.read_text())}
+    assert rows["cpu"].keys() == rows["cuda"].keys() and 5 in stacks
+    assert all(result["environment"]["gpu"] == "no GPU" for result in rows["cuda"].values())
+    alone = [cell for cell in rows["cpu"] if '"teacher"' not in cell and '"row": "teacher' not in cell]
+    for cell in alone:  # who hears a teacher hears another: its dropout is rolled on the device
+        for key in ("errors", "validation"):
+            assert rows["cpu"][cell].get(key) == rows["cuda"][cell].get(key)
 
 
 def rows_of(**errors):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -227,3 +229,132 @@ def test_before_fit_and_with_other_width():
         DistilledClassifier(**QUICK).fit(X_, Y_).predict(X_[:, :2])
     with pytest.raises(ValueError, match="Invalid parameter"):
         DistilledClassifier().set_params(temprature=2)
+
+
+# ------------------------------------------------------------------ copies, and fits that go on
+
+ROWS = np.random.default_rng(0).normal(size=(150, 3))
+SIGNS = (ROWS[:, 0] + 0.3 * ROWS[:, 1] > 0).astype(int)
+
+
+def test_a_compact_copy_stays_as_it_is():
+    """It shared its network with the model: a later partial_fit moved both."""
+    model = DistilledClassifier(random_state=0).partial_fit(ROWS, SIGNS, classes=[0, 1])
+    small, before = model.compact(), model.predict_proba(ROWS)
+    model.partial_fit(ROWS, 1 - SIGNS)
+    np.testing.assert_array_equal(small.predict_proba(ROWS), before)
+    assert np.abs(model.predict_proba(ROWS) - before).max() > 0.01
+
+
+@pytest.mark.parametrize("again", [lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_copy_learns_on_as_the_model_would(again, solver):
+    """The moments of its optimiser were lost without a word, and it went another way."""
+    model = DistilledClassifier(hidden_layer_sizes=(8,), solver=solver, random_state=0)
+    for part in range(3):
+        model.partial_fit(ROWS[30 * part :][:30], SIGNS[30 * part :][:30], classes=[0, 1])
+    other = again(model)
+    for one in (model, other):
+        one.partial_fit(ROWS[90:], SIGNS[90:])
+    np.testing.assert_array_equal(model.predict_proba(ROWS), other.predict_proba(ROWS))
+
+
+def test_a_partial_fit_goes_by_the_settings_as_they_are_now():
+    """The first call's rate, decay and momentum held for all."""
+    model = DistilledClassifier(hidden_layer_sizes=(8,), random_state=0).partial_fit(ROWS, SIGNS, classes=[0, 1])
+    before = model.predict_proba(ROWS)
+    model.set_params(learning_rate_init=1e-12, alpha=0.0).partial_fit(ROWS, SIGNS)
+    np.testing.assert_allclose(model.predict_proba(ROWS), before, atol=1e-9)
+    model.set_params(solver="sgd", learning_rate_init=0.1).partial_fit(ROWS, SIGNS)
+    assert np.abs(model.predict_proba(ROWS) - before).max() > 0.01
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_what_was_learned_of_a_column_is_kept_where_it_is_constant_later(numbers):
+    """A second fit, on rows of one town, set the weights of the town to zero."""
+    kind, y = (DistilledRegressor, 2 * ROWS[:, 0]) if numbers else (DistilledClassifier, SIGNS)
+    model = kind(hidden_layer_sizes=(8,), max_iter=30, warm_start=True, random_state=0).fit(ROWS, y)
+    before = model.predict(ROWS)
+    flat = np.column_stack([np.full(150, 0.7), ROWS[:, 1:]])
+    model.set_params(max_iter=1, learning_rate_init=1e-9, alpha=0.0).fit(flat, np.full(150, 1.0) if numbers else SIGNS)
+    np.testing.assert_allclose(model.predict(ROWS), before, atol=1e-6)
+
+
+def test_a_column_that_differs_by_rounding_is_constant():
+    """Its weights were as they were drawn, and the first row with another value was answered at random."""
+    noise = np.where(np.arange(150) % 2, 0.3, 0.1 + 0.2)
+    assert noise.min() < noise.max()
+    x = np.column_stack([ROWS[:, 0], noise])
+    for model in (DistilledClassifier(**QUICK).fit(x, SIGNS), DistilledRegressor(**QUICK).fit(x, ROWS[:, 0])):
+        far = model.predict(np.array([[0.5, 0.3], [0.5, 5.0], [0.5, -50.0]]))
+        np.testing.assert_allclose(far, far[0], rtol=1e-12)
+    taught = DistilledRegressor(**QUICK).fit(np.column_stack([x[:, 1], 1e-6 * ROWS[:, 0]]), ROWS[:, 0])
+    assert taught.score(np.column_stack([x[:, 1], 1e-6 * ROWS[:, 0]]), ROWS[:, 0]) > 0.9
+
+
+def test_the_report_weighs_the_rows_as_the_fit_does():
+    """Losses of rows that weigh next to nothing stood in the report beside gains without them."""
+    y, weights = 2 * ROWS[:, 0] + 1, np.ones(150)
+    weights[::10] = 1e-7
+    wild = np.where(weights < 1, y + 1000, y)
+    settings = {"hidden_layer_sizes": (8,), "max_iter": 10, "random_state": 0}
+    found = DistilledRegressor(LinearRegression(), **settings).fit(ROWS, wild, sample_weight=weights).report_
+    assert all(entry["loss"] < 3 for entry in found["candidates"]) and "% of the squared error" not in found["verdict"]
+    alone = min(
+        e["loss"] for e in found["candidates"] if e["soft_weight"] == 0 and e["longer"] == 1 and e["rows"] == 150
+    )
+    for entry in found["candidates"]:
+        if entry["soft_weight"] > 0 and entry["rows"] == 150 and found["longer_of_labels_alone"] == 1:
+            assert entry["loss_gain"] == pytest.approx(alone - entry["loss"])
+
+
+def test_early_stopping_keeps_the_epoch_with_the_lowest_loss():
+    """A loss that fell by less than `tol` was not the best one, and its weights were lost."""
+    settings = {"hidden_layer_sizes": (8,), "early_stopping": True, "validation_fraction": 0.3, "random_state": 0}
+    model = DistilledClassifier(max_iter=30, tol=10.0, n_iter_no_change=30, **settings).fit(ROWS, SIGNS)
+    losses = model.history_["loss", "validation"]
+    best = int(np.argmin(losses))
+    assert best > 0
+    shorter = DistilledClassifier(max_iter=30, tol=0.0, n_iter_no_change=30, **settings).fit(ROWS, SIGNS)
+    np.testing.assert_array_equal(model.predict_proba(ROWS), shorter.predict_proba(ROWS))
+
+
+# ------------------------------------------------------------------ reports
+
+
+class Codes(ClassifierMixin, BaseEstimator):
+    """A teacher that takes no labels but 0 … K-1, as XGBoost does."""
+
+    def fit(self, X, y):
+        if not np.array_equal(np.unique(y), np.arange(len(np.unique(y)))):
+            raise ValueError("Invalid classes inferred from unique values of y")
+        self.model_ = LogisticRegression().fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(X)
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+
+def test_labels_are_not_compared_with_their_codes():
+    """A teacher that was right in 97 % of the rows was reported to be right in 2 %."""
+    settings = {**QUICK, "soft_weight": 0.5, "max_iter": 5}
+    for labels in (SIGNS + 1, np.array([5, 9])[SIGNS], 2 * SIGNS - 1):
+        model = DistilledClassifier(Codes(), **settings).fit(ROWS, labels)
+        with pytest.raises(ValueError, match="as codes of labels they cannot be compared"):
+            kd.export.report(model, model.teacher_, ROWS, labels)
+    model = DistilledClassifier(Codes(), **settings).fit(ROWS, SIGNS)
+    found = kd.export.report(model, model.teacher_, ROWS, SIGNS)
+    assert found["teacher"]["accuracy"] == model.teacher_.score(ROWS, SIGNS)
+
+
+def test_r2_of_several_outputs_is_their_mean():
+    """The output with the largest numbers was all of it; `score` says another number."""
+    y = np.column_stack([ROWS[:, 0], 1000 * np.random.default_rng(1).normal(size=150)])
+    model = DistilledRegressor(**QUICK).fit(ROWS, y)
+    found = kd.export.report(model, model, ROWS, y)["student"]
+    assert found["r2"] == pytest.approx(model.score(ROWS, y))
+    assert found["r2_interval"][0] < found["r2"] < found["r2_interval"][1]

@@ -559,7 +559,7 @@ def test_time_ends_a_contest_of_equals():
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("kdlearn.estimators.contest.time.monotonic", lambda done=done: len(done))
-            results = compete(choices, iter([np.arange(5)]), lambda held: study, 5, least - 1)
+            results = compete(choices, iter([np.arange(5)]), lambda held: study, np.ones(5), least - 1)
         alone, taught = (sum(bool(c.soft_weight) is used for c in done) for used in (False, True))
         assert len(done) == min(least, 6) and 0 <= alone - taught <= 1 and len(results) == 6
 

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 import kdlearn as kd
 from kdlearn import export
-from kdlearn.estimators import DistilledClassifier
+from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.export import c_header, c_text
 from kdlearn.nn.layers import Embedding
 
@@ -385,3 +385,20 @@ def test_a_report_checks_its_rows(student, digits):
         export.report(student, student, digits[2], digits[3][:1])
     with pytest.raises(ValueError, match="give x_test"):
         export.report(student, DummyClassifier())
+
+
+@pytest.mark.parametrize("units", [(1e-4, 1e5), (1, 1000), (1e6, 0)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_each_output_is_held_to_its_own_unit(units, tmp_path):
+    """All were held to the smallest: the export was refused for a column's values, or agreed with itself in 3 %."""
+    x = np.random.default_rng(0).normal(size=(150, 3))
+    y = x[:, :2] * units
+    model = DistilledRegressor(None, (8,), max_iter=20, random_state=0).fit(x, y)
+    export.to_c(model, tmp_path / "net.c", rows=x)
+    made = run_c(tmp_path, x)[1]
+    assert (np.abs(made - model.predict(x)) <= 1e-5 * model.target_scale_).all()
+    found = export.to_c(model, tmp_path / "net.c", int8=True, rows=x)
+    off = np.abs(run_c(tmp_path, x)[1] - model.predict(x)) / model.target_scale_
+    assert found["agreement"] == (off.max(axis=1) < 0.1).mean() > 0.95
+    if max(units) == 1000:
+        assert export.to_c(model, tmp_path / "net.c", integer=True, rows=x)["agreement"] > 0.95

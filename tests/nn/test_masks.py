@@ -45,3 +45,12 @@ def test_nothing_waits_for_the_device_and_members_of_a_stack_differ(standin):
     assert standin.syncs == before
     first, second = (kd.to_numpy(net.theta) for net in stack)
     assert not np.array_equal(first, second) and np.isfinite(first).all()
+
+
+def test_masks_of_the_host_keep_the_mean_or_are_refused():
+    for rate in (0.1, 0.5, 0.99, 0.999):
+        y, _ = kd.Dropout(rate).forward(np.ones((2000, 2000)), np.random.default_rng(0))
+        assert abs(y.mean() - 1) < 0.008 + 5 * np.sqrt(rate / (1 - rate) / y.size)
+    for rate in (0.9991, 0.99999, 0.9999999):  # 16 bits would keep twice as many, or none
+        with pytest.raises(ValueError, match="16 bits"):
+            kd.Dropout(rate)

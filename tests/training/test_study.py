@@ -212,3 +212,59 @@ def test_seeds_that_train_together_give_the_numbers_of_seeds_alone(jobs, togethe
 def test_a_value_a_seed_is_demanded():
     with pytest.raises(ValueError, match="one value for each of 3 seeds is needed, got 2"):
         kd.study.compare(lambda seeds: {"a": {"m": [1.0, 2.0]}}, 3, jobs=1, progress=False)
+
+
+def test_a_number_and_its_text_are_two_names(tmp_path):
+    """JSON makes one name of 1 and "1"; two such cells are two trainings, and stored as two."""
+    cells = [{"widths": names} for names in ({1: 2}, {"1": 2}, {1: 2, "1": 3}, {True: 2})]
+    cells += [{"nested": [{"a": names}]} for names in ({1: 2}, {"1": 2})]
+    assert len({cell_key(None, cell) for cell in cells}) == len(cells)
+    ran = sweep(name_of, cells[:2], jobs=1, store=tmp_path / "cells.jsonl")
+    again = sweep(name_of, cells[:2], jobs=1, store=tmp_path / "cells.jsonl")
+    assert ran == again == ["int", "str"]
+    assert cell_key(None, {"b": 1, "a": {"c": (1, 2)}}) == cell_key(None, {"a": {"c": [1, 2]}, "b": 1})
+
+
+def name_of(widths):
+    return type(next(iter(widths))).__name__
+
+
+def test_one_value_a_seed_is_taken_by_position():
+    """Of a column of pandas by its index: sorted by value, each seed had another's."""
+    pd = pytest.importorskip("pandas")
+
+    def run(seeds):
+        return {"a": {"m": pd.Series([10.0 * s for s in seeds], index=range(len(seeds))[::-1])}}
+
+    def arm(seeds, part):
+        return {"accuracy": pd.Series([float(s) for s in seeds], index=seeds)}
+
+    found = kd.study.compare(run, [7, 3, 5], jobs=1, progress=False, together=2)
+    np.testing.assert_array_equal(found.values("a", "m"), [70, 30, 50])
+    trial = kd.study.trial({"a": (arm, {})}, "a", [7, 3], jobs=1, progress=False)
+    np.testing.assert_array_equal(trial.results["a"]["accuracy"], [7, 3])
+
+
+def with_width(k):
+    class Student:
+        width = k
+
+        @property
+        def twice(self):
+            return 2 * self.width
+
+        @staticmethod
+        def once():
+            return k
+
+    return Student
+
+
+def test_classes_made_in_a_function_are_told_apart(tmp_path):
+    """Two of one name were one cell, and the second got the first one's result."""
+    cells = [{"kind": with_width(1)}, {"kind": with_width(2)}, {"kind": with_width(1)}]
+    assert sweep(lambda kind: kind().twice, cells, jobs=1, progress=False) == [2, 4, 2]
+    for store in (None, tmp_path / "s"):
+        run = [functools.partial(lambda kind, x: kind.width * x, with_width(k)) for k in (1, 2)]
+        assert [sweep(f, [{"x": 5}], jobs=1, progress=False, store=store) for f in run] == [[5], [10]]
+    assert len({cell_key(None, cell) for cell in cells}) == 2
