@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import device_of, to_device, to_numpy
+from kdlearn.description import describe, like
 from kdlearn.files import written_aside
 from kdlearn.nn import layers as layer_types
 from kdlearn.nn.network import MLP, Network, check_answers_as_ours
 from kdlearn.nn.optim import Memory
 from kdlearn.nn.stack import Stack
-from kdlearn.run import Run, describe, like
+from kdlearn.run import Run
 
 Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
 

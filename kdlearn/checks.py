@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,17 @@ def check_count(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}")
     return int(value)
+
+
+def different_numbers(given: Iterable[int], what: str) -> tuple[int, ...]:
+    """`given` as a tuple; ValueError unless there is at least one, none is negative and no two are equal."""
+    chosen = tuple(given)
+    if not all(map(is_whole, chosen)):
+        raise ValueError(f"{what} must be whole numbers from 0 on, got {list(chosen)}; of a mask np.flatnonzero(mask)")
+    chosen = tuple(int(k) for k in chosen)
+    if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
+        raise ValueError(f"{what} must be different numbers from 0 on, got {list(chosen)}")
+    return chosen
 
 
 def check_temperature(T: float) -> float:

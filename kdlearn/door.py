@@ -28,7 +28,14 @@ from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Objective
 from kdlearn.run import Run
 from kdlearn.step import input_of, members_of, run_networks
-from kdlearn.values import all_finite, check_answers, check_inputs, check_labels, check_top, look_like_probabilities
+from kdlearn.values import (
+    all_finite,
+    check_answers,
+    check_inputs,
+    check_label_column,
+    check_top,
+    look_like_probabilities,
+)
 
 
 def check_settings(
@@ -262,7 +269,7 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
     for term in run.objective.terms:
         for name, site in arguments(term):
             if name == "y" and site in data and term.live[0] in sites:
-                check_labels(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
+                check_label_column(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
             if name == "top" and site in data and term.live[0] in sites:
                 check_top(site, data[site], sites[term.live[0]].shape[1])
                 T = np.float32(getattr(term.loss, "keywords", {}).get("T", 4.0))

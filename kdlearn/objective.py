@@ -226,7 +226,6 @@ class Term(Objective):
         return number, tuple(w for w in weights if callable(w)), tuple(w for w in weights if isinstance(w, str))
 
     def reads(self) -> tuple[set[str], set[str]]:
-        """See `Objective.reads`."""
         _, schedules, rows = self._factors
         return set(self.live), {*self.fixed, *rows, *(("progress",) if schedules else ())}
 
@@ -243,12 +242,10 @@ class Term(Objective):
         return weight
 
     def scaled(self, weight: Weight) -> Term:
-        """See `Objective.scaled`."""
         known = self.weight if isinstance(self.weight, tuple) else (self.weight,)
         return replace(self, weight=(*known, weight))
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
-        """See `Objective.evaluate`."""
         try:
             arrays = [live[name] for name in self.live] + [fixed[name] for name in self.fixed]
         except KeyError:
@@ -291,20 +288,16 @@ class Sum(Objective):
 
     @property
     def inside(self) -> tuple[Objective, ...]:
-        """See `Objective.inside`."""
         return self.parts
 
     def each(self, change: Callable[[Objective], Objective]) -> Sum:
-        """See `Objective.each`."""
         return Sum(tuple(change(part) for part in self.parts))
 
     def reads(self) -> tuple[set[str], set[str]]:
-        """See `Objective.reads`."""
         pairs = [part.reads() for part in self.parts]
         return set().union(*(live for live, _ in pairs)), set().union(*(fixed for _, fixed in pairs))
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
-        """See `Objective.evaluate`."""
         total = self.parts[0].evaluate(live, fixed, result)
         for part in self.parts[1:]:
             total = total + part.evaluate(live, fixed, result)
@@ -347,15 +340,12 @@ class Through(Objective):
 
     @property
     def inside(self) -> tuple[Objective, ...]:
-        """See `Objective.inside`."""
         return (self.inner,)
 
     def each(self, change: Callable[[Objective], Objective]) -> Through:
-        """See `Objective.each`."""
         return replace(self, inner=change(self.inner))
 
     def reads(self) -> tuple[set[str], set[str]]:
-        """See `Objective.reads`."""
         live, fixed = self.inner.reads()
         return live - {self.target} | set(self._names), fixed - {self.target}
 
@@ -364,7 +354,6 @@ class Through(Objective):
         return replace(self, net=nets.get(self.net, self.net), inner=self.inner.with_nets(nets))
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
-        """See `Objective.evaluate`."""
         trained = self.net.n_parameters > 0
         if trained and self.net.members != result.members:
             raise ValueError(
@@ -405,20 +394,16 @@ class Given(Objective):
 
     @property
     def inside(self) -> tuple[Objective, ...]:
-        """See `Objective.inside`."""
         return (self.inner,)
 
     def each(self, change: Callable[[Objective], Objective]) -> Given:
-        """See `Objective.each`."""
         return replace(self, inner=change(self.inner))
 
     def reads(self) -> tuple[set[str], set[str]]:
-        """See `Objective.reads`."""
         live, fixed = self.inner.reads()
         return live, fixed - {self.target} | set(self.sources)
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
-        """See `Objective.evaluate`."""
         sources = [_site(name, fixed, "fixed") for name in self.sources]
         # it may compare rows, and only those of one member belong together
         each = [sources] if result.members == 1 else split_members(sources, result.members)

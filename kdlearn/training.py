@@ -1,11 +1,10 @@
-"""The loop around the training step: epochs, batches, schedules, hooks, validation, faults."""
+"""The loop around the training step: epochs, batches, schedules, hooks, validation."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array
@@ -14,6 +13,7 @@ from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks, check_schedule, check_settings
 from kdlearn.epoch import one_epoch
 from kdlearn.evaluation import evaluate_checked
+from kdlearn.faults import restored_on_error, with_history
 from kdlearn.history import History
 from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.nn.stack import Stack
@@ -130,7 +130,7 @@ def fit(
             if run.stop:
                 break
             run.epoch = epoch + 1
-            with _restored_on_error(run, batch_size) as start:
+            with restored_on_error(run, batch_size) as start:
                 if not isinstance(rows, Data):
                     run.data = check_data(rows(epoch, order), run, rehearse=epoch == 0)
                 elif run.data is not checked:  # a hook has replaced it
@@ -142,76 +142,15 @@ def fit(
                     now = run.epoch / epochs
                     record["validation"] = evaluate_checked(students, teachers, goal, held_out, progress=now)
                 run.history.records.append(record)
-            with _with_history(run):
+            with with_history(run):
                 run.call("after_epoch")
                 if checkpoint is not None:
                     save_run(checkpoint, run, generators, settings)
-        with _with_history(run):
+        with with_history(run):
             run.call("after_fit")
     finally:
         hand_back_adaptors(objective, goal)
     return run.history
-
-
-class _Start:
-    """The weights and moments with which an epoch began."""
-
-    def __init__(self, run: Run) -> None:
-        self.optimizer = run.optimizer
-        self.weights = [(net, net.theta.copy()) for net in run.trained]
-        self.moments = run.optimizer.snapshot(run.trained)
-
-    def put_all_back(self) -> None:
-        """Every network, as the epoch began."""
-        for net, theta in self.weights:
-            net.theta[...] = theta
-        self.optimizer.restore(self.moments)
-
-    def rest(self, diverged: Iterable[int]) -> None:
-        """Members that have diverged run idle, on weights of 0, which cannot overflow."""
-        chosen = list(diverged)
-        for net, _ in self.weights if chosen else ():
-            for part in net.by_member(net.theta):
-                part[chosen] = 0
-
-    def put_back(self, diverged: Iterable[int]) -> None:
-        """The members that have diverged, as the epoch began."""
-        chosen = list(diverged)
-        for (net, theta), (_, memory) in zip(self.weights, self.moments) if chosen else ():
-            now = self.optimizer.memory.get(net)
-            vectors = [(net.theta, theta)]
-            if now is not None:
-                kept = memory.moments if memory else [0 * m for m in now.moments]
-                vectors += zip(now.moments, kept)
-            for here, before in vectors:
-                for a, b in zip(net.by_member(here), net.by_member(before)):
-                    a[chosen] = b[chosen]
-
-
-@contextlib.contextmanager
-def _restored_on_error(run: Run, batch_size: int) -> Iterator[_Start]:
-    """Whatever ends an epoch early, an interrupt included: weights and moments are put back as it began."""
-    start = _Start(run)
-    try:
-        with _with_history(run):
-            yield start
-    except BaseException as error:
-        start.put_all_back()
-        if isinstance(error, MemoryError):  # CuPy's out-of-memory error is one, too
-            error.add_note(f"fit: try a batch_size below {batch_size}; the weights are those of the last whole epoch")
-        raise
-    finally:
-        run.optimizer.scale = 1.0  # the schedule is this training's, the optimiser may go on elsewhere
-
-
-@contextlib.contextmanager
-def _with_history(run: Run) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        with contextlib.suppress(AttributeError, TypeError):  # not every exception takes attributes
-            error.history = run.history  # type: ignore[attr-defined]
-        raise
 
 
 def _bar(start: int, epochs: int, progress: bool | None) -> Iterable[int]:

@@ -81,7 +81,7 @@ def check_top(name: str, top: Array, n_classes: int) -> None:
         raise ValueError(f"column {name!r} names a class twice in one row")
 
 
-def check_labels(name: str, y: Array, n_classes: int, none: int | None) -> None:
+def check_label_column(name: str, y: Array, n_classes: int, none: int | None) -> None:
     """ValueError unless these are integers in 0 … n_classes - 1, or `none`, one a row."""
     y = to_numpy(y)  # on the host: a GPU would wrap an index that is out of range
     if y.ndim != 1:

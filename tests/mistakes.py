@@ -96,7 +96,7 @@ MISTAKES = {
     "the batch size is not compared": ("training.py", '"batch_size": batch_size, ', "", "test_mistakes.py"),
     "the schedule is not compared": ("training.py", ', "schedule": schedule}', "}", "test_mistakes.py"),
     "the optimiser is not compared": (
-        "run.py", '"optimizer": run.optimizer.settings(),', '"optimizer": 0,', "test_mistakes.py"),
+        "description.py", '"optimizer": run.optimizer.settings(),', '"optimizer": 0,', "test_mistakes.py"),
     "alpha is ignored by the estimators": (
         "estimators/settings.py", 'if self.alpha != "auto":', "if False:", "test_mistakes.py"),
     "the batch size is ignored by the estimators": (
@@ -107,7 +107,7 @@ MISTAKES = {
     "the student's --seed is not handed on": (
         "commands/distill.py", '"random_state": args.seed,', '"random_state": 0,', "test_cli.py"),
     "a cell's key without all but its first setting": (
-        "study/cells.py", "cell, inner = {**inner.keywords, **cell}, inner.func\n",
+        "study/origin.py", "cell, inner = {**inner.keywords, **cell}, inner.func\n",
         "cell, inner = {**inner.keywords, **cell}, inner.func\n    cell = dict(list(cell.items())[:1])\n",
         "test_mistakes.py"),
     "workers without the limit of BLAS": (

@@ -26,11 +26,13 @@ from kdlearn.bench.work import BATCH, SMALL, TEACHER, WIDE, Make, Many, Work, pr
 from kdlearn.nn.optim import Adam
 
 STACKS = (1, 20, 200, 2000)
+CPU_ONLY = ("scikit-learn", "thinc")
+STEP = "one step, 784-800-800-10, batch 128, "
 
 
 def works(device: str = "cpu") -> dict[str, Work]:
     """All of them; on a GPU beside the references, an array operation at a time, and without the CPU's bars."""
-    made = _works()
+    made = {**_steps(), **_epochs(), **_answers(), **_kinds()}
     if device == "cpu":
         return made
     for name, work in made.items():
@@ -41,23 +43,17 @@ def works(device: str = "cpu") -> dict[str, Work]:
     return made
 
 
-CPU_ONLY = ("scikit-learn", "thinc")
-
-
-def _works() -> dict[str, Work]:
-    exits = step_products(WIDE) + 2 * [(BATCH, 800, 10), (800, BATCH, 10), (BATCH, 10, 800)]
-    hint = [*step_products(WIDE), (BATCH, 800, 1200), (800, BATCH, 1200), (BATCH, 1200, 800)]
-    step = "one step, 784-800-800-10, batch 128, "
+def _steps() -> dict[str, Work]:
     return {
         "w1": Work(
-            step + "labels and soft targets, Adam",
+            STEP + "labels and soft targets, Adam",
             {"kdlearn": ours(WIDE, kd_loss, Adam), "by hand": by_hand(WIDE, Adam),
              "matrix products": products(*step_products(WIDE)), **rivals.students(WIDE, "adam"),
              **rivals_jax.students(WIDE, "adam"), **rivals_thinc.step(WIDE)},
             {"PyTorch": 0.9, "torch.compile": 1.05, "JAX": 1.1, "matrix products": 1.7, "by hand": 1.03},
         ),
         "w1-nesterov": Work(
-            step + "labels and soft targets, Nesterov",
+            STEP + "labels and soft targets, Nesterov",
             {"kdlearn": ours(WIDE, kd_loss, nesterov), "matrix products": products(*step_products(WIDE)),
              **rivals.students(WIDE, "nesterov"), **rivals_jax.students(WIDE, "nesterov")},
             {"PyTorch": 0.8, "torch.compile": 0.95, "JAX": 1.1, "matrix products": 1.45},
@@ -69,6 +65,11 @@ def _works() -> dict[str, Work]:
              **rivals_jax.students(TEACHER, "adam", labels=True), **rivals_thinc.step(TEACHER, (0.2, 0.5, 0.5))},
             {"PyTorch": 0.8, "torch.compile": 0.75, "JAX": 1.1, "matrix products": 1.65},
         ),
+    }  # fmt: skip
+
+
+def _epochs() -> dict[str, Work]:
+    return {
         "w3": Work(
             "one epoch of digits, 64-32-10, batch 32, labels and soft targets, Adam",
             {"kdlearn": our_epoch, "by hand": epoch_by_hand,
@@ -88,6 +89,11 @@ def _works() -> dict[str, Work]:
             f"ten steps for {R} students of 64-32-10 at once, batch 32, labels and soft targets, Adam",
             twenty(Many(R, SMALL, 320, 32, 1), at_once=True), {},
         ) for R in STACKS},
+    }  # fmt: skip
+
+
+def _answers() -> dict[str, Work]:
+    return {
         "w4": Work(
             "a teacher's logits for 12,000 rows, 784-1200-1200-10",
             {"kdlearn": inference, "matrix products": products(*((12_000, d, h) for d, h in pairwise(TEACHER))),
@@ -100,25 +106,31 @@ def _works() -> dict[str, Work]:
         "w4-many": Work("softmax with T, 2048 x 32,000",
                         {"kdlearn": soft(2048, 32_000), **rivals.soft(2048, 32_000),
                          **rivals_jax.softmax(2048, 32_000)}, {"PyTorch": 0.5}),
-        "w5-online": Work(
-            "two students that teach each other, " + step + "Adam",
-            {"kdlearn": ours(WIDE, mutual, Adam), "matrix products": products(*step_products(WIDE), times=2),
-             **rivals.mutual(WIDE), **rivals_jax.mutual(WIDE)},
-            {"PyTorch": 0.9, "torch.compile": 1.0, "JAX": 1.1, "matrix products": 1.55},
-        ),
-        "w5-exits": Work(
-            "three exits, the last teaches the others, " + step + "Adam",
-            {"kdlearn": ours(WIDE, exits_loss, Adam), "matrix products": products(*exits), **rivals.exits(WIDE),
-             **rivals_jax.exits(WIDE)},
-            {"PyTorch": 0.9, "torch.compile": 1.0, "JAX": 1.1, "matrix products": 1.55},
-        ),
-        "w5-hint": Work(
-            "soft targets and a hint behind a projector, " + step + "Adam",
-            {"kdlearn": ours(WIDE, hint_loss, Adam), "matrix products": products(*hint), **rivals.hint(WIDE),
-             **rivals_jax.hint(WIDE)},
-            {"PyTorch": 0.9, "torch.compile": 1.0, "JAX": 1.1, "matrix products": 1.55},
-        ),
     }  # fmt: skip
+
+
+def _kinds() -> dict[str, Work]:
+    """Kinds of distillation that are more than one student with one teacher."""
+    once = step_products(WIDE)
+    exits = once + 2 * [(BATCH, 800, 10), (800, BATCH, 10), (BATCH, 10, 800)]
+    hint = [*once, (BATCH, 800, 1200), (800, BATCH, 1200), (BATCH, 1200, 800)]
+    known = {
+        "online": ("two students that teach each other, ", mutual, products(*once, times=2),
+                   rivals.mutual, rivals_jax.mutual),
+        "exits": ("three exits, the last teaches the others, ", exits_loss, products(*exits),
+                  rivals.exits, rivals_jax.exits),
+        "hint": ("soft targets and a hint behind a projector, ", hint_loss, products(*hint),
+                 rivals.hint, rivals_jax.hint),
+    }  # fmt: skip
+    bars = {"PyTorch": 0.9, "torch.compile": 1.0, "JAX": 1.1, "matrix products": 1.55}
+    return {
+        f"w5-{name}": Work(
+            what + STEP + "Adam",
+            {"kdlearn": ours(WIDE, loss, Adam), "matrix products": multiplied, **torch(WIDE), **jax(WIDE)},
+            bars,
+        )
+        for name, (what, loss, multiplied, torch, jax) in known.items()
+    }
 
 
 def twenty(work: Many, at_once: bool = False) -> dict[str, Make]:

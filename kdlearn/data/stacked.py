@@ -32,7 +32,6 @@ class StackedData(Data):
             raise ValueError(f"columns must have {self.n_rows} rows, or as many for each of {members} members: {wrong}")
 
     def like(self, columns: Mapping[str, Array]) -> StackedData:
-        """See `Data.like`."""
         return StackedData(columns, self.members, self.n_rows)
 
     def for_logits(self, column: Array) -> Array:

@@ -14,13 +14,14 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module
 from kdlearn.distill.divergence import reverse_kl
-from kdlearn.distill.ensemble import mean_of_logits, mixture, mixture_backward, stacked
+from kdlearn.distill.ensemble import mean_of_logits
 from kdlearn.distill.mutual import each_with_labels, total
 from kdlearn.distill.response import SoftTargets, soft_targets
 from kdlearn.hooks import check_names
 from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.layers import Layer
+from kdlearn.nn.mixture import mixture, mixture_backward, team
 from kdlearn.nn.module import Module
 from kdlearn.objective import Given, Objective, Term, Through, Weight
 
@@ -57,7 +58,7 @@ class Attention(Module):
         if len(peers) % 2 or len({a.shape for a in (h, *peers[: len(peers) // 2])}) != 1:
             raise ValueError(f"attention takes as many features, all of one width, as answers, got {len(peers)} arrays")
         xp, M = array_module(h), len(peers) // 2
-        H, Z = xp.stack(peers[:M]), stacked(peers[M:])
+        H, Z = xp.stack(peers[:M]), team(peers[M:])
         u, V = h @ layer.L, H @ layer.E
         g = softmax((u * V).sum(axis=2).T)
         return {"logits": mixture(g, Z)}, (h, H, Z, u, V, g)

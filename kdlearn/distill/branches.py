@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.distill.ensemble import mean_of_logits, mixture, mixture_backward, stacked
+from kdlearn.distill.ensemble import mean_of_logits
 from kdlearn.distill.mutual import total
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.layers import Linear
+from kdlearn.nn.mixture import mixture, mixture_backward, team
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.objective import Given, Objective, Through, Weight
@@ -48,7 +49,7 @@ class Gate(Module):
         a, cache = self.layers[0].forward(h)
         if len(z) != a.shape[1]:
             raise ValueError(f"this gate mixes {a.shape[1]} answers, got {len(z)}")
-        g, Z = softmax(a), stacked(z)
+        g, Z = softmax(a), team(z)
         return {"logits": mixture(g, Z)}, (cache, g, Z)
 
     def backward(self, caches: Any, gradients: Mapping[str, Array], need_dx: bool = False) -> tuple[Array | None, ...]:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_labels
-from kdlearn.distill.ensemble import descend_on_simplex, mixture, stacked
 from kdlearn.distill.mutual import each_with_labels, total
 from kdlearn.distill.response import SoftTargets
 from kdlearn.hooks import check_names
 from kdlearn.nn.functional import log_softmax, one_hot, softmax
+from kdlearn.nn.mixture import descend_on_simplex, mixture, team
 from kdlearn.objective import Given, Objective, Weight
 
 
@@ -25,7 +25,7 @@ def lowest_loss(y: Array, *logits: Array) -> Array:
 
     Shapes: y (N,), each of the logits (N, K). Source: Guo et al. 2020, section 3.2 (KDCL-Naive).
     """
-    Z = stacked(logits)
+    Z = team(logits)
     M = Z.shape[0]
     chosen = one_hot(_losses(y, Z).argmin(axis=1), M, Z.dtype)
     xp = array_module(Z)
@@ -47,7 +47,7 @@ def best_mixture(y: Array, *logits: Array, steps: int = 20) -> Array:
 
     Source: Guo et al. 2020, section 3.2 (KDCL-Linear).
     """
-    Z = stacked(logits)
+    Z = team(logits)
     M, K = Z.shape[0], Z.shape[2]
     w = one_hot(_losses(y, Z).argmin(axis=1), M, Z.dtype)
     target = one_hot(y, K, Z.dtype)
@@ -75,7 +75,7 @@ def min_logit(y: Array, *logits: Array) -> Array:
     surer than all of them. Shapes: y (N,), each of the logits (N, K). Source: Guo et al. 2020, section 3.2
     (KDCL-MinLogit).
     """
-    Z = stacked(logits)
+    Z = team(logits)
     check_labels(Z[0], y)
     return (Z - array_module(y, Z).take_along_axis(Z, y[None, :, None], axis=2)).min(axis=0)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from kdlearn.backend import Array, array_module, special_functions
 from kdlearn.checks import check_logits
-from kdlearn.distill.ensemble import stacked
 from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import log_softmax, softmax
+from kdlearn.nn.mixture import team
 
 
 def mean_log_answer(*logits: Array, floor: float = 1e-3) -> Array:
@@ -42,7 +42,7 @@ def mean_log_answer(*logits: Array, floor: float = 1e-3) -> Array:
     """
     if not 0 <= floor <= 1:
         raise ValueError(f"floor is a share in [0, 1], got {floor!r}")
-    Z = stacked(logits)
+    Z = team(logits)
     log_p, K = log_softmax(Z), Z.shape[-1]
     if floor:
         log_p = array_module(Z).log((1 - floor) * array_module(Z).exp(log_p) + floor / K)

@@ -23,7 +23,8 @@ from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_count, check_labels, check_logits, check_temperature
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
-from kdlearn.nn.functional import as_real, at_label, log_softmax, one_hot, real_dtype, softmax, softmax_backward
+from kdlearn.nn.functional import as_real, at_label, log_softmax, real_dtype, softmax
+from kdlearn.nn.mixture import check_team, descend_on_simplex, team
 from kdlearn.objective import Given, Objective
 
 # ------------------------------------------------------------------ one answer out of many
@@ -55,7 +56,7 @@ def mean_of_logits(*logits: Array) -> Array:
 
     Source: Hinton, Vinyals and Dean 2015, section 4, which allows either mean.
     """
-    return stacked(logits).mean(axis=0)
+    return team(logits).mean(axis=0)
 
 
 def median_of_probabilities(*logits: Array, T: float = 1.0) -> Array:
@@ -265,44 +266,6 @@ def weighted_teachers(
 # ------------------------------------------------------------------ what they are made of
 
 
-def descend_on_simplex(
-    slope: Callable[[Array], Array], curvature: Callable[[Array], Array], w: Array, steps: int, cap: float = 1.0
-) -> Array:
-    """Weights that lower a convex function, each row of `w` (R, M) on its own and staying on the simplex.
-
-    Each step shifts weight from the member with the steepest slope to the one with the least, by
-    slope over curvature, as far as the bounds 0 and `cap` allow. With a curvature that is exact
-    or too large the function never rises. A fixed number of steps: nothing waits for the device.
-
-    Parameters
-    ----------
-    slope : w -> (R, M) partial derivatives.
-    curvature : direction (R, M) -> (R,) upper bound of the second derivative along it.
-    w : where to start.
-    """
-    xp, M = array_module(w), w.shape[1]
-    for _ in range(steps):
-        g = slope(w)
-        gains = one_hot(xp.where(w < cap, g, xp.inf).argmin(axis=1), M, w.dtype)
-        gives = one_hot(xp.where(w > 0, g, -xp.inf).argmax(axis=1), M, w.dtype)
-        d = gains - gives
-        bend = curvature(d)
-        wanted = xp.where(bend > 0, -(g * d).sum(axis=1) / xp.where(bend > 0, bend, 1), 0)
-        room = xp.minimum((w * gives).sum(axis=1), cap - (w * gains).sum(axis=1))
-        w = w + xp.clip(wanted, 0, xp.maximum(room, 0))[:, None] * d
-    return w
-
-
-def mixture(w: Array, Z: Array) -> Array:
-    """(N, K) sums over m of w (N, M) times Z (M, N, K)."""
-    return (w.T[:, :, None] * Z).sum(axis=0)
-
-
-def mixture_backward(g: Array, Z: Array, d: Array) -> tuple[Array, list[Array]]:
-    """Gradients of the scores whose softmax is g, (N, M), and of each of the M answers."""
-    return softmax_backward(g, (Z * d).sum(axis=2).T), [g[:, m : m + 1] * d for m in range(Z.shape[0])]
-
-
 def _table(weights: Callable[..., Array], M: int, *arrays: Array) -> Array:
     """What a function of weights returns, (N, M): further columns would be left out without a word."""
     w = weights(*arrays)
@@ -316,22 +279,10 @@ def _check_cap(cap: float, M: int) -> None:
         raise ValueError(f"cap lies between 1/M = {1 / M:.3g} and 1 for {M} teachers, got {cap!r}")
 
 
-def stacked(logits: Sequence[Array]) -> Array:
-    """M answers as one array (M, N, K); TypeError without one, ValueError unless all have one shape."""
-    _check_team(logits)
-    return array_module(*logits).stack([as_real(z, "logits") for z in logits])
-
-
 def _log_probabilities(logits: Sequence[Array], T: float) -> Array:
     """(M, N, K) logarithms of the softened answers."""
-    _check_team(logits)
+    check_team(logits)
     return array_module(*logits).stack([log_softmax(as_real(z, "logits"), T) for z in logits])
-
-
-def _check_team(logits: Sequence[Array]) -> None:
-    if not logits:
-        raise TypeError("a team has at least one teacher: give the logits (N, K) of each")
-    check_logits(*logits)
 
 
 def _log_mean(log_p: Array) -> Array:

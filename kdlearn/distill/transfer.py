@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_share, check_size
+from kdlearn.checks import check_share, check_size, different_numbers
 from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import as_real
-from kdlearn.nn.layers import different_numbers
 from kdlearn.objective import Term
 
 

@@ -6,7 +6,8 @@ import copy
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -14,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 
 from kdlearn.checks import check_finite_rows
 from kdlearn.estimators import rows, teachers
-from kdlearn.estimators.contest import Choice, as_long, best_alone, compete, decide, folds, verdict
+from kdlearn.estimators.contest import Choice, against_labels, as_long, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.reading import read_weights, scaler_of
+from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.training import Training, alike, forget_constants, row_weights
 from kdlearn.history import History
 from kdlearn.nn.layers import Linear
@@ -29,6 +31,7 @@ class Distilled(Training):
 
     _method = "predict"  # of the teacher
     _stored_name = "teacher_prediction"
+    _soft_weights: ClassVar[tuple[float, ...]]  # that compete with labels alone
     student_: MLP
     teacher_: Any
     history_: History | None
@@ -59,11 +62,9 @@ class Distilled(Training):
         """Each row's loss, and whether it is right (NaN for numbers)."""
         raise NotImplementedError
 
-    def _choices(self, may_make: int) -> list[Choice]:
-        raise NotImplementedError
-
-    def _default_choice(self) -> Choice:
-        raise NotImplementedError
+    def _temperatures(self, compete: bool) -> tuple[float | None, ...]:
+        """Those that compete, or the one where nothing does; None for numbers."""
+        return (None,)
 
     # ------------------------------------------------------------------ fitting
 
@@ -174,6 +175,20 @@ class Distilled(Training):
             more = lesson.with_more(tables[-1], self._scaled(self._encoded(tables[-1])))
             found[made] = more, np.concatenate(answers)
         return found
+
+    def _default_choice(self) -> Choice:
+        return Choice(0.5 if self.soft_weight == "auto" else float(self.soft_weight), self._temperatures(False)[0])
+
+    def _choices(self, may_make: int) -> list[Choice]:
+        """What competes, where so many labelled rows are there to make more of; one, where the weight is set."""
+        compete = self.soft_weight == "auto"
+        made = made_rows(self.augment, may_make, compete)
+        if not compete:
+            choice = self._default_choice()
+            return [replace(choice, made=made[0]) if choice.soft_weight else choice]
+        heat = self._temperatures(True)
+        taught = [Choice(w, T, m) for m in made for w in self._soft_weights for T in heat]
+        return against_labels(taught, self._decays(len(taught)))
 
     def _choose(self, lesson: Lesson, seed: int, until: float | None) -> Choice:
         """What is to be taught, and `report_`, which says why."""

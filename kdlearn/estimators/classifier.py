@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -17,14 +16,12 @@ from kdlearn.cells import is_missing
 from kdlearn.data import log_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.estimators.base import Distilled
-from kdlearn.estimators.contest import Choice, against_labels
 from kdlearn.estimators.lesson import Lesson
-from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.teachers import check_proba, columns_of, reduced, with_frozen_teacher
 from kdlearn.nn.functional import log_softmax, softmax
 from kdlearn.objective import Objective
 
-SOFT_WEIGHTS, TEMPERATURES = (0.5, 0.9), (1.0, 3.0)  # that compete with labels alone
+TEMPERATURES = (1.0, 3.0)  # that compete with labels alone
 TEMPERATURE = 2.0  # where the soft weight is set by hand, and nothing competes
 
 
@@ -104,6 +101,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
     _method, _classifies, _stored_name = "predict_proba", True, "teacher_proba"
+    _soft_weights = (0.5, 0.9)
 
     def __init__(
         self,
@@ -305,12 +303,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             columns["teacher.logits"] = log_probabilities(np.nan_to_num(answer, nan=1.0))
         return columns
 
-    def _objective(self, choice: Choice) -> Objective:
-        labels = CrossEntropy() * "labelled"
-        if choice.soft_weight == 0:
-            return labels
-        soft = SoftTargets(float(choice.temperature or 1.0)) * "taught"
-        return (1 - choice.soft_weight) * labels + choice.soft_weight * soft
+    def _losses(self, T: float | None) -> tuple[Objective, Objective]:
+        return CrossEntropy(), SoftTargets(float(T or 1.0))
 
     def _judge(self, outputs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         log_p = log_softmax(outputs.astype(np.float64))
@@ -319,15 +313,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
     def _score(self, outputs: np.ndarray, target: np.ndarray, weights: np.ndarray) -> float:
         return float(np.average(outputs.argmax(axis=1) == target, weights=weights))
 
-    def _choices(self, may_make: int) -> list[Choice]:
-        if self.soft_weight != "auto":
-            choice = self._default_choice()
-            return [replace(choice, made=made_rows(self.augment, may_make, False)[0]) if choice.soft_weight else choice]
-        heat = TEMPERATURES if self.temperature == "auto" else (float(self.temperature),)
-        made = made_rows(self.augment, may_make, True)
-        taught = [Choice(w, T, m) for m in made for w in SOFT_WEIGHTS for T in heat]
-        return against_labels(taught, self._decays(len(taught)))
-
-    def _default_choice(self) -> Choice:
-        soft, heat = self.soft_weight, self.temperature
-        return Choice(0.5 if soft == "auto" else float(soft), TEMPERATURE if heat == "auto" else float(heat))
+    def _temperatures(self, compete: bool) -> tuple[float | None, ...]:
+        if self.temperature == "auto":
+            return TEMPERATURES if compete else (TEMPERATURE,)
+        return (float(self.temperature),)

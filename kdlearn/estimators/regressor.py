@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,13 +11,9 @@ from sklearn.utils import check_array, column_or_1d
 from kdlearn.backend import Array
 from kdlearn.checks import check_finite_rows
 from kdlearn.estimators.base import Distilled
-from kdlearn.estimators.contest import Choice, against_labels
-from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.teachers import with_frozen_teacher
 from kdlearn.loss import mean_over_rows
 from kdlearn.objective import Objective, Term
-
-SOFT_WEIGHTS = (0.5, 1.0)  # that compete with labels alone
 
 
 class DistilledRegressor(RegressorMixin, Distilled):
@@ -36,6 +31,8 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
     student_, preprocessor_, scaler_, teacher_, report_, history_ and the rest : as in `DistilledClassifier`.
     target_mean_, target_scale_ : of y, numbers or (outputs,); the student works in these units.
     """
+
+    _soft_weights = (0.5, 1.0)
 
     def fit(
         self,
@@ -122,12 +119,9 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
             columns["answer"] = answer
         return columns
 
-    def _objective(self, choice: Choice) -> Objective:
-        labels = Term(squared_error, ("student.logits",), ("target",)) * "labelled"
-        if choice.soft_weight == 0:
-            return labels
-        soft = Term(squared_error, ("student.logits",), ("answer",)) * "taught"
-        return (1 - choice.soft_weight) * labels + choice.soft_weight * soft
+    def _losses(self, T: float | None) -> tuple[Objective, Objective]:
+        site = ("student.logits",)
+        return Term(squared_error, site, ("target",)), Term(squared_error, site, ("answer",))
 
     def _judge(self, outputs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         loss = ((outputs - target) ** 2).mean(axis=1)
@@ -137,17 +131,6 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
         spread = np.average((target - np.average(target, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
         error = np.average((outputs - target) ** 2, axis=0, weights=weights)
         return float(np.mean(1 - error / np.where(spread > 0, spread, 1.0)))
-
-    def _choices(self, may_make: int) -> list[Choice]:
-        if self.soft_weight != "auto":
-            choice = self._default_choice()
-            return [replace(choice, made=made_rows(self.augment, may_make, False)[0]) if choice.soft_weight else choice]
-        made = made_rows(self.augment, may_make, True)
-        taught = [Choice(w, None, m) for m in made for w in SOFT_WEIGHTS]
-        return against_labels(taught, self._decays(len(taught)))
-
-    def _default_choice(self) -> Choice:
-        return Choice(0.5 if self.soft_weight == "auto" else float(self.soft_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -41,8 +41,15 @@ class Training(Reading):
     def _columns(self, target: np.ndarray, n: int, answer: np.ndarray | None) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
-    def _objective(self, choice: Choice) -> Objective:
+    def _losses(self, T: float | None) -> tuple[Objective, Objective]:
+        """Of the labels, and of the teacher's answers at this temperature."""
         raise NotImplementedError
+
+    def _objective(self, choice: Choice) -> Objective:
+        labels, soft = self._losses(choice.temperature)
+        if choice.soft_weight == 0:
+            return labels * "labelled"
+        return (1 - choice.soft_weight) * (labels * "labelled") + choice.soft_weight * (soft * "taught")
 
     def _score(self, outputs: np.ndarray, target: np.ndarray, weights: np.ndarray) -> float:
         raise NotImplementedError

@@ -8,18 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.export.c_frame import after_name, describe_answer, describe_columns, header, host_texts, source
 from kdlearn.export.c_selftest import SELFTEST_ROWS, integer_selftest
 from kdlearn.export.c_text import (
-    READ,
     Constants,
     comment,
-    counted,
-    describe_answer,
-    describe_columns,
-    header,
-    host_texts,
     indent,
-    join,
     read,
 )
 from kdlearn.export.check import ExportError, moved
@@ -73,7 +67,7 @@ def write(
     upper = name.upper()
     if steps.classes is None:
         what = "the answer" if target is None else comment(target)
-        answer = what + _unit(None, found.out_digits) + counted(target, units)
+        answer = what + _unit(None, found.out_digits) + after_name(target, units)
     else:
         answer = f"logits in 1/{SCORE}"
     about = [
@@ -86,21 +80,8 @@ def write(
     signature = f"int {name}_predict(const int32_t *x, int32_t *scores)"
     defines = [f"#define {upper}_MISSING ({-TOP} - 1)"]
     defines += [f"#define {upper}_SCORE {SCORE}"] if steps.classes is not None else []
-    source = join(
-        f'#include "{stem}.h"',
-        "#include <stddef.h>",
-        "#include <string.h>",
-        *READ,
-        *constants.lines,
-        *host_texts(name, steps),
-        *RESCALE,
-        *feature,
-        signature,
-        "{",
-        f"    int16_t scratch[{max(scratch, 1)}];",
-        *indent(body),
-        "}",
-    )
+    lines = [f"int16_t scratch[{max(scratch, 1)}];", *body]
+    text = source(stem, host_texts(name, steps), constants, [*RESCALE, *feature], signature, lines)
     test = integer_selftest(found, name, stem, x, scores)
     figures = {
         "constants": constants.bytes,
@@ -109,7 +90,7 @@ def write(
         **off,
         "digits": dict(zip(steps.parts.plain().names, found.digits.tolist())),
     }
-    return [source, header(name, stem, steps, about, defines, [signature + ";"]), test], figures
+    return [text, header(name, stem, steps, about, defines, [signature + ";"]), test], figures
 
 
 def _unit(categories: Any, digits: int) -> str:

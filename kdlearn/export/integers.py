@@ -36,7 +36,7 @@ TOP = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Layer:
+class IntegerLayer:
     """Integers of one linear layer: W (n, m) int8, b (m,) int32, multipliers M0 / 2**shift (m,); `relu` cuts at 0."""
 
     W: np.ndarray
@@ -64,7 +64,7 @@ class IntegerPlan:
     low: np.ndarray
     high: np.ndarray
     top: int
-    layers: list[Layer]
+    layers: list[IntegerLayer]
     offset: np.ndarray
     out_digits: int
 
@@ -160,7 +160,7 @@ def integers_of(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given:
             next_top, next_scale = _top(following["W"].astype(np.float64), following["b"].astype(np.float64), most)
         q, s = _weights(W, b, scale)
         M, n = multiplier(scale * s / next_scale)
-        layers.append(Layer(q, np.rint(b / (scale * s)).astype(np.int64), M, n, not is_last, next_top))
+        layers.append(IntegerLayer(q, np.rint(b / (scale * s)).astype(np.int64), M, n, not is_last, next_top))
         scale = next_scale
     low, high = (
         np.rint((v - mean) * factor / first_scale).clip(-first_top, first_top).astype(np.int64) for v in (0, 1)

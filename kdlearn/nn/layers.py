@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
-from kdlearn.checks import is_whole
+from kdlearn.checks import different_numbers
 from kdlearn.nn.functional import one_hot
 from kdlearn.nn.masks import DropoutMasks
 
@@ -392,14 +392,3 @@ class Select(Layer):
 
     def settings(self) -> dict[str, Any]:
         return {"columns": self.columns}
-
-
-def different_numbers(numbers: Iterable[int], what: str) -> tuple[int, ...]:
-    """`numbers` as a tuple; ValueError unless there is at least one, none is negative and no two are equal."""
-    chosen = tuple(numbers)
-    if not all(map(is_whole, chosen)):
-        raise ValueError(f"{what} must be whole numbers from 0 on, got {list(chosen)}; of a mask np.flatnonzero(mask)")
-    chosen = tuple(int(k) for k in chosen)
-    if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
-        raise ValueError(f"{what} must be different numbers from 0 on, got {list(chosen)}")
-    return chosen

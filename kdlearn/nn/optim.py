@@ -180,7 +180,6 @@ class SGD(Optimizer):
         self.n_moments = 1 if momentum else 0
 
     def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
-        """See `Optimizer.update`."""
         xp, rate, g = array_module(theta), self.lr * self.scale, grad
         if decay:
             xp.multiply(theta, decay, out=scratch)
@@ -234,7 +233,6 @@ class Adam(Optimizer):
         return self.lr * self.scale * (1 - self.beta1) / (1 - self.beta1**t) / root, self.eps / root
 
     def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
-        """See `Optimizer.update`."""
         xp, (m, v) = array_module(theta), moments
         rate, eps = self.corrected(t)
         m *= self.beta1
@@ -264,7 +262,6 @@ class AdamW(Adam):
     """
 
     def update(self, theta: Array, grad: Array, moments: list[Array], t: int, decay: float, scratch: Array) -> None:
-        """See `Optimizer.update`."""
         if decay:
             theta *= 1 - self.lr * self.scale * decay
         super().update(theta, grad, moments, t, 0.0, scratch)

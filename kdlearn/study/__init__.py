@@ -4,9 +4,10 @@
 methods that need no tuning. `sweep` runs the cells of either side by side.
 """
 
-from kdlearn.study.cells import cell_key, environment, sweep
+from kdlearn.study.cells import sweep
 from kdlearn.study.comparison import Comparison, choose, compare
 from kdlearn.study.intervals import Interval, Verdict, crossed, holm, interval, judge, p_value, verdicts
+from kdlearn.study.origin import cell_key, environment
 from kdlearn.study.trial import Trial, trial
 
 __all__ = [
