@@ -221,6 +221,8 @@ def test_what_lies_beyond():
     assert down.chosen["a"] == {"x": 0} and down.tried["a"] == 3  # nothing below zero
     up = trial({"a": (arm(30), {"x": [-2, 0]})}, "a", 2, widen=2, **QUIET)
     assert up.chosen["a"] == {"x": 4}
+    below = trial({"a": (arm(-9), {"x": [0.0, 1.0]})}, "a", 2, widen=2, limits={"x": (-5, 5)}, **QUIET)
+    assert below.chosen["a"] == {"x": -2.0}  # a row with a 0 is no geometric one
     whole = trial({"a": (arm(100), {"x": [100 // 9, 100 // 3]})}, "a", 2, widen=1, **QUIET)
     assert whole.chosen["a"] == {"x": 99} and isinstance(whole.chosen["a"]["x"], int)
     least = trial({"a": (arm(-9), {"x": [1, 4]})}, "a", 2, widen=3, **QUIET)
