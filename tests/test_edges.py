@@ -74,7 +74,7 @@ def test_images_of_another_shape_are_refused(monkeypatch):
     few = {k: np.zeros((9, *shape[1:]), np.uint8) for k, shape in sets._IMAGE_SHAPES.items()}
     monkeypatch.setattr(sets, "cached", lambda filename, make: few)
     with pytest.raises(kd.DataUnavailable, match=r"x_train of shape \(60000, 28, 28\)"):
-        sets.mnist()
+        sets.mnist(59_999)
     for held in (-1, 60_000):
         with pytest.raises(ValueError, match="0 to 59,999 rows"):
             sets.mnist(held)
@@ -221,6 +221,13 @@ def test_rows_without_a_label_are_no_class():
         data.with_class_weights()
     with pytest.raises(ValueError, match="labels must be 0 or more, got -1"):
         kd.same_class(data)
+
+
+@pytest.mark.parametrize("shape, hint", [((4, 3), True), ((4, 4), False), ((5,), False), ((4, 1), False), ((), False)])
+def test_labels_that_are_one_hot_are_told_how_to_become_labels(shape, hint):
+    with pytest.raises(ValueError, match=r"y must hold one label a row, shape \(4,\), got") as error:
+        kd.cross_entropy(np.zeros((4, 3)), np.zeros(shape, int))
+    assert ("y.argmax(axis=1)" in str(error.value)) is hint
 
 
 @pytest.mark.parametrize("shape", [(3,), (5,), (4, 1), ()])

@@ -35,6 +35,7 @@ import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.contest import CERTAIN, Choice, Result, against_labels, compete, decide, folds
 from kdlearn.estimators.regressor import squared_error
+from kdlearn.estimators.settings import DECAYS
 from kdlearn.estimators.teachers import reduced
 from kdlearn.estimators.training import forget_constants
 
@@ -724,10 +725,17 @@ def test_a_teachers_numbers_have_the_shape_of_the_targets(shape):
         DistilledRegressor(**HAND).fit(X, np.column_stack([B, -B]), teacher_prediction=np.zeros(shape))
 
 
+@pytest.mark.filterwarnings("ignore:max_iter")
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 4)])
 def test_a_target_that_is_one_number_is_answered_exactly(hidden):
     model = DistilledRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0).fit(X, np.full(120, 7.0))
     np.testing.assert_allclose(model.predict(3 * X), 7.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", DECAYS)
+def test_the_decays_that_compete_leave_no_wide_gap(solver):
+    several = np.array(sorted(d for d in DECAYS[solver] if d))
+    assert len(DECAYS[solver]) == 8 and set(several[1:] / several[:-1] // 1) <= {2, 3}
 
 
 def test_an_answer_about_fewer_classes_is_read_by_its_columns():

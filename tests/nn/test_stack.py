@@ -10,6 +10,7 @@ from kdlearn.catalogue.recipes.parts import all_recipes
 from kdlearn.checkpoint import read, write
 from kdlearn.data.stacked import stack_data
 from kdlearn.nn.stack import stacked
+from kdlearn.loss import mean_over_rows
 from kdlearn.step import members_of
 
 RECIPES = all_recipes()
@@ -277,6 +278,23 @@ def test_a_batch_that_is_cut_member_by_member_keeps_its_rows_together():
 def test_what_cannot_be_stacked_says_so(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_loss_over_rows_is_called_once_for_all_members():
+    seen = []
+
+    @mean_over_rows
+    def counted(z, y):
+        seen.append(len(z))
+        return z[:, 0], np.ones_like(z)
+
+    data = make_data(0)
+    batch = {name: np.concatenate([a] * R) for name, a in data.columns.items()}
+    kd.train_step(
+        kd.Stack([make_net(i) for i in range(R)]), None, kd.Term(counted, ("student.logits",), ("y",)), batch,
+        optimizer=kd.SGD(0.1),
+    )  # fmt: skip
+    assert seen == [R * len(data)]
 
 
 def test_answers_of_a_stack():
