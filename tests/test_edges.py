@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn import datasets
 
 import kdlearn as kd
 from kdlearn import checkpoint
@@ -108,6 +109,19 @@ def test_top_answers_are_the_largest_and_the_tail_holds_the_rest(k, rng):
 def test_the_sizes_of_the_small_sets():
     for make, n in ((kd.data.moons, 100), (kd.data.blobs, 300), (kd.data.spirals, 300)):
         assert [len(part) for part in make()] == [n, 500, 2000] and [len(part) for part in make(7)] == [7, 500, 2000]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_blobs_and_moons_are_those_of_scikit_learn(seed):
+    for parts, (x, _) in (
+        (kd.data.blobs(40, 5, 0.5, seed), datasets.make_blobs(2540, centers=5, cluster_std=0.5, center_box=(-4, 4),
+                                                              random_state=seed)),
+        (kd.data.moons(40, 0.1, seed), datasets.make_moons(2540, noise=0.1, random_state=seed)),
+    ):  # fmt: skip
+        own = x[parts.train["row"]]
+        for part in parts:
+            right = (x[part["row"]] - own.mean(axis=0)) / own.std(axis=0)
+            np.testing.assert_allclose(part.x, right, rtol=1e-4, atol=1e-5)
 
 
 # ------------------------------------------------------------------ training

@@ -143,8 +143,10 @@ def test_coverage_where_seeds_split_one_pool_anew():
 # ------------------------------------------------------------------ what is tried and read
 
 
-def test_a_crossed_interval_is_that_of_the_mean_squares():
+@pytest.mark.parametrize("row, column", [(0, 0), (9, 0), (0, 7), (9, 7)])  # of four variances any may be the largest
+def test_a_crossed_interval_is_that_of_the_mean_squares(row, column):
     a = np.array([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0], [5.0, 3.0, 5.0, 8.0]])
+    a += row * np.arange(3)[:, None] + column * np.arange(4)
     rest = sum(
         (a[i, j] - a[i].mean() - a[:, j].mean() + a.mean()) ** 2 for i in range(3) for j in range(4)
     ) / (2 * 3)  # fmt: skip
