@@ -35,6 +35,7 @@ import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.contest import CERTAIN, Choice, Result, against_labels, compete, decide, folds
 from kdlearn.estimators.regressor import squared_error
+from kdlearn.estimators.rows import mixed
 from kdlearn.estimators.settings import DECAYS
 from kdlearn.estimators.teachers import reduced
 from kdlearn.estimators.training import forget_constants
@@ -514,8 +515,6 @@ def test_made_rows_are_a_choice(pd):
 
 
 def test_made_rows_hold_cells_that_were_seen(pd):
-    from kdlearn.estimators.rows import mixed
-
     frame, _ = people(pd, 80)
     made = mixed(frame, np.random.default_rng(0).normal(size=(80, 2)), 200, np.random.default_rng(1))
     assert list(made.columns) == list(frame.columns) and len(made) == 200
@@ -736,6 +735,14 @@ def test_a_target_that_is_one_number_is_answered_exactly(hidden):
 def test_the_decays_that_compete_leave_no_wide_gap(solver):
     several = np.array(sorted(d for d in DECAYS[solver] if d))
     assert len(DECAYS[solver]) == 8 and set(several[1:] / several[:-1] // 1) <= {2, 3}
+
+
+def test_the_second_parent_of_a_made_row_is_one_of_the_five_nearest():
+    """On a row of powers of two those are the five below."""
+    i = np.arange(20.0)
+    a, b = mixed(np.column_stack([i, i]), 2.0 ** i[:, None], 4000, np.random.default_rng(0)).T
+    apart = (a != b) & (np.maximum(a, b) > 5)
+    assert set(np.abs(a - b)[apart]) == {1, 2, 3, 4, 5}
 
 
 def test_an_answer_about_fewer_classes_is_read_by_its_columns():
