@@ -137,6 +137,14 @@ def test_an_incomplete_batch_is_left_out_if_told(n, batch_size, steps):
     assert len(seen) == steps
 
 
+def test_a_batch_has_128_rows_unless_told():
+    for n, steps in ((128, 1), (129, 2)):
+        seen = []
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(n), epochs=1, progress=False,
+               hooks=[SimpleNamespace(after_step=lambda run, seen=seen: seen.append(1))])  # fmt: skip
+        assert len(seen) == steps
+
+
 @pytest.mark.parametrize("activation, gain", [(kd.ReLU, 2**0.5), (kd.GELU, 2**0.5), (kd.Tanh, 1.0)])
 def test_initial_weights_keep_the_variance_behind_their_activation(activation, gain):
     net = kd.MLP(400, 300, 200, activation=activation)
