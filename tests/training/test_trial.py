@@ -298,6 +298,11 @@ def test_two_baselines_are_compared_once():
     found = trial({name: (arm(1, 50 + i), grid) for i, name in enumerate("abcd")}, ["a", "b", "c"], 9, **QUIET)
     asked = list(found.verdicts())
     assert asked == [("b", "a"), ("c", "a"), ("d", "a"), ("c", "b"), ("d", "b"), ("d", "c")]
+    higher = {"a": 0, "b": 60, "c": 1, "d": 2}  # without a name the first baseline is meant
+    arms = {name: (arm(1, 50 + more), grid) for name, more in higher.items()}
+    unlike = trial(arms, ["a", "b"], 9, **QUIET)
+    assert unlike.verdict("d") == "helps" and unlike.verdict("d", "b") == "hurts"
+    assert unlike.difference("d").mean == pytest.approx(2) and unlike.difference("d", "b").mean == pytest.approx(-58)
     lines = found.table().splitlines()
     assert lines[0].split("  ")[-3:] and "against c" in lines[0] and "+3.00 ± 0.00 helps" in lines[4]
     matplotlib.use("Agg")
