@@ -9,8 +9,8 @@ import kdlearn as kd
 from kdlearn.catalogue.recipes.parts import all_recipes
 from kdlearn.checkpoint import read, write
 from kdlearn.data.stacked import stack_data
-from kdlearn.nn.stack import stacked
 from kdlearn.loss import mean_over_rows
+from kdlearn.nn.stack import stacked
 from kdlearn.step import members_of
 
 RECIPES = all_recipes()
