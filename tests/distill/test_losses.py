@@ -189,6 +189,9 @@ def test_several_members_are_several_calls(loss):
         expected = call(loss, own)
         got = value[m], [g[m * N : (m + 1) * N] for g in gradients]
         agree(got, expected, rtol=1e-12, atol=1e-15)
+    if rows_of(together[0]):
+        with pytest.raises(ValueError, match=f"{3 * N} rows are not those of {3 * N + 1} members"):
+            loss.function(*together, members=3 * N + 1)
 
 
 @each(losses(rows=False))
