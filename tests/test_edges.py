@@ -88,6 +88,11 @@ def test_data_and_history_say_what_they_hold():
     assert repr(kd.History()) == "History(0 epochs)"
 
 
+def test_data_without_rows_have_no_batches():
+    for rng in (None, np.random.default_rng(0)):
+        assert list(rows(0).batches(4, rng)) == []
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
 def test_top_answers_of_few_rows_in_batches_of_one(n):
     x, teacher = np.ones((n, 3), np.float32), kd.MLP(3, 4)
@@ -135,6 +140,19 @@ def test_an_incomplete_batch_is_left_out_if_told(n, batch_size, steps):
         hooks=[SimpleNamespace(after_step=lambda run: seen.append(1))],
     )  # fmt: skip
     assert len(seen) == steps
+
+
+@pytest.mark.parametrize("progress, shown", [(True, True), (False, False), (None, False)])
+def test_a_bar_is_drawn_if_told_and_not_in_a_pipe(progress, shown, capsys):
+    kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(), epochs=2, progress=progress)
+    assert ("fit: " in capsys.readouterr().err) is shown
+
+
+@pytest.mark.parametrize("label", [3, 4, 100, -1, -100])
+def test_a_label_beyond_the_outputs_is_named(label):
+    data = rows().with_columns({"y": np.array([label, *[0] * 11])})
+    with pytest.raises(ValueError, match=f"labels must lie in 0 … 2, the network's 3 outputs; .*y.* holds {label}$"):
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), data, epochs=1, progress=False)
 
 
 def test_a_batch_has_128_rows_unless_told():
