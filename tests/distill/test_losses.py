@@ -194,6 +194,16 @@ def test_several_members_are_several_calls(loss):
             loss.function(*together, members=3 * N + 1)
 
 
+@pytest.mark.parametrize("computed", ["float32", "float64"])
+@pytest.mark.parametrize("given", ["float32", "float64"])
+def test_a_gradient_has_the_precision_of_its_argument_whatever_a_loss_computes_in(given, computed):
+    @kd.mean_over_rows
+    def own(z):
+        return z[:, 0], np.ones_like(z, dtype=computed)
+
+    assert own(np.ones((4, 3), given))[1].dtype == given
+
+
 @each(losses(rows=False))
 def test_across_rows_there_is_no_weight_a_row(loss):
     with pytest.raises(TypeError, match="weight"):

@@ -751,6 +751,11 @@ def test_an_answer_about_fewer_classes_is_read_by_its_columns():
     np.testing.assert_allclose(reduced(p, np.array([-1, 0, 1])), [[0, 0.4, 0.6], [0, 0, 1]])
 
 
+def test_both_estimators_have_one_set_of_defaults():
+    classes, numbers = DistilledClassifier().get_params(), DistilledRegressor().get_params()
+    assert len(numbers) > 20 and {name: classes[name] for name in numbers} == numbers
+
+
 def test_a_little_at_a_time():
     teacher = FrozenEstimator(LogisticRegression().fit(X, Y))
     model = DistilledClassifier(teacher, random_state=0, batch_size=20)
