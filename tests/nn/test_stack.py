@@ -309,8 +309,9 @@ def test_answers_of_a_stack():
     assert stack.predict_proba(x, T=2).shape == (R, 2500, 3)
     assert kd.Stack(nets[:1]).logits(x).shape == (1, 2500, 3)
     np.testing.assert_array_equal(stack[-1].theta, nets[-1].theta)
-    with pytest.raises(IndexError, match=rf"the stack has members 0 … {R - 1}, got {R}$"):
-        stack[R]
+    for wrong in (R, -R - 1):
+        with pytest.raises(IndexError, match=rf"the stack has members 0 … {R - 1}, got {wrong}$"):
+            stack[wrong]
     twin = stack.copy()
     twin.theta += 1
     assert not np.array_equal(twin[0].theta, stack[0].theta)

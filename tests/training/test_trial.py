@@ -85,6 +85,7 @@ def test_what_is_no_number_has_no_p_value_and_spoils_no_other():
     found = {"a": interval([1.0, 1.1, 1.2]), "b": interval([1.0, np.nan])}
     assert np.isnan(kd.study.p_value(found["b"]))
     assert np.isnan(kd.study.p_value(kd.study.Interval(np.nan, np.inf, 1)))
+    assert kd.study.p_value(kd.study.Interval(3.0, 0.5, 1)) == 1.0  # one value says nothing
     judged = kd.study.judge(found)
     assert judged["a"].p == pytest.approx(2 * scipy.stats.ttest_1samp([1.0, 1.1, 1.2], 0).pvalue)  # of two tests
     assert np.isnan(judged["b"].p) and judged["b"].word == "undefined"
