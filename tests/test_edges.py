@@ -142,6 +142,21 @@ def test_an_incomplete_batch_is_left_out_if_told(n, batch_size, steps):
     assert len(seen) == steps
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_in_a_function_s_first_epoch_some_row_counts(first):
+    none = rows().with_columns({"y": np.full(12, -1)})
+
+    def data(epoch, rng):
+        return none if (epoch == 0) is first else rows()
+
+    settings = {"epochs": 2, "progress": False}
+    if first:
+        with pytest.raises(ValueError, match="no row of the data counts"):
+            kd.fit(kd.MLP(3, 3), kd.CrossEntropy(ignore=-1), data, **settings)
+    else:
+        assert len(kd.fit(kd.MLP(3, 3), kd.CrossEntropy(ignore=-1), data, **settings)) == 2
+
+
 @pytest.mark.parametrize("progress, shown", [(True, True), (False, False), (None, False)])
 def test_a_bar_is_drawn_if_told_and_not_in_a_pipe(progress, shown, capsys):
     kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(), epochs=2, progress=progress)
