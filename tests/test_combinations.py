@@ -42,6 +42,8 @@ def test_holm_reads_a_series_by_position():
     for wrong, message in (({"a": 0.1}, "of a mapping give"), ("0.1", "of a mapping"), ([["0.1"]], "is of numbers")):
         with pytest.raises(TypeError, match=message):
             kd.study.holm(wrong)
+    with pytest.raises(TypeError, match=r"an interval is of numbers, got \['a', 'b', 'c'\]$"):
+        kd.study.interval(list("abcd"))
     with pytest.raises(ValueError, match=r"shape \(1, 2\)"):
         kd.study.holm(np.array([[0.1, 0.2]]))
 

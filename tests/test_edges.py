@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn import datasets
 
 import kdlearn as kd
 from kdlearn import checkpoint
@@ -74,7 +75,7 @@ def test_images_of_another_shape_are_refused(monkeypatch):
     few = {k: np.zeros((9, *shape[1:]), np.uint8) for k, shape in sets._IMAGE_SHAPES.items()}
     monkeypatch.setattr(sets, "cached", lambda filename, make: few)
     with pytest.raises(kd.DataUnavailable, match=r"x_train of shape \(60000, 28, 28\)"):
-        sets.mnist()
+        sets.mnist(59_999)
     for held in (-1, 60_000):
         with pytest.raises(ValueError, match="0 to 59,999 rows"):
             sets.mnist(held)
@@ -85,6 +86,11 @@ def test_data_and_history_say_what_they_hold():
     history = kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(), epochs=2, progress=False)
     assert re.fullmatch(r"History\(2 epochs, training loss \d\.\d+\)", repr(history))
     assert repr(kd.History()) == "History(0 epochs)"
+
+
+def test_data_without_rows_have_no_batches():
+    for rng in (None, np.random.default_rng(0)):
+        assert list(rows(0).batches(4, rng)) == []
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
@@ -110,6 +116,19 @@ def test_the_sizes_of_the_small_sets():
         assert [len(part) for part in make()] == [n, 500, 2000] and [len(part) for part in make(7)] == [7, 500, 2000]
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_blobs_and_moons_are_those_of_scikit_learn(seed):
+    for parts, (x, _) in (
+        (kd.data.blobs(40, 5, 0.5, seed), datasets.make_blobs(2540, centers=5, cluster_std=0.5, center_box=(-4, 4),
+                                                              random_state=seed)),
+        (kd.data.moons(40, 0.1, seed), datasets.make_moons(2540, noise=0.1, random_state=seed)),
+    ):  # fmt: skip
+        own = x[parts.train["row"]]
+        for part in parts:
+            right = (x[part["row"]] - own.mean(axis=0)) / own.std(axis=0)
+            np.testing.assert_allclose(part.x, right, rtol=1e-4, atol=1e-5)
+
+
 # ------------------------------------------------------------------ training
 
 
@@ -121,6 +140,42 @@ def test_an_incomplete_batch_is_left_out_if_told(n, batch_size, steps):
         hooks=[SimpleNamespace(after_step=lambda run: seen.append(1))],
     )  # fmt: skip
     assert len(seen) == steps
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_in_a_function_s_first_epoch_some_row_counts(first):
+    none = rows().with_columns({"y": np.full(12, -1)})
+
+    def data(epoch, rng):
+        return none if (epoch == 0) is first else rows()
+
+    settings = {"epochs": 2, "progress": False}
+    if first:
+        with pytest.raises(ValueError, match="no row of the data counts"):
+            kd.fit(kd.MLP(3, 3), kd.CrossEntropy(ignore=-1), data, **settings)
+    else:
+        assert len(kd.fit(kd.MLP(3, 3), kd.CrossEntropy(ignore=-1), data, **settings)) == 2
+
+
+@pytest.mark.parametrize("progress, shown", [(True, True), (False, False), (None, False)])
+def test_a_bar_is_drawn_if_told_and_not_in_a_pipe(progress, shown, capsys):
+    kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(), epochs=2, progress=progress)
+    assert ("fit: " in capsys.readouterr().err) is shown
+
+
+@pytest.mark.parametrize("label", [3, 4, 100, -1, -100])
+def test_a_label_beyond_the_outputs_is_named(label):
+    data = rows().with_columns({"y": np.array([label, *[0] * 11])})
+    with pytest.raises(ValueError, match=f"labels must lie in 0 … 2, the network's 3 outputs; .*y.* holds {label}$"):
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), data, epochs=1, progress=False)
+
+
+def test_a_batch_has_128_rows_unless_told():
+    for n, steps in ((128, 1), (129, 2)):
+        seen = []
+        kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), rows(n), epochs=1, progress=False,
+               hooks=[SimpleNamespace(after_step=lambda run, seen=seen: seen.append(1))])  # fmt: skip
+        assert len(seen) == steps
 
 
 @pytest.mark.parametrize("activation, gain", [(kd.ReLU, 2**0.5), (kd.GELU, 2**0.5), (kd.Tanh, 1.0)])
@@ -221,6 +276,13 @@ def test_rows_without_a_label_are_no_class():
         data.with_class_weights()
     with pytest.raises(ValueError, match="labels must be 0 or more, got -1"):
         kd.same_class(data)
+
+
+@pytest.mark.parametrize("shape, hint", [((4, 3), True), ((4, 4), False), ((5,), False), ((4, 1), False), ((), False)])
+def test_labels_that_are_one_hot_are_told_how_to_become_labels(shape, hint):
+    with pytest.raises(ValueError, match=r"y must hold one label a row, shape \(4,\), got") as error:
+        kd.cross_entropy(np.zeros((4, 3)), np.zeros(shape, int))
+    assert ("y.argmax(axis=1)" in str(error.value)) is hint
 
 
 @pytest.mark.parametrize("shape", [(3,), (5,), (4, 1), ()])

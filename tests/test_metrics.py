@@ -30,6 +30,16 @@ def test_a_calibrated_network_has_no_error(rng):
     assert kd.metrics.calibration_error(3 * np.log(p), y) > 0.1
 
 
+@pytest.mark.parametrize("bins", [1, 4, 15])
+def test_calibration_by_hand(bins):
+    """Rows that are certain stand in the last bin, whatever the number of bins."""
+    confidence = np.array([1.0, 1.0, 0.99, 0.6, 0.55])
+    z, y = np.log(np.column_stack([confidence, 1 - confidence]) + 1e-300), np.array([0, 1, 0, 0, 1])
+    which = [min(int(c * bins), bins - 1) for c in confidence]
+    gaps = [sum((1.0 - label) - c for c, label, b in zip(confidence, y, which) if b == own) for own in set(which)]
+    assert kd.metrics.calibration_error(z, y, bins) == pytest.approx(np.abs(gaps).sum() / 5)
+
+
 def test_same_on_every_backend(backend, rng):
     z, y = rng.normal(size=(20, 4)), rng.integers(0, 4, 20)
     m = kd.metrics

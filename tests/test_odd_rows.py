@@ -17,6 +17,7 @@ from sklearn.preprocessing import KBinsDiscretizer, MinMaxScaler, OrdinalEncoder
 
 import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
+from kdlearn.estimators.reading import scaler_of
 
 SETTINGS = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -115,6 +116,9 @@ def test_a_column_that_float64_cannot_square_is_refused():
         for model in (DistilledClassifier(**SETTINGS), DistilledRegressor(**SETTINGS)):
             with pytest.raises(ValueError, match=f"input 1 varies by {word} than float64 can square"):
                 model.fit(wrong, Y)
+    for column in (1e200 * X[:, 0], np.array([1e200, -1e200])):  # scikit-learn's variances are NaN and infinity
+        with pytest.raises(ValueError, match="input 0 varies by more than float64 can square"):
+            scaler_of(column[:, None], np.ones(len(column)))
     flat = X * [1, 0, 1] + [0, 1e100, 0]
     assert DistilledClassifier(**SETTINGS).fit(flat, Y).scaler_.scale_[1] == 1
 

@@ -113,6 +113,15 @@ def test_what_is_measured_is_printed(capsys):
     assert all(contender in text for contender in works()[name].contenders)
 
 
+def test_what_is_measured_is_a_table_unless_json_is_asked_for(monkeypatch, capsys):
+    result = {"title": "few", "times": {"kdlearn": {"ms": 2.0, "low": 2.0, "high": 2.0}}, "absent": {}, "checked": [],
+              "bars": {}}  # fmt: skip
+    monkeypatch.setattr("kdlearn.commands.bench.measure", lambda chosen, *_: [(name, result) for name in chosen])
+    assert cli.main(["bench", "--suite", "w4", "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert measure.format_table({"w4-few": result}) in text and "numpy " in text.splitlines()[-1]
+
+
 def test_the_table_says_met_and_missed():
     times = {n: {"ms": ms, "low": ms, "high": ms} for n, ms in (("kdlearn", 2.0), ("a", 4.0), ("b", 1.0))}
     result = {"title": "", "times": times, "absent": {"c": "not there"}, "checked": [], "bars": {"a": 0.6, "b": 1.5}}

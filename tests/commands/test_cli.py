@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sklearn.dummy import DummyRegressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -700,6 +700,14 @@ def test_long_intervals_stand_apart():
         ends = [re.split(" {2,}", line.strip()) for line in table.splitlines() if "95 % interval" in line]
         assert ends and all(re.fullmatch(r"\S+ to \S+", cell) for line in ends for cell in line[1:]), table
         assert min(map(len, ends)) >= 3
+
+
+def test_of_many_classes_twenty_have_their_recall_printed():
+    X, y = pd.DataFrame({"a": np.arange(50.0)}), np.array([f"c{i // 2:02d}" for i in range(50)])
+    most = DummyClassifier(strategy="most_frequent").fit(X, y)
+    found = figures(most, most, most, X, y, 1)
+    told = re.findall("recall of (c..)", format_figures(found))
+    assert told == [f"c{i:02d}" for i in range(20)] and len(found["achieved"]["student"]["recall"]) == 25
 
 
 def test_what_makes_the_measure_weak_is_said(tmp_path, capsys):

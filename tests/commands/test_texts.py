@@ -7,8 +7,9 @@ import importlib.util
 import numpy as np
 import pytest
 
+from kdlearn.commands.alarms import tell_beyond
 from kdlearn.commands.dates import ambiguous, days
-from kdlearn.commands.decimals import infinite, numbers, percent, target_numbers
+from kdlearn.commands.decimals import infinite, numbers, percent, short, target_numbers
 from kdlearn.commands.frames import read_table
 from kdlearn.commands.rules import Rules
 
@@ -16,6 +17,19 @@ pd = pytest.importorskip("pandas")
 STORES = ["python", *(["pyarrow"] if importlib.util.find_spec("pyarrow") else [])]
 KINDS = [object, *(["str"] if pd.__version__ >= "3" else []), *(f"string[{store}]" for store in STORES)]
 NBSP, THIN, UNIT = "\u00a0", "\u2009", "\x1f"  # an unbreakable and a thin space; one that Arrow takes for none
+
+
+def test_what_lies_fifty_deviations_away_is_said():
+    for cells, found in ((["110", "-90", "9"], 0), (["9", "111"], 1), (["-91", "111"], 2)):
+        said, cells = [], pd.Series(cells)
+        tell_beyond("a", cells, cells.astype(float), 10.0, 2.0, said)
+        assert len(said) == bool(found) and all(("2 cells" in s) == (found == 2) for s in said)
+        assert all(f"'{'111' if found == 1 else '-91'}'" in s for s in said)
+
+
+def test_a_long_cell_is_quoted_by_its_beginning():
+    assert short("a" * 40) == repr("a" * 40)
+    assert short("a" * 41) == repr("a" * 39 + "…")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

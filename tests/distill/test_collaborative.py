@@ -52,3 +52,8 @@ def test_common_targets_need_one_label_a_row():
         for wrong in (-1, K):  # -1 would be the last class
             with pytest.raises(ValueError, match="labels must lie in"):
                 target(np.where(np.arange(len(y)) == 1, wrong, y), *logits)
+
+
+def test_labels_and_answers_weigh_alike_unless_told():
+    assert [t.factor({}) for t in collaborative.kdcl("a", "b").terms] == [1, 1, 1, 1]
+    assert [t.factor({}) for t in collaborative.kdcl("a", "b", weight=3.0).terms] == [1, 1, 3, 3]

@@ -122,3 +122,12 @@ def test_a_student_of_half_the_steps_comes_to_the_same_points():
     before = np.abs(ddim(answer(student), z, math.pi / 4, step) - end).max()
     kd.fit(student, MATCH, rows, optimizer=kd.Adam(0.05), schedule=kd.cosine, epochs=60, progress=False)
     assert np.abs(ddim(answer(student), z, math.pi / 4, step) - end).max() < 1e-3 < 0.5 < before
+
+
+def test_noise_and_data_are_real_numbers():
+    x, whole = np.ones((2, 3)), np.ones((2, 3), int)
+    for right, plain in ((noised(whole, x, 0.5), noised(x, x, 0.5)), (noised(x, x > 0, 0.5), noised(x, x, 0.5))):
+        np.testing.assert_array_equal(right, plain)
+    for pair in ((x * 1j, x), (x, x * 1j), (x.astype(str), x)):
+        with pytest.raises(TypeError, match="real numbers"):
+            noised(*pair, 0.5)

@@ -32,6 +32,16 @@ def test_the_likelihood_by_its_definition_and_by_central_differences(seed):
     kd.gradcheck.check_loss(dirichlet_likelihood, z, column, tolerance=1e-5)
 
 
+def test_a_class_that_the_student_leaves_out_is_not_in_its_density():
+    z, (a, b, _) = example(3)
+    column = mean_log_answer(a, b, floor=0.0)
+    z[:, 1] = -np.inf
+    value, gradient = dirichlet_likelihood(z, column)
+    kept, slopes = dirichlet_likelihood(z[:, [0, 2]], column[:, [0, 2]])
+    assert value == pytest.approx(kept, rel=1e-12)
+    np.testing.assert_allclose(gradient, np.insert(slopes, 1, 0, axis=1), rtol=1e-12)
+
+
 def test_tiny_evidence_keeps_its_digits():
     mpmath = pytest.importorskip("mpmath")
     z, column = np.array([[-40.0, -3.0, 1.0]]), np.log([[0.2, 0.3, 0.4]])

@@ -63,6 +63,13 @@ def test_without_teacher_and_hint_exits_are_deep_supervision():
     assert value == pytest.approx(expected)
 
 
+def test_exits_begin_with_weights_of_their_own():
+    """Where all widths are equal, two that share a stream of random numbers begin with the same direction."""
+    objective = exits([f"student.h{i}" for i in range(1, 6)], [8] * 5, 8)
+    weights = np.array([net.layers[0].W.ravel() for net in objective.nets])
+    assert len(weights) == 8 and np.abs(np.corrcoef(weights) - np.eye(8)).max() < 0.6
+
+
 def test_exits_check_their_arguments():
     with pytest.raises(ValueError, match="a width for each of at least two taps, got 3 and 2"):
         exits(TAPS, (H, H), K)

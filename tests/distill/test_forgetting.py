@@ -93,6 +93,11 @@ def test_wrong_columns_say_what_is_wrong(columns, message):
         kd.Select(columns).forward(np.zeros((2, 5)))
 
 
+def test_columns_are_counted_in_the_last_axis():
+    with pytest.raises(ValueError, match="no column 5: the input has 4 columns"):
+        kd.Select([5]).forward(np.zeros((2, 9, 4)))
+
+
 # ---------------------------------------------------------------- adaptors that nothing trains
 
 

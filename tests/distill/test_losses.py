@@ -189,6 +189,19 @@ def test_several_members_are_several_calls(loss):
         expected = call(loss, own)
         got = value[m], [g[m * N : (m + 1) * N] for g in gradients]
         agree(got, expected, rtol=1e-12, atol=1e-15)
+    if rows_of(together[0]):
+        with pytest.raises(ValueError, match=f"{3 * N} rows are not those of {3 * N + 1} members"):
+            loss.function(*together, members=3 * N + 1)
+
+
+@pytest.mark.parametrize("computed", ["float32", "float64"])
+@pytest.mark.parametrize("given", ["float32", "float64"])
+def test_a_gradient_has_the_precision_of_its_argument_whatever_a_loss_computes_in(given, computed):
+    @kd.mean_over_rows
+    def own(z):
+        return z[:, 0], np.ones_like(z, dtype=computed)
+
+    assert own(np.ones((4, 3), given))[1].dtype == given
 
 
 @each(losses(rows=False))

@@ -176,6 +176,8 @@ def test_generated_rows_are_of_the_network_or_of_the_data():
     assert sorted(made.columns) == ["index", "x", "y"]
     assert (generated(always_two, text, 4)(0, np.random.default_rng(0)).y == 2).all()
     assert (generated(always_two, text, 4, fraction=0)(0, np.random.default_rng(0)).y == 0).all()
+    few = generated(always_two, text, 4, fraction=0.01, rows=80)(0, np.random.default_rng(0))
+    assert (few.y == 2).sum() == 4 and len(few) == 83  # one prompt at least
     for wrong in ({"fraction": 1.5}, {"length": 0}):
         with pytest.raises(ValueError):
             generated(STUDENT, text, **{"length": 4, **wrong})

@@ -35,6 +35,9 @@ import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.contest import CERTAIN, Choice, Result, against_labels, compete, decide, folds
 from kdlearn.estimators.regressor import squared_error
+from kdlearn.estimators.rows import mixed
+from kdlearn.estimators.settings import DECAYS
+from kdlearn.estimators.teachers import reduced
 from kdlearn.estimators.training import forget_constants
 
 HAND = {"soft_weight": 0.7, "max_iter": 30, "random_state": 0}
@@ -512,8 +515,6 @@ def test_made_rows_are_a_choice(pd):
 
 
 def test_made_rows_hold_cells_that_were_seen(pd):
-    from kdlearn.estimators.rows import mixed
-
     frame, _ = people(pd, 80)
     made = mixed(frame, np.random.default_rng(0).normal(size=(80, 2)), 200, np.random.default_rng(1))
     assert list(made.columns) == list(frame.columns) and len(made) == 200
@@ -704,6 +705,55 @@ def test_a_warm_start_goes_on():
         model.fit(X, np.where(X[:, 0] > 0, "yes", "perhaps"))
     with pytest.raises(ValueError, match="features"):
         model.fit(X[:, :2], Y)
+
+
+def test_a_little_at_a_time_is_taught_too():
+    """By a teacher's stored answers alone, which contradict the labels."""
+    wrong = np.column_stack([Y == "yes", Y == "no"]).astype(float)
+    classes = DistilledClassifier(soft_weight=1.0, random_state=0, batch_size=20)
+    numbers = DistilledRegressor(soft_weight=1.0, random_state=0, batch_size=20)
+    for epoch in range(60):
+        classes.partial_fit(X, Y, classes=["no", "yes"] if epoch == 0 else None, teacher_proba=wrong)
+        numbers.partial_fit(X, B, teacher_prediction=-B)
+    assert classes.score(X, Y) < 0.1 and np.corrcoef(numbers.predict(X), B)[0, 1] < -0.9
+
+
+@pytest.mark.parametrize("shape", [(240,), (60, 4), (120, 3), (120,), (2, 120)])
+def test_a_teachers_numbers_have_the_shape_of_the_targets(shape):
+    with pytest.raises(ValueError, match=r"teacher_prediction must have shape \(120, 2\), got"):
+        DistilledRegressor(**HAND).fit(X, np.column_stack([B, -B]), teacher_prediction=np.zeros(shape))
+
+
+@pytest.mark.filterwarnings("ignore:max_iter")
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 4)])
+def test_a_target_that_is_one_number_is_answered_exactly(hidden):
+    model = DistilledRegressor(hidden_layer_sizes=hidden, max_iter=2, random_state=0).fit(X, np.full(120, 7.0))
+    np.testing.assert_allclose(model.predict(3 * X), 7.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", DECAYS)
+def test_the_decays_that_compete_leave_no_wide_gap(solver):
+    several = np.array(sorted(d for d in DECAYS[solver] if d))
+    assert len(DECAYS[solver]) == 8 and set(several[1:] / several[:-1] // 1) <= {2, 3}
+
+
+def test_the_second_parent_of_a_made_row_is_one_of_the_five_nearest():
+    """On a row of powers of two those are the five below."""
+    i = np.arange(20.0)
+    a, b = mixed(np.column_stack([i, i]), 2.0 ** i[:, None], 4000, np.random.default_rng(0)).T
+    apart = (a != b) & (np.maximum(a, b) > 5)
+    assert set(np.abs(a - b)[apart]) == {1, 2, 3, 4, 5}
+
+
+def test_an_answer_about_fewer_classes_is_read_by_its_columns():
+    p = np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])
+    np.testing.assert_allclose(reduced(p, np.array([0, 2])), [[2 / 7, 5 / 7], [np.nan, np.nan]])
+    np.testing.assert_allclose(reduced(p, np.array([-1, 0, 1])), [[0, 0.4, 0.6], [0, 0, 1]])
+
+
+def test_both_estimators_have_one_set_of_defaults():
+    classes, numbers = DistilledClassifier().get_params(), DistilledRegressor().get_params()
+    assert len(numbers) > 20 and {name: classes[name] for name in numbers} == numbers
 
 
 def test_a_little_at_a_time():

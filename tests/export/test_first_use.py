@@ -101,6 +101,7 @@ def test_a_verdict_says_how_much_it_is_worth():
     assert said.startswith("The teacher helps here: log-loss 0.3 ") and "setting" not in said
     said = verdict(*contest((alone, 1.0, 0), (taught, 0.995, 0)))
     assert said.startswith("The teacher helps here, but little: log-loss 0.005 ")
+    assert "little" not in verdict(*contest((alone, 0.1, 0), (taught, 0.095, 0)))  # a twentieth of a small loss
     said = verdict(*contest((alone, 1.0, 0), (taught, 0.7, 0), (small, 0.9, 0)))
     assert said.endswith(" Labels alone had one setting against 2: search alpha before you believe a small gain.")
     said = verdict(*contest((alone, 1.0, 0), (taught, 1.1, 0), n=20))

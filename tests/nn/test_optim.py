@@ -74,13 +74,15 @@ def test_decay_shrinks_weights_and_leaves_biases(make):
     assert (net.theta[:n_weights] < 1).all() and (net.theta[n_weights:] == 1).all()
 
 
-def test_adam_is_its_equation(gradients):
+@pytest.mark.parametrize("betas", [{}, {"beta1": 0.3, "beta2": 0.4}])  # of the second the powers are soon small
+def test_adam_is_its_equation(gradients, betas):
+    beta1, beta2 = betas.get("beta1", 0.9), betas.get("beta2", 0.999)
     net = kd.MLP(3, 4, 2, seed=3, dtype="float64")
     theta, m, v = net.theta.copy(), 0.0, 0.0
     for t, g in enumerate(gradients, 1):
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-        theta -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-    np.testing.assert_allclose(follow(kd.Adam(0.1), gradients).theta, theta, rtol=1e-12)
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        theta -= 0.1 * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
+    np.testing.assert_allclose(follow(kd.Adam(0.1, **betas), gradients).theta, theta, rtol=1e-12)
 
 
 def test_blocks_do_not_matter(gradients, monkeypatch):

@@ -9,6 +9,7 @@ import kdlearn as kd
 from kdlearn.catalogue.recipes.parts import all_recipes
 from kdlearn.checkpoint import read, write
 from kdlearn.data.stacked import stack_data
+from kdlearn.loss import mean_over_rows
 from kdlearn.nn.stack import stacked
 from kdlearn.step import members_of
 
@@ -279,6 +280,23 @@ def test_what_cannot_be_stacked_says_so(call, message):
         call()
 
 
+def test_a_loss_over_rows_is_called_once_for_all_members():
+    seen = []
+
+    @mean_over_rows
+    def counted(z, y):
+        seen.append(len(z))
+        return z[:, 0], np.ones_like(z)
+
+    data = make_data(0)
+    batch = {name: np.concatenate([a] * R) for name, a in data.columns.items()}
+    kd.train_step(
+        kd.Stack([make_net(i) for i in range(R)]), None, kd.Term(counted, ("student.logits",), ("y",)), batch,
+        optimizer=kd.SGD(0.1),
+    )  # fmt: skip
+    assert seen == [R * len(data)]
+
+
 def test_answers_of_a_stack():
     nets = [kd.MLP(5, 8, 3, seed=i) for i in range(R)]
     stack, x = kd.Stack(nets), np.random.default_rng(0).normal(size=(2500, 5)).astype("float32")
@@ -290,6 +308,10 @@ def test_answers_of_a_stack():
     np.testing.assert_array_equal(stack.predict(x), own.argmax(axis=2))
     assert stack.predict_proba(x, T=2).shape == (R, 2500, 3)
     assert kd.Stack(nets[:1]).logits(x).shape == (1, 2500, 3)
+    np.testing.assert_array_equal(stack[-1].theta, nets[-1].theta)
+    for wrong in (R, -R - 1):
+        with pytest.raises(IndexError, match=rf"the stack has members 0 … {R - 1}, got {wrong}$"):
+            stack[wrong]
     twin = stack.copy()
     twin.theta += 1
     assert not np.array_equal(twin[0].theta, stack[0].theta)

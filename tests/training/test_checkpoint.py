@@ -138,9 +138,10 @@ def test_broken_files_are_refused(case, path, tmp_path, monkeypatch):
 def test_wrong_shapes_are_named(path):
     kd.save(path, network())
     arrays, config = checkpoint.read(path)
-    checkpoint.write(path, {"theta": arrays["theta"][:-1]}, config)
-    with pytest.raises(kd.CheckpointError, match=r"its layers have \d+ parameters, it holds \(\d+,\)"):
-        kd.load(path)
+    for theta in (arrays["theta"][:-1], np.append(arrays["theta"], 0).astype("f"), arrays["theta"][:, None]):
+        checkpoint.write(path, {"theta": theta}, config)
+        with pytest.raises(kd.CheckpointError, match=r"its layers have \d+ parameters, it holds \(\d+,"):
+            kd.load(path)
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -85,6 +85,7 @@ def test_what_is_no_number_has_no_p_value_and_spoils_no_other():
     found = {"a": interval([1.0, 1.1, 1.2]), "b": interval([1.0, np.nan])}
     assert np.isnan(kd.study.p_value(found["b"]))
     assert np.isnan(kd.study.p_value(kd.study.Interval(np.nan, np.inf, 1)))
+    assert kd.study.p_value(kd.study.Interval(3.0, 0.5, 1)) == 1.0  # one value says nothing
     judged = kd.study.judge(found)
     assert judged["a"].p == pytest.approx(2 * scipy.stats.ttest_1samp([1.0, 1.1, 1.2], 0).pvalue)  # of two tests
     assert np.isnan(judged["b"].p) and judged["b"].word == "undefined"
@@ -143,8 +144,10 @@ def test_coverage_where_seeds_split_one_pool_anew():
 # ------------------------------------------------------------------ what is tried and read
 
 
-def test_a_crossed_interval_is_that_of_the_mean_squares():
+@pytest.mark.parametrize("row, column", [(0, 0), (9, 0), (0, 7), (9, 7)])  # of four variances any may be the largest
+def test_a_crossed_interval_is_that_of_the_mean_squares(row, column):
     a = np.array([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0], [5.0, 3.0, 5.0, 8.0]])
+    a += row * np.arange(3)[:, None] + column * np.arange(4)
     rest = sum(
         (a[i, j] - a[i].mean() - a[:, j].mean() + a.mean()) ** 2 for i in range(3) for j in range(4)
     ) / (2 * 3)  # fmt: skip
@@ -221,6 +224,8 @@ def test_what_lies_beyond():
     assert down.chosen["a"] == {"x": 0} and down.tried["a"] == 3  # nothing below zero
     up = trial({"a": (arm(30), {"x": [-2, 0]})}, "a", 2, widen=2, **QUIET)
     assert up.chosen["a"] == {"x": 4}
+    below = trial({"a": (arm(-9), {"x": [0.0, 1.0]})}, "a", 2, widen=2, limits={"x": (-5, 5)}, **QUIET)
+    assert below.chosen["a"] == {"x": -2.0}  # a row with a 0 is no geometric one
     whole = trial({"a": (arm(100), {"x": [100 // 9, 100 // 3]})}, "a", 2, widen=1, **QUIET)
     assert whole.chosen["a"] == {"x": 99} and isinstance(whole.chosen["a"]["x"], int)
     least = trial({"a": (arm(-9), {"x": [1, 4]})}, "a", 2, widen=3, **QUIET)
@@ -280,11 +285,25 @@ def test_lower_can_be_better():
     assert found.chosen["a"] == {"x": 1} and found.verdict("b") == "helps" and found.would_choose()["b"] == 1
 
 
+def test_in_which_share_of_the_seeds_each_would_be_chosen():
+    def fixed(*values):
+        return lambda seeds, part, x: {"accuracy": [values[seed] for seed in seeds]}, {"x": [1]}
+
+    arms = {"a": fixed(5, 1, 1, 1, 3), "b": fixed(1, 5, 4, 2, 3), "c": fixed(0, 0, 0, 3, 9)}
+    assert trial(arms, "a", 5, **QUIET).would_choose() == {"a": 0.2, "b": 0.4, "c": 0.4}
+    assert trial(arms, "a", 5, better="lower", **QUIET).would_choose() == {"a": 0.4, "b": 0.0, "c": 0.6}
+
+
 def test_two_baselines_are_compared_once():
     grid = {"x": [1, 2]}
     found = trial({name: (arm(1, 50 + i), grid) for i, name in enumerate("abcd")}, ["a", "b", "c"], 9, **QUIET)
     asked = list(found.verdicts())
     assert asked == [("b", "a"), ("c", "a"), ("d", "a"), ("c", "b"), ("d", "b"), ("d", "c")]
+    higher = {"a": 0, "b": 60, "c": 1, "d": 2}  # without a name the first baseline is meant
+    arms = {name: (arm(1, 50 + more), grid) for name, more in higher.items()}
+    unlike = trial(arms, ["a", "b"], 9, **QUIET)
+    assert unlike.verdict("d") == "helps" and unlike.verdict("d", "b") == "hurts"
+    assert unlike.difference("d").mean == pytest.approx(2) and unlike.difference("d", "b").mean == pytest.approx(-58)
     lines = found.table().splitlines()
     assert lines[0].split("  ")[-3:] and "against c" in lines[0] and "+3.00 ± 0.00 helps" in lines[4]
     matplotlib.use("Agg")
