@@ -150,8 +150,11 @@ class Objective:
             return NotImplemented
         return Sum(_parts(self) + _parts(other))
 
+    def __radd__(self, other: Any) -> Objective:
+        return self if isinstance(other, int) and other == 0 else NotImplemented  # sum(…) begins with 0
+
     def __mul__(self, weight: Weight) -> Objective:
-        if not (isinstance(weight, (numbers.Real, str)) or callable(weight)) or isinstance(weight, bool):
+        if not (isinstance(weight, (numbers.Real, str)) or callable(weight)) or isinstance(weight, (bool, Objective)):
             return NotImplemented
         return self.scaled(weight)
 
@@ -421,4 +424,6 @@ def _site(name: str, sites: Sites, kind: str) -> Any:
         return sites[name]
     except KeyError:
         said = f"no {kind} site {name!r}; there are: {', '.join(sorted(sites)) or 'none'}"
-        raise UnknownSiteError(said + "; give the batch one, a number in [0, 1]" * (name == "progress")) from None
+        said += "; give the batch one, a number in [0, 1]" * (name == "progress")
+        said += "; give teachers=…, or data.with_soft_labels(teacher)" * (name == "teacher.logits")
+        raise UnknownSiteError(said) from None
