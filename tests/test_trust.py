@@ -477,5 +477,5 @@ def test_who_forgets_the_teacher_is_told_how_to_give_one():
     data = kd.Data({"x": np.zeros((4, 2), np.float32), "y": np.zeros(4, int)})
     with pytest.raises(kd.UnknownSiteError, match=r"give teachers=…, or data.with_soft_labels\(teacher\)"):
         kd.fit(kd.MLP(2, 3), kd.SoftTargets(), data, epochs=1)
-    with pytest.raises(TypeError, match="column `teacher.logits`"):
+    with pytest.raises(TypeError, match=r"column `teacher\.logits`"):
         kd.soft_labels(object(), data.x)

@@ -111,7 +111,8 @@ def _answers(teacher: Any, x: Array) -> Array:
         return z
     if not hasattr(teacher, "predict_proba"):
         raise TypeError(
-            f"a teacher needs `logits` or `predict_proba`, {type(teacher).__name__} has neither; answers that you have already are the column `teacher.logits`"
+            f"a teacher needs `logits` or `predict_proba`, {type(teacher).__name__} has neither; "
+            "answers that are there already are the column `teacher.logits`"
         )
     p = as_real(np.asarray(teacher.predict_proba(to_numpy(x))), "what predict_proba returns")
     if p.ndim != 2 or len(p) != len(x):
