@@ -7,7 +7,7 @@ import inspect
 import json
 import types
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from kdlearn.nn.module import Module
 from kdlearn.objective import Given, Through
 from kdlearn.run import Run
 
-VALUES = "values of the rows"
+VALUES = "values of the"
 
 
 def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,18 +36,24 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         "objective": [weight, adaptors, *[given] * bool(given)],
         "optimizer": run.optimizer.settings(),
         "hooks": [_said_of(hook) for hook in run.hooks if hasattr(hook, "state")],
-        "rows": None if run.given is None else len(run.given),
-        "whole numbers of the rows": None if run.given is None else _whole_numbers(run.given),
-        VALUES: None if run.given is None else _values(run.given),
+        **_of_rows("rows", run.given),
+        **_of_rows("validation rows", run.held_out),
         **{name: _said(value) for name, value in settings.items()},
     }
     return json.loads(json.dumps(told, default=str))
 
 
+def _of_rows(what: str, data: Data | None) -> dict[str, Any]:
+    """How many, and what they hold."""
+    told: dict[str, Callable[[Data], Any]] = {what: len, f"whole numbers of the {what}": _whole_numbers}
+    told[f"{VALUES} {what}"] = _values
+    return {name: None if data is None else tell(data) for name, tell in told.items()}
+
+
 def like(name: str, saved: Any, mine: Any) -> bool:
     """Whether one entry of two descriptions is that of one run."""
-    if name != VALUES or saved is None or mine is None:
-        return bool(saved == mine) or (name in (VALUES, "step") and saved is None)
+    if not name.startswith(VALUES) or saved is None or mine is None:  # an older file does not hold everything
+        return bool(saved == mine) or (saved is None and (name in (f"{VALUES} rows", "step") or "validation" in name))
     return set(saved) == set(mine) and all(
         abs(a - b) <= 1e-3 * mine[column][1] for column in mine for a, b in zip(saved[column], mine[column])
     )

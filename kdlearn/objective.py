@@ -25,7 +25,7 @@ from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_gradient, check_sites, check_term
 from kdlearn.loss import average, joined, member_by_member, product, split_members, told_by_name, unwrapped
 from kdlearn.nn.module import Module
-from kdlearn.nn.network import UnknownSiteError
+from kdlearn.nn.network import UnknownSiteError, site_of
 
 Sites: TypeAlias = Mapping[str, Array]
 Loss: TypeAlias = Callable[..., tuple[Array, Any]]
@@ -150,8 +150,11 @@ class Objective:
             return NotImplemented
         return Sum(_parts(self) + _parts(other))
 
+    def __radd__(self, other: Any) -> Objective:
+        return self if isinstance(other, int) and other == 0 else NotImplemented  # sum(…) begins with 0
+
     def __mul__(self, weight: Weight) -> Objective:
-        if not (isinstance(weight, (numbers.Real, str)) or callable(weight)) or isinstance(weight, bool):
+        if not (isinstance(weight, (numbers.Real, str)) or callable(weight)) or isinstance(weight, (bool, Objective)):
             return NotImplemented
         return self.scaled(weight)
 
@@ -238,7 +241,7 @@ class Term(Objective):
         """Its weight at this step: the numbers times the schedules, without the weights of rows."""
         weight, schedules, _ = self._factors
         for schedule in schedules:
-            weight *= schedule(_site("progress", fixed, "fixed"))
+            weight *= schedule(site_of("progress", fixed, "fixed"))
         return weight
 
     def scaled(self, weight: Weight) -> Term:
@@ -249,10 +252,10 @@ class Term(Objective):
         try:
             arrays = [live[name] for name in self.live] + [fixed[name] for name in self.fixed]
         except KeyError:
-            arrays = [_site(n, live, "live") for n in self.live] + [_site(n, fixed, "fixed") for n in self.fixed]
+            arrays = [site_of(n, live, "live") for n in self.live] + [site_of(n, fixed, "fixed") for n in self.fixed]
         number, schedules, rows = self._factors
         weight = self.factor(fixed) if schedules else number
-        per_row = product([_site(name, fixed, "fixed") for name in rows], rows) if rows else None
+        per_row = product([site_of(name, fixed, "fixed") for name in rows], rows) if rows else None
         if self.averaged is not None:
             loss, settings, how = self.averaged
             value, gradients, n = average(loss, arrays, settings, per_row, members=result.members, factor=weight, **how)
@@ -360,7 +363,7 @@ class Through(Objective):
                 f"the adaptor that makes {self.target!r} is one network, the students are stacks of {result.members}; "
                 "give it a kd.Stack with one adaptor a member"
             )
-        sources = [_site(name, live, "live") for name in self._names]
+        sources = [site_of(name, live, "live") for name in self._names]
         given = [a.astype(self.net.theta.dtype, copy=False) for a in sources] if trained else sources
         taps, caches = self.net.forward(*given, taps=("logits",))
         made = result.made[self.target] = taps["logits"]
@@ -404,7 +407,7 @@ class Given(Objective):
         return live, fixed - {self.target} | set(self.sources)
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
-        sources = [_site(name, fixed, "fixed") for name in self.sources]
+        sources = [site_of(name, fixed, "fixed") for name in self.sources]
         # it may compare rows, and only those of one member belong together
         each = [sources] if result.members == 1 else split_members(sources, result.members)
         parts = [self.function(*own) for own in each]
@@ -414,11 +417,3 @@ class Given(Objective):
 
 def _parts(objective: Objective) -> tuple[Objective, ...]:
     return objective.parts if isinstance(objective, Sum) else (objective,)
-
-
-def _site(name: str, sites: Sites, kind: str) -> Any:
-    try:
-        return sites[name]
-    except KeyError:
-        said = f"no {kind} site {name!r}; there are: {', '.join(sorted(sites)) or 'none'}"
-        raise UnknownSiteError(said + "; give the batch one, a number in [0, 1]" * (name == "progress")) from None

@@ -36,6 +36,7 @@ class Run:
         self.history = History()
         self.data: Data | None = None
         self.given: Data | None = None  # the data as it was before any hook rewrote a column
+        self.held_out: Data | None = None  # the validation data
         self.epoch = 0
         self.stop = False
 

@@ -116,7 +116,7 @@ def fit(
         hint = "; make it kd.Data(…)" if isinstance(rows, dict) else ""
         raise TypeError(f"data must be kd.Data or a function (epoch, rng) -> kd.Data, got {type(rows).__name__}{hint}")
     if held_out is not None:
-        held_out = check_data(held_out, run, "validation data")
+        run.held_out = held_out = check_data(held_out, run, "validation data")
     run.call("before_fit")
 
     settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule}

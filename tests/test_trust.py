@@ -426,3 +426,56 @@ def test_networks_are_left_as_they_were_though_a_step_is_wrong():
         kd.gradcheck.check_step({"generator": generator}, goal, {"x": np.ones((3, 2))})
     for now, then in zip((generator, student), before):
         np.testing.assert_array_equal(now.theta, then)
+
+
+def test_a_run_goes_on_with_the_validation_rows_it_had(tmp_path):
+    """Other rows' measurements would stand in one history with those of the first time."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 4))
+    y = (x[:, 0] > 0).astype(int)
+    first = kd.Data({"x": x[60:90], "y": y[60:90]})
+    others = {
+        "labels": kd.Data({"x": x[60:90], "y": 1 - y[60:90]}),
+        "rows": kd.Data({"x": x[60:89], "y": y[60:89]}),
+        "numbers": kd.Data({"x": 1.5 * x[60:90], "y": y[60:90]}),
+        "none": None,
+    }
+
+    class Broken(Exception):
+        pass
+
+    def go(validation, stop=9, **more):
+        def break_off(run):
+            if len(run.history.records) == stop:
+                raise Broken
+
+        net = kd.MLP(4, 8, 2, seed=0)
+        data = kd.Data({"x": x[:60], "y": y[:60]})
+        return kd.fit(net, kd.CrossEntropy(), data, epochs=4, validation=validation, hooks=[break_off],
+                      checkpoint=tmp_path / "run.npz", progress=False, **more)  # fmt: skip
+
+    with pytest.raises(Broken):
+        go(first, stop=3)
+    for other in others.values():
+        with pytest.raises(kd.CheckpointError, match="validation rows"):
+            go(other, resume=True)
+    again = kd.Data({"x": x[60:90] * (1 + 1e-7), "y": y[60:90]})  # as another machine may have rounded
+    assert len(go(again, resume=True)["accuracy", "validation"]) == 4
+
+
+def test_objectives_are_summed_and_are_no_weights():
+    z, y = np.array([[1.0, 0.0]]), np.array([1])
+    one = kd.CrossEntropy()
+    both = sum([one, 2 * one])
+    assert both({"student.logits": z}, {"y": y}).value == pytest.approx(3 * np.log1p(np.e))
+    for wrong in (lambda: one * one, lambda: 1 + one, lambda: sum([one], 0.5)):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            wrong()
+
+
+def test_who_forgets_the_teacher_is_told_how_to_give_one():
+    data = kd.Data({"x": np.zeros((4, 2), np.float32), "y": np.zeros(4, int)})
+    with pytest.raises(kd.UnknownSiteError, match=r"give teachers=…, or data.with_soft_labels\(teacher\)"):
+        kd.fit(kd.MLP(2, 3), kd.SoftTargets(), data, epochs=1)
+    with pytest.raises(TypeError, match=r"column `teacher\.logits`"):
+        kd.soft_labels(object(), data.x)

@@ -110,7 +110,10 @@ def _answers(teacher: Any, x: Array) -> Array:
             raise ValueError(f"a teacher's logits must be one row for each of {len(x)} rows, got shape {z.shape}")
         return z
     if not hasattr(teacher, "predict_proba"):
-        raise TypeError(f"a teacher needs `logits` or `predict_proba`, {type(teacher).__name__} has neither")
+        raise TypeError(
+            f"a teacher needs `logits` or `predict_proba`, {type(teacher).__name__} has neither; "
+            "answers that are there already are the column `teacher.logits`"
+        )
     p = as_real(np.asarray(teacher.predict_proba(to_numpy(x))), "what predict_proba returns")
     if p.ndim != 2 or len(p) != len(x):
         raise ValueError(f"predict_proba must return one row of probabilities for each of {len(x)} rows, got {p.shape}")

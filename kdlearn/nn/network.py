@@ -21,6 +21,17 @@ class UnknownSiteError(KeyError):
         return str(self.args[0])
 
 
+def site_of(name: str, sites: Mapping[str, Array], kind: str) -> Array:
+    """The array at a site; UnknownSiteError, which says what there is and how to give what often is missing."""
+    try:
+        return sites[name]
+    except KeyError:
+        said = f"no {kind} site {name!r}; there are: {', '.join(sorted(sites)) or 'none'}"
+        said += "; give the batch one, a number in [0, 1]" * (name == "progress")
+        said += "; give teachers=…, or data.with_soft_labels(teacher)" * (name == "teacher.logits")
+        raise UnknownSiteError(said) from None
+
+
 ANSWERS = ("forward", "logits", "predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
