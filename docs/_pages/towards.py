@@ -8,17 +8,18 @@ from kdlearn.hinton import towards
 from kdlearn.study import cell_key
 
 WORDS = """\
-**Better teachers, and a lesson chosen step by step, bring the errors from {soft} to {steps}.** That is
-{steps fewer} fewer{fewer word}, and {steps more} more than labels on moved images with weight decay{more word}.
-The paper's {paper} is {reached}.
+**The steps towards {paper} end at {steps} errors: the paper's number is {reached}.** That is {steps fewer} fewer
+than the {soft} of the soft targets above{fewer word}, and {steps more} more than labels on moved images with weight
+decay{more word}.
 
 *The teachers.* Three learned by gradient descent with momentum, much as in the paper that the recipe comes from
-(Hinton et al. 2012), for {epochs} epochs. They make {descent} errors. One run of {rate epochs} epochs each chose their
-rate: {rates} made {rate errors} errors on the 10,000 validation images.
+(Hinton et al. 2012), for {epochs} epochs. They make {descent} errors, those above {teacher}. One run of
+{rate epochs} epochs each chose their rate: {rates} made {rate errors} errors on the 10,000 validation images.
 
 *The steps.* Each change below was tried with three students, on top of what was kept before it. It was kept where their
-mean validation errors fell. Where the first choice lay on an edge, the grid was widened. The test images were read
-once, by the students of what was kept: {kept}."""
+mean validation errors fell. Where the first choice lay on an edge, the grid was widened. The student's gradient descent
+did best at the edge of its own grid; it was not kept, and not widened. The test images were read once, by the students
+of what was kept: {kept}."""
 NAMES = {"hard": "weight of the labels", "average": "mean of the weights with m"}
 
 

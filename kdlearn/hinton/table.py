@@ -163,8 +163,8 @@ def few(values: Mapping[Key, float]) -> bool:
 
 
 def shown(values: Mapping[Key, float], sign: str = "") -> str:
-    """Numbers of a row: the mean and half of its interval; of too few runs each, or each teacher's mean."""
-    if few(values):
+    """A row's mean and half of its interval; of too few runs, or equal ones, each one, or each teacher's mean."""
+    if few(values) or len(set(values.values())) == 1:
         each = by_teacher(values)
         return ", ".join(f"{v:{sign}.0f}" for v in (each.mean(axis=1) if len(values) > 2 else each.ravel()))
     found = crossed(by_teacher(values))

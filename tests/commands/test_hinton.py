@@ -434,6 +434,7 @@ def test_one_seed_shows_no_direction():
 def test_two_runs_are_two_numbers_and_no_interval():
     assert told.shown({(0, None): 80, (1, None): 88}) == "80, 88" and told.shown({(0, None): 92}) == "92"
     assert told.shown({(s, None): e for s, e in enumerate((80, 88, 90))}) == "86 ± 13"
+    assert told.shown({(s, None): 80 for s in range(3)}) == "80, 80, 80"  # an interval of 0 would say too much
     two_teachers = {(s, m): 90 + s + 10 * m for s in range(3) for m in range(2)}
     assert told.shown(two_teachers) == "91, 101" and told.runs(two_teachers) == "2 x 3"
 
@@ -469,6 +470,9 @@ def test_the_notebook_says_what_the_rows_say():
         "close {closed by moved} %",
         "{moved} errors, with weight decay {decayed}",
         "Labels alone come out as published ({labels};",
+        "The steps bring {steps} errors, {steps fewer} fewer than the soft targets above{fewer word}.",
+        "The paper's {paper} is {reached}. Labels on moved images with weight decay stay ahead, by {steps more}",
+        "moved images leave {few moved}, soft targets {few taught}.",
     ):
         assert sentence.format(**told) in text
 
