@@ -434,7 +434,7 @@ def test_one_seed_shows_no_direction():
 def test_two_runs_are_two_numbers_and_no_interval():
     assert told.shown({(0, None): 80, (1, None): 88}) == "80, 88" and told.shown({(0, None): 92}) == "92"
     assert told.shown({(s, None): e for s, e in enumerate((80, 88, 90))}) == "86 ± 13"
-    assert told.shown({(s, None): 80 for s in range(3)}) == "80, 80, 80"  # an interval of 0 would say too much
+    assert told.shown({(None, m): 80 for m in range(3)}) == "80, 80, 80"  # an interval of 0 would say too much
     two_teachers = {(s, m): 90 + s + 10 * m for s in range(3) for m in range(2)}
     assert told.shown(two_teachers) == "91, 101" and told.runs(two_teachers) == "2 x 3"
 
