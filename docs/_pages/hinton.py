@@ -41,7 +41,10 @@ than one with moved images and labels{live word}.
 
 *Several teachers.* Students of the mean of three teachers' logits make {many} errors, {many fewer} fewer than students
 of one teacher{many word}. So the paper's {paper} is not reached by soft targets here. Labels on moved images, with
-decay, reach it."""
+decay, reach it.
+
+*Few labels.* With 3 % of the labelled images labels alone leave {few labels} errors, soft targets {few taught},
+moved images without a teacher {few moved}."""
 HEADLINES = (
     "teacher",
     "teacher, twice as long",
