@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -59,6 +60,12 @@ def write(
         raise ExportError(
             f"in integers {100 * agreement:.0f} % of {len(codes)} rows are answered as before, fewer than "
             f"{100 * LEAST_AGREEMENT:.0f} %: give rows of yours (rows=, --calibration), or take int8"
+        )
+    if steps.classes is None and (np.abs(want - got) / steps.target_scale).max() > 0.25:
+        warnings.warn(
+            "in integers an answer moves by more than a quarter of its target's deviation; where outputs differ in "
+            "size the largest are cut, since all have one unit: take int8, or a model for each output",
+            stacklevel=3,
         )
     constants = Constants()
     feature = _feature(found, constants)

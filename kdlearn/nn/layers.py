@@ -339,6 +339,7 @@ class Embedding(Layer):
     def forward(self, x: Array, rng: Dice = None) -> tuple[Array, Array]:
         if x.dtype.kind not in "iu":
             raise TypeError(f"tokens must be integers, got {x.dtype}")
+        x = x.astype("int64", copy=False)  # NumPy before 2 takes no unsigned ones of 64 bits
         if self.W.ndim == 2:
             y = self.W.take(x, axis=0)
         else:

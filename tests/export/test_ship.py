@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -843,3 +844,24 @@ def test_the_command_line_predicts_numbers(tmp_path, capsys):
     header, *lines = capsys.readouterr().out.splitlines()
     assert header == "prediction"
     np.testing.assert_allclose([float(v) for v in lines], fitted.predict(x[:20, :4]), rtol=1e-6)
+
+
+def test_rounding_that_hides_the_answer_is_said(tmp_path):
+    """A target far from 0 in 8 bits of ONNX, and outputs of two sizes in integers, were wrong without a word."""
+    pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 4))
+    settings = {"hidden_layer_sizes": (16,), "max_iter": 40, "random_state": 0}
+
+    def fitted(y):
+        return DistilledRegressor(**settings).fit(x, y)
+
+    with pytest.warns(UserWarning, match="a twentieth of their own spread"):
+        kd.export.to_onnx(fitted(1000 + x[:, 0] + x[:, 1]), tmp_path / "far.onnx", int8=True, rows=x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        kd.export.to_onnx(fitted(x[:, 0] + x[:, 1]), tmp_path / "near.onnx", int8=True, rows=x)
+        kd.export.to_c(fitted(x[:, 0] + x[:, 1]), tmp_path / "near.c", integer=True, rows=x)
+    both = np.c_[x[:, 0] + x[:, 1], 1e6 * x[:, 2]]
+    with pytest.warns(UserWarning, match="more than a quarter of its target's deviation"):
+        kd.export.to_c(fitted(both), tmp_path / "both.c", integer=True, rows=x)
