@@ -111,8 +111,9 @@ def average(
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
     scaled = []
-    for i, (g, a) in enumerate(zip(gradients, given)):
-        scaled.append(_scaled(g, factor / count, a, (*arrays, *gradients[:i], *gradients[i + 1 :])))
+    for i, g in enumerate(gradients):
+        own = _owned(g, arrays, [*gradients[:i], *gradients[i + 1 :]] if len(gradients) > 1 else ())
+        scaled.append(_scaled(g, factor / count, given[i], own))
     return value, tuple(scaled), n
 
 
@@ -187,9 +188,15 @@ def _weighted(rows: Array, gradients: tuple, weight: Array) -> tuple[Array, tupl
     return xp.where(counts, rows, 0) * weight, parts
 
 
-def _scaled(gradient: Array, factor: Any, given: Array, others: Sequence[Any]) -> Array:
-    shared = array_module(gradient).may_share_memory
-    if any(shared(gradient, a) for a in others if hasattr(a, "dtype")):  # an argument, or another gradient
+def _owned(gradient: Array, arrays: Sequence[Any], others: Sequence[Array]) -> bool:
+    """Whether nothing else reads this memory: it is no view, no argument, and no part of another gradient."""
+    if gradient.base is not None or any(a is gradient for a in arrays):
+        return False
+    return all(g is not gradient and g.base is None for g in others)
+
+
+def _scaled(gradient: Array, factor: Any, given: Array, own: bool) -> Array:
+    if not own:
         gradient = gradient * factor
     else:
         gradient *= factor
