@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kdlearn.hinton import towards
 from kdlearn.study import cell_key
 
@@ -30,9 +28,9 @@ def steps(rows):
     def ran(cells):
         return [done[cell_key(None, cell)] for cell in cells]
 
-    first = [result["validation"] for result in ran(towards.rates())]
-    teachers = towards.teachers_of(towards.DESCENTS[int(np.argmin(first))], held_out=True)
-    return first, *towards.choose(teachers, ran)
+    first = ran(towards.rates())
+    teachers = towards.teachers_of(towards.best_rate(first), held_out=True)
+    return [result["validation"] for result in first], *towards.choose(teachers, ran)
 
 
 def steps_of(rows, told):

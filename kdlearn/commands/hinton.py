@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kdlearn.backend import resolve_device
 from kdlearn.files import cells_beside, written_aside
 from kdlearn.hinton import choices, chosen, learn, settings_of, students, teach, teachers, towards
@@ -52,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
     ran(one_teacher, [c for c in everyone if args.rows in c["row"] or settings_of(c) in heard])
     ran(one_student, cells)
     if not args.quick and args.rows in towards.STEPS:
-        first = ran(one_teacher, towards.rates())
-        sgd = towards.DESCENTS[int(np.argmin([result["validation"] for result in first]))]
+        sgd = towards.best_rate(ran(one_teacher, towards.rates()))
         heard = towards.teachers_of(sgd, held_out=True)
         ran(one_teacher, heard)
         kept, _ = towards.choose(heard, functools.partial(ran, one_student))

@@ -76,17 +76,15 @@ def learn(
     seeds = [seed] if isinstance(seed, int) else list(seed)
     told = [teacher] * len(seeds) if teacher is None or isinstance(teacher, Mapping) else list(teacher)
     train, test = images(device)
-    held = train.take(to_device(held_out_rows(len(train)), device))
     train = train.take(slice(0, n))
+    held = train.take(to_device(held_out_rows(len(train)), device))
     answers: list[Any] = [None] * len(seeds)
     if teacher is not None and not moved:
         answers = [_answers(settings, others, device) for settings in told]
     live = side_by_side([trained_teacher(**t, device=device) for t in told]) if teacher is not None and moved else None  # type: ignore[arg-type]
     seen = _standardized(train.x) if standardized else lambda x: x
-    data = [
-        _lesson(train.with_columns({"x": seen(train.x)}), own, transfer, s, held_out, device)
-        for s, own in zip(seeds, answers)
-    ]
+    train = train.with_columns({"x": seen(train.x)})
+    data = [_lesson(train, own, transfer, s, held_out, device) for s, own in zip(seeds, answers)]
     student = side_by_side([MLP(784, width, width, 10, seed=1000 + s) for s in seeds]).to(device)
     teachers = {} if live is None else {"teacher": live}
     if average:

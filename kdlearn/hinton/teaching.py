@@ -40,7 +40,7 @@ def teach(row: str, seed: Any, epochs: int, device: str = "cpu", **settings: Any
     Several seeds are trained side by side, as a `kd.Stack`: a list of results.
     """
     train, test = images(device)
-    held_out = bool(settings.get("held_out"))
+    train, held_out = train.take(slice(0, settings.get("n"))), bool(settings.get("held_out"))
     part = train.take(to_device(held_out_rows(len(train)), device)) if held_out else test
     seeds, results = [seed] if isinstance(seed, int) else list(seed), []
     for made in _weights(seeds, epochs, device, **settings):

@@ -137,6 +137,19 @@ def test_a_choice_never_reads_the_test_images(small):
     assert "validation" in result and "errors" not in result
 
 
+def test_of_fewer_images_too_no_validation_row_was_learned_from(small, monkeypatch):
+    learned, asked = [], []
+    monkeypatch.setattr(lessons, "fit", lambda net, objective, data, **settings: learned.append(data.x))
+    monkeypatch.setattr(teaching, "errors", lambda z, y: asked.append(kd.to_numpy(y)) or {"errors": 0})
+    monkeypatch.setattr(lessons, "errors", lambda z, y: asked.append(kd.to_numpy(y)) or {"errors": 0})
+    hinton.learn(row="", seed=0, epochs=1, n=120, held_out=True, tested=False)
+    hinton.teach("", 0, 1, n=120, held_out=True, width=20)
+    assert [len(y) for y in asked] == [20, 20] and len(learned[0]) == 100
+    part = small[0].take(slice(0, 120))
+    for y in asked:
+        np.testing.assert_array_equal(y, part.y[hinton.held_out_rows(120)])
+
+
 def test_a_teacher_is_trained_once(small, monkeypatch):
     first = hinton.teacher_answers(seed=0, epochs=1)
     teaching.answered.cache_clear()
