@@ -27,8 +27,6 @@ from kdlearn.backend import Array, array_module, body_for
 from kdlearn.checks import check_members
 from kdlearn.nn.functional import as_real, plain_arrays, real_dtype
 
-SMALL = 1 << 13  # numbers: a gradient of so few is scaled into new memory; a larger one where it is, if nobody reads it
-
 
 def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Array, Any]]:
     r"""A loss, made of a function that returns `(rows, gradient)`: a number and a gradient for each row.
@@ -111,13 +109,9 @@ def average(
         value = _as_value(value, given[0])
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
-    factor, in_place = factor / count, gradients[0].size > SMALL and _owned(gradients, arrays)
-    scaled = []
+    factor, scaled = factor / count, []
     for g, a in zip(gradients, given):
-        if in_place:
-            g *= factor
-        else:
-            g = g * factor
+        g = g * factor  # not in place: what a loss returned may be an argument, or an array that it keeps
         scaled.append(g if g.dtype == a.dtype else g.astype(real_dtype(a), copy=False))
     return value, tuple(scaled), n
 
@@ -194,12 +188,6 @@ def _weighted(rows: Array, gradients: tuple, weight: Array) -> tuple[Array, tupl
     column = weight[:, None]
     parts = tuple(xp.where(counts[:, None], g, 0) * column for g in gradients)
     return xp.where(counts, rows, 0) * weight, parts
-
-
-def _owned(gradients: Sequence[Array], arrays: Sequence[Any]) -> bool:
-    """Whether nothing else reads this memory: no gradient is a view, an argument or another gradient."""
-    readers = [*arrays, *gradients]
-    return all(g.base is None and sum(a is g for a in readers) == 1 for g in gradients)
 
 
 # ---------------------------------------------------------------- what a loss was told
