@@ -9,7 +9,7 @@ never run twice, the same whatever ran before it.
 
 from kdlearn.hinton.bias import best_shift, biased, prior_shift, shifted
 from kdlearn.hinton.images import MISSING, SHARE, held_out_rows, images, jitter
-from kdlearn.hinton.lessons import learn, objective
+from kdlearn.hinton.lessons import learn, learn_all, objective
 from kdlearn.hinton.rows import (
     BIASED,
     DECAYED,
@@ -27,7 +27,16 @@ from kdlearn.hinton.rows import (
     students,
     teachers,
 )
-from kdlearn.hinton.teaching import BATCH, RATE, as_in_dropout, moving, teach, teacher_answers, trained_teacher
+from kdlearn.hinton.teaching import (
+    BATCH,
+    RATE,
+    as_in_dropout,
+    moving,
+    teach,
+    teach_all,
+    teacher_answers,
+    trained_teacher,
+)
 
 __all__ = [
     "BATCH",
@@ -53,6 +62,7 @@ __all__ = [
     "images",
     "jitter",
     "learn",
+    "learn_all",
     "moving",
     "objective",
     "prior_shift",
@@ -60,6 +70,7 @@ __all__ = [
     "shifted",
     "students",
     "teach",
+    "teach_all",
     "teacher_answers",
     "teachers",
     "trained_teacher",
