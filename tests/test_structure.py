@@ -99,10 +99,9 @@ LEVELS = [
     {"bench.suite", "bench.profile", "bench.scaling"},
     {"bench.measure"},
     {"commands.bench"},
-    {"catalogue.losses", "catalogue.equations", "catalogue.recipes.parts"},
+    {"catalogue.losses", "catalogue.recipes.parts"},
     {f"catalogue.recipes.{path.stem}" for path in (PACKAGE / "catalogue" / "recipes").glob("[!_]*.py")}
     - {"catalogue.recipes.parts"},
-    {"catalogue.methods"},
     {"catalogue.measured.tasks", "catalogue.measured.lessons"},
     {"catalogue.measured.one_teacher"},
     {"catalogue.measured.several", "catalogue.measured.no_teacher"},
