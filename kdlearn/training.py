@@ -9,7 +9,7 @@ from typing import Any
 
 from kdlearn.backend import Array
 from kdlearn.checkpoint import load_run, save_run
-from kdlearn.data import Data
+from kdlearn.data.columns import Data, DataFunction
 from kdlearn.door import check_data, check_networks, check_schedule, check_settings
 from kdlearn.epoch import one_epoch
 from kdlearn.evaluation import evaluate_checked
@@ -19,7 +19,7 @@ from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
 from kdlearn.run import Run
-from kdlearn.side_by_side import DataFunction, hand_back_adaptors, one_data, one_each, one_objective, streams
+from kdlearn.side_by_side import hand_back_adaptors, one_data, one_each, one_objective, streams
 from kdlearn.step import Networks, members_of, named, train_step
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_count, check_labels, check_logits, check_temperature
+from kdlearn.checks import check_count, check_labels, check_logits, check_share, check_size, check_temperature
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
 from kdlearn.nn.functional import as_real, at_label, log_softmax, real_dtype, softmax
@@ -141,10 +141,8 @@ def accuracy_weights(*accuracies: float, sharpness: float = 20.0) -> tuple[float
     if not accuracies:
         raise ValueError("there is no teacher to weigh")
     for a in accuracies:
-        if not 0 <= a <= 1:
-            raise ValueError(f"an accuracy is a share in [0, 1], got {a!r}")
-    if not (sharpness >= 0 and math.isfinite(sharpness)):
-        raise ValueError(f"sharpness must be a finite number of at least 0, got {sharpness!r}")
+        check_share("an accuracy", a)
+    check_size("sharpness", sharpness)
     best = max(accuracies)
     odds = [math.exp(sharpness * (a - best)) for a in accuracies]
     return tuple(o / sum(odds) for o in odds)
