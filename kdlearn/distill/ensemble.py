@@ -173,7 +173,8 @@ def min_norm_weights(*gradients: Array, cap: float = 1.0, steps: int = 30) -> Ar
     Désidéri 2012.
     """
     M = len(gradients)
-    _check_cap(cap, M)
+    if not 1 / M - 1e-12 <= cap <= 1:
+        raise ValueError(f"cap lies between 1/M = {1 / M:.3g} and 1 for {M} teachers, got {cap!r}")
     check_count("steps", steps)
     if any(g.shape != gradients[0].shape for g in gradients):
         raise ValueError(f"the gradients must have one shape, got {[g.shape for g in gradients]}")
@@ -270,11 +271,6 @@ def _table(weights: Callable[..., Array], M: int, *arrays: Array) -> Array:
     if w.shape != (len(arrays[-1]), M):
         raise ValueError(f"the weights of {M} teachers are a table of shape {(len(arrays[-1]), M)}, got {w.shape}")
     return w
-
-
-def _check_cap(cap: float, M: int) -> None:
-    if not 1 / M - 1e-12 <= cap <= 1:
-        raise ValueError(f"cap lies between 1/M = {1 / M:.3g} and 1 for {M} teachers, got {cap!r}")
 
 
 def _log_probabilities(logits: Sequence[Array], T: float) -> Array:
