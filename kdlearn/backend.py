@@ -21,6 +21,7 @@ import numpy as np
 # `array_module` says it at run time.
 Array: TypeAlias = Any
 
+_HOST = np.ndarray
 _log = logging.getLogger("kdlearn")
 
 
@@ -38,7 +39,7 @@ def array_module(*arrays: Array) -> ModuleType:
         device is a performance bug that never shows up in a result.
     """
     for a in arrays:
-        if type(a) is not np.ndarray:
+        if type(a) is not _HOST:
             break
     else:  # by far the most frequent case, and asked many times a step
         if arrays:

@@ -101,13 +101,6 @@ def check_sites(**names: Any) -> None:
             raise TypeError(f"{kind} must be a tuple of names of sites, got {given!r}")
 
 
-def check_gradient(name: str, site: str, gradient: Array, a: Array) -> Array:
-    """`gradient` of a term at a site that holds `a`; ValueError where it would have to be broadcast to its shape."""
-    if gradient.shape != a.shape:
-        raise ValueError(f"{name}: the gradient at {site!r} has shape {gradient.shape}, the site has {a.shape}")
-    return gradient
-
-
 def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
     """TypeError or ValueError unless these are names, and numbers, functions of the progress or names of columns."""
     check_sites(live=live, fixed=fixed)

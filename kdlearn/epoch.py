@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, array_module, collect
+from kdlearn.counts import means_of, table_of
 from kdlearn.data import Data
 from kdlearn.history import DivergenceError
 from kdlearn.nn.optim import Schedule
-from kdlearn.objective import Objective
 from kdlearn.run import Run
 from kdlearn.step import train_step
 
@@ -47,37 +47,19 @@ def one_epoch(
         rows.append(len(batch["index"]))
         for call in after_step:
             call(run)
-    flat = collect([v for row in values for v in row.values()])
-    table = flat.reshape(n_steps, len(values[0]), *flat.shape[1:])
+    table = table_of(values)
     _find_diverged(table.reshape(n_steps, len(values[0]), run.members), run)
-    means = _means(table, np.array(rows), _partial(values, progress, run.objective))
+    means = means_of(table, values, rows, progress, run.objective)
     return {
         "epoch": run.epoch,
         "rate": run.optimizer.lr * run.optimizer.scale,
         "seconds": time.perf_counter() - began,
-        "train": dict(zip(values[0], means.tolist())),
+        "train": {name: mean.tolist() for name, mean in means.items()},
     }
 
 
 def _is_ours(step: Step) -> bool:
     return (step.func if isinstance(step, functools.partial) else step) is train_step
-
-
-def _partial(
-    values: Sequence[dict[str, Array]], progress: Sequence[float], objective: Objective
-) -> dict[int, tuple[list[Array], list[float]]]:
-    """{k: (what the k-th value of each step is a mean over, its weight there)} of terms that leave rows out.
-
-    A step of one's own says so if it returns what `train_step` returned.
-    """
-    found = {}
-    counts = [getattr(v, "counts", {}) for v in values]
-    if counts[0]:
-        for k, (name, term) in enumerate(zip(list(values[0])[1:], objective.terms), 1):
-            if name in counts[0]:
-                factors = [term.factor({"progress": t}) for t in progress]
-                found[k] = [c[name] for c in counts], factors
-    return found
 
 
 def _read_by(step: Step, run: Run) -> Data:
@@ -87,23 +69,6 @@ def _read_by(step: Step, run: Run) -> Data:
         return run.data
     inputs = [f"{name}.x" for name in (*run.students, *run.teachers)]
     return run.data.only({*run.objective.sites, "x", *inputs})
-
-
-def _means(table: np.ndarray, rows: np.ndarray, partial: dict[int, tuple[list[Array], list[float]]]) -> np.ndarray:
-    """The mean over the epoch's rows of each value of `table` (steps, values, ...); value 0 is the loss.
-
-    A batch weighs as much as it has rows; in a term that leaves rows out, as much as it has rows that count.
-    """
-    means = np.tensordot(rows, table, 1) / rows.sum()
-    for k, (each, factors) in partial.items():
-        own, shape = collect(each).astype(float), (-1,) + (1,) * (table.ndim - 2)
-        total = own.sum(axis=0)
-        own = own / np.where(total != 0, total, 1)
-        with np.errstate(invalid="ignore"):  # a member that has diverged
-            more = (own.reshape(len(rows), *table.shape[2:]) - (rows / rows.sum()).reshape(shape)) * table[:, k]
-            means[k] += more.sum(axis=0)
-            means[0] += (np.reshape(factors, shape) * more).sum(axis=0)
-    return means
 
 
 def _find_diverged(values: np.ndarray, run: Run) -> None:

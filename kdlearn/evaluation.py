@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.checks import check_share
+from kdlearn.counts import means_of, table_of
 from kdlearn.data import Data
 from kdlearn.door import check_data, check_networks
 from kdlearn.nn.layers import Select
@@ -17,7 +19,7 @@ from kdlearn.nn.stack import Stack
 from kdlearn.objective import Given, Objective, Through
 from kdlearn.run import Run
 from kdlearn.side_by_side import one_data
-from kdlearn.step import Networks, input_of, members_of, named, run_networks
+from kdlearn.step import Networks, Values, input_of, members_of, named, run_networks
 
 
 def evaluate(
@@ -34,8 +36,9 @@ def evaluate(
     Accuracies are there if the data has integer labels `y`: "accuracy" for one student,
     "<name>.accuracy" for several, over the rows whose label is one of the network's classes. There is none where the
     objective reads `y` as numbers of some of the classes alone, as `OnClasses` does. A mean in which no row counts, as
-    where no label is known, is NaN, and so is the loss. `progress` in [0, 1] is where in
-    the training schedules are asked.
+    where no label is known, is NaN, and so is the loss. A loss that does not say what its mean is over, such as a
+    `lambda` around one with `ignore`, counts each batch by its rows; `functools.partial` keeps what is said.
+    `progress` in [0, 1] is where in the training schedules are asked.
     For a stack each value is a list, one number a member; data are for all members, or one a member.
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
@@ -59,37 +62,23 @@ def evaluate_checked(
     progress: float = 1.0,
 ) -> dict[str, Any]:
     """`evaluate` of what has passed the door."""
-    loss: Any = 0.0
-    sums: dict[str, Any] = {}
-    partial: dict[str, Any] = {}  # of terms that leave rows out: their sum, and what it is over
-    members = members_of(students)
-    factors = [term.factor({"progress": progress}) for term in objective.terms]
+    values: list[Values] = []
+    rows: list[int] = []
     for batch in data.batches(batch_size):
         batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
-        result = objective(live, fixed, members=members, backward=False)
-        share = len(batch["index"]) / (len(data) * members)
-        loss = loss + share * to_numpy(result.value).astype(float)
-        for name, a in result.terms.items():
-            value = to_numpy(a).astype(float)
-            sums[name] = sums.get(name, 0.0) + share * value
-            if name in result.counts:
-                n = to_numpy(result.counts[name]).astype(float)
-                partial[name] = partial.get(name, 0.0) + np.array([n * value, n])
-    for name, factor in zip(list(sums), factors):
-        if name in partial:
-            total, n = partial[name]
-            mean = total / np.where(n != 0, n, np.nan)
-            loss = loss + factor * (mean - sums[name]) if factor else loss
-            sums[name] = mean
-    sums["loss"] = loss
+        values.append(Values(objective(live, fixed, members=members_of(students), backward=False)))
+        rows.append(len(batch["index"]))
+    at = [progress] * len(rows)
+    means = means_of(table_of(values), values, rows, at, objective, of_none=math.nan)
+    means["loss"] = means.pop("loss")  # after the terms
     if "y" in data and data.y.ndim == 1 and data.y.dtype.kind in "iu":
         for name, net in students.items():
             label = "accuracy" if len(students) == 1 else f"{name}.accuracy"
             z = net.logits(data.for_logits(input_of(name, data.columns)))
             if z.shape[-1] > 1 and not _numbered_otherwise(objective, name):
-                sums[label] = _accuracy(z, data.for_logits(data.y))
-    return {name: value.tolist() for name, value in sums.items()}
+                means[label] = _accuracy(z, data.for_logits(data.y))
+    return {name: value.tolist() for name, value in means.items()}
 
 
 def _accuracy(z: Array, y: Array) -> np.ndarray:

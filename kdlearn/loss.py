@@ -27,7 +27,7 @@ from kdlearn.backend import Array, array_module, body_for
 from kdlearn.checks import check_members
 from kdlearn.nn.functional import as_real, plain_arrays, real_dtype
 
-_WIDE = (np.dtype("float32"), np.dtype("float64"))
+SMALL = 1 << 13  # numbers: a gradient of so few is scaled into new memory; a larger one where it is, if nobody reads it
 
 
 def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Array, Any]]:
@@ -95,8 +95,7 @@ def average(
     `count`, of each member, is what the mean is over where that is not all rows: those that count, or their weights.
     """
     arrays = as_floats(given, loss.arrays)  # type: ignore[attr-defined]
-    per_row = body_for(loss.rows, arrays[0])  # type: ignore[attr-defined]
-    rows, gradient, *counted = per_row(*arrays, **settings)
+    rows, gradient, *counted = body_for(loss.rows, arrays[0])(*arrays, **settings)  # type: ignore[attr-defined]
     gradients = gradient if isinstance(gradient, tuple) else (gradient,)
     count: Any = rows.shape[0] // members
     if weight is not None:
@@ -107,13 +106,19 @@ def average(
     if counted:  # where no row counts, the mean of nothing is 0; of weights that cancel there is no mean
         where, n = array_module(rows).where, _per_member(counted[0], members)
         count = where(n != 0, n, where(total == 0, 1, math.nan))
-    value = _as_value(total / count, given[0])
+    value = total / count
+    if value.dtype != given[0].dtype:
+        value = _as_value(value, given[0])
     if counted and members > 1:
         count = array_module(rows).repeat(count, rows.shape[0] // members)[:, None]
+    factor, in_place = factor / count, gradients[0].size > SMALL and _owned(gradients, arrays)
     scaled = []
-    for i, g in enumerate(gradients):
-        own = _owned(g, arrays, [*gradients[:i], *gradients[i + 1 :]] if len(gradients) > 1 else ())
-        scaled.append(_scaled(g, factor / count, given[i], own))
+    for g, a in zip(gradients, given):
+        if in_place:
+            g *= factor
+        else:
+            g = g * factor
+        scaled.append(g if g.dtype == a.dtype else g.astype(real_dtype(a), copy=False))
     return value, tuple(scaled), n
 
 
@@ -143,12 +148,17 @@ def _arrays(signature: inspect.Signature) -> tuple[str, ...]:
     return tuple(name for name, p in signature.parameters.items() if p.default is inspect.Parameter.empty)
 
 
-def as_floats(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
+def as_floats(given: Sequence[Any], names: Sequence[str]) -> Sequence[Any]:
     """The arrays of a call as a loss computes with them; labels, called `y`, as they are."""
     try:  # by far the most frequent case, and asked at every step
-        return [a if a.dtype in _WIDE or name == "y" else _floats(a, name) for a, name in zip(given, names)]
+        for a, name in zip(given, names):
+            if a.dtype.char not in "fd" and name != "y":
+                break
+        else:
+            return given
     except AttributeError:
-        return [_floats(a, name) for a, name in zip(given, names)]
+        pass
+    return [_floats(a, name) for a, name in zip(given, names)]
 
 
 def product(columns: Sequence[Array], names: Sequence[str]) -> Array:
@@ -167,8 +177,6 @@ def _floats(a: Any, name: str) -> Any:
 
 def _as_value(value: Array, first: Array) -> Array:
     # the student's precision, but not less than float32: a sum over a batch easily passes 65504
-    if value.dtype == first.dtype:
-        return value
     dtype = real_dtype(first)
     wanted = dtype if dtype.itemsize >= 4 else np.dtype("float32")
     return value if value.dtype == wanted else value.astype(wanted)
@@ -188,19 +196,10 @@ def _weighted(rows: Array, gradients: tuple, weight: Array) -> tuple[Array, tupl
     return xp.where(counts, rows, 0) * weight, parts
 
 
-def _owned(gradient: Array, arrays: Sequence[Any], others: Sequence[Array]) -> bool:
-    """Whether nothing else reads this memory: it is no view, no argument, and no part of another gradient."""
-    if gradient.base is not None or any(a is gradient for a in arrays):
-        return False
-    return all(g is not gradient and g.base is None for g in others)
-
-
-def _scaled(gradient: Array, factor: Any, given: Array, own: bool) -> Array:
-    if not own:
-        gradient = gradient * factor
-    else:
-        gradient *= factor
-    return gradient if gradient.dtype == given.dtype else gradient.astype(real_dtype(given), copy=False)
+def _owned(gradients: Sequence[Array], arrays: Sequence[Any]) -> bool:
+    """Whether nothing else reads this memory: no gradient is a view, an argument or another gradient."""
+    readers = [*arrays, *gradients]
+    return all(g.base is None and sum(a is g for a in readers) == 1 for g in gradients)
 
 
 # ---------------------------------------------------------------- what a loss was told

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_gradient, check_sites, check_term
+from kdlearn.checks import check_sites, check_term
 from kdlearn.loss import average, joined, member_by_member, product, split_members, told_by_name, unwrapped
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError, site_of
@@ -32,7 +32,7 @@ Loss: TypeAlias = Callable[..., tuple[Array, Any]]
 Weight: TypeAlias = "float | str | Callable[[float], float]"
 
 
-@dataclass
+@dataclass(slots=True)
 class Evaluation:
     """What an objective answers.
 
@@ -250,7 +250,7 @@ class Term(Objective):
 
     def evaluate(self, live: Sites, fixed: Sites, result: Evaluation) -> Array:
         try:
-            arrays = [live[name] for name in self.live] + [fixed[name] for name in self.fixed]
+            arrays = [*map(live.__getitem__, self.live), *map(fixed.__getitem__, self.fixed)]
         except KeyError:
             arrays = [site_of(n, live, "live") for n in self.live] + [site_of(n, fixed, "fixed") for n in self.fixed]
         number, schedules, rows = self._factors
@@ -273,8 +273,12 @@ class Term(Objective):
             zeros = array_module(arrays[0]).zeros_like
             value, gradients = zeros(value), tuple(zeros(g) for g in gradients)
         if result.backward:
-            for site, gradient, a in zip(self.live, gradients, arrays[: len(self.live)], strict=True):
-                result.add(site, check_gradient(self.name, site, gradient, a))
+            if len(gradients) != len(self.live):
+                raise ValueError(f"{self.name} gives {len(gradients)} gradients for {len(self.live)} live sites")
+            for site, gradient, a in zip(self.live, gradients, arrays):
+                if gradient.shape != a.shape:  # it would be broadcast
+                    raise ValueError(f"{self.name}: the gradient at {site!r} has shape {gradient.shape}, not {a.shape}")
+                result.add(site, gradient)
         return value if weight == 1.0 else weight * value
 
 

@@ -32,8 +32,11 @@ class Values(dict[str, Array]):
     `counts` is {term: what its mean is over, where not over all rows}: the mean of an epoch needs it.
     """
 
+    __slots__ = ("counts",)
+
     def __init__(self, result: Evaluation) -> None:
-        super().__init__(loss=result.value, **result.terms)
+        self["loss"] = result.value
+        self.update(result.terms)
         self.counts = result.counts
 
 
@@ -117,7 +120,7 @@ def run_networks(
             sites, _ = net.forward(_converted_input(name, net, batch), taps=wanted[name])
             fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
     for name, net in students.items():
-        dice = rng[name] if isinstance(rng, Mapping) else rng
+        dice = rng if rng is None or not isinstance(rng, Mapping) else rng[name]
         sites, caches[name] = net.forward(_converted_input(name, net, batch), dice, taps=wanted[name])
         live.update({f"{name}.{tap}": a for tap, a in sites.items()})
     fixed.update(live)
@@ -126,10 +129,13 @@ def run_networks(
 
 def hand_back(students: Mapping[str, Network], caches: Mapping[str, Any], result: Evaluation) -> None:
     """Each gradient to the network that owns its site, and back through it."""
+    own: dict[str, dict[str, Array]] = {name: {} for name in students}
+    for site, gradient in result.gradients.items():
+        name, _, tap = site.rpartition(".")
+        if name in own:
+            own[name][tap] = gradient
     for name, net in students.items():
-        start = len(name) + 1
-        own = {site[start:]: g for site, g in result.gradients.items() if site[:start] == name + "."}
-        net.backward(caches[name], own)
+        net.backward(caches[name], own[name])
 
 
 def trained(students: Mapping[str, Network], objective: Objective) -> list[Module]:

@@ -38,14 +38,14 @@ MUTATIONS = {
         "test_response.py",
     ),
     "what the student gives to masked classes costs nothing": (
-        "distill/response.py", "xp.where(masked, q, terms).sum(axis=1)", "terms.sum(axis=1)", "test_response.py",
+        "distill/response.py", "    xp.copyto(terms, q, where=masked)\n", "", "test_response.py",
     ),
     "the textbook form of the divergence": (
         "distill/response.py", "    terms = xp.expm1(r)\n    terms -= r\n", "    terms = -xp.where(masked, 0, r)\n",
         "test_response.py",
     ),
     "two close answers compared in single precision": (
-        "distill/response.py", 'xp.empty((2, *z_p.shape), "float64")',
+        "distill/response.py", "xp.empty((2, *z_p.shape))",
         "xp.empty((2, *z_p.shape), z_q.dtype)", "test_response.py",
     ),
     "a smoothed label that does not sum to one": (
@@ -67,12 +67,11 @@ MUTATIONS = {
         "test_training.py",
     ),
     "a peer that learns through its classmate": (
-        "objective.py", "+ [fixed[name] for name in self.fixed]",
-        "+ [live.get(name, fixed[name]) for name in self.fixed]", "test_objective.py",
+        "objective.py", "*map(fixed.__getitem__, self.fixed)]",
+        "*(live.get(name, fixed[name]) for name in self.fixed)]", "test_objective.py",
     ),
     "two owners of one gradient: the second overwrites the first": (
-        "nn/network.py", "adds = self.written if write and i not in self._frozen else None",
-        "adds = False if write and i not in self._frozen else None", "test_objective.py",
+        "nn/network.py", "self.written if write else None", "False if write else None", "test_objective.py",
     ),
     "the moments of one network carried to another": (
         "nn/optim.py", "memory = self.memory.get(net)\n        if memory is None:",
@@ -94,7 +93,7 @@ MUTATIONS = {
         "root = math.sqrt(1 - self.beta2)", "test_optim.py",
     ),
     "a mean of batch means": (
-        "epoch.py", "np.tensordot(rows, table, 1) / rows.sum()", "table.mean(axis=0)", "test_training.py",
+        "counts.py", "np.tensordot(rows, table, 1) / sum(rows)", "table.mean(axis=0)", "test_training.py",
     ),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 
 import kdlearn as kd
 from kdlearn.distill import datafree, ensemble, exits, mutual, privacy, robust, sequence, unlabelled, views
+from kdlearn.loss import SMALL
 
 QUICK = {"epochs": 2, "batch_size": 5, "progress": False}
 
@@ -41,18 +42,27 @@ def together(a, b):
     return 0.5 * (d * d).sum(axis=1), (d, d)
 
 
-def test_a_gradient_may_be_an_array_that_is_there_already():
+@kd.mean_over_rows
+def halves(a, b):
+    both = np.concatenate([b, a])
+    return (a * b).sum(axis=1), (both[: len(a)], both[len(a) :])
+
+
+@pytest.mark.parametrize("N", [5, SMALL])  # large gradients may be scaled in place
+def test_a_gradient_may_be_an_array_that_is_there_already(N):
     """What a loss returned was scaled in place: the teacher's answers with it, and what two sites shared twice."""
     rng = np.random.default_rng(0)
-    z, h = rng.normal(size=(2, 5, 3))
+    z, h = rng.normal(size=(2, N, 3))
     given = z.copy(), h.copy()
     for _ in range(2):
         value, gradient = product_loss(z, h)
-        assert value == pytest.approx((given[0] * given[1]).sum() / 5)
-        np.testing.assert_allclose(gradient, given[1] / 5)
-        np.testing.assert_allclose(square(z)[1], given[0] / 5)
+        assert value == pytest.approx((given[0] * given[1]).sum() / N)
+        np.testing.assert_allclose(gradient, given[1] / N)
+        np.testing.assert_allclose(square(z)[1], given[0] / N)
         for own in together(z, h)[1]:
-            np.testing.assert_allclose(own, (given[0] + given[1]) / 5)
+            np.testing.assert_allclose(own, (given[0] + given[1]) / N)
+        for own, other in zip(halves(z, h)[1], given[::-1]):
+            np.testing.assert_allclose(own, other / N)
     np.testing.assert_array_equal([z, h], given)
     term = kd.Term(together, ("student.logits", "student.h1"))
     batch = {"x": rows().x, "y": rows().y}

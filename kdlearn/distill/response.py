@@ -135,17 +135,18 @@ def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array, Arra
     """
     xp = array_module(z_p, z_q)
     # both at once: a small batch costs calls, not arithmetic
-    z = xp.empty((2, *z_p.shape), "float64")
+    z = xp.empty((2, *z_p.shape))  # float64
     z[0], z[1] = z_p, z_q
     (u_p, u_q), (p, q), (c_p, c_q) = softmax_parts(z, T)
-    masked = u_p <= LEAST
-    r = xp.where(masked, xp.maximum(u_q, LEAST), u_q)
+    masked, r = u_p <= LEAST, u_q
+    xp.copyto(r, xp.maximum(r, LEAST), where=masked)
     r -= xp.maximum(u_p, LEAST)
     r -= c_q - c_p
     terms = xp.expm1(r)
     terms -= r
     terms *= p
-    return xp.where(masked, q, terms).sum(axis=1), p, q, r
+    xp.copyto(terms, q, where=masked)
+    return terms.sum(axis=1), p, q, r
 
 
 def CrossEntropy(

@@ -118,12 +118,11 @@ class Network(Module):
                 for name in layer.parameters:
                     getattr(layer, "d" + name)[...] = 0
         lowest = 0 if need_dx else self._first_trainable
-        d = None
+        layers, frozen, adds, d = self.layers, self._frozen, self.written if write else None, None
         for i in range(top, lowest - 1, -1):
             if i in given:
                 d = given[i] if d is None else d + given[i]
-            adds = self.written if write and i not in self._frozen else None
-            d = self.layers[i].backward(d, caches[i], adds, need_dx or i > lowest)
+            d = layers[i].backward(d, caches[i], None if i in frozen else adds, need_dx or i > lowest)
         return d if need_dx else None
 
     def input_gradient(self, x: Array, loss: Callable[[Array], tuple[Array, Array]]) -> tuple[Array, Array]:

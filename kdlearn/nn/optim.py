@@ -76,12 +76,9 @@ class Optimizer:
         xp, update = array_module(theta), body_for(type(self).update, theta)
         size = min(self.block, theta.size) if xp is np else theta.size
         scratch = xp.empty(size, theta.dtype)
-        for start, stop, decays in net.slices if self.weight_decay else _merged(net.slices):
+        for block, own, decays in _blocks(net.slices, size, bool(self.weight_decay)):
             decay = self.weight_decay if decays else 0.0
-            for i in range(start, stop, size):
-                block = slice(i, min(i + size, stop))
-                parts = theta[block], grad[block], [m[block] for m in moments]
-                update(self, *parts, memory.t, decay, scratch[: block.stop - i])
+            update(self, theta[block], grad[block], [m[block] for m in moments], memory.t, decay, scratch[own])
         if self.max_norm is not None:
             self._constrain(net)
         net.written = False
@@ -152,13 +149,18 @@ class Optimizer:
 
 
 @functools.lru_cache
-def _merged(slices: tuple[tuple[int, int, bool], ...]) -> tuple[tuple[int, int, bool], ...]:
-    """The runs without the question of decay: fewer, so fewer calls."""
-    merged: list[tuple[int, int, bool]] = []
-    for start, stop, _ in slices:
-        begin = merged.pop()[0] if merged and merged[-1][1] == start else start
-        merged.append((begin, stop, False))
-    return tuple(merged)
+def _blocks(slices: tuple[tuple[int, int, bool], ...], size: int, decay: bool) -> list[tuple[slice, slice, bool]]:
+    """`(block, its part of the scratch, whether it decays)` of at most `size` numbers each.
+
+    Runs that meet are one where nothing asks for decay: fewer blocks, so fewer calls.
+    """
+    runs: list[tuple[int, int, bool]] = []
+    for start, stop, decays in slices:
+        if runs and runs[-1][1] == start and not decay:
+            start = runs.pop()[0]
+        runs.append((start, stop, decays and decay))
+    pieces = [(i, min(i + size, stop), decays) for start, stop, decays in runs for i in range(start, stop, size)]
+    return [(slice(i, end), slice(0, end - i), decays) for i, end, decays in pieces]
 
 
 class SGD(Optimizer):
