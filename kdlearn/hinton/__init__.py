@@ -8,10 +8,9 @@ never run twice, the same whatever ran before it.
 """
 
 from kdlearn.hinton.bias import best_shift, biased, prior_shift, shifted
-from kdlearn.hinton.images import MISSING, SHARE, held_out_rows, images, jitter
+from kdlearn.hinton.images import MISSING, held_out_rows, images, jitter
 from kdlearn.hinton.lessons import learn, learn_all, objective
 from kdlearn.hinton.rows import (
-    BIASED,
     DECAYED,
     LABELS,
     LESS,
@@ -28,10 +27,7 @@ from kdlearn.hinton.rows import (
     teachers,
 )
 from kdlearn.hinton.teaching import (
-    BATCH,
-    RATE,
     as_in_dropout,
-    moving,
     teach,
     teach_all,
     teacher_answers,
@@ -39,8 +35,6 @@ from kdlearn.hinton.teaching import (
 )
 
 __all__ = [
-    "BATCH",
-    "BIASED",
     "DECAYED",
     "LABELS",
     "LESS",
@@ -48,8 +42,6 @@ __all__ = [
     "MISSING",
     "MOVED",
     "MOVED_DECAYED",
-    "RATE",
-    "SHARE",
     "SOFT",
     "TEMPERATURES",
     "WIDTHS",
@@ -63,7 +55,6 @@ __all__ = [
     "jitter",
     "learn",
     "learn_all",
-    "moving",
     "objective",
     "prior_shift",
     "settings_of",
