@@ -49,18 +49,6 @@ def character_model(
     return Network([table, *body.layers], {"h0": 0, **{tap: i + 1 for tap, i in body.taps.items()}})
 
 
-def help_text() -> str:
-    """The help pages of Python's own standard library: ASCII, in lower case, white space folded.
-
-    About 430,000 characters of English and code that every Python has; they differ from one minor
-    version of Python to the next.
-    """
-    from pydoc_data.topics import topics
-
-    text = " ".join(topics[name] for name in sorted(topics)).lower()
-    return " ".join(text.encode("ascii", "ignore").decode().split())
-
-
 def encode(text: str, symbols: str) -> np.ndarray:
     """Each character's position in `symbols`, int32; ValueError for one that is not there."""
     number = {symbol: i for i, symbol in enumerate(symbols)}

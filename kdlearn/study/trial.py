@@ -61,12 +61,6 @@ class Trial:
         """*helps*, *hurts*, *equal*, *not shown* or *undefined*; see `kd.study.verdicts` for the rule."""
         return self.verdicts()[arm, baseline or self.baselines[0]].word
 
-    def would_choose(self) -> dict[str, float]:
-        """In which share of the seeds the validation rows alone would have chosen this arm."""
-        scores = np.array(list(self.validation.values()))
-        best = scores.argmax(axis=0) if self.better == "higher" else scores.argmin(axis=0)
-        return {arm: float((best == i).mean()) for i, arm in enumerate(self.validation)}
-
     def table(self, digits: int = 2) -> str:
         """One line an arm: setting, mean, and for each baseline the difference, its interval and the verdict."""
         found = self.verdicts()
