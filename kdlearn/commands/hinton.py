@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kdlearn.backend import resolve_device
-from kdlearn.files import cells_beside, written_aside
+from kdlearn.files import written_aside
 from kdlearn.hinton import choices, chosen, learn_all, settings_of, students, teach_all, teachers, towards
 from kdlearn.hinton.table import Row, table
 from kdlearn.study import cell_key, sweep
+from kdlearn.study.cells import cells_beside
 
 
 def run(args: argparse.Namespace) -> int:
