@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from _pages import catalogue, effects, hinton, performance
-
-from kdlearn.catalogue.equations import equations_page
-from kdlearn.catalogue.methods import methods_page
+from _pages.equations import equations_page
+from _pages.methods import methods_page
 
 DOCS = Path(__file__).resolve().parent
 

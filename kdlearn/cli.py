@@ -219,6 +219,10 @@ def _at_least_one(text: str) -> int:
     return int(_number(text, "a whole number of at least 1", lambda v: v >= 1 and v == int(v)))
 
 
+def _at_least_two(text: str) -> int:  # seeds, for an interval
+    return int(_number(text, "a whole number of at least 2", lambda v: v >= 2 and v == int(v)))
+
+
 def _seed(text: str) -> int:
     return int(_number(text, "a whole number from 0 to 4294967295", lambda v: 0 <= v < 2**32 and v == int(v)))
 
@@ -232,13 +236,6 @@ def _delimiter(text: str) -> str:
     if len(text) != 1 or text in '"\r\n':
         raise argparse.ArgumentTypeError(f"it must be one character, or tab, got {text!r}")
     return text
-
-
-def _at_least_two(text: str) -> int:
-    value = int(text)
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"an interval needs at least 2 seeds, got {value}")
-    return value
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -271,7 +271,7 @@ def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
             if name == "y" and site in data and term.live[0] in sites:
                 check_label_column(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
             if name == "top" and site in data and term.live[0] in sites:
-                check_top(site, data[site], sites[term.live[0]].shape[1])
+                check_top(f"column {site!r}", data[site], sites[term.live[0]].shape[1])
                 T = np.float32(getattr(term.loss, "keywords", {}).get("T", 4.0))
                 if site + "_T" in data and bool((data[site + "_T"] != T).any()):
                     made_at = float(data[site + "_T"].max())

@@ -14,18 +14,6 @@ from typing import BinaryIO
 ABANDONED = 600.0  # seconds without a write after which a temporary file belongs to a writer that was killed
 
 
-def cells_beside(out: Path, resume: bool) -> Path:
-    """The file that stores a study's cells, beside its rows `out`, whose folder is made.
-
-    ValueError where it holds the cells of an earlier run that nobody asked to resume.
-    """
-    store = out.with_suffix(".jsonl")
-    if store.exists() and not resume:
-        raise ValueError(f"{store} holds the cells of an earlier run; go on with --resume, or choose another --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return store
-
-
 @contextlib.contextmanager
 def written_aside(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A binary file that replaces `path` when the block ends.

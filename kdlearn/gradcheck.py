@@ -21,7 +21,8 @@ import numpy as np
 from kdlearn.backend import Array
 from kdlearn.checks import check_size
 from kdlearn.ideas import Case, Review, common_factor
-from kdlearn.learner import Verdict, call, judge, number, results, reviewed
+from kdlearn.judging import judge, number, results
+from kdlearn.learner import Verdict, call, reviewed
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD

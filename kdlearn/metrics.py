@@ -42,11 +42,16 @@ def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
     check_count("bins", bins)
     if _unknown(z):
         return float("nan")
-    p = softmax(z)
-    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    confidence, right, which = by_confidence(z, y, bins)
     gap = np.bincount(which, weights=right - confidence.astype(float), minlength=bins)
     return float(np.abs(gap).sum() / len(y))
+
+
+def by_confidence(z: np.ndarray, y: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each row how sure its answer is, whether it is right, and the number of its bin of confidence; (N,) each."""
+    p = softmax(z)
+    confidence = p.max(axis=1)
+    return confidence, p.argmax(axis=1) == y, np.minimum((confidence * bins).astype(int), bins - 1)
 
 
 def entropy(z: Array, T: float = 1.0) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
-from kdlearn.metrics import calibration_error
+from kdlearn.metrics import by_confidence, calibration_error
 from kdlearn.nn.functional import softmax
 from kdlearn.theme import (
     GRADIENT,
@@ -150,9 +150,7 @@ def reliability(z: Array, y: Array, bins: int = 10, ax: Any = None) -> Any:
     ax = _axes(ax)
     if np.isnan(calibration_error(z, y, bins)):  # which looks at shapes and labels, too
         raise ValueError("some rows have no probabilities: their largest logit is NaN or infinite")
-    p, y = to_numpy(softmax(to_numpy(z))), to_numpy(y)
-    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    _, right, which = by_confidence(to_numpy(z), to_numpy(y), bins)
     filled = [b for b in range(bins) if (which == b).any()]
     heights = [right[which == b].mean() for b in filled]
     ax.bar([(b + 0.5) / bins for b in filled], heights, width=0.9 / bins, color=ink(STUDENT, ax))

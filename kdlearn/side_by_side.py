@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,6 @@ from kdlearn.data import Data
 from kdlearn.data.stacked import StackedData, stack_data
 from kdlearn.nn.stack import Stack, stacked
 from kdlearn.objective import Objective
-
-DataFunction = Callable[[int, np.random.Generator], Data]
 
 
 def one_each(thing: Any, members: int, what: str) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kdlearn.backend import Array
 from kdlearn.checkpoint import load_run, save_run
-from kdlearn.data import Data
+from kdlearn.data.columns import Data, DataFunction
 from kdlearn.door import check_data, check_networks, check_schedule, check_settings
 from kdlearn.epoch import one_epoch
 from kdlearn.evaluation import evaluate_checked
@@ -19,7 +19,7 @@ from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
 from kdlearn.run import Run
-from kdlearn.side_by_side import DataFunction, hand_back_adaptors, one_data, one_each, one_objective, streams
+from kdlearn.side_by_side import hand_back_adaptors, one_data, one_each, one_objective, streams
 from kdlearn.step import Networks, members_of, named, train_step
 
 
@@ -92,24 +92,24 @@ def fit(
     students, teachers = named(students, "student"), named(teachers, "teacher")
     optimizer = Adam() if optimizer is None else optimizer
     schedule = constant if schedule is None else schedule
-    stack = any(isinstance(net, Stack) for net in students.values())
-    members = members_of(students)
-    seeds = one_each(seed, members, "seed") if stack else [seed]
-    goal: Any = one_objective(objective, members) if stack else objective
-    rows: Any = one_data(data, members) if stack else data
-    held_out: Any = one_data(validation, members, "validation data") if stack and validation is not None else validation
+    goal: Any = objective
+    rows: Any = data
+    held_out: Any = validation
+    seeds: Any = [seed]
+    stack, members = any(isinstance(net, Stack) for net in students.values()), members_of(students)
+    if stack:
+        seeds = one_each(seed, members, "seed")
+        goal, rows = one_objective(objective, members), one_data(data, members)
+        held_out = None if validation is None else one_data(validation, members, "validation data")
+
     check_networks(students, teachers, goal, optimizer)
     check_schedule(schedule)
     check_settings(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, checkpoint=checkpoint, resume=resume)
     if micro_batch is not None and stack:
         raise ValueError("micro_batch is for one network; a stack of fewer members needs less memory, too")
-    told = step  # pieces of a batch are no other step
-    if micro_batch is not None:
-        step = functools.partial(step, micro_batch=micro_batch)
     run = Run(students, teachers, goal, optimizer)
     run.hooks = hooks
     run.check_hooks()
-    order, dice, generators = streams(seeds, students, stack)
     if isinstance(rows, Data):
         run.data = run.given = check_data(rows, run)
     elif not callable(rows):
@@ -117,10 +117,12 @@ def fit(
         raise TypeError(f"data must be kd.Data or a function (epoch, rng) -> kd.Data, got {type(rows).__name__}{hint}")
     if held_out is not None:
         run.held_out = held_out = check_data(held_out, run, "validation data")
-    run.call("before_fit")
 
     settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule}
-    settings |= {"drop_last": drop_last, "step": told}
+    settings |= {"drop_last": drop_last, "step": step}  # pieces of a batch are no other step
+    one_step = step if micro_batch is None else functools.partial(step, micro_batch=micro_batch)
+    order, dice, generators = streams(seeds, students, stack)
+    run.call("before_fit")
     if checkpoint is not None and resume and os.path.exists(checkpoint):
         load_run(checkpoint, run, generators, settings)
 
@@ -136,7 +138,7 @@ def fit(
                 elif run.data is not checked:  # a hook has replaced it
                     run.data = checked = check_data(run.data, run, rehearse=False)  # type: ignore[arg-type]
                 start.rest(run.history.diverged)
-                record = one_epoch(run, step, schedule, epochs, batch_size, drop_last, order, dice)
+                record = one_epoch(run, one_step, schedule, epochs, batch_size, drop_last, order, dice)
                 start.put_back(run.history.diverged)
                 if held_out is not None:
                     now = run.epoch / epochs

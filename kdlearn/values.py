@@ -72,13 +72,13 @@ def look_like_probabilities(z: Array) -> bool:
     return some.dtype.kind == "f" and bool((some >= 0).all()) and bool((abs(some.sum(axis=1) - 1) < 1e-3).all())
 
 
-def check_top(name: str, top: Array, n_classes: int) -> None:
+def check_top(what: str, top: Array, n_classes: int) -> None:
     """ValueError unless each row names different classes in 0 … n_classes - 1."""
     ordered = np.sort(to_numpy(top), axis=-1)
     if top.dtype.kind not in "iu" or (ordered < 0).any() or (ordered >= n_classes).any():
-        raise ValueError(f"column {name!r} must hold classes, integers in 0 … {n_classes - 1}")
+        raise ValueError(f"{what} must hold classes, integers in 0 … {n_classes - 1}")
     if (ordered[:, 1:] == ordered[:, :-1]).any():
-        raise ValueError(f"column {name!r} names a class twice in one row")
+        raise ValueError(f"{what} names a class twice in one row")
 
 
 def check_label_column(name: str, y: Array, n_classes: int, none: int | None) -> None:

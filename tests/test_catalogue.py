@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from _pages.methods import ELSEWHERE, ENGINE, WHO
 
 import kdlearn as kd
 from kdlearn import cli
 from kdlearn.catalogue.measured import arm, cost, one_teacher, several, study, tasks
 from kdlearn.catalogue.measured.lessons import LIMITS, METHODS, STEPS
-from kdlearn.catalogue.methods import ELSEWHERE, ENGINE, WHO
 from kdlearn.catalogue.recipes.parts import all_recipes
 
 

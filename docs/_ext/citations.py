@@ -11,14 +11,13 @@ import re
 import unicodedata
 
 from _pages.catalogue import stored, words
+from _pages.methods import methods
 from docutils import nodes
 from links import find, spoken
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 from sources import EQUATIONS, ROOT, link, notebooks, sections
 from sphinx.transforms import SphinxTransform
-
-from kdlearn.catalogue.methods import methods
 
 PAPERS = parse_file(str(ROOT / "docs" / "references.bib")).entries
 STYLE = find_plugin("pybtex.style.formatting", "unsrt")(abbreviate_names=True)

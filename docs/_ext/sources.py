@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from docutils import nodes
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import guess_lexer_for_filename
-from sphinx.util.osutil import relative_uri
-
-from kdlearn.catalogue.equations import (  # noqa: F401  all that the book takes from the list of equations enters here
+from _pages.equations import (  # noqa: F401  all that the book takes from the list of equations enters here
     LABEL,
     ROOT,
     equations,
@@ -17,6 +11,11 @@ from kdlearn.catalogue.equations import (  # noqa: F401  all that the book takes
     notebooks_that_name,
     sections,
 )
+from docutils import nodes
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import guess_lexer_for_filename
+from sphinx.util.osutil import relative_uri
 
 EQUATIONS = {e.label: e for e in equations()}
 PATTERNS = ("kdlearn/**/*.py", "tests/**/*.py", "docs/**/*.py", "notebooks/**/*.py", "*.md", "*.toml", "*.yml")

@@ -50,7 +50,7 @@ def mutual(device: str = "cpu") -> Objective:
     return mutual_learning("a", "b", T=T)
 
 
-def exits_loss(device: str = "cpu") -> Objective:
+def exits_loss(device: str) -> Objective:
     """A linear classifier on each hidden layer, taught by labels and by the deep end."""
     parts: list[Objective] = [CrossEntropy()]
     for i in (1, 2):
@@ -59,7 +59,7 @@ def exits_loss(device: str = "cpu") -> Objective:
     return Sum(tuple(parts))
 
 
-def hint_loss(device: str = "cpu") -> Objective:
+def hint_loss(device: str) -> Objective:
     """Soft targets, and a hint behind a projector of 800 to 1200."""
     hint = Match("projected", "teacher.h", squared_error)
     return kd_loss() + 1e-3 * Through(MLP(800, 1200, seed=1).to(device), "student.h2", "projected", hint)

@@ -7,7 +7,7 @@ import json
 
 from kdlearn.catalogue.measured import study
 from kdlearn.catalogue.measured.tasks import TASKS
-from kdlearn.files import cells_beside
+from kdlearn.study.cells import cells_beside
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kdlearn.backend import resolve_device
-from kdlearn.files import cells_beside, written_aside
-from kdlearn.hinton import choices, chosen, learn, settings_of, students, teach, teachers, towards
+from kdlearn.files import written_aside
+from kdlearn.hinton import choices, chosen, learn_all, settings_of, students, teach_all, teachers, towards
 from kdlearn.hinton.table import Row, table
 from kdlearn.study import cell_key, sweep
+from kdlearn.study.cells import cells_beside
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,41 +23,36 @@ def run(args: argparse.Namespace) -> int:
     store = cells_beside(args.out, args.resume)
     on: dict[str, Any] = {"store": store, "jobs": args.jobs or (None if device == "cpu" else 1)}
     on["progress"] = False if args.quiet else None
-    one_teacher, one_student = _on(device, teach), _on(device, learn)
+    train_teachers, train_students = (functools.partial(function, device=device) for function in (teach_all, learn_all))
     rows: list[Row] = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else []
     done = {cell_key(None, row["cell"]): row["result"] for row in rows}
 
     def ran(function: Callable[..., Any], cells: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The results of these cells: of what is among the rows already, or of a training."""
         missing = [cell for cell in cells if cell_key(None, cell) not in done]
-        if device == "cpu":
-            found = sweep(function, missing, **on)
-        else:  # cells that differ in seeds alone are the members of one stack
-            groups = by_seed(missing)
-            each = sweep(function, [side_by_side(group) for group in groups], **on)
-            missing = [cell for group in groups for cell in group]
-            found = [result for results in each for result in results]
-        for cell, result in zip(missing, found):
-            rows.append({"cell": dict(cell), "result": result})
-            done[cell_key(None, cell)] = result
+        groups = [[cell] for cell in missing] if device == "cpu" else by_seed(missing)  # on a GPU stacks
+        for group, results in zip(groups, sweep(function, [as_one_cell(group) for group in groups], **on)):
+            for cell, result in zip(group, results):
+                rows.append({"cell": dict(cell), "result": result})
+                done[cell_key(None, cell)] = result
         write(args.out, rows)
         return [done[cell_key(None, cell)] for cell in cells]
 
     everyone, candidates = teachers(args.quick), choices(args.quick)
-    ran(one_teacher, everyone[1:2])  # before the choices, which hear it
-    best = chosen(candidates, ran(one_student, candidates))
+    ran(train_teachers, everyone[1:2])  # before the choices, which hear it
+    best = chosen(candidates, ran(train_students, candidates))
     cells = [c for c in students(best, args.quick) if args.rows in c["row"]]
     heard = [cell["teacher"] for cell in cells if "teacher" in cell]
-    ran(one_teacher, [c for c in everyone if args.rows in c["row"] or settings_of(c) in heard])
-    ran(one_student, cells)
+    ran(train_teachers, [c for c in everyone if args.rows in c["row"] or settings_of(c) in heard])
+    ran(train_students, cells)
     if not args.quick and args.rows in towards.STEPS:
-        sgd = towards.best_rate(ran(one_teacher, towards.rates()))
+        sgd = towards.best_rate(ran(train_teachers, towards.rates()))
         heard = towards.teachers_of(sgd, held_out=True)
-        ran(one_teacher, heard)
-        kept, _ = towards.choose(heard, functools.partial(ran, one_student))
+        ran(train_teachers, heard)
+        kept, _ = towards.choose(heard, functools.partial(ran, train_students))
         heard = towards.teachers_of(sgd, held_out=False)
-        ran(one_teacher, heard)
-        ran(one_student, towards.tested(kept, heard))
+        ran(train_teachers, heard)
+        ran(train_students, towards.tested(kept, heard))
     print(table(rows))
     if not args.quiet:
         print(f"validation chose: {json.dumps(best)}\n{args.out}: one row a cell")
@@ -72,16 +68,11 @@ def by_seed(cells: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]
     return list(groups.values())
 
 
-def side_by_side(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The cells of one of these groups as one cell of `learn` or `teach`, whose result is a list."""
-    several: dict[str, Any] = {"seed": [cell["seed"] for cell in cells]}
-    if "teacher" in cells[0]:
-        several["teacher"] = [dict(cell["teacher"]) for cell in cells]
-    return {**cells[0], **several}
-
-
-def _on(device: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    return function if device == "cpu" else functools.partial(function, device=device)
+def as_one_cell(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The cells of one of these groups as `learn_all` or `teach_all` takes them: what each has of its own as lists."""
+    common = {key: value for key, value in cells[0].items() if key not in ("seed", "teacher")}
+    own = {f"{key}s": [cell[key] for cell in cells] for key in ("seed", "teacher") if key in cells[0]}
+    return {**common, **own}
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from kdlearn.backend import Array, array_module, as_array, check_generator, device_of, to_device, to_numpy
 from kdlearn.checks import check_classes, check_count
 from kdlearn.data.labelling import soft_labels
+
+DataFunction = Callable[[int, np.random.Generator], "Data"]  # (epoch, rng) -> data, for data that change
 
 # Rows are gathered for a shuffled epoch in pieces of this many bytes: one gather for all of a
 # small set, and never a second copy of a large one.

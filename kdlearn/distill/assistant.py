@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.data import Data
+from kdlearn.data.columns import Data, DataFunction
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.history import History
 from kdlearn.nn.network import Network
@@ -25,7 +25,7 @@ from kdlearn.objective import Objective
 from kdlearn.step import Networks
 from kdlearn.training import fit
 
-Rows = Data | Callable[[int, np.random.Generator], Data]
+Rows = Data | DataFunction
 
 
 def assistants(

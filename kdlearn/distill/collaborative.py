@@ -13,7 +13,7 @@ from kdlearn.checks import check_labels
 from kdlearn.distill.mutual import each_with_labels, total
 from kdlearn.distill.response import SoftTargets
 from kdlearn.hooks import check_names
-from kdlearn.nn.functional import log_softmax, one_hot, softmax
+from kdlearn.nn.functional import at_label, log_softmax, one_hot, softmax
 from kdlearn.nn.mixture import descend_on_simplex, mixture, team
 from kdlearn.objective import Given, Objective, Weight
 
@@ -109,5 +109,4 @@ def kdcl(
 def _losses(y: Array, Z: Array) -> Array:
     """(N, M) cross-entropies of the answers Z (M, N, K)."""
     check_labels(Z[0], y)
-    xp = array_module(y, Z)
-    return xp.stack([-xp.take_along_axis(log_softmax(z), y[:, None], axis=1)[:, 0] for z in Z], axis=1)
+    return array_module(y, Z).stack([-at_label(log_softmax(z), y) for z in Z], axis=1)

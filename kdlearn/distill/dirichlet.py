@@ -9,7 +9,7 @@ Derivation: docs/derivations/dirichlet.md.
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module, special_functions
-from kdlearn.checks import check_logits
+from kdlearn.checks import check_logits, check_share
 from kdlearn.loss import mean_over_rows
 from kdlearn.nn.functional import log_softmax, softmax
 from kdlearn.nn.mixture import team
@@ -40,8 +40,7 @@ def mean_log_answer(*logits: Array, floor: float = 1e-3) -> Array:
     >>> mean_log_answer(np.log([[0.9, 0.1]]), np.log([[0.6, 0.4]]), floor=0.0).round(3)
     array([[-0.308, -1.609]])
     """
-    if not 0 <= floor <= 1:
-        raise ValueError(f"floor is a share in [0, 1], got {floor!r}")
+    check_share("floor", floor)
     Z = team(logits)
     log_p, K = log_softmax(Z), Z.shape[-1]
     if floor:

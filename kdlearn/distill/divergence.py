@@ -11,7 +11,7 @@ from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_logits, check_share, check_temperature
 from kdlearn.distill.response import kl_rows
 from kdlearn.loss import mean_over_rows
-from kdlearn.nn.functional import expm1_residual
+from kdlearn.nn.functional import expm1_residual, softmax_backward
 
 
 @mean_over_rows
@@ -86,8 +86,7 @@ def jensen_shannon(z_s: Array, z_t: Array, T: float = 1.0, beta: float = 0.5) ->
     # class by class, p expm1(a) and q expm1(b) cancel in the mixture: both forms are the same number
     residual_a, residual_b = (expm1_residual(xp.where(close, c, 0)) for c in (a, b))
     rows = beta * p * xp.where(close, residual_a, -a) + (1 - beta) * q * xp.where(close, residual_b, -b)
-    gradient = q * ((q * b).sum(axis=1, keepdims=True) - b)
-    return T * T * rows.sum(axis=1), T * (1 - beta) * gradient
+    return T * T * rows.sum(axis=1), T * (1 - beta) * softmax_backward(q, -b)
 
 
 @mean_over_rows
@@ -120,6 +119,4 @@ def total_variation(z_s: Array, z_t: Array, T: float = 1.0) -> tuple[Array, Arra
     xp = array_module(z_s, z_t)
     _, p, q, _ = kl_rows(z_t, z_s, T)
     difference = q - p
-    sign = xp.sign(difference)
-    gradient = q * (sign - (q * sign).sum(axis=1, keepdims=True))
-    return 0.5 * T * xp.abs(difference).sum(axis=1), 0.5 * gradient
+    return 0.5 * T * xp.abs(difference).sum(axis=1), 0.5 * softmax_backward(q, xp.sign(difference))

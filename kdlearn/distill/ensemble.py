@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_count, check_labels, check_logits, check_temperature
+from kdlearn.checks import check_count, check_labels, check_logits, check_share, check_size, check_temperature
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
 from kdlearn.nn.functional import as_real, at_label, log_softmax, real_dtype, softmax
@@ -141,10 +141,8 @@ def accuracy_weights(*accuracies: float, sharpness: float = 20.0) -> tuple[float
     if not accuracies:
         raise ValueError("there is no teacher to weigh")
     for a in accuracies:
-        if not 0 <= a <= 1:
-            raise ValueError(f"an accuracy is a share in [0, 1], got {a!r}")
-    if not (sharpness >= 0 and math.isfinite(sharpness)):
-        raise ValueError(f"sharpness must be a finite number of at least 0, got {sharpness!r}")
+        check_share("an accuracy", a)
+    check_size("sharpness", sharpness)
     best = max(accuracies)
     odds = [math.exp(sharpness * (a - best)) for a in accuracies]
     return tuple(o / sum(odds) for o in odds)
@@ -175,7 +173,8 @@ def min_norm_weights(*gradients: Array, cap: float = 1.0, steps: int = 30) -> Ar
     Désidéri 2012.
     """
     M = len(gradients)
-    _check_cap(cap, M)
+    if not 1 / M - 1e-12 <= cap <= 1:
+        raise ValueError(f"cap lies between 1/M = {1 / M:.3g} and 1 for {M} teachers, got {cap!r}")
     check_count("steps", steps)
     if any(g.shape != gradients[0].shape for g in gradients):
         raise ValueError(f"the gradients must have one shape, got {[g.shape for g in gradients]}")
@@ -272,11 +271,6 @@ def _table(weights: Callable[..., Array], M: int, *arrays: Array) -> Array:
     if w.shape != (len(arrays[-1]), M):
         raise ValueError(f"the weights of {M} teachers are a table of shape {(len(arrays[-1]), M)}, got {w.shape}")
     return w
-
-
-def _check_cap(cap: float, M: int) -> None:
-    if not 1 / M - 1e-12 <= cap <= 1:
-        raise ValueError(f"cap lies between 1/M = {1 / M:.3g} and 1 for {M} teachers, got {cap!r}")
 
 
 def _log_probabilities(logits: Sequence[Array], T: float) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_finite_rows
+from kdlearn.checks import check_finite_rows, check_share
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.nn.functional import softmax
@@ -89,9 +89,7 @@ class EarlyExit:
     """
 
     def __init__(self, student: Network, exits: Objective, threshold: float = 0.9) -> None:
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold lies in [0, 1], got {threshold!r}")
-        self.student, self.threshold = student, threshold
+        self.student, self.threshold = student, check_share("threshold", threshold)
         self.branches = sorted(_branches(student, exits), key=lambda branch: branch[0])
 
     def answer(self, x: Array, batch_size: int = 4096) -> tuple[Array, Array]:

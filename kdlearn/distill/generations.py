@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kdlearn.checks import check_count
 from kdlearn.distill.assistant import Rows, assistants, lesson
 from kdlearn.distill.response import CrossEntropy
 from kdlearn.nn.network import Network
@@ -43,9 +44,7 @@ def generations(
 
     Source: Furlanello et al. 2018, who add labels and teacher: `CrossEntropy() + SoftTargets(T=1)`.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n!r}")
-    nets = [make(g) for g in range(n)]
+    nets = [make(g) for g in range(check_count("n", n))]
     lesson(nets[0], CrossEntropy() if first is None else first, data, None, settings, 0)
     assistants(nets[1:], objective, data, nets[0], **settings)
     return nets

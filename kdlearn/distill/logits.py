@@ -19,6 +19,7 @@ from kdlearn.distill.response import cross_entropy, kl_rows
 from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.functional import at_label, log_softmax, log_softmax_backward, one_hot, softmax, softmax_parts
 from kdlearn.objective import Term
+from kdlearn.values import check_top
 
 
 @mean_over_rows
@@ -243,11 +244,7 @@ def top_targets(z_s: Array, top: Array, z_t: Array, T: float = 4.0) -> tuple[Arr
 def _check_top(z_s: Array, top: Array, z_t: Array, **settings: float) -> None:
     # a float is cut, -1 the last class, and what is named twice counts twice; a training is checked by `fit`
     if isinstance(top, np.ndarray) and top.ndim == 2 and getattr(z_s, "shape", ())[:-1] == top.shape[:1]:
-        if top.dtype.kind not in "iu" or (top.size and (top.min() < 0 or top.max() >= z_s.shape[1])):
-            raise ValueError(f"top must hold classes, integers in 0 … {z_s.shape[1] - 1}")
-        ordered = np.sort(top, axis=1)
-        if (ordered[:, 1:] == ordered[:, :-1]).any():
-            raise ValueError("top names a class twice in one row")
+        check_top("top", top, z_s.shape[1])
 
 
 top_targets.check = _check_top  # type: ignore[attr-defined]

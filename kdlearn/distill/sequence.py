@@ -10,19 +10,17 @@ student's probability. Derivation: docs/derivations/sequence.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array, array_module, check_generator, device_of, to_device
-from kdlearn.checks import check_classes, check_count, check_labels, check_temperature
-from kdlearn.data.columns import Data
-from kdlearn.nn.functional import log_softmax, softmax
+from kdlearn.checks import check_classes, check_count, check_labels, check_share, check_temperature
+from kdlearn.data.columns import Data, DataFunction
+from kdlearn.nn.functional import at_label, log_softmax, softmax
 from kdlearn.nn.layers import Embedding, Layer, ReLU
 from kdlearn.nn.network import MLP, Network
-
-DataFunction = Callable[[int, np.random.Generator], Data]
 
 
 def character_model(
@@ -49,18 +47,6 @@ def character_model(
     table = Embedding(V, width, rng=rng, dtype=dtype)
     body = MLP(context * width, *hidden, V, activation=activation, dropout=dropout, seed=rng, dtype=dtype)
     return Network([table, *body.layers], {"h0": 0, **{tap: i + 1 for tap, i in body.taps.items()}})
-
-
-def help_text() -> str:
-    """The help pages of Python's own standard library: ASCII, in lower case, white space folded.
-
-    About 430,000 characters of English and code that every Python has; they differ from one minor
-    version of Python to the next.
-    """
-    from pydoc_data.topics import topics
-
-    text = " ".join(topics[name] for name in sorted(topics)).lower()
-    return " ".join(text.encode("ascii", "ignore").decode().split())
 
 
 def encode(text: str, symbols: str) -> np.ndarray:
@@ -143,9 +129,9 @@ def sample(net: Network, prompts: Array, length: int, rng: np.random.Generator, 
 def log_probabilities(net: Network, data: Data) -> Array:
     """The logarithm of what the network gives to each row's token, (N,)."""
     _check_single(net)
-    xp, z = array_module(data.y), net.logits(data.x)
+    z = net.logits(data.x)
     check_labels(z, data.y)  # a token of -1 would be the last one
-    return xp.take_along_axis(log_softmax(z), data.y[:, None], axis=1)[:, 0]
+    return at_label(log_softmax(z), data.y)
 
 
 def perplexity(net: Network, data: Data) -> float:
@@ -180,10 +166,8 @@ def generated(
 
     Source: Kim and Rush 2016, section 3.2 (there with beam search); Agarwal et al. 2024, algorithm 1.
     """
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction lies in [0, 1], got {fraction!r}")
-    if length < 1:
-        raise ValueError(f"length must be at least 1, got {length!r}")
+    check_share("fraction", fraction)
+    check_count("length", length)
     total = len(data) if rows is None else check_count("rows", rows)
     n_prompts = max(1, round(fraction * total / length)) if fraction else 0
     n_given = round((1 - fraction) * total)

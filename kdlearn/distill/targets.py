@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
-from kdlearn.checks import check_classes, check_labels, check_logits, is_whole
+from kdlearn.checks import check_classes, check_labels, check_logits, check_share, check_size, is_whole
 from kdlearn.nn.functional import as_real, one_hot, real_dtype, softmax_parts
 
 
@@ -103,8 +103,8 @@ def noisy_teacher(z_t: Array, rng: np.random.Generator, deviation: float = 0.3, 
     Source: Sau and Balasubramanian 2016.
     """
     check_logits(z_t)
-    if not (0 <= deviation < math.inf and 0 <= share <= 1):
-        raise ValueError(f"deviation is at least 0 and share lies in [0, 1], got {deviation!r} and {share!r}")
+    check_size("deviation", deviation)
+    check_share("share", share)
     z_t = z_t if z_t.dtype.kind == "f" else as_real(z_t, "z_t")
     xp = array_module(z_t)
     noise = deviation * rng.standard_normal(z_t.shape) * (rng.random((z_t.shape[0], 1)) < share)

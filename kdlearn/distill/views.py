@@ -12,12 +12,10 @@ import numpy as np
 
 from kdlearn.backend import Array, device_of, to_device, to_numpy
 from kdlearn.checks import check_classes
-from kdlearn.data import Data
+from kdlearn.data.columns import Data, DataFunction
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.objective import Match, Objective
-
-DataFunction = Callable[[int, np.random.Generator], Data]
 
 
 def same_class(data: Data, name: str = "pair") -> DataFunction:

@@ -8,10 +8,9 @@ never run twice, the same whatever ran before it.
 """
 
 from kdlearn.hinton.bias import best_shift, biased, prior_shift, shifted
-from kdlearn.hinton.images import MISSING, SHARE, held_out_rows, images, jitter
-from kdlearn.hinton.lessons import learn, objective
+from kdlearn.hinton.images import MISSING, held_out_rows, images, jitter
+from kdlearn.hinton.lessons import learn, learn_all, objective
 from kdlearn.hinton.rows import (
-    BIASED,
     DECAYED,
     LABELS,
     LESS,
@@ -27,11 +26,15 @@ from kdlearn.hinton.rows import (
     students,
     teachers,
 )
-from kdlearn.hinton.teaching import BATCH, RATE, as_in_dropout, moving, teach, teacher_answers, trained_teacher
+from kdlearn.hinton.teaching import (
+    as_in_dropout,
+    teach,
+    teach_all,
+    teacher_answers,
+    trained_teacher,
+)
 
 __all__ = [
-    "BATCH",
-    "BIASED",
     "DECAYED",
     "LABELS",
     "LESS",
@@ -39,8 +42,6 @@ __all__ = [
     "MISSING",
     "MOVED",
     "MOVED_DECAYED",
-    "RATE",
-    "SHARE",
     "SOFT",
     "TEMPERATURES",
     "WIDTHS",
@@ -53,13 +54,14 @@ __all__ = [
     "images",
     "jitter",
     "learn",
-    "moving",
+    "learn_all",
     "objective",
     "prior_shift",
     "settings_of",
     "shifted",
     "students",
     "teach",
+    "teach_all",
     "teacher_answers",
     "teachers",
     "trained_teacher",

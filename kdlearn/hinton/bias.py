@@ -19,7 +19,7 @@ def errors(z: np.ndarray, y: Array) -> dict[str, Any]:
 
 
 def biased(
-    z: np.ndarray, y: np.ndarray, z_held: np.ndarray | None, y_held: np.ndarray, missing: tuple[int, ...]
+    z: np.ndarray, y: np.ndarray, z_held: np.ndarray | None, y_held: np.ndarray | None, missing: tuple[int, ...]
 ) -> dict[str, dict[str, Any]]:
     """Errors after raising the biases of the missing classes, by three rules for how far.
 
@@ -28,7 +28,7 @@ def biased(
     errors on the test set itself.
     """
     rules = {"test": best_shift(z, y, missing)}
-    if z_held is not None:
+    if z_held is not None and y_held is not None:
         rules |= {"validation": best_shift(z_held, y_held, missing), "prior": prior_shift(z_held, missing)}
     return {rule: {"shift": b, **errors(shifted(z, missing, b), y)} for rule, b in rules.items()}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import Array, to_device, to_numpy
+from kdlearn.backend import to_device, to_numpy
 from kdlearn.data import Data
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.hinton.bias import biased, errors
@@ -16,15 +16,15 @@ from kdlearn.hinton.images import MISSING, held_out_rows, images, transfer_rows
 from kdlearn.hinton.teaching import (
     BATCH,
     RATE,
+    as_one_network,
     members,
     moving,
     of_members,
-    side_by_side,
     teacher_answers,
     trained_teacher,
 )
 from kdlearn.hooks import MovingAverage
-from kdlearn.nn.network import MLP
+from kdlearn.nn.network import MLP, Network
 from kdlearn.nn.optim import SGD, Adam, AdamW, cosine, warmup
 from kdlearn.objective import Objective
 from kdlearn.study import environment
@@ -32,11 +32,18 @@ from kdlearn.training import fit
 
 
 def learn(
+    row: str, seed: int, epochs: int, teacher: Mapping[str, Any] | None = None, **settings: Any
+) -> dict[str, Any]:
+    """One student 784-width-width-10: its errors of 10,000, and what it cost. See `learn_all` for the settings."""
+    return learn_all(row, [seed], epochs, None if teacher is None else [teacher], **settings)[0]
+
+
+def learn_all(
     row: str,
-    seed: int | Sequence[int],
+    seeds: Sequence[int],
     epochs: int,
+    teachers: Sequence[Mapping[str, Any]] | None = None,
     T: float | None = None,
-    teacher: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     width: int = 800,
     transfer: str = "all",
     rate: float = RATE,
@@ -51,15 +58,14 @@ def learn(
     tested: bool = True,
     n: int | None = None,
     device: str = "cpu",
-) -> Any:
-    """One student 784-width-width-10: its errors of 10,000, and what it cost.
+) -> list[dict[str, Any]]:
+    """`learn` of each seed: students that differ in it, and in their teacher's, trained side by side as a `kd.Stack`.
 
     Parameters
     ----------
-    row : where it stands in the table.
-    seed : of the initial weights, the order of the batches and, for a share of the labels, which. Several are
-        trained side by side, as a `kd.Stack`, and give a list of results.
-    T, teacher : temperature and the teacher's settings (see `trained_teacher`), for several seeds one each;
+    row : where they stand in the table.
+    seeds : of the initial weights, the order of the batches and, for a share of the labels, which.
+    teachers, T : each student's teacher by its settings (see `trained_teacher`), and the temperature;
         without: labels alone.
     transfer : "all", a key of `MISSING`, or "3 % of the labels".
     rate, decay : of Adam; AdamW's decay.
@@ -73,44 +79,50 @@ def learn(
     tested : read the test images; not where this cell is there to choose something.
     n : only the first n training images.
     """
-    seeds = [seed] if isinstance(seed, int) else list(seed)
-    told = [teacher] * len(seeds) if teacher is None or isinstance(teacher, Mapping) else list(teacher)
     train, test = images(device)
     train = train.take(slice(0, n))
-    held = train.take(to_device(held_out_rows(len(train)), device))
+    if standardized:
+        mean, deviation = float(train.x.mean()), float(train.x.std())
+        train, test = (part.with_columns({"x": (part.x - mean) / deviation}) for part in (train, test))
+    held = train.take(to_device(held_out_rows(len(train)), device)) if held_out else None
     answers: list[Any] = [None] * len(seeds)
-    if teacher is not None and not moved:
-        answers = [_answers(settings, others, device) for settings in told]
-    live = side_by_side([trained_teacher(**t, device=device) for t in told]) if teacher is not None and moved else None  # type: ignore[arg-type]
-    seen = _standardized(train.x) if standardized else lambda x: x
-    train = train.with_columns({"x": seen(train.x)})
-    data = [_lesson(train, own, transfer, s, held_out, device) for s, own in zip(seeds, answers)]
-    student = side_by_side([MLP(784, width, width, 10, seed=1000 + s) for s in seeds]).to(device)
-    teachers = {} if live is None else {"teacher": live}
+    live: dict[str, Network] = {}
+    if teachers is not None and moved:
+        live["teacher"] = as_one_network([trained_teacher(**settings, device=device) for settings in teachers])
+    elif teachers is not None:
+        answers = [_answers(settings, others, device) for settings in teachers]
+    data = [_lesson(train, own, transfer, seed, held_out, device) for seed, own in zip(seeds, answers)]
+    student = as_one_network([MLP(784, width, width, 10, seed=1000 + seed) for seed in seeds]).to(device)
     if average:
-        teachers["average"] = student.copy()
+        live["average"] = student.copy()
     began = time.perf_counter()
     fit(
-        student, objective(T, hard), of_members([moving(d) for d in data] if moved else data), teachers=teachers,
+        student, objective(T, hard), of_members([moving(d) for d in data] if moved else data), teachers=live,
         **_rule(rate, decay, momentum), hooks=[MovingAverage(average, "average")] if average else [],
-        epochs=epochs, batch_size=BATCH, seed=of_members(seeds), progress=False,
+        epochs=epochs, batch_size=BATCH, seed=of_members(list(seeds)), progress=False,
     )  # fmt: skip
-    minutes = (time.perf_counter() - began) / 60 / len(seeds)
-    results = []
-    for net, own in zip(members(teachers.get("average", student)), answers):
-        result: dict[str, Any] = {"minutes": minutes, "environment": environment(device)}
-        z_held = to_numpy(net.logits(seen(held.x))) if held_out else None
-        if z_held is not None:
-            result["validation"] = errors(z_held, held.y)["errors"]
-        if tested:
-            z = to_numpy(net.logits(seen(test.x)))
-            result |= errors(z, test.y)
-            if own is not None:
-                result["agreement"] = float((z.argmax(1) == own["test"].argmax(1)).mean())
-            if transfer in MISSING:
-                result["biased"] = biased(z, to_numpy(test.y), z_held, to_numpy(held.y), MISSING[transfer])
-        results.append(result)
-    return results[0] if isinstance(seed, int) else results
+    cost = {"minutes": (time.perf_counter() - began) / 60 / len(seeds), "environment": environment(device)}
+    return [
+        {**cost, **_measured(net, held, test if tested else None, transfer, own)}
+        for net, own in zip(members(live.get("average", student)), answers)
+    ]
+
+
+def _measured(net: Network, held: Data | None, test: Data | None, transfer: str, answers: Any) -> dict[str, Any]:
+    """Errors on validation rows and test images, where these are given; how often a student says what it heard."""
+    found: dict[str, Any] = {}
+    z_held = y_held = None
+    if held is not None:
+        z_held, y_held = to_numpy(net.logits(held.x)), to_numpy(held.y)
+        found["validation"] = errors(z_held, y_held)["errors"]
+    if test is not None:
+        z, y = to_numpy(net.logits(test.x)), to_numpy(test.y)
+        found |= errors(z, y)
+        if answers is not None:
+            found["agreement"] = float((z.argmax(1) == answers["test"].argmax(1)).mean())
+        if transfer in MISSING:
+            found["biased"] = biased(z, y, z_held, y_held, MISSING[transfer])
+    return found
 
 
 def _answers(teacher: Any, others: Sequence[int], device: str) -> dict[str, np.ndarray]:
@@ -124,12 +136,6 @@ def _lesson(train: Data, answers: Any, transfer: str, seed: int, held_out: bool,
     if answers is not None:
         train = train.with_columns({"teacher.logits": to_device(answers["train"][: len(train)], device)})
     return train.take(to_device(transfer_rows(to_numpy(train.y), transfer, seed, held_out), device))
-
-
-def _standardized(x: Array) -> Callable[[Array], Array]:
-    """The map to mean 0 and deviation 1 over all pixels of x."""
-    mean, deviation = float(x.mean()), float(x.std())
-    return lambda x: (x - mean) / deviation
 
 
 def _rule(rate: float, decay: float, momentum: float) -> dict[str, Any]:

@@ -34,20 +34,24 @@ def moving(data: Data) -> Callable[[int, np.random.Generator], Data]:
     return lambda epoch, rng: data.with_columns({"x": jitter(data.x, rng, out=room)})
 
 
-def teach(row: str, seed: Any, epochs: int, device: str = "cpu", **settings: Any) -> Any:
-    """One teacher: its test errors (or those on the validation rows), and what it cost. It stays in the cache.
+def teach(row: str, seed: int, epochs: int, device: str = "cpu", **settings: Any) -> dict[str, Any]:
+    """One teacher: its test errors (or those on the validation rows), and what it cost. It stays in the cache."""
+    return teach_all(row, [seed], epochs, device, **settings)[0]
 
-    Several seeds are trained side by side, as a `kd.Stack`: a list of results.
-    """
+
+def teach_all(
+    row: str, seeds: Sequence[int], epochs: int, device: str = "cpu", **settings: Any
+) -> list[dict[str, Any]]:
+    """`teach` of each seed: teachers that differ in it alone, trained side by side as a `kd.Stack`."""
     train, test = images(device)
     train, held_out = train.take(slice(0, settings.get("n"))), bool(settings.get("held_out"))
     part = train.take(to_device(held_out_rows(len(train)), device)) if held_out else test
-    seeds, results = [seed] if isinstance(seed, int) else list(seed), []
+    results = []
     for made in _weights(seeds, epochs, device, **settings):
         wrong = errors(to_numpy(_laid_over(made, device, **settings).logits(part.x)), part.y)
         found = {"minutes": float(made["seconds"]) / 60, "environment": environment(device)}
         results.append(found | ({"validation": wrong["errors"]} if held_out else wrong))
-    return results[0] if isinstance(seed, int) else results
+    return results
 
 
 def trained_teacher(seed: int, epochs: int, device: str = "cpu", **settings: Any) -> MLP:
@@ -118,7 +122,7 @@ def _weights(
         train = images(device)[0].take(slice(0, n))
         rows = [transfer_rows(to_numpy(train.y), "all", seed, held_out) for seed in seeds]
         data = [train.take(to_device(own, device)) for own in rows]
-        teachers = side_by_side([_network(seed=seed, **shape) for seed in seeds]).to(device)
+        teachers = as_one_network([_network(seed=seed, **shape) for seed in seeds]).to(device)
         began = time.perf_counter()
         how = {"optimizer": Adam(RATE, max_norm=3.5), "schedule": cosine, "batch_size": BATCH}
         fit(
@@ -136,13 +140,13 @@ def _weights(
 # ---------------------------------------------------------------- one network, or several at once
 
 
-def side_by_side(networks: Sequence[Network]) -> Network:
+def as_one_network(networks: Sequence[Network]) -> Network:
     """Several networks as a `kd.Stack`, one as it is."""
     return Stack(networks) if len(networks) > 1 else networks[0]
 
 
 def members(network: Network) -> list[Network]:
-    """What `side_by_side` was made of."""
+    """What `as_one_network` was made of."""
     return list(network) if isinstance(network, Stack) else [network]
 
 

@@ -48,7 +48,7 @@ class Module:
         self.layers = [copy.copy(layer) if _held(layer) else layer for layer in given]
         self._frozen: frozenset[int] = frozenset()
         if theta is None:
-            parts = [getattr(layer, name).ravel() for _, layer, name in self._parameters()]
+            parts = [getattr(layer, name).ravel() for _, layer, name, _ in self._parameters()]
             theta = array_module(*parts).concatenate(parts) if parts else np.zeros(0, np.float32)
         self.lay_over(theta, grad)
 
@@ -83,13 +83,9 @@ class Module:
         self.theta = theta
         self.grad = array_module(theta).zeros_like(theta) if grad is None else grad
         self.written = False
-        start = 0
-        for _, layer, name in self._parameters():
-            shape = layer.shapes[name]
-            stop = start + math.prod(shape)
-            setattr(layer, name, self.theta[start:stop].reshape(shape))
-            setattr(layer, "d" + name, self.grad[start:stop].reshape(shape))
-            start = stop
+        for _, layer, name, place in self._parameters():
+            setattr(layer, name, self.theta[place].reshape(layer.shapes[name]))
+            setattr(layer, "d" + name, self.grad[place].reshape(layer.shapes[name]))
         self._laid = self._arrays()
         self._find_trainable()
 
@@ -107,26 +103,30 @@ class Module:
             )
 
     def _arrays(self) -> list[Array]:
-        own = [(layer, prefix + name) for _, layer, name in self._parameters() for prefix in ("", "d")]
+        own = [(layer, prefix + name) for _, layer, name, _ in self._parameters() for prefix in ("", "d")]
         return [self.theta, self.grad, *(getattr(layer, name) for layer, name in own)]
 
     @property
     def n_parameters(self) -> int:
         """How many numbers the layers hold."""
-        return sum(math.prod(layer.shapes[name]) for _, layer, name in self._parameters())
+        return max((place.stop for _, _, _, place in self._parameters()), default=0)
 
-    def _parameters(self) -> list[tuple[int, Layer, str]]:
-        weights = [(i, layer, name) for i, layer in enumerate(self.layers) for name in layer.weights]
-        return weights + [(i, layer, name) for i, layer in enumerate(self.layers) for name in layer.biases]
+    def _parameters(self) -> list[tuple[int, Layer, str, slice]]:
+        """Each parameter: its layer's position, the layer, its name, and where it lies in the flat vectors."""
+        found, start = [], 0
+        for kind in ("weights", "biases"):
+            for i, layer in enumerate(self.layers):
+                for name in getattr(layer, kind):
+                    stop = start + math.prod(layer.shapes[name])
+                    found.append((i, layer, name, slice(start, stop)))
+                    start = stop
+        return found
 
     def by_member(self, vector: Array) -> Iterator[Array]:
         """The trainable parts of a flat vector, one parameter after the other, each as a view (members, n)."""
-        start = 0
-        for i, layer, name in self._parameters():
-            stop = start + math.prod(layer.shapes[name])
+        for i, _, _, place in self._parameters():
             if i not in self._frozen:
-                yield vector[start:stop].reshape(self.members, -1)
-            start = stop
+                yield vector[place].reshape(self.members, -1)
 
     # ------------------------------------------------------------------ what is trained
 
@@ -162,17 +162,15 @@ class Module:
 
     def _find_trainable(self) -> None:
         # slices: (start, stop, may be decayed) of theta's trainable runs, as few as there can be
-        self._first_trainable, start = len(self.layers), 0
+        self._first_trainable = len(self.layers)
         runs: list[tuple[int, int, bool]] = []
-        for i, layer, name in self._parameters():
-            stop = start + math.prod(layer.shapes[name])
+        for i, layer, name, place in self._parameters():
             if i not in self._frozen:
                 self._first_trainable = min(self._first_trainable, i)
-                decays = name in layer.weights
+                start, decays = place.start, name in layer.weights
                 if runs and runs[-1][1:] == (start, decays):
                     start = runs.pop()[0]
-                runs.append((start, stop, decays))
-            start = stop
+                runs.append((start, place.stop, decays))
         self.slices = tuple(runs)
 
     # ------------------------------------------------------------------ copies and devices

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from kdlearn.checks import is_whole
 
 Setting = dict[str, Any]
 Limits = Mapping[str, tuple[float, float]]
@@ -116,25 +118,28 @@ def tried(settings: Sequence[Setting], name: str) -> list[Any]:
     return sorted({s[name] for s in settings if _is_number(s[name])})
 
 
-def check_limits(limits: Limits) -> None:
-    """ValueError unless each is (lowest, highest)."""
+def check_walk(
+    grids: Mapping[str, list[Setting]], widen: int, search: int, limits: Limits, steps: Mapping[str, float]
+) -> None:
+    """ValueError unless grids can be walked so: numbers of settings, (lowest, highest), and sizes of a step.
+
+    A size is a factor above 1, or a whole number to add. Limits and steps may hold names that no grid has, for other
+    trials, but none that is nearly one of these.
+    """
+    for what, more in (("widen", widen), ("search", search)):
+        if not is_whole(more) or more < 0:
+            raise ValueError(f"{what} must be a number of settings, 0 or more, got {more!r}")
     for name, (low, high) in limits.items():
         if not low <= high:
             raise ValueError(f"limits are (lowest, highest), got {(low, high)} for {name!r}")
-
-
-def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """ValueError for a name that is nearly a known one; others may stand there for other trials."""
-    for name in set(given) - set(known):
-        if near := difflib.get_close_matches(name, sorted(known), 1, 0.8):
-            raise ValueError(f"{what}: no arm has a setting {name!r}; is {near[0]!r} meant?")
-
-
-def check_steps(steps: Mapping[str, float]) -> None:
-    """ValueError unless each is a factor above 1, or a whole number to add."""
     for name, step in steps.items():
         if not (_is_number(step) and (step > 1 or (isinstance(step, int) and step == 1))):
             raise ValueError(f"a step is a factor above 1, or a whole number to add, got {step!r} for {name!r}")
+    known = {name for settings in grids.values() for setting in settings for name in setting}
+    for what, given in (("limits", limits), ("steps", steps)):
+        for name in given.keys() - known:
+            if near := difflib.get_close_matches(name, sorted(known), 1, 0.8):
+                raise ValueError(f"{what}: no arm has a setting {name!r}; is {near[0]!r} meant?")
 
 
 def _next(before: float, edge: float) -> float:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,18 @@ def sweep(
         for key, result in tqdm(finished, total=len(missing), desc="cells", unit="cell", leave=False, disable=off):
             done[key] = result if store is None else _append(store, key, missing[key], result)
     return [done[key] for key in keys]
+
+
+def cells_beside(out: Path, resume: bool) -> Path:
+    """The file that stores a study's cells, beside its rows `out`, whose folder is made.
+
+    ValueError where it holds the cells of an earlier run that nobody asked to resume.
+    """
+    store = out.with_suffix(".jsonl")
+    if store.exists() and not resume:
+        raise ValueError(f"{store} holds the cells of an earlier run; go on with --resume, or choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return store
 
 
 def _plain(thing: Any) -> Any:

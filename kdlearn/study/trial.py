@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.checks import check_count, check_size, is_whole
-from kdlearn.study.around import Setting, beyond, check_limits, check_names, check_steps, tune
+from kdlearn.checks import check_count, check_size
+from kdlearn.study.around import Setting, beyond, check_walk, tune
 from kdlearn.study.cells import groups, sweep
 from kdlearn.study.comparison import all_different, one_row_a_seed
 from kdlearn.study.intervals import Interval, Verdict, best_of, check_better, check_zone, interval, verdicts
@@ -60,12 +60,6 @@ class Trial:
     def verdict(self, arm: str, baseline: str | None = None) -> str:
         """*helps*, *hurts*, *equal*, *not shown* or *undefined*; see `kd.study.verdicts` for the rule."""
         return self.verdicts()[arm, baseline or self.baselines[0]].word
-
-    def would_choose(self) -> dict[str, float]:
-        """In which share of the seeds the validation rows alone would have chosen this arm."""
-        scores = np.array(list(self.validation.values()))
-        best = scores.argmax(axis=0) if self.better == "higher" else scores.argmin(axis=0)
-        return {arm: float((best == i).mean()) for i, arm in enumerate(self.validation)}
 
     def table(self, digits: int = 2) -> str:
         """One line an arm: setting, mean, and for each baseline the difference, its interval and the verdict."""
@@ -181,28 +175,19 @@ def trial(
     check_zone(zone)
     check_size("overlap", overlap)
     check_count("together", together)
-    for what, more in (("widen", widen), ("search", search)):
-        if not is_whole(more) or more < 0:
-            raise ValueError(f"{what} must be a number of settings, 0 or more, got {more!r}")
-    limits, steps = limits or {}, (steps or {}) if search else {}
-    check_limits(limits)
-    check_steps(steps)
     compared = (baselines,) if isinstance(baselines, str) else tuple(baselines)
     grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
     _check(grids, compared)
-    known = {name for settings in grids.values() for setting in settings for name in setting}
-    check_names("limits", limits, known)
-    check_names("steps", steps, known)
+    limits, steps = limits or {}, (steps or {}) if search else {}
+    check_walk(grids, widen, search, limits, steps)
 
     def measured(arm: str, part: str, settings: list[Setting]) -> list[dict[str, np.ndarray]]:
+        """Of each setting {metric: one value a seed}."""
         cells = [{"seeds": g, "part": part, **s} for s in settings for g in groups(seeds, together)]
-        rows = [row for found, cell in zip(sweep(arms[arm][0], cells, jobs, progress, store), cells)
-                for row in one_row_a_seed({arm: found}, len(cell["seeds"]))]  # fmt: skip
-        n = len(seeds)
-        return [
-            {m: np.array([row[arm][m] for row in rows[i * n : (i + 1) * n]]) for m in rows[i * n][arm]}
-            for i in range(len(settings))
-        ]
+        found = zip(cells, sweep(arms[arm][0], cells, jobs, progress, store))
+        rows = iter([row[arm] for cell, of in found for row in one_row_a_seed({arm: of}, len(cell["seeds"]))])
+        each = [[next(rows) for _ in seeds] for _ in settings]
+        return [{metric: np.array([row[metric] for row in own]) for metric in own[0]} for own in each]
 
     chosen: dict[str, Setting] = {}
     edges: dict[str, list[str]] = {}

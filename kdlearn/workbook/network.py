@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.ideas import Case
-from kdlearn.learner import Verdict, array, call, results
+from kdlearn.judging import array, results
+from kdlearn.learner import Verdict, call
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.network import MLP
 from kdlearn.workbook.task import D, H, K, Layers, N, Slips, Task, normal

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from kdlearn.ideas import Case, same
-from kdlearn.learner import Verdict, call, judge
+from kdlearn.judging import judge
+from kdlearn.learner import Verdict, call
 
 Slips = Mapping[str, Callable[..., Any]]  # {"idea: sentence": the function without it}
 Layers = list[tuple[np.ndarray, np.ndarray]]  # (W, b) of each linear layer

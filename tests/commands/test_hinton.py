@@ -26,7 +26,7 @@ from _pages.hinton import (
 
 import kdlearn as kd
 from kdlearn import cli, hinton
-from kdlearn.commands.hinton import by_seed, side_by_side
+from kdlearn.commands.hinton import as_one_cell, by_seed
 from kdlearn.hinton import lessons, teaching, towards
 from kdlearn.hinton import rows as study
 from kdlearn.hinton import table as told
@@ -257,7 +257,7 @@ def test_students_and_teachers_side_by_side_are_those_that_were_trained_alone(sm
     teacher = [{"seed": seed, "epochs": 2, "width": 40} for seed in (5, 6)]
     for more in ({}, {"moved": True}, {"average": 0.9}, {"momentum": 0.9, "rate": 0.01}, {"standardized": True}):
         told = {} if "momentum" in more else {"T": 4, "hard": 0.1}
-        together = hinton.learn(seed=[0, 1], **settings, **told, **more, **({"teacher": teacher} if told else {}))
+        together = hinton.learn_all(seeds=[0, 1], **settings, **told, **more, **({"teachers": teacher} if told else {}))
         for seed in (0, 1):
             alone = hinton.learn(seed=seed, **settings, **told, **more, **({"teacher": teacher[seed]} if told else {}))
             assert [together[seed][k] for k in ("errors", "by class")] == [alone[k] for k in ("errors", "by class")]
@@ -266,11 +266,9 @@ def test_students_and_teachers_side_by_side_are_those_that_were_trained_alone(sm
 
 def test_teachers_side_by_side(small):
     for more in ({}, {"sgd": 0.3}, {"held_out": True}):
-        found = [r.get("errors", r.get("validation")) for r in hinton.teach("", [0, 1], 2, width=50, **more)]
-        assert found == [
-            hinton.teach("", [seed, 7], 2, width=50, **more)[0].get("validation" if "held_out" in more else "errors")
-            for seed in (0, 1)
-        ]
+        told = "validation" if "held_out" in more else "errors"
+        found = [result[told] for result in hinton.teach_all("", [0, 1], 2, width=50, **more)]
+        assert found == [hinton.teach_all("", [seed, 7], 2, width=50, **more)[0][told] for seed in (0, 1)]
 
 
 def test_a_teacher_of_the_dropout_paper_is_moved_as_it_says():
@@ -291,9 +289,10 @@ def test_cells_that_differ_in_seeds_alone_are_trained_at_once():
     groups = by_seed(hinton.students(best))
     assert sum(len(group) for group in groups) == len(hinton.students(best))
     for group in groups:
-        several = side_by_side(group)
-        assert [{**several, "seed": s, **({"teacher": t} if t else {})} for s, t in
-                zip(several["seed"], several.get("teacher", [None] * len(group)))] == group  # fmt: skip
+        several = as_one_cell(group)
+        seeds, heard = several.pop("seeds"), several.pop("teachers", [None] * len(group))
+        own = [{"seed": s, **({"teacher": t} if t else {})} for s, t in zip(seeds, heard)]
+        assert [{**several, **each} for each in own] == group
     assert max(len(group) for group in groups) == 25
 
 

@@ -87,5 +87,5 @@ def test_a_teacher_without_doubt_needs_the_floor():
     sure = np.array([[0.0, -np.inf]])
     assert np.isfinite(mean_log_answer(sure)).all()
     assert mean_log_answer(sure, floor=0.0)[0, 1] == -np.inf
-    with pytest.raises(ValueError, match="floor is a share"):
+    with pytest.raises(ValueError, match="floor lies in"):
         mean_log_answer(sure, floor=2.0)

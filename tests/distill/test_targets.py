@@ -124,7 +124,7 @@ def test_no_noise_and_masked_classes():
 
 @pytest.mark.parametrize("settings", [{"deviation": -1}, {"share": 1.5}, {"share": float("nan")}])
 def test_noise_settings(settings):
-    with pytest.raises(ValueError, match="deviation is at least 0"):
+    with pytest.raises(ValueError, match=next(iter(settings))):
         noisy_teacher(np.ones((2, 3)), np.random.default_rng(0), **settings)
 
 

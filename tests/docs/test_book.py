@@ -18,8 +18,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-from kdlearn.catalogue.equations import equations, notebooks_that_name
+from _pages.equations import equations, notebooks_that_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LAPTOP = {"width": 1280, "height": 800}

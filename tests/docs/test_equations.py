@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from kdlearn.catalogue.equations import (
+from _pages.equations import (
     LABEL,
     ROOT,
     equations,
@@ -18,6 +17,7 @@ from kdlearn.catalogue.equations import (
     number,
     sections,
 )
+
 from kdlearn.catalogue.losses import all_losses
 
 PAGE = ROOT / "docs" / "equations.md"

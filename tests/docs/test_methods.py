@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from _pages.catalogue import stored, words
+from _pages.equations import ROOT, equations
+from _pages.methods import LINE, methods_page
 
 import kdlearn as kd
-from kdlearn.catalogue.equations import ROOT, equations
 from kdlearn.catalogue.losses import all_losses
-from kdlearn.catalogue.methods import LINE, methods_page
 from kdlearn.catalogue.recipes.parts import all_recipes
 
 PAGE = ROOT / "docs" / "methods.md"

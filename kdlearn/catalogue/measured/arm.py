@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdlearn import metrics
+from kdlearn import demo
 from kdlearn.catalogue.measured import no_teacher, one_teacher, several
 from kdlearn.catalogue.measured.lessons import METHODS, Method
 from kdlearn.catalogue.measured.tasks import Ground, ground
@@ -77,11 +77,5 @@ class Train:
 
 def measure(nets: Sequence[Network], rows: Sequence[Data], teachers: Sequence[Network]) -> dict[str, list[float]]:
     """Accuracy and agreement with the teacher (percent), log-loss (nats) and calibration error, one value a network."""
-    found: dict[str, list[float]] = {k: [] for k in ("accuracy", "nll", "ece", "agreement")}
-    for net, d, teacher in zip(nets, rows, teachers):
-        z = net.logits(d.x)
-        found["accuracy"].append(100 * metrics.accuracy(z, d.y))
-        found["nll"].append(metrics.negative_log_likelihood(z, d.y))
-        found["ece"].append(metrics.calibration_error(z, d.y))
-        found["agreement"].append(100 * metrics.agreement(z, teacher.logits(d.x)))
-    return found
+    each = [demo.measure(net.logits(d.x), d.y, teacher.logits(d.x)) for net, d, teacher in zip(nets, rows, teachers)]
+    return {metric: [found[metric] for found in each] for metric in each[0]}

@@ -96,11 +96,11 @@ def _row(made: Trial, name: str) -> dict[str, Any]:
     }
 
 
-def judged(rows: Mapping[str, Any], family: str, metric: str = "accuracy") -> dict[tuple[str, str], Any]:
+def judged(rows: Mapping[str, Any], family: str) -> dict[tuple[str, str], Any]:
     """{(method, baseline): Verdict} of one family's table on one task, from what `run` stored."""
     own = [m.name for m in families()[family] if m.name in rows]
     gaps = {
-        (name, b): np.array(rows[name]["test"][metric]) - np.array(rows[b]["test"][metric])
+        (name, b): np.array(rows[name]["test"]["accuracy"]) - np.array(rows[b]["test"]["accuracy"])
         for b in BASELINES.get(family, ("labels",))
         for name in own
         if name != b

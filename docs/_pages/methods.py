@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from kdlearn.catalogue.equations import equations, tests_of
+from _pages.equations import equations, tests_of
+
 from kdlearn.catalogue.recipes.parts import all_recipes
 
 LINE = re.compile(r"(.+) \[([a-z]+\.[0-9]+)\]\.")
