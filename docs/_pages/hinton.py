@@ -249,6 +249,8 @@ def facts(rows):
         "over word": unless_shown(said["steps over moved"]),
         "more word": unless_shown(said["steps more"]),
         "undecayed": UNDECAYED,
+        "first mean": f"{said['first'].mean:.0f}",
+        "soft mean": f"{np.mean(list(found[SOFT].values())):.0f}",
         "each": ", ".join(str(e) for e in sorted(found[MOVED].values())),
         "reached": "reached" if np.mean(list(found[STEPS].values())) <= PAPER[SOFT] else "not reached",
         **{name: f"{of.mean:.0f} ± {of.half_width:.0f}" for name, of in said.items()},

@@ -36,14 +36,8 @@ NAMES = {"hard": "weight of the labels", "average": "mean of the weights with m"
 def steps_of(rows, told):
     """Words, with the numbers of `facts`, and tables: mean validation errors; bold is what was kept."""
     first, kept, tried = steps(rows)
-    noise = between_seeds(rows, tried)
     assert not any("decay" in setting for setting in tried)
     said = {
-        "tried": len(tried),
-        "grid": sum(setting["change"] == next(iter(towards.CHANGES)) for setting in tried),
-        "for labels": sum(row["cell"]["row"] == f"choice: {MOVED_DECAYED}" for row in rows),
-        "noise": f"{noise:.0f}",
-        "noise of mean": f"{noise / 3**0.5:.0f}",
         "equal": equal(rows),
         "epochs": towards.EPOCHS["teacher"],
         "rates": listed(towards.DESCENTS),
@@ -51,7 +45,22 @@ def steps_of(rows, told):
         "rate errors": listed(first),
         "kept": in_words(kept),
     }
-    return "\n".join([WORDS.format(**told, **said), "", *grid_of(tried), "", *changes_of(tried)])
+    return "\n".join(
+        [WORDS.format(**told, **said, **settings_of_steps(rows)), "", *grid_of(tried), "", *changes_of(tried)]
+    )
+
+
+def settings_of_steps(rows):
+    """How many settings were tried, and how far apart their students lie: for prose."""
+    tried = steps(rows)[2]
+    noise = between_seeds(rows, tried)
+    return {
+        "tried": len(tried),
+        "grid": sum(setting["change"] == next(iter(towards.CHANGES)) for setting in tried),
+        "for labels": sum(row["cell"]["row"] == f"choice: {MOVED_DECAYED}" for row in rows),
+        "noise": f"{noise:.0f}",
+        "noise of mean": f"{noise / 3**0.5:.0f}",
+    }
 
 
 def between_seeds(rows, tried):
