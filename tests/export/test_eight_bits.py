@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
 import pytest
+from c_programs import run_c
 from doors import run_onnx
 from sklearn.datasets import load_wine
 from sklearn.metrics import r2_score
 
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
+from kdlearn.export.check import ExportError
 
 SETTINGS = {"hidden_layer_sizes": (16,), "max_iter": 40, "random_state": 0}
 
@@ -64,3 +67,46 @@ def test_inputs_that_share_a_range_are_warned_of(tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             export.quantize_onnx(tmp_path / "whole.onnx", tmp_path / "net.onnx", x)
+
+
+def in_integers(x, folder):
+    """Answers of the compiled C, read as its header says: what x[i] and scores[j] count."""
+    header = (folder / "net.h").read_text("utf-8")
+
+    def powers(what):
+        return [10.0 ** int(power or 0) for power in re.findall(rf"   {what}: .*? (?:in 10\^(-?\d+)|as it is)", header)]
+
+    status, scores = run_c(folder, np.rint(x / powers(r"x\[\d+\]")))
+    assert (status == 0).all()
+    units = powers(r"scores(?:\[\d+\])?")
+    assert len(units) == scores.shape[1]
+    return scores * units
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("case", TARGETS)
+def test_integers_keep_a_regressors_answers(case, x, tmp_path):
+    """All outputs had the unit of the smallest: a million times larger ones were cut at 2^31, and a word was said."""
+    fitted = DistilledRegressor(**SETTINGS).fit(x, TARGETS[case](x))
+    made = export.to_c(fitted, tmp_path / "net.c", integer=True, rows=x)
+    got, want = in_integers(x, tmp_path), fitted.predict(x).reshape(len(x), -1)
+    assert (np.abs(got - want).mean(axis=0) < 0.02 * want.std(axis=0)).all()
+    assert made["error"] == pytest.approx(np.abs(got - want).mean(), rel=0.1)  # beside the weights in float32
+
+
+def test_an_output_that_is_constant_and_large_fits(x, tmp_path):
+    """Its deviation says nothing of its unit: 10^9 in thousandths was cut at 2^31."""
+    fitted = DistilledRegressor(**SETTINGS).fit(x, np.c_[x[:, 0], np.full(len(x), 1e9)])
+    export.to_c(fitted, tmp_path / "net.c", integer=True, rows=x)
+    np.testing.assert_allclose(in_integers(x, tmp_path)[:, 1], 1e9, rtol=1e-6)
+
+
+def test_advice_is_not_what_was_done(x, tmp_path):
+    """It said "give rows" to those who had given them."""
+    fitted = DistilledRegressor(**SETTINGS).fit(x, x[:, 0] + x[:, 1])
+    far = 40 * x  # beyond 16 deviations integers saturate
+    with pytest.raises(ExportError, match=r"rows are answered as before, fewer than 90 %: take int8$"):
+        export.to_c(fitted, tmp_path / "net.c", integer=True, rows=far)
+    with pytest.warns(UserWarning, match="a quarter of its target's deviation: take int8$"):
+        export.to_c(fitted, tmp_path / "net.c", integer=True, rows=np.r_[x, far[:5]])
