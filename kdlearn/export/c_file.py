@@ -1,4 +1,4 @@
-"""Fitted models as C99 (and C++): a `.c`, a `.h`, and a self-test, in float or in integers alone."""
+"""Fitted models as files of C99 (and C++): a `.c`, a `.h`, and a self-test, in float or in integers alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 
 from kdlearn.export import c_float, c_integer
 from kdlearn.export.check import ExportError, check
-from kdlearn.export.plan import plan, quantize
+from kdlearn.export.plan import plan
 
 MAX_BYTES = 1_000_000  # of constants; a compiler takes minutes for more, and ONNX is made for it
-
-__all__ = ["quantize", "to_c"]
 
 
 def to_c(
