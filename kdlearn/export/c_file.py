@@ -75,7 +75,7 @@ def to_c(
             f"the weights take {size:,} bytes, and the C file three times as much or more, beyond "
             f"max_bytes={max_bytes:,}: write ONNX, take a smaller student, or raise the limit"
         )
-    codes = check(steps, rows)
+    steps, codes = check(steps, rows)
     if integer:
         given = rows is not None
         texts, figures = c_integer.write(steps, name, base.name, codes, decimals or {}, units or {}, target, given)

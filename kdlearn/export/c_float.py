@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.export.c_frame import describe_answer, describe_columns, header, host_texts, source
-from kdlearn.export.c_selftest import SELFTEST_ROWS, float_selftest
+from kdlearn.export.c_selftest import float_selftest
 from kdlearn.export.c_text import (
     Constants,
     indent,
@@ -46,8 +46,8 @@ def write(
     lines = [f"float scratch[{scratch}];", *body, *_answer(steps)]
     text = source(stem, host_texts(name, steps), constants, feature, signature, lines, ["#include <math.h>"], guards)
     wanted = steps.rounded() if int8 else steps
-    test = float_selftest(wanted, name, stem, kind, codes)
-    figures = {"constants": constants.bytes, "scratch": 4 * scratch, "selftest_rows": min(SELFTEST_ROWS, len(codes))}
+    test, tested = float_selftest(wanted, name, stem, kind, codes)
+    figures = {"constants": constants.bytes, "scratch": 4 * scratch, "selftest_rows": tested}
     off = moved(steps, steps.answer(codes), wanted.answer(codes)) if int8 else {}
     return [text, top, test], {**figures, **off}
 

@@ -191,7 +191,7 @@ def _layers(found: IntegerPlan, constants: Constants) -> tuple[list[str], int]:
         ]
         if not last:
             lines += [f"    y{i + 1}[j] = (int16_t)(sum < 0 ? 0 : sum > {layer.top} ? {layer.top} : sum);", "}"]
-    constants.add("offset", found.offset.clip(-TOP, TOP).astype(np.int32))
+    constants.add("offset", found.offset.astype(np.int32))
     lines += [
         f"    const int64_t z = (int64_t)sum + {read('offset', 'j', 'int32_t')};",
         f"    sum = z > {TOP} ? {TOP} : z < -{TOP} ? -{TOP} : (int32_t)z;",

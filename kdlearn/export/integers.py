@@ -140,8 +140,8 @@ def integers_of(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given:
         scale, given_back = next_scale, np.zeros(following.n_out)
     W, b = _weights(linear[-1])
     layers.append(_layer(W, np.zeros_like(b), scale, unit, False, TOP))
-    offset = np.rint((b + given_back) / unit).astype(np.int64)  # beside sums of 31 bits it would have too few digits
-    return IntegerPlan(steps, features, layers, offset, out_digits)
+    offset = np.rint((b + given_back) / unit).clip(-TOP, TOP)  # as a bias of the sums it would have too few digits
+    return IntegerPlan(steps, features, layers, offset.astype(np.int64), out_digits)
 
 
 def _linear(steps: Plan) -> list[Step]:
@@ -206,9 +206,11 @@ def _out_digits(steps: Plan, codes: np.ndarray) -> np.ndarray:
     """Digits after the point of each score of a regressor, (K,): negative for large answers."""
     if steps.classes is not None:
         return np.zeros(steps.n_out, np.int64)
-    largest = HEADROOM * np.nanmax(np.abs(steps.answer(codes, np.float64)), axis=0)
-    needed = [math.ceil(math.log10(STEPS / s)) for s in np.broadcast_to(steps.target_scale, steps.n_out)]
-    room = np.floor(np.log10(TOP / np.maximum(largest, 1e-30)))
+    largest = np.nanmax(np.abs(steps.answer(codes, np.float64)), axis=0)
+    largest = np.where(largest > 0, largest, 1.0)
+    size = np.minimum(steps.target_scale, largest)  # a target that is constant has no deviation
+    needed = [math.ceil(math.log10(STEPS / s)) for s in size.tolist()]
+    room = np.floor(np.log10(TOP / (HEADROOM * largest)))
     return np.minimum(needed, room.astype(np.int64))
 
 

@@ -56,7 +56,7 @@ def to_onnx(
     """
     onnx = extra("onnx")
     steps = plan(net, scaler, classes, fold and not int8, inputs)
-    codes = None if steps.encoding is None and not steps.takes_tokens else check(steps, rows)
+    codes = None if steps.encoding is None and not steps.takes_tokens else check(steps, rows)[1]
     model = onnx.helper.make_model(
         _graph(onnx, steps),
         producer_name="kdlearn",
@@ -95,7 +95,9 @@ def feeds(steps: Plan, codes: np.ndarray) -> dict[str, np.ndarray]:
                 ["" if np.isnan(v) else known[int(v)] if v >= 0 else "?" for v in codes[:, i]], object
             )
         elif column.categories is not None:
-            cells = np.array([column.categories[int(v)] for v in codes[:, i]], np.int64)
+            numbers = column.categories
+            other = max(numbers) + 1  # of a missing one as well: int64 has no NaN
+            cells = np.array([numbers[int(v)] if 0 <= v < len(numbers) else other for v in codes[:, i]], np.int64)
         else:
             cells = codes[:, i].astype(kinds[i])
         found[column.name] = cells[:, None]

@@ -8,10 +8,14 @@ import warnings
 import numpy as np
 import pytest
 from c_programs import run_c
-from doors import run_onnx
+from doors import fed, run_onnx
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
 from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
+import kdlearn as kd
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.export.check import ExportError
@@ -110,3 +114,60 @@ def test_advice_is_not_what_was_done(x, tmp_path):
         export.to_c(fitted, tmp_path / "net.c", integer=True, rows=far)
     with pytest.warns(UserWarning, match="a quarter of its target's deviation: take int8$"):
         export.to_c(fitted, tmp_path / "net.c", integer=True, rows=np.r_[x, far[:5]])
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1e3, 1e8])
+def test_a_bare_regressors_answers_have_any_size(size, x, tmp_path):
+    """It knows no deviation of its target, and 1 was taken: small answers became 0, large ones were refused."""
+    net = kd.MLP(4, 8, 1, seed=0)
+    net.layers[-1].W[...] *= size
+    made = export.to_c(net, tmp_path / "net.c", integer=True, rows=x)
+    want = net.logits(x.astype(np.float32))
+    assert np.abs(in_integers(x, tmp_path) - want).mean() < 0.02 * want.std() and made["agreement"] == 1
+    export.to_c(net, tmp_path / "net.c", rows=x)
+    np.testing.assert_allclose(run_c(tmp_path, x)[1], want, atol=1e-5 * want.std())
+    source = (tmp_path / "net_selftest.c").read_text()
+    (tmp_path / "net_selftest.c").write_text(source.replace("fabsf(p[k]", "fabsf(1.1f * p[k]"))
+    with pytest.raises(AssertionError, match="the self-test found"):  # its tolerance is of the answers' size as well
+        run_c(tmp_path, x)
+
+
+def test_a_constant_target_of_any_size_is_answered_in_integers(x, tmp_path):
+    """It has no deviation: a unit of thousandths made 0 of it."""
+    for value in (1e-4, 3.0, 1e7):
+        fitted = DistilledRegressor(**SETTINGS).fit(x, np.full(len(x), value))
+        export.to_c(fitted, tmp_path / "net.c", integer=True, rows=x)
+        np.testing.assert_allclose(in_integers(x, tmp_path), value, rtol=1e-3)
+
+
+def test_a_class_that_never_wins_has_one_score_in_python_and_in_c(x, tmp_path):
+    """A logit of -1e9 lies beyond 32 bits: the self-test found all rows wrong."""
+    net = kd.MLP(4, 8, 3, seed=0)
+    net.layers[-1].b[2] = -1e9
+    export.to_c(net, tmp_path / "net.c", integer=True, rows=x)
+    label, scores = run_c(tmp_path, np.rint(x * 1000))
+    assert (label == net.predict(x.astype(np.float32))).mean() > 0.98 and (scores[:, 2] < -2e9).all()
+
+
+@pytest.mark.parametrize("more", [{}, {"int8": True}], ids=["float", "int8"])
+def test_a_model_without_a_clear_answer_has_a_self_test(more, x, tmp_path):
+    """No row of it was sure enough for the test: an array of no rows, which C does not know, and ten were counted."""
+    net = kd.MLP(4, 8, 200, seed=0)
+    net.layers[-1].W[...] *= 0.01
+    made = export.to_c(net, tmp_path / "net.c", rows=x, **more)
+    run_c(tmp_path, x)
+    source = (tmp_path / "net_selftest.c").read_text()
+    assert source.startswith(f"/* {made['selftest_rows']} rows and their")
+
+
+def test_drawn_rows_hold_no_gaps_among_whole_numbers(tmp_path):
+    """ONNX has no missing whole number; rows were drawn with some, and NaN is no place in a list."""
+    pytest.importorskip("skl2onnx")
+    rng = np.random.default_rng(0)
+    X = np.stack([rng.integers(0, 5, 200).astype(object), rng.normal(size=200).astype(object)], axis=1)
+    one_hot = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+    before = ColumnTransformer([("code", one_hot, [0]), ("number", "passthrough", [1])])
+    fitted = make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, (X[:, 0] > 2).astype(int))
+    export.to_onnx(fitted, tmp_path / "net.onnx", int8=True)
+    _, label = run_onnx(tmp_path / "net.onnx", fed(fitted, X))
+    assert (label == fitted.predict(X)).mean() > 0.97
