@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from kdlearn.export.c_text import (
     number,
     read,
 )
-from kdlearn.export.check import moved
+from kdlearn.export.check import LEAST_AGREEMENT, moved
 from kdlearn.export.columns import MISSING
 from kdlearn.export.plan import Plan, Step, quantize
 
@@ -49,6 +50,12 @@ def write(
     test, tested = float_selftest(wanted, name, stem, kind, codes)
     figures = {"constants": constants.bytes, "scratch": 4 * scratch, "selftest_rows": tested}
     off = moved(steps, steps.answer(codes), wanted.answer(codes)) if int8 else {}
+    if int8 and off["agreement"] < LEAST_AGREEMENT:
+        warnings.warn(
+            f"with weights in eight bits {100 * off['agreement']:.0f} % of {len(codes)} rows are answered as before: "
+            "weights of one unit that differ in size by more than a hundred lose the small ones; stay with float",
+            stacklevel=3,
+        )
     return [text, top, test], {**figures, **off}
 
 

@@ -17,12 +17,10 @@ from kdlearn.export.c_text import (
     indent,
     read,
 )
-from kdlearn.export.check import ExportError, moved
+from kdlearn.export.check import LEAST_AGREEMENT, ExportError, moved
 from kdlearn.export.columns import MISSING
 from kdlearn.export.integers import GAP, SCORE, TOP, IntegerPlan, as_answers, integers_of
 from kdlearn.export.plan import Plan
-
-LEAST_AGREEMENT = 0.9  # of the rows that it is tried on; below, integers are no version of the model
 
 RESCALE = f"""\
 /* a * m / 2^s, half away from zero rounded up */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from kdlearn.export.columns import VALUE, Encoding
 from kdlearn.export.plan import Plan, plan, softmax_rows
 
 ROWS = 256  # that are drawn where none are given
+LEAST_AGREEMENT = 0.9  # of the rows that a rounded model is tried on; below, it is no version of the model
 TOLERANCE = 1e-3  # of a probability, or of a regressor's standard deviation of the target
 
 
@@ -99,6 +101,15 @@ def _size(y: np.ndarray) -> np.ndarray:
     spread, largest = np.nanstd(y, axis=0), np.nanmax(np.abs(y), axis=0)
     size = np.where(spread > 1e-6 * largest, spread, largest)
     return 10.0 ** np.rint(np.log10(np.where(size > 0, size, 1.0)))
+
+
+def warn_of_drawn(steps: Plan, X: Any, what: str) -> None:
+    """Say that rounding, `what`, is for inputs that nobody told of."""
+    if X is None and steps.parts.knows_no_inputs:
+        warnings.warn(
+            f"{what} is for inputs of mean 0 and deviation 1: the network has no scaler, and no rows= were given",
+            stacklevel=3,
+        )
 
 
 class _Whole:

@@ -196,7 +196,7 @@ def _digits(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given: boo
         digits[f.column] = decimals.get(column.name, need)
         if largest * 10.0 ** digits[f.column] > TOP:
             raise ExportError(
-                f"column {column.name!r} does not fit 32 bits with the digits that it needs (10^-{digits[f.column]}): "
+                f"column {column.name!r} does not fit 32 bits with the digits that it needs (10^{-digits[f.column]}): "
                 "subtract a constant from it before training, or give decimals for it"
             )
     return digits

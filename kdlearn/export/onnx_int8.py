@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-LEAST_AGREEMENT = 0.9  # of the calibration rows' labels; below, a warning
+from kdlearn.export.check import LEAST_AGREEMENT
 
 
 def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calibration_x: Any) -> dict[str, Any]:
@@ -30,6 +30,16 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
     rows, the share of equal labels, and the mean and largest absolute difference of probabilities, each
     `{"static": value}`; of a regressor agreement is None and the differences are those of predictions.
     """
+    return quantized(
+        path_in,
+        path_out,
+        calibration_x,
+        "all inputs of a layer share one range: write the file with fold=False, or stay with float32",
+    )
+
+
+def quantized(path_in: str | os.PathLike, path_out: str | os.PathLike, x: Any, advice: str) -> dict[str, Any]:
+    """`quantize_onnx`, with what to do where rounding costs much."""
     extra("onnx")
     runtime, tools = extra("onnxruntime"), extra("onnxruntime.quantization")
     prepare = importlib.import_module("onnxruntime.quantization.shape_inference").quant_pre_process
@@ -42,7 +52,7 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
     with tempfile.TemporaryDirectory() as folder:
         prepared, made = f"{folder}/in.onnx", f"{folder}/static.onnx"
         prepare(os.fspath(path_in), prepared, skip_optimization=True, skip_symbolic_shape=True)
-        rows = _rows(runtime, prepared, calibration_x)
+        rows = _rows(runtime, prepared, x)
         tools.quantize_static(prepared, made, _reader(tools, rows), **common)
         want, got = (_answers(runtime, path, rows) for path in (prepared, made))
         data = Path(made).read_bytes()
@@ -52,11 +62,7 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
     off = np.abs(want[0] - got[0])
     lost = _lost(want, got)
     if lost:
-        warnings.warn(
-            f"in 8 bits {lost}; all inputs of a layer share one range: write the file with fold=False, teach a bare "
-            "network standardised inputs, or stay with float32",
-            stacklevel=2,
-        )
+        warnings.warn(f"in 8 bits {lost}: {advice}", stacklevel=3)
     return {
         "method": "static",
         "bytes_before": before,

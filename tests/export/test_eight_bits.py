@@ -19,6 +19,7 @@ import kdlearn as kd
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.export.check import ExportError
+from kdlearn.export.plan import plan
 
 SETTINGS = {"hidden_layer_sizes": (16,), "max_iter": 40, "random_state": 0}
 
@@ -171,3 +172,72 @@ def test_drawn_rows_hold_no_gaps_among_whole_numbers(tmp_path):
     export.to_onnx(fitted, tmp_path / "net.onnx", int8=True)
     _, label = run_onnx(tmp_path / "net.onnx", fed(fitted, X))
     assert (label == fitted.predict(X)).mean() > 0.97
+
+
+def bare_of_raw_inputs():
+    """A network that takes the wines' raw columns, from 0.1 to 1700, with its scaler multiplied into its weights."""
+    x, y = load_wine(return_X_y=True)
+    fitted = DistilledClassifier(**SETTINGS).fit(x, y)
+    mean, scale, net = fitted.scaler_.mean_, fitted.scaler_.scale_, fitted.student_.copy()
+    first = net.layers[0]
+    first.b[...] -= (mean / scale) @ first.W
+    first.W[...] /= scale[:, None]
+    return net, x, fitted.predict_proba(x)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_bare_network_gets_a_scaler_from_the_rows(tmp_path):
+    """Inputs of all sizes shared one range, or one scale of weights: a third of the labels were left, unsaid."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net, x, want = bare_of_raw_inputs()
+    made = export.to_c(net, tmp_path / "net.c", int8=True, rows=x)
+    _, p = run_c(tmp_path, x)
+    np.testing.assert_allclose(p, want, atol=0.05)
+    assert made["agreement"] == 1
+    made = export.to_c(net, tmp_path / "net.c", integer=True, rows=x)
+    label, _ = run_c(tmp_path, np.rint(x * 10.0 ** np.array(list(made["digits"].values()))))
+    assert (label == want.argmax(axis=1)).mean() == made["agreement"] == 1
+    pytest.importorskip("onnxruntime")
+    export.to_onnx(net, tmp_path / "net.onnx", int8=True, rows=x)
+    p, _ = run_onnx(tmp_path / "net.onnx", {"x": x.astype(np.float32)})
+    np.testing.assert_allclose(p, want, atol=0.05)
+
+
+def test_a_scaler_from_rows_changes_no_answer(x):
+    net = kd.MLP(4, 8, 3, seed=0)
+    rows = x * [1, 1e3, 1e-3, 50] + [0, 1e4, 0, 3]
+    assert plan(net, rows=x).parts.net is net  # standardised as they are
+    found = plan(net, rows=rows, fold=False)
+    assert found.steps[0].kind == "Standardize"
+    np.testing.assert_allclose(found.answer(rows), plan(net).answer(rows, np.float64), rtol=1e-4, atol=1e-4)
+    scaled = (np.zeros(4), np.ones(4))
+    assert plan(net, scaled, rows=rows).parts.net is net  # it has one
+
+
+def test_rounding_for_inputs_that_nobody_told_of_is_said(x, tmp_path):
+    """A bare network of pixels from 0 to 255 was rounded for numbers from -3 to 3."""
+    net = kd.MLP(4, 8, 3, seed=0)
+    for more in ({"int8": True}, {"integer": True}):
+        with pytest.warns(UserWarning, match="rounding to integers is for inputs of mean 0 and deviation 1.*no rows="):
+            export.to_c(net, tmp_path / "net.c", **more)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export.to_c(net, tmp_path / "net.c")
+        export.to_c(net, tmp_path / "net.c", int8=True, scaler=(np.zeros(4), np.ones(4)))
+    pytest.importorskip("onnxruntime")
+    with pytest.warns(UserWarning, match="the range of eight bits is for inputs of mean 0"):
+        export.to_onnx(net, tmp_path / "net.onnx", int8=True)
+
+
+def test_weights_that_eight_bits_lose_are_said(x, tmp_path):
+    """One hidden unit's weights are a thousand times the others', alike for all classes: the others became 0."""
+    net = kd.MLP(4, 8, 3, seed=0)
+    net.layers[0].W[:, 3], net.layers[0].b[3], net.layers[-1].W[3] = 0, 1e-3, 1e3
+    with pytest.warns(UserWarning, match=r"with weights in eight bits \d\d % of 500 rows are answered as before"):
+        made = export.to_c(net, tmp_path / "net.c", int8=True, rows=x)
+    labels, _ = run_c(tmp_path, x)
+    assert made["agreement"] == pytest.approx((labels == net.predict(x.astype(np.float32))).mean(), abs=0.01)
+    pytest.importorskip("onnxruntime")
+    with pytest.warns(UserWarning, match=r"in 8 bits \d\d % of the rows get another label: stay with float32$"):
+        export.to_onnx(net, tmp_path / "net.onnx", int8=True, rows=x)
