@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kdlearn.export.c_text import READ, Constants, indent, join, number, read
+from kdlearn.export.check import TOLERANCE
 from kdlearn.export.columns import VALUE
 from kdlearn.export.integers import IntegerPlan
 from kdlearn.export.plan import Plan, softmax_rows
@@ -35,7 +36,10 @@ def float_selftest(steps: Plan, name: str, stem: str, kind: str, codes: np.ndarr
     constants.add("answers", exact[chosen].astype(np.float32))
     constants.add("labels", expected.astype(np.int16))
     n, K, R = steps.n_in, steps.n_out, len(chosen)
-    off = 1e-3 * (np.ones(1) if steps.classes is not None else steps.target_scale)
+    off = np.full(1, TOLERANCE)
+    if steps.classes is None:  # far from zero a thousandth of a deviation may be less than the last digits
+        last_digit = np.spacing(np.abs(exact[chosen]).max(axis=0).astype(np.float32))
+        off = np.maximum(TOLERANCE * steps.target_scale, 4 * last_digit)
     if len(off) > 1:
         constants.add("allowed", off.astype(np.float32))
     allowed = number(off[0]) if len(off) == 1 else read("allowed", "k")
