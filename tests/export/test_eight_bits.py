@@ -245,7 +245,7 @@ def test_weights_that_eight_bits_lose_are_said(x, tmp_path):
 
 def test_a_self_test_allows_the_last_digits_of_float32(x, tmp_path):
     """A thousandth of a deviation was less than one step of float32 at 4096: rows that are right were found wrong."""
-    y = 4100 + 0.34 * (x[:, 0] + x[:, 1])
+    y = 4100 + 0.33 * (x[:, 0] + x[:, 1])
     fitted = DistilledRegressor(**SETTINGS).fit(x, y)
     assert np.spacing(np.float32(4100)) >= 1e-3 * y.std()
     export.to_c(fitted, tmp_path / "net.c", rows=x)
