@@ -18,7 +18,7 @@ from kdlearn.export.c_text import (
     read,
 )
 from kdlearn.export.check import LEAST_AGREEMENT, ExportError, moved
-from kdlearn.export.columns import MISSING
+from kdlearn.export.columns import MISSING, VALUE
 from kdlearn.export.integers import GAP, SCORE, TOP, IntegerPlan, as_answers, integers_of
 from kdlearn.export.plan import Plan
 
@@ -132,9 +132,12 @@ def _feature(found: IntegerPlan, constants: Constants) -> list[str]:
         if (kinds == MISSING).any():
             code.append(f"if (code == {MISSING}) return {read('high', 'i', 'int16_t')} * (v == MISSING) + "
                         f"{read('low', 'i', 'int16_t')} * (v != MISSING);")  # fmt: skip
-        filled = np.array([f.fill is not None for f in encoding.table])
-        if filled.any():
-            constants.add("fill", np.where(filled, integers.fill, GAP).astype(np.int32))
+        has_fill = np.array([f.fill is not None for f in encoding.table])
+        if integers.filled is not None:  # a mean of whole numbers is none of them
+            constants.add("filled", np.where(has_fill, integers.filled, GAP).astype(np.int32))
+            code.append(f"if (code == {VALUE} && v == MISSING) return {read('filled', 'i', 'int32_t')};")
+        if has_fill.any():
+            constants.add("fill", np.where(has_fill, integers.fill, GAP).astype(np.int32))
             code.append(f"if (v == MISSING) v = {read('fill', 'i', 'int32_t')};")
     code.append("if (v == MISSING) return MISSING;")
     if not plain:

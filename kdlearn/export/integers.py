@@ -32,6 +32,7 @@ GAP = -(2**31)  # a missing value, where one is allowed
 REACH = 16.0  # standard deviations that a number may lie from its mean; beyond, it saturates
 HEADROOM = 2.0  # of a hidden layer beyond what the rows reach; beyond, it saturates
 STEPS = 200  # a number's unit is the power of ten that tells at least this many steps of a deviation apart
+LOST = 0.05  # deviations that the rounding of what fills a gap may cost
 SCORE = 1024  # logits are given in 1/1024
 TOP = 2**31 - 1
 
@@ -54,10 +55,12 @@ class IntegerFeatures:
 
     A value is `(x - mean) M0 / 2**shift`, cut at ±`top`; a category, or a gap, is `low` or `high`.
     `digits` (C,) is how many digits after the point x keeps: x = value · 10**digits.
+    `fill` (D,) stands for a missing x. Where these digits are too few for it, `filled` is the features' values instead.
     """
 
     digits: np.ndarray
     fill: np.ndarray
+    filled: np.ndarray | None
     mean: np.ndarray
     M0: np.ndarray
     shift: np.ndarray
@@ -91,6 +94,7 @@ class IntegerPlan:
         missing = v == GAP
         v = np.where(missing, f.fill, v)
         scaled = rescale(np.clip(v - f.mean, -TOP, TOP), f.M0, f.shift).clip(-f.top, f.top)
+        scaled = scaled if f.filled is None else np.where(missing, f.filled, scaled)
         chosen = np.where(encoding.code == MISSING, missing, v == encoding.code)
         q = np.where(encoding.code == VALUE, scaled, np.where(chosen, f.high, f.low))
         for layer in self.layers:
@@ -225,11 +229,14 @@ def _features(steps: Plan, first: Step, digits: np.ndarray) -> tuple[IntegerFeat
     top, scale = _top(W, max(REACH, float(on.max(initial=0))))
     M0, shift = multiplier(np.where(value, unit * factor / scale, 0.5))
     whole = np.rint(mean / unit)
-    fill = np.array([0 if f.fill is None else f.fill for f in encoding.table], np.float64)
-    is_number = [encoding.columns[f.column].categories is None for f in encoding.table]
-    fill = np.rint(fill * np.where(is_number, 1 / unit, 1))
+    real = np.array([0 if f.fill is None else f.fill for f in encoding.table], np.float64)
+    fill = np.rint(real / unit)
+    lost = np.where(value, np.abs(fill * unit - real) * np.abs(factor), 0)  # in deviations
+    filled = (
+        np.rint((real - whole * unit) * factor / scale).clip(-top, top).astype(np.int64) if lost.max() > LOST else None
+    )
     low, high = (np.rint((v - mean) * factor / scale).clip(-top, top).astype(np.int64) for v in (0, 1))
-    found = IntegerFeatures(digits, fill.astype(np.int64), whole.astype(np.int64), M0, shift, low, high, top)
+    found = IntegerFeatures(digits, fill.astype(np.int64), filled, whole.astype(np.int64), M0, shift, low, high, top)
     return found, scale, np.where(value, (whole * unit - mean) * factor, 0) @ W
 
 

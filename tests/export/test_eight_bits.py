@@ -11,6 +11,7 @@ from c_programs import run_c
 from doors import fed, run_onnx
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
+from sklearn.impute import SimpleImputer
 from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -81,7 +82,7 @@ def in_integers(x, folder):
     def powers(what):
         return [10.0 ** int(power or 0) for power in re.findall(rf"   {what}: .*? (?:in 10\^(-?\d+)|as it is)", header)]
 
-    status, scores = run_c(folder, np.rint(x / powers(r"x\[\d+\]")))
+    status, scores = run_c(folder, np.nan_to_num(np.rint(x / powers(r"x\[\d+\]")), nan=-(2.0**31)))
     assert (status == 0).all()
     units = powers(r"scores(?:\[\d+\])?")
     assert len(units) == scores.shape[1]
@@ -250,3 +251,17 @@ def test_a_self_test_allows_the_last_digits_of_float32(x, tmp_path):
     assert np.spacing(np.float32(4100)) >= 1e-3 * y.std()
     export.to_c(fitted, tmp_path / "net.c", rows=x)
     np.testing.assert_allclose(run_c(tmp_path, x)[1][:, 0], fitted.predict(x), atol=1e-3)
+
+
+def test_what_fills_a_gap_among_whole_numbers_keeps_its_digits(tmp_path):
+    """Yes and no as 1 and 0, gaps filled with their mean: as whole numbers the fill of 0.4 was 0, or 0.6 was 1."""
+    rng = np.random.default_rng(0)
+    X = np.c_[rng.random(400) < 0.4, rng.integers(18, 90, 400), rng.integers(0, 9, 400)].astype(float)
+    y = 3 * X[:, 0] + X[:, 2] / 10
+    X[::4, 0] = np.nan
+    X[::5, 1] = np.nan
+    fitted = make_pipeline(SimpleImputer(), DistilledRegressor(**SETTINGS)).fit(X, y)
+    made = export.to_c(fitted, tmp_path / "net.c", integer=True, rows=X)
+    assert set(made["digits"].values()) == {0}
+    off = in_integers(X, tmp_path)[:, 0] - fitted.predict(X)
+    assert np.abs(off[::4]).mean() < 0.02 * y.std()
