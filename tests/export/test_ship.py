@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -544,7 +543,7 @@ def test_integers_take_gaps_and_categories(models, tmp_path):
     export.to_c(model, tmp_path / "net.c", integer=True, rows=X, decimals={"x2": 3})
     codes = parts_of(model).plain().codes(X)
     found = integers.integers_of(plan(model, fold=False), rows_for(plan(model), X), {"x2": 3}, True)
-    assert found.digits.tolist() == [0, 0, 3, 0]  # ages are whole numbers, sizes and towns are codes
+    assert found.features.digits.tolist() == [0, 0, 3, 0]  # ages are whole numbers, sizes and towns are codes
     rows = found.inputs(codes)
     label, scores = run_c(tmp_path, rows)
     np.testing.assert_array_equal(scores, found.answer(rows))
@@ -573,7 +572,7 @@ def test_sums_of_integers_cannot_overflow(tmp_path, rng):
     fitted = DistilledClassifier(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(x, y)
     fitted.student_.layers[0].W[...] = 0.01
     found = integers.integers_of(plan(fitted, fold=False), x, {}, True)
-    assert found.top < 2**15 - 1
+    assert found.features.top < 2**15 - 1
     found.answer(found.inputs(1e6 * np.sign(x)))  # asserts its sums
     found.answer(found.inputs(1e6 * np.ones_like(x)))
 
@@ -844,24 +843,3 @@ def test_the_command_line_predicts_numbers(tmp_path, capsys):
     header, *lines = capsys.readouterr().out.splitlines()
     assert header == "prediction"
     np.testing.assert_allclose([float(v) for v in lines], fitted.predict(x[:20, :4]), rtol=1e-6)
-
-
-def test_rounding_that_hides_the_answer_is_said(tmp_path):
-    """A target far from 0 in 8 bits of ONNX, and outputs of two sizes in integers, were wrong without a word."""
-    pytest.importorskip("onnxruntime")
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(500, 4))
-    settings = {"hidden_layer_sizes": (16,), "max_iter": 40, "random_state": 0}
-
-    def fitted(y):
-        return DistilledRegressor(**settings).fit(x, y)
-
-    with pytest.warns(UserWarning, match="a twentieth of their own spread"):
-        kd.export.to_onnx(fitted(1000 + x[:, 0] + x[:, 1]), tmp_path / "far.onnx", int8=True, rows=x)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        kd.export.to_onnx(fitted(x[:, 0] + x[:, 1]), tmp_path / "near.onnx", int8=True, rows=x)
-        kd.export.to_c(fitted(x[:, 0] + x[:, 1]), tmp_path / "near.c", integer=True, rows=x)
-    both = np.c_[x[:, 0] + x[:, 1], 1e6 * x[:, 2]]
-    with pytest.warns(UserWarning, match="more than a quarter of its target's deviation"):
-        kd.export.to_c(fitted(both), tmp_path / "both.c", integer=True, rows=x)
