@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import joblib
@@ -276,6 +277,30 @@ def test_a_pickled_teacher_gets_its_own_columns_in_its_own_order(names, labels, 
     found = json.loads(capsys.readouterr().out)["report"]
     assert found["achieved"]["teacher"]["accuracy"] == teacher.score(made[names], made.y.astype(labels)) > 0.9
     assert found["teacher"]["accuracy"] == found["achieved"]["teacher"]["accuracy"]
+
+
+@pytest.mark.parametrize("kind", ["kdlearn", "pickle", "joblib", "compressed", "boosting", "mlp"])
+def test_a_teacher_from_a_file_has_the_size_of_its_file(kind, pairs, tmp_path, capsys):
+    """A file of 4,403 bytes was reported as the 3,684 that the model takes without its table's rules."""
+    data, made = pairs
+    file, rest = tmp_path / "m.file", ["--target", "y", "--epochs", "2", "--soft-weight", "0.5"]
+    model = LogisticRegression().fit(made[["a", "b"]], made.y.astype(str))
+    if kind == "kdlearn":
+        assert cli.main(["distill", "--data", str(data), "--out", str(file), *rest, "--quiet"]) == 0
+    elif kind == "pickle":
+        file.write_bytes(pickle.dumps(model))
+    elif kind in ("joblib", "compressed"):
+        joblib.dump(model, file, compress=9 if kind == "compressed" else 0)
+    capsys.readouterr()
+    teacher = str(file) if file.exists() else kind
+    asked = ["--data", str(data), "--teacher", teacher, "--trust-pickle", "--out", str(tmp_path / "s.npz"), *rest]
+    assert cli.main(["distill", *asked]) == 0
+    text = capsys.readouterr().out
+    what = {"boosting": "as a pickle", "mlp": "as kdlearn.save writes it"}.get(kind, f"of {file}")
+    assert f"file on disk: the teacher {what}" in text
+    if file.exists():
+        shown = text.split("file on disk, bytes")[1].split()[0]
+        assert int(shown.replace(",", "")) == file.stat().st_size
 
 
 def test_a_pickled_regressor_of_other_columns(pairs, tmp_path, capsys):
