@@ -806,8 +806,8 @@ UNMEASURED = {
 
 
 NOTES = {  # below the rows of a section
-    "Deployment": "Weights alone are rounded in these rows. What rounded activations cost, as the int8 file of ONNX and\n"
-    "the integers of C have them, is not measured here; the export says it of each model."
+    "Deployment": """Weights alone are rounded in these rows. What rounded activations cost, as the int8 file of ONNX
+and the integers of C have them, is not measured here; the export says it of each model."""
 }
 
 

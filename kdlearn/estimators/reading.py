@@ -95,7 +95,8 @@ class Reading(Settings):
                 stacklevel=4,
             )
         if self.preprocessor_ is None and not hasattr(more, "iloc"):
-            more = made.astype(x.dtype, copy=False)
+            alike = hasattr(more, "toarray") and hasattr(X, "toarray")  # sparse rows stay so, as those of X do
+            more = (more.tocsr() if alike else made).astype(x.dtype, copy=False)
         return more, made.astype(x.dtype, copy=False)
 
     def _own_columns(self, X: Any) -> Any:

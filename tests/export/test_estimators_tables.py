@@ -213,6 +213,30 @@ def test_sparse_rows_are_dense_ones(kind):
     assert small.student_.sizes[0] == 2
 
 
+class Raw(LogisticRegression):
+    """Says which kind of rows it is asked about."""
+
+    asked: list = []  # noqa: RUF012
+
+    def predict_proba(self, X):
+        self.asked.append((type(X).__name__, X.dtype.kind))
+        return super().predict_proba(X)
+
+
+@pytest.mark.parametrize("own", [None, "auto", TruncatedSVD(2, random_state=0)], ids=repr)
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_a_teacher_sees_sparse_rows_without_labels_as_it_sees_x(kind, own):
+    """It was fitted on sparse rows, and asked about dense ones, of which a table of texts has too many cells."""
+    thin = np.where(np.abs(X) > 0.7, X, 0.0).round().astype(int)
+    Raw.asked.clear()
+    model = DistilledClassifier(Raw(), preprocessor=own, **HAND).fit(kind(thin), Y, X_unlabeled=kind(thin[:50]))
+    assert len(Raw.asked) == 2 and len({name for name, _ in Raw.asked}) == 1 and "ndarray" not in Raw.asked[1]
+    dense = DistilledClassifier(Raw(), preprocessor=own, **HAND).fit(thin, Y, X_unlabeled=kind(thin[:50]))
+    np.testing.assert_allclose(model.predict_proba(thin), dense.predict_proba(thin), rtol=1e-6)
+    if own is None or own == "auto":
+        assert Raw.asked[2:] == [("ndarray", "f")] * 2  # as X is
+
+
 # ------------------------------------------------------------------ teachers
 
 
