@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pickle
+import re
 import time
 import warnings
 from pathlib import Path
@@ -211,6 +212,38 @@ def test_sparse_rows_are_dense_ones(kind):
         DistilledClassifier(**HAND).fit(wide, np.arange(40) % 2)
     small = DistilledClassifier(preprocessor=TruncatedSVD(2, random_state=0), **HAND).fit(kind(thin), Y)
     assert small.student_.sizes[0] == 2
+
+
+class Answers:
+    """What a network of another library looks like: it can be asked, and not be fitted."""
+
+    def __call__(self, x):
+        return x
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("teacher", [kd.MLP(3, 4, 2), kd.Stack([kd.MLP(3, 4, 2)] * 2), Answers(), np.ones((120, 2))])
+def test_a_teacher_that_is_a_network_is_told_how_it_can_teach(teacher, frozen):
+    """It was an object not 'implementing fit', or in FrozenEstimator one without __sklearn_tags__."""
+    kind, told = type(teacher).__name__, "The 'teacher' parameter of {} must be an estimator with fit"
+    teacher = FrozenEstimator(teacher) if frozen else teacher
+    ways = "net.predict_proba(X)" if kind == "MLP" else "p)"
+    for model, stored, how in (
+        (DistilledClassifier(teacher, **HAND), "teacher_proba", ways),
+        (DistilledRegressor(teacher, **HAND), "teacher_prediction", ways.replace("predict_proba", "logits")),
+    ):
+        with pytest.raises(ValueError, match=re.escape(told.format(type(model).__name__))) as error:
+            model.fit(X, B)
+        assert f"Got {kind} instead" in str(error.value) and f"fit(X, y, {stored}={how}" in str(error.value)
+    if frozen:
+        with pytest.raises(ValueError, match="must be an estimator with fit"):
+            DistilledClassifier(teacher, **HAND).partial_fit(X, Y, classes=["no", "yes"])
+
+
+def test_what_a_network_is_told_to_give_teaches():
+    net, numbers = kd.MLP(3, 4, 2), kd.MLP(3, 4, 1)
+    DistilledClassifier(**HAND).fit(X, Y, teacher_proba=net.predict_proba(X))
+    DistilledRegressor(**HAND).fit(X, B, teacher_prediction=numbers.logits(X))
 
 
 class Raw(LogisticRegression):
