@@ -68,10 +68,6 @@ class Distilled(Training):
 
     # ------------------------------------------------------------------ fitting
 
-    def _check_settings(self) -> None:
-        teachers.check_is_estimator(self.teacher, type(self).__name__, self._stored_name)
-        super()._check_settings()
-
     def _fit(self, X: Any, y: Any, sample_weight: Any, stored: Any, X_unlabeled: Any, params: dict[str, Any]) -> Self:
         began = time.monotonic()
         self._check_settings()

@@ -32,6 +32,11 @@ class Reading(Settings):
     text_columns_: tuple[int, ...] | None
     _notes: list[str]
     _unchecked: list[Any] | None
+    _stored_name: str  # of the parameter of `fit` that takes a teacher's answers
+
+    def _check_settings(self) -> None:
+        teachers.check_is_estimator(self.teacher, type(self).__name__, self._stored_name)
+        super()._check_settings()
 
     def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
