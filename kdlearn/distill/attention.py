@@ -57,6 +57,8 @@ class Attention(Module):
         layer: Any = self.layers[0]
         if len(peers) % 2 or len({a.shape for a in (h, *peers[: len(peers) // 2])}) != 1:
             raise ValueError(f"attention takes as many features, all of one width, as answers, got {len(peers)} arrays")
+        if h.shape[1] != layer.L.shape[0]:
+            raise ValueError(f"the features have rows of {h.shape[1]} numbers, this attention takes {layer.L.shape[0]}")
         xp, M = array_module(h), len(peers) // 2
         H, Z = xp.stack(peers[:M]), team(peers[M:])
         u, V = h @ layer.L, H @ layer.E
