@@ -55,15 +55,22 @@ class Rules:
         for name in (*skip, *categorical, *keep):
             if name not in table:
                 raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
-        found = []
+        found, dropped, before = [], [], len(said)
         twice = copies(table, [n for n in table.columns if n not in {*skip, *categorical, *keep}], said)
         for name in table.columns:
             if name not in skip and name not in twice:
                 rule = _rule(name, table[name], bool(table.attrs.get("decimal_comma")), name in categorical, said)
-                if rule is not None and (name in keep or not _alarm(rule, table[name], said)):
+                if rule is None:
+                    continue
+                if name not in keep and _alarm(rule, table[name], said):
+                    dropped.append(name)
+                else:
                     found.append(rule)
         if not found:
-            raise TableError("there is no column left to learn from")
+            others = ", ".join(repr(name) for name in table.columns if name in skip)
+            why = " ".join(said[before:]) or f"the table has none but {others}, which are not learnt from"
+            hint = f" --keep {','.join(dropped[:3])} keeps {'it' if len(dropped) == 1 else 'them'}." if dropped else ""
+            raise TableError(f"there is no column left to learn from: {why}{hint}")
         return cls(found)
 
     @property
