@@ -188,3 +188,21 @@ def test_a_table_without_a_column_to_learn_from_says_why(columns, more, told, tm
     assert cli.main([*arguments, "--out", str(tmp_path / "s.npz"), *SHORT]) == 2
     error = capsys.readouterr().err
     assert "there is no column left to learn from: " in error and told in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("y", "told"),
+    [
+        (np.ones((60, 2)), "one column of several, y[:, 0], is a target; each column takes a student of its own"),
+        (np.eye(3)[np.arange(60) % 3], "one-hot rows become labels with y.argmax(axis=1)"),
+        (np.ones((60, 1)), "y.ravel() has that shape"),
+        (np.ones(59), "one number or label for each of the 60 rows of x"),
+        (np.float64(1), "one number or label for each of the 60 rows of x"),
+    ],
+    ids=["two numbers", "one-hot", "a column", "too few", "one number"],
+)
+def test_a_target_of_arrays_says_which_shape_it_takes(y, told, tmp_path, capsys):
+    np.savez(tmp_path / "t.npz", x=np.ones((60, 2)), y=y)
+    assert cli.main(["distill", "--data", str(tmp_path / "t.npz"), "--out", str(tmp_path / "s.npz"), *SHORT]) == 2
+    error = capsys.readouterr().err
+    assert f"'y' has shape {np.shape(y)}, it must be (60,): " in error and told in error
