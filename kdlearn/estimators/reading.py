@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -194,9 +195,16 @@ def scaler_of(x: np.ndarray, weights: np.ndarray) -> StandardScaler:
     return scaler
 
 
+def is_one_number(sample_weight: Any) -> bool:
+    """Whether it is one weight for all rows, of Python or NumPy."""
+    return isinstance(sample_weight, Real) or (isinstance(sample_weight, np.ndarray) and sample_weight.ndim == 0)
+
+
 def read_weights(sample_weight: Any, n: int) -> np.ndarray:
     """Weights (n,) as float64; ValueError unless they are of that length, not negative, and not all 0."""
-    if sample_weight is None or isinstance(sample_weight, (int, float)):
+    if isinstance(sample_weight, (str, bytes)):
+        raise ValueError(f"sample_weight must be a number, or one for each row, got {sample_weight!r}")
+    if sample_weight is None or is_one_number(sample_weight):
         sample_weight = np.full(n, 1.0 if sample_weight is None else float(sample_weight))
     sample_weight = rows.unmasked(sample_weight, "sample_weight")
     weights = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import sklearn
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -244,6 +244,37 @@ def test_what_a_network_is_told_to_give_teaches():
     net, numbers = kd.MLP(3, 4, 2), kd.MLP(3, 4, 1)
     DistilledClassifier(**HAND).fit(X, Y, teacher_proba=net.predict_proba(X))
     DistilledRegressor(**HAND).fit(X, B, teacher_prediction=numbers.logits(X))
+
+
+class Weighed(LogisticRegression):
+    """Notes the weights that its fit was given."""
+
+    given: list = []  # noqa: RUF012
+
+    def fit(self, X, y, sample_weight=None):
+        self.given.append(sample_weight)
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("routed", [False, True])
+@pytest.mark.parametrize("weight", [2, 2.0, np.int64(2), np.float32(2), np.array(2)], ids=repr)
+def test_one_number_as_sample_weight_is_the_weight_of_every_row(weight, routed):
+    """NumPy's own numbers were an array without a dimension; and with a teacher those of Python were, too."""
+    Weighed.given.clear()
+    with sklearn.config_context(enable_metadata_routing=routed):
+        teacher = Weighed().set_fit_request(sample_weight=True) if routed else Weighed()
+        for model, y in ((DistilledClassifier(teacher, **HAND), Y), (DistilledRegressor(None, **HAND), B)):
+            rows = np.full(len(X), 2.0)
+            a, b = (clone(model).fit(X, y, sample_weight=w) for w in (weight, rows))
+            np.testing.assert_array_equal(a.predict(X), b.predict(X))
+    assert len(Weighed.given) == 2 and all(np.array_equal(w, np.full(len(X), 2.0)) for w in Weighed.given)
+    DistilledClassifier(**HAND).partial_fit(X, Y, classes=["no", "yes"], sample_weight=weight)
+
+
+@pytest.mark.parametrize("weight", ["2", b"2", "balanced"])
+def test_a_text_is_no_weight(weight):
+    with pytest.raises(ValueError, match=f"sample_weight must be a number, or one for each row, got {weight!r}"):
+        DistilledClassifier(**HAND).fit(X, Y, sample_weight=weight)
 
 
 class Raw(LogisticRegression):
