@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_weight
 from kdlearn.distill.divergence import reverse_kl
 from kdlearn.distill.ensemble import mean_of_logits
 from kdlearn.distill.mutual import each_with_labels, total
@@ -125,6 +126,7 @@ def okddip(
     check_names((leader, *peers))
     if not peers:
         raise ValueError("a leader needs at least one peer")
+    check_weight("weight", weight)
     features, answers = [f"{p}.{tap}" for p in peers], [f"{p}.logits" for p in peers]
     loss = functools.partial(moving_target, T=T)
     taught: list[Objective] = [
