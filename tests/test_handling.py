@@ -52,8 +52,20 @@ def test_an_adaptor_of_another_width_says_which_it_takes(what):
     teachers = {"teacher": kd.MLP(4, 6, 3)} if "teacher.h1" in objective.sites else {}
     students = {name: kd.MLP(4, 6, 5, 3, seed=i) for i, name in enumerate(("student", "a", "b"))}
     students = students if what == "attention" else {"student": students["student"]}
-    with pytest.raises(ValueError, match=rf"rows of {given} numbers, .*takes {takes}\b"):
+    told = rf"the adaptor that makes '\S.*' from .*: .*rows of {given} numbers, .*takes {takes}\b"
+    with pytest.raises(ValueError, match=told):
         kd.fit(students, objective, rows(), teachers=teachers, **QUICK)
+
+
+def test_a_term_that_cannot_be_computed_is_named():
+    """A regressor of another width at its end was told to be a regressor; nothing said which of two it was."""
+    teachers, student = {"teacher": kd.MLP(4, 8, 3)}, kd.MLP(4, 6, 3)
+    objective = kd.CrossEntropy() + feature.fitnets(kd.MLP(6, 7), "student.h1", "teacher.h1")
+    with pytest.raises(ValueError, match=r"^data, squared_error\(student.h1>teacher.h1, teacher.h1\): .*\(2, 7\) and"):
+        kd.fit(student, objective, rows(), teachers=teachers, **QUICK)
+    soft = kd.SoftTargets(teacher="teacher.h1")
+    with pytest.raises(ValueError, match=r"^data, soft_targets\(student.logits, teacher.h1\): student and teacher"):
+        kd.fit(student, kd.CrossEntropy() + soft, rows(), teachers=teachers, **QUICK)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
