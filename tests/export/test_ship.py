@@ -676,8 +676,9 @@ def test_a_report_of_regressors_has_r2_and_mae():
             assert low < entry[key] < high
         assert entry["accuracy"] is None
     off = np.abs(fitted.predict(X[300:]) - fitted.teacher_.predict(X[300:])).mean()
-    assert data["agreement"] == pytest.approx(off)
+    assert data["difference"] == pytest.approx(off) and data["agreement"] is None
     text = export.format_report(data)
+    assert "\nmean absolute difference" in text and "\nmean difference" not in text
     assert (
         "R2" in text
         and "mean absolute error" in text
