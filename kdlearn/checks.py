@@ -130,6 +130,13 @@ def check_count(name: str, value: Any) -> int:
     return int(value)
 
 
+def check_seed(seed: Any) -> Any:
+    """`seed`; ValueError for a number that begins no stream of random numbers: one below 0, or not whole."""
+    if isinstance(seed, (int, float, str, np.generic)) and not (is_whole(seed) and seed >= 0):  # type: ignore[operator]
+        raise ValueError(f"a seed is a whole number of at least 0, got {seed!r}")
+    return seed
+
+
 def different_numbers(given: Iterable[int], what: str) -> tuple[int, ...]:
     """`given` as a tuple; ValueError unless there is at least one, none is negative and no two are equal."""
     chosen = tuple(given)

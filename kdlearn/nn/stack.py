@@ -123,13 +123,16 @@ class Stack(Network):
 def stacked(modules: Sequence[Module]) -> Module:
     """R adaptors as one: networks become a `Stack`, vectors without input one vector after the other.
 
-    TypeError for an adaptor of any other form, which names it.
+    TypeError for an adaptor of any other form, which names it; ValueError for vectors of several widths.
     """
     if all(type(m) is FreeVector for m in modules):
+        forms = [(m.theta.size, str(m.theta.dtype), sorted(m.frozen)) for m in modules]
+        if wrong := [i for i, form in enumerate(forms) if form != forms[0]]:
+            raise ValueError(f"vector {wrong[0]} differs in form from vector 0: {forms[wrong[0]]} and {forms[0]}")
         made = FreeVector(1, dtype=modules[0].theta.dtype)
         made.layers[0].hold(b=array_module(*(m.theta for m in modules)).concatenate([m.theta for m in modules]))
         Module.__init__(made, made.layers)
-        made.members = len(modules)
+        made.members, made.frozen = len(modules), modules[0].frozen
         return made
     return Stack(modules)  # type: ignore[arg-type]
 
