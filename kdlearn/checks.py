@@ -62,7 +62,10 @@ def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
 def check_members(rows: int, members: int) -> None:
     """ValueError unless so many rows are those of so many members, each with as many."""
     if rows % check_count("members", members):
-        raise ValueError(f"{rows} rows are not those of {members} members, each with as many")
+        raise ValueError(
+            f"{rows} rows are not those of {members} members, each with as many: a stack takes the rows of each, one "
+            "member's after the other's"
+        )
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:

@@ -7,6 +7,7 @@ flag, a caller who wants dropout hands over the dice. Letters: N batch, D input,
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -29,8 +30,14 @@ class Layer:
     `weights` and `biases` name attributes; for each parameter `W` there is a gradient `dW` of
     the same shape. Weights may be decayed, biases are not. A network replaces these arrays by
     views of its own flat vectors.
+
+    row_by_row : a layer of your own, whose rows are functions of the same row of its input alone, says so with
+        `row_by_row = True` in its class: `kd.Stack` and `micro_batch` refuse others, which might mix rows that are
+        not of one batch. In a stack of R networks x is (R, N, D), a weight (D, H) is (R, D, H), a vector (H,) is
+        (R, 1, H) and `rng` is a list of R Generators: write `x @ self.W`, `dy @ self.W.mT`, `axis=-1`.
     """
 
+    row_by_row: bool
     weights: tuple[str, ...] = ()
     biases: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
@@ -70,6 +77,20 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(str(v) for v in self.settings().values())})"
+
+
+@functools.cache
+def works_by_rows(kind: Any) -> bool:
+    """Whether a class of layers, or of networks, is known to work row by row: one with a pass of its own says so.
+
+    What a class says is said of the passes that it has, not of those that a class derived from it puts in their place.
+    """
+    for own in kind.__mro__:
+        if "row_by_row" in vars(own):
+            return bool(vars(own)["row_by_row"])
+        if "forward" in vars(own) or "backward" in vars(own):
+            return own.__module__.startswith("kdlearn.")
+    return False
 
 
 def over_rows(d: Array, like: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_device
-from kdlearn.nn.layers import Layer
+from kdlearn.nn.layers import Layer, works_by_rows
 
 
 class Module:
@@ -127,6 +127,16 @@ class Module:
         for i, _, _, place in self._parameters():
             if i not in self._frozen:
                 yield vector[place].reshape(self.members, -1)
+
+    def check_row_by_row(self, doing: str) -> None:
+        """TypeError for a layer, or a forward pass, that does not say that it works row by row; see `Layer`."""
+        for part in (self, *self.layers):
+            if not works_by_rows(type(part)):
+                raise TypeError(
+                    f"{type(part).__name__} does not say that it works row by row, as {doing} asks: where each row of "
+                    "its output is made of the same row of its input alone, write row_by_row = True in its class; what it "
+                    "is given in a stack stands at kd.Layer"
+                )
 
     # ------------------------------------------------------------------ what is trained
 
