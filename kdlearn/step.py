@@ -165,7 +165,7 @@ def named(networks: Networks | None, default: str) -> dict[str, Network]:
 
 
 def _check_pieces(objective: Objective, networks: Iterable[Module]) -> None:
-    """ValueError for a term whose mean over the batch is not that over its pieces, TypeError for layers that mix rows."""
+    """ValueError for a term whose mean over a batch is not that over its pieces; TypeError for layers that mix rows."""
     for net in networks:
         net.check_row_by_row("micro_batch")
     for term in objective.terms:

@@ -131,11 +131,11 @@ class Module:
     def check_row_by_row(self, doing: str) -> None:
         """TypeError for a layer, or a forward pass, that does not say that it works row by row; see `Layer`."""
         for part in (self, *self.layers):
-            if not works_by_rows(type(part)):
+            kind: Any = type(part)
+            if not works_by_rows(kind):
                 raise TypeError(
-                    f"{type(part).__name__} does not say that it works row by row, as {doing} asks: where each row of "
-                    "its output is made of the same row of its input alone, write row_by_row = True in its class; what it "
-                    "is given in a stack stands at kd.Layer"
+                    f"{kind.__name__} does not say that it works row by row, as {doing} asks; where each row it "
+                    "makes depends on the same row of its input alone, let its class say row_by_row = True: see kd.Layer"
                 )
 
     # ------------------------------------------------------------------ what is trained
