@@ -195,8 +195,11 @@ def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[floa
 
 def _converted_input(name: str, net: Network, batch: Mapping[str, Array]) -> Array:
     x = input_of(name, batch)
-    # networks of different precision may read one column
-    return x if x.dtype == net.theta.dtype or x.dtype.kind != "f" else x.astype(net.theta.dtype)
+    try:  # which costs a right step nothing
+        # networks of different precision may read one column
+        return x if x.dtype == net.theta.dtype or x.dtype.kind != "f" else x.astype(net.theta.dtype)
+    except AttributeError:
+        raise TypeError(f"what the network {name!r} reads must be an array, got {type(x).__name__}") from None
 
 
 @functools.lru_cache
@@ -218,4 +221,8 @@ def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...
 def input_of(name: str, batch: Mapping[str, Array]) -> Array:
     """The batch's column `<name>.x`, or `x` where a network has none of its own."""
     own = batch.get(name + ".x")
-    return batch["x"] if own is None else own
+    try:
+        return batch["x"] if own is None else own
+    except KeyError:
+        there = ", ".join(map(str, batch)) or "none"
+        raise KeyError(f"no column 'x' for the network {name!r}; there are: {there}") from None

@@ -20,7 +20,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_count, check_labels, check_logits, check_share, check_size, check_temperature
+from kdlearn.checks import (
+    check_count,
+    check_labels,
+    check_logits,
+    check_share,
+    check_sites,
+    check_size,
+    check_temperature,
+)
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
 from kdlearn.nn.functional import as_real, at_label, log_softmax, real_dtype, softmax
@@ -246,6 +254,7 @@ def weighted_teachers(
 
     Source: You et al. 2017 for the sum.
     """
+    check_sites(teachers=teachers, given=given)
     teachers = tuple(teachers)
     table = f"weights of the teachers of {student}"
     columns = [f"{table}, {m}" for m in range(len(teachers))]

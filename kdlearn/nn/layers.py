@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
-from kdlearn.checks import different_numbers
+from kdlearn.checks import check_seed, different_numbers
 from kdlearn.nn.functional import one_hot
 from kdlearn.nn.masks import DropoutMasks
 
@@ -130,7 +130,7 @@ class Linear(Layer):
     ) -> None:
         if n_in < 1 or n_out < 1:
             raise ValueError(f"a Linear layer needs widths of at least 1, got {n_in} -> {n_out}")
-        draw = np.random.default_rng(rng).standard_normal((n_in, n_out))
+        draw = np.random.default_rng(check_seed(rng)).standard_normal((n_in, n_out))
         if not math.isfinite(gain):
             raise ValueError(f"gain must be a finite number, got {gain!r}")
         self.hold(W=(gain / math.sqrt(n_in) * draw).astype(dtype), b=np.zeros(n_out, dtype))
@@ -345,7 +345,7 @@ class Embedding(Layer):
     ) -> None:
         if V < 1 or width < 1:
             raise ValueError(f"an Embedding needs at least 1 token and a width of at least 1, got {V} and {width}")
-        self.hold(W=np.random.default_rng(rng).standard_normal((V, width)).astype(dtype))
+        self.hold(W=np.random.default_rng(check_seed(rng)).standard_normal((V, width)).astype(dtype))
 
     def check(self, x: Array) -> None:
         """ValueError unless x holds integers in 0 … V-1; a GPU would wrap others, silently."""
