@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.checks import check_sites
+from kdlearn.checks import check_share, check_sites
 from kdlearn.data.columns import Data, DataFunction
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.history import History
@@ -94,6 +94,7 @@ def densely_guided(
     dropout, is ours: the mean over the draws is then the objective without them.
     """
     check_sites(names=names)
+    check_share("alpha", alpha)
     objective = (1 - alpha) * CrossEntropy()
     for m, name in enumerate(names):
         term = alpha * SoftTargets(T, teacher=f"{name}.logits")

@@ -28,6 +28,7 @@ from kdlearn.checks import (
     check_sites,
     check_size,
     check_temperature,
+    check_weight,
 )
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
@@ -258,7 +259,7 @@ def weighted_teachers(
     teachers = tuple(teachers)
     table = f"weights of the teachers of {student}"
     columns = [f"{table}, {m}" for m in range(len(teachers))]
-    chosen = columns if callable(weights) else list(weights)
+    chosen = columns if callable(weights) else [check_weight("weights", w) for w in weights]
     if not teachers or len(chosen) != len(teachers):
         raise ValueError(f"there must be one weight for each teacher, got {len(chosen)} for {len(teachers)}")
     total: Objective = functools.reduce(
