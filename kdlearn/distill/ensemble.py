@@ -25,6 +25,7 @@ from kdlearn.checks import (
     check_labels,
     check_logits,
     check_share,
+    check_sites,
     check_size,
     check_temperature,
     check_weight,
@@ -254,6 +255,7 @@ def weighted_teachers(
 
     Source: You et al. 2017 for the sum.
     """
+    check_sites(teachers=teachers, given=given)
     teachers = tuple(teachers)
     table = f"weights of the teachers of {student}"
     columns = [f"{table}, {m}" for m in range(len(teachers))]

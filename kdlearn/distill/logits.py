@@ -252,7 +252,11 @@ top_targets.check = _check_top  # type: ignore[attr-defined]
 
 def TopTargets(T: float = 4.0, student: str = "student.logits", teacher: str = "teacher") -> Term:
     """The term `top_targets(student, teacher.top, teacher.top_logits, T)`, of the columns that
-    `data.with_soft_labels(teacher, top=k, T=T)` adds."""
+    `data.with_soft_labels(teacher, top=k, T=T)` adds.
+
+    T is the temperature that the rest was summed up at. `fit` and `evaluate` hold T and the number of classes to what
+    these columns were made with; a `train_step` by hand does not, and at another T is a step towards another teacher.
+    """
     loss = functools.partial(top_targets, T=check_temperature(T))
     return Term(loss, (student,), (f"{teacher}.top", f"{teacher}.top_logits"))
 

@@ -54,7 +54,7 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None
         y = xp.where(y != ignore, y, 0)
     u, p, c = softmax_parts(z)
     rows = at_label(u, y)
-    if smoothing:
+    if smoothing != 0.0:
         check_share("smoothing", smoothing)
         rows = (1 - smoothing) * rows + smoothing / K * u.sum(axis=1)
         p -= smoothing / K
