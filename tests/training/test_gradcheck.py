@@ -126,7 +126,7 @@ class Held(kd.Layer):
 def test_no_array_of_a_user_is_the_random_matrix_of_the_check(seed):
     """R was that of default_rng(0): for the first x that people try, R == x, and the layer above was right."""
     x = np.random.default_rng(seed).normal(size=(4, 3))
-    with pytest.raises(GradientError, match="^dx"):
+    with pytest.raises(GradientError, match=r"^dx"):
         check_layer(Held(), x)
     assert check_layer(kd.LayerNorm(3, dtype="float64"), x) < 1e-7
 
