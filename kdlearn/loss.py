@@ -36,7 +36,8 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
 
     The function's arguments without a default are its arrays; the one called `y` holds labels, and keeps
     its integers. With several live arrays, which come first, `gradient` is a tuple. A third value returned, (N,),
-    says which rows count: the mean is over those alone. The loss has three more keywords:
+    says which rows count, with True or 1: the mean is over those alone, whatever the others hold. The loss has three
+    more keywords:
 
     weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds.
     normalize : divide by the sum of the weights instead of N.
@@ -95,7 +96,15 @@ def average(
     arrays = as_floats(given, loss.arrays)  # type: ignore[attr-defined]
     rows, gradient, *counted = body_for(loss.rows, arrays[0])(*arrays, **settings)  # type: ignore[attr-defined]
     gradients = gradient if isinstance(gradient, tuple) else (gradient,)
+    if getattr(rows, "ndim", 0) != 1:
+        raise ValueError(
+            f"{loss.__name__} must return one number a row, shape (N,), got shape {getattr(rows, 'shape', ())}; "
+            "@kd.mean_over_rows takes their mean"
+        )
     count: Any = rows.shape[0] // members
+    if counted:
+        counted = [as_real(counted[0], "the third value of a loss")]
+        rows, gradients = _weighted(rows, gradients, counted[0])
     if weight is not None:
         weight = as_real(weight, "weight")  # in float16 a sum of weights soon is infinite, and the mean 0
         rows, gradients = _weighted(rows, gradients, weight)

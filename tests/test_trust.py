@@ -76,6 +76,34 @@ def test_a_gradient_may_be_an_array_that_is_there_already():
     assert kd.gradcheck.check_step(net(0, 4, 3, 3, activation=kd.Tanh), kd.CrossEntropy() + 0.5 * term, batch) < 1e-7
 
 
+@kd.mean_over_rows
+def where_positive(z_s, z_t):
+    d = z_s - z_t
+    return 0.5 * (d * d).sum(axis=1), d, z_t[:, 0] > 0
+
+
+def test_rows_that_do_not_count_are_in_no_mean():
+    """The sum of all rows was divided by the number of those that count, and the others kept a gradient."""
+    z, t = np.random.default_rng(0).normal(size=(2, 6, 3))
+    w, some = np.arange(6) / 3, t[:, 0] > 0
+    z[np.flatnonzero(~some)[0]] = np.nan
+    each, n = 0.5 * ((z - t) ** 2).sum(axis=1), some.sum()
+    value, gradient = where_positive(z, t)
+    assert 0 < n < 6
+    assert value == pytest.approx(each[some].mean())
+    np.testing.assert_allclose(gradient, np.where(some[:, None], (z - t) / n, 0))
+    assert where_positive(z, t, weight=w)[0] == pytest.approx((w * each)[some].sum() / n)
+    assert where_positive(z, t, weight=w, normalize=True)[0] == pytest.approx((w * each)[some].sum() / w[some].sum())
+
+
+@pytest.mark.parametrize("rows_of", [lambda d: (d * d).mean(), lambda d: d * d, lambda d: 3.0])
+def test_a_mean_over_rows_is_made_of_one_number_a_row(rows_of):
+    """Of a table the sum was taken, divided by the number of rows."""
+    loss = kd.mean_over_rows(lambda z: (rows_of(z), z))
+    with pytest.raises(ValueError, match="must return one number a row"):
+        loss(np.ones((4, 3)))
+
+
 @pytest.mark.parametrize("part", [np.s_[:, :1], np.s_[:, 0], np.s_[0]], ids=str)
 def test_a_gradient_has_the_shape_of_its_site(part):
     """Beside another term's it was broadcast, and every class got that of the first."""

@@ -12,7 +12,7 @@ from typing import Any
 from kdlearn.cells import unknown_said
 from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.student import Student, load_any, load_student
-from kdlearn.export.c_header import to_c
+from kdlearn.export.c_file import to_c
 from kdlearn.export.onnx_file import to_onnx
 from kdlearn.export.toolchain import measure_c
 

@@ -60,7 +60,7 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None
         p -= smoothing / K
     rows = c[:, 0] - rows  # sum_k t_k = 1, so the normaliser c enters once
     p = less_at_label(p, y, 1 - smoothing)
-    return (rows, p) if counts is None else (counts * rows, counts[:, None] * p, counts)
+    return (rows, p) if counts is None else (rows, p, counts)
 
 
 @mean_over_rows

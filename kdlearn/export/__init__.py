@@ -5,7 +5,7 @@ export.to_c(student, "student.c", int8=True)
 print(export.format_report(export.report(student, teacher, x_test, y_test)))
 """
 
-from kdlearn.export.c_header import to_c
+from kdlearn.export.c_file import to_c
 from kdlearn.export.check import ExportError
 from kdlearn.export.converter import register_skl2onnx
 from kdlearn.export.costs import format_report, report

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.export.c_frame import describe_answer, describe_columns, header, host_texts, source
-from kdlearn.export.c_selftest import SELFTEST_ROWS, float_selftest
+from kdlearn.export.c_selftest import float_selftest
 from kdlearn.export.c_text import (
     Constants,
     indent,
     number,
     read,
 )
-from kdlearn.export.check import moved
+from kdlearn.export.check import LEAST_AGREEMENT, moved
 from kdlearn.export.columns import MISSING
 from kdlearn.export.plan import Plan, Step, quantize
 
@@ -46,9 +47,15 @@ def write(
     lines = [f"float scratch[{scratch}];", *body, *_answer(steps)]
     text = source(stem, host_texts(name, steps), constants, feature, signature, lines, ["#include <math.h>"], guards)
     wanted = steps.rounded() if int8 else steps
-    test = float_selftest(wanted, name, stem, kind, codes)
-    figures = {"constants": constants.bytes, "scratch": 4 * scratch, "selftest_rows": min(SELFTEST_ROWS, len(codes))}
+    test, tested = float_selftest(wanted, name, stem, kind, codes)
+    figures = {"constants": constants.bytes, "scratch": 4 * scratch, "selftest_rows": tested}
     off = moved(steps, steps.answer(codes), wanted.answer(codes)) if int8 else {}
+    if int8 and off["agreement"] < LEAST_AGREEMENT:
+        warnings.warn(
+            f"with weights in eight bits {100 * off['agreement']:.0f} % of {len(codes)} rows are answered as before: "
+            "weights of one unit that differ in size by more than a hundred lose the small ones; stay with float",
+            stacklevel=3,
+        )
     return [text, top, test], {**figures, **off}
 
 

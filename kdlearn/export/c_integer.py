@@ -17,12 +17,10 @@ from kdlearn.export.c_text import (
     indent,
     read,
 )
-from kdlearn.export.check import ExportError, moved
-from kdlearn.export.columns import MISSING
+from kdlearn.export.check import LEAST_AGREEMENT, ExportError, moved
+from kdlearn.export.columns import MISSING, VALUE
 from kdlearn.export.integers import GAP, SCORE, TOP, IntegerPlan, as_answers, integers_of
 from kdlearn.export.plan import Plan
-
-LEAST_AGREEMENT = 0.9  # of the rows that it is tried on; below, integers are no version of the model
 
 RESCALE = f"""\
 /* a * m / 2^s, half away from zero rounded up */
@@ -48,38 +46,31 @@ def write(
 
     `int NAME_predict(const int32_t *x, int32_t *scores)`: x[i] is a value in the unit that the header
     states, or a category's code; NAME_MISSING where a value may be missing. Scores are logits in
-    1/NAME_SCORE, of a regressor the answer in the unit that the header states. -1 for a row that is refused.
+    1/NAME_SCORE, of a regressor the answers, each in the unit that the header states. -1 for a row that is refused.
     """
     found = integers_of(steps, codes, decimals, given)
     x = found.inputs(codes)
     scores = found.answer(x)
     want, got = steps.answer(codes, np.float64), as_answers(found, scores)
     off = moved(steps, want, got)
-    agreement = off["agreement"]
-    if agreement < LEAST_AGREEMENT:
+    advice = "take int8" if given else "give rows of yours (rows=, --calibration), or take int8"
+    if off["agreement"] < LEAST_AGREEMENT:
         raise ExportError(
-            f"in integers {100 * agreement:.0f} % of {len(codes)} rows are answered as before, fewer than "
-            f"{100 * LEAST_AGREEMENT:.0f} %: give rows of yours (rows=, --calibration), or take int8"
+            f"in integers {100 * off['agreement']:.0f} % of {len(codes)} rows are answered as before, fewer than "
+            f"{100 * LEAST_AGREEMENT:.0f} %: {advice}"
         )
     if steps.classes is None and (np.abs(want - got) / steps.target_scale).max() > 0.25:
         warnings.warn(
-            "in integers an answer moves by more than a quarter of its target's deviation; where outputs differ in "
-            "size the largest are cut, since all have one unit: take int8, or a model for each output",
-            stacklevel=3,
+            f"in integers an answer moves by more than a quarter of its target's deviation: {advice}", stacklevel=3
         )
     constants = Constants()
     feature = _feature(found, constants)
     body, scratch = _layers(found, constants)
-    powers = [_unit(c.categories, d) for c, d in zip(steps.parts.plain().columns, found.digits.tolist())]
+    powers = [_unit(c.categories, d) for c, d in zip(steps.parts.plain().columns, found.features.digits.tolist())]
     upper = name.upper()
-    if steps.classes is None:
-        what = "the answer" if target is None else comment(target)
-        answer = what + _unit(None, found.out_digits) + after_name(target, units)
-    else:
-        answer = f"logits in 1/{SCORE}"
     about = [
         *describe_columns(steps, f"{upper}_MISSING", units, powers),
-        f"   scores: {answer}. Integers alone: int8 weights, int16 activations, int32 sums (Jacob et al. 2018).",
+        *_describe_scores(found, target, units),
         "   A row is refused, -1: MISSING where no line above says missing, a code that is not listed.",
         f"   {constants.bytes} bytes of constants; {2 * scratch} bytes of scratch on the stack; no static RAM.",
         *(describe_answer(steps, target, units) if steps.classes is not None else []),
@@ -95,9 +86,21 @@ def write(
         "scratch": 2 * scratch,
         "selftest_rows": min(SELFTEST_ROWS, len(x)),
         **off,
-        "digits": dict(zip(steps.parts.plain().names, found.digits.tolist())),
+        "digits": dict(zip(steps.parts.plain().names, found.features.digits.tolist())),
     }
     return [text, header(name, stem, steps, about, defines, [signature + ";"]), test], figures
+
+
+def _describe_scores(found: IntegerPlan, target: str | None, units: Mapping[str, str]) -> list[str]:
+    """What a score counts: each output of a regressor has a unit of its own."""
+    what = "the answer" if target is None else comment(target)
+    answers = [what + _unit(None, digits) + after_name(target, units) for digits in found.out_digits.tolist()]
+    how = "Integers alone: int8 weights, int16 activations, int32 sums (Jacob et al. 2018)."
+    if found.steps.classes is not None:
+        return [f"   scores: logits in 1/{SCORE}. {how}"]
+    if len(answers) == 1:
+        return [f"   scores: {answers[0]}. {how}"]
+    return [*(f"   scores[{j}]: {answer}" for j, answer in enumerate(answers)), f"   {how}"]
 
 
 def _unit(categories: Any, digits: int) -> str:
@@ -108,19 +111,19 @@ def _unit(categories: Any, digits: int) -> str:
 
 def _feature(found: IntegerPlan, constants: Constants) -> list[str]:
     """The function that makes feature i of a row an int16; GAP, which no feature is, where the row is refused."""
-    encoding = found.steps.parts.plain()
+    encoding, integers = found.steps.parts.plain(), found.features
     code, kinds = [], encoding.code
     from_i, plain = "i", encoding.is_plain
     values: dict[str, np.ndarray] = {
-        "mean": found.mean.astype(np.int32),
-        "factor": found.M0.astype(np.int32),
-        "by": found.shift.astype(np.int8),
+        "mean": integers.mean.astype(np.int32),
+        "factor": integers.M0.astype(np.int32),
+        "by": integers.shift.astype(np.int8),
     }
     if not plain:
         constants.add("feature_from", encoding.column.astype(np.int16))
         constants.add("feature_code", kinds.astype(np.int16))
         from_i = read("feature_from", "i", "int16_t")
-        values |= {"low": found.low.astype(np.int16), "high": found.high.astype(np.int16)}
+        values |= {"low": integers.low.astype(np.int16), "high": integers.high.astype(np.int16)}
     for key, a in values.items():
         constants.add(key, a)
     code.append(f"int32_t v = x[{from_i}];")
@@ -129,9 +132,12 @@ def _feature(found: IntegerPlan, constants: Constants) -> list[str]:
         if (kinds == MISSING).any():
             code.append(f"if (code == {MISSING}) return {read('high', 'i', 'int16_t')} * (v == MISSING) + "
                         f"{read('low', 'i', 'int16_t')} * (v != MISSING);")  # fmt: skip
-        filled = np.array([f.fill is not None for f in encoding.table])
-        if filled.any():
-            constants.add("fill", np.where(filled, found.fill, GAP).astype(np.int32))
+        has_fill = np.array([f.fill is not None for f in encoding.table])
+        if integers.filled is not None:  # a mean of whole numbers is none of them
+            constants.add("filled", np.where(has_fill, integers.filled, GAP).astype(np.int32))
+            code.append(f"if (code == {VALUE} && v == MISSING) return {read('filled', 'i', 'int32_t')};")
+        if has_fill.any():
+            constants.add("fill", np.where(has_fill, integers.fill, GAP).astype(np.int32))
             code.append(f"if (v == MISSING) v = {read('fill', 'i', 'int32_t')};")
     code.append("if (v == MISSING) return MISSING;")
     if not plain:
@@ -149,7 +155,7 @@ def _feature(found: IntegerPlan, constants: Constants) -> list[str]:
         f"else if (m < 0 && v > {TOP} + m) v = {TOP};",
         "else v -= m;",
         f"v = rescale(v, {read('factor', 'i', 'int32_t')}, {read('by', 'i', 'int8_t')});",
-        f"return v > {found.top} ? {found.top} : v < -{found.top} ? -{found.top} : v;",
+        f"return v > {integers.top} ? {integers.top} : v < -{integers.top} ? -{integers.top} : v;",
     ]
     return [f"#define MISSING ({-TOP} - 1)", "static int32_t feature(const int32_t *x, int i)", "{", *indent(code), "}"]
 
@@ -186,7 +192,7 @@ def _layers(found: IntegerPlan, constants: Constants) -> tuple[list[str], int]:
         ]
         if not last:
             lines += [f"    y{i + 1}[j] = (int16_t)(sum < 0 ? 0 : sum > {layer.top} ? {layer.top} : sum);", "}"]
-    constants.add("offset", found.offset.clip(-TOP, TOP).astype(np.int32))
+    constants.add("offset", found.offset.astype(np.int32))
     lines += [
         f"    const int64_t z = (int64_t)sum + {read('offset', 'j', 'int32_t')};",
         f"    sum = z > {TOP} ? {TOP} : z < -{TOP} ? -{TOP} : (int32_t)z;",

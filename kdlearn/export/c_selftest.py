@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kdlearn.export.c_text import READ, Constants, indent, join, number, read
+from kdlearn.export.check import TOLERANCE
 from kdlearn.export.columns import VALUE
 from kdlearn.export.integers import IntegerPlan
 from kdlearn.export.plan import Plan, softmax_rows
@@ -12,13 +13,14 @@ from kdlearn.export.plan import Plan, softmax_rows
 SELFTEST_ROWS = 10
 
 
-def float_selftest(steps: Plan, name: str, stem: str, kind: str, codes: np.ndarray) -> str:
-    """Ten rows with the answers that float64 gives, and a row that must be refused."""
+def float_selftest(steps: Plan, name: str, stem: str, kind: str, codes: np.ndarray) -> tuple[str, int]:
+    """`(text, rows)`: ten rows, or fewer, with the answers that float64 gives, and a row that must be refused."""
     exact = steps.answer(codes, np.float64) if kind != "float" else steps.answer(codes.astype(np.float32), np.float64)
     if steps.classes is not None:
         exact = softmax_rows(exact)
         gap = np.diff(np.sort(exact, axis=1)[:, -2:], axis=1)[:, 0]
-        chosen = np.flatnonzero(gap > 0.01)[:SELFTEST_ROWS]
+        clear = np.flatnonzero(gap > 0.01)[:SELFTEST_ROWS]  # rounding does not change their classes
+        chosen = clear if len(clear) else np.argsort(gap)[-1:]
         expected = exact[chosen].argmax(axis=1)
     else:
         chosen = np.flatnonzero(np.isfinite(exact).all(axis=1))[:SELFTEST_ROWS]
@@ -34,7 +36,10 @@ def float_selftest(steps: Plan, name: str, stem: str, kind: str, codes: np.ndarr
     constants.add("answers", exact[chosen].astype(np.float32))
     constants.add("labels", expected.astype(np.int16))
     n, K, R = steps.n_in, steps.n_out, len(chosen)
-    off = 1e-3 * (np.ones(1) if steps.classes is not None else steps.target_scale)
+    off = np.full(1, TOLERANCE)
+    if steps.classes is None:  # far from zero a thousandth of a deviation may be less than the last digits
+        last_digit = np.spacing(np.abs(exact[chosen]).max(axis=0).astype(np.float32))
+        off = np.maximum(TOLERANCE * steps.target_scale, 4 * last_digit)
     if len(off) > 1:
         constants.add("allowed", off.astype(np.float32))
     allowed = number(off[0]) if len(off) == 1 else read("allowed", "k")
@@ -42,7 +47,7 @@ def float_selftest(steps: Plan, name: str, stem: str, kind: str, codes: np.ndarr
     if missing.any():
         value = f"{read('missing', f'r * {n} + i', 'int8_t')} ? ({kind})NAN : {value}"
     bad = "x[i] = -1" if kind == "int" else f"x[i] = ({kind})INFINITY"
-    return join(
+    text = join(
         f"/* {R} rows and their answers; returns how many {name}_predict gets wrong. */",
         f'#include "{stem}.h"',
         "#include <math.h>",
@@ -64,6 +69,7 @@ def float_selftest(steps: Plan, name: str, stem: str, kind: str, codes: np.ndarr
         f"    return wrong + ({name}_predict(x, p) != -1);",
         "}",
     )
+    return text, R
 
 
 def integer_selftest(found: IntegerPlan, name: str, stem: str, x: np.ndarray, scores: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from kdlearn.export.columns import VALUE, Encoding
 from kdlearn.export.plan import Plan, plan, softmax_rows
 
 ROWS = 256  # that are drawn where none are given
+LEAST_AGREEMENT = 0.9  # of the rows that a rounded model is tried on; below, it is no version of the model
 TOLERANCE = 1e-3  # of a probability, or of a regressor's standard deviation of the target
 
 
@@ -51,14 +53,22 @@ def rows_for(steps: Plan, X: Any = None, seed: int = 0) -> np.ndarray:
     return codes if steps.centre is None else codes + steps.centre
 
 
-def check(steps: Plan, X: Any = None) -> np.ndarray:
-    """The rows on which float32 answered as float64 does; ExportError, naming a column, where it does not."""
+def check(steps: Plan, X: Any = None) -> tuple[Plan, np.ndarray]:
+    """`(plan, rows)` on which float32 answered as float64 does; ExportError, naming a column, where it does not.
+
+    A bare regressor knows no deviation of its target: in the plan that is returned, its answers' stands for it.
+    """
     codes = rows_for(steps, X)
     exact = plan(_Whole(steps), fold=False, dtype=np.float64)
     want, got = exact.answer(codes, np.float64), steps.answer(codes)
+    if np.isnan(want).any(axis=1).all():
+        raise ExportError("no row that it was tried on has an answer: the network's numbers overflow")
+    mean, scale = steps.parts.target
+    if steps.classes is None and np.all(np.equal(mean, 0) & np.equal(scale, 1)):
+        steps = replace(steps, target_scale=_size(want))
     off = _distance(steps, want, got)
     if off.max() <= TOLERANCE:
-        return codes
+        return steps, codes
     where, moved = _blame(steps, exact, codes, want)
     what = "probability" if steps.classes is not None else "standard deviation of the target"
     if moved > TOLERANCE / 2:
@@ -84,6 +94,22 @@ def moved(steps: Plan, want: np.ndarray, got: np.ndarray) -> dict[str, float]:
     off = np.abs(want - got)
     same = float(((off / steps.target_scale).max(axis=1) < 0.1).mean())
     return {"agreement": same, "error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
+
+
+def _size(y: np.ndarray) -> np.ndarray:
+    """(M,) the power of ten nearest to the deviation of answers (N, M), or, where they are constant, to their size."""
+    spread, largest = np.nanstd(y, axis=0), np.nanmax(np.abs(y), axis=0)
+    size = np.where(spread > 1e-6 * largest, spread, largest)
+    return 10.0 ** np.rint(np.log10(np.where(size > 0, size, 1.0)))
+
+
+def warn_of_drawn(steps: Plan, X: Any, what: str) -> None:
+    """Say that rounding, `what`, is for inputs that nobody told of."""
+    if X is None and steps.parts.knows_no_inputs:
+        warnings.warn(
+            f"{what} is for inputs of mean 0 and deviation 1: the network has no scaler, and no rows= were given",
+            stacklevel=3,
+        )
 
 
 class _Whole:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.export.check import check, unscaled
+from kdlearn.export.check import check, unscaled, warn_of_drawn
 from kdlearn.export.columns import Encoding
-from kdlearn.export.onnx_int8 import extra, quantize_onnx
+from kdlearn.export.onnx_int8 import extra, quantized
 from kdlearn.export.plan import Plan, Step, plan
 from kdlearn.export.transformers import gaps_of, rest_of
 
@@ -55,8 +55,8 @@ def to_onnx(
     int8 : quantise with `quantize_onnx`, on `rows`, or on drawn ones.
     """
     onnx = extra("onnx")
-    steps = plan(net, scaler, classes, fold and not int8, inputs)
-    codes = None if steps.encoding is None and not steps.takes_tokens else check(steps, rows)
+    steps = plan(net, scaler, classes, fold and not int8, inputs, rows=rows if int8 else None)
+    codes = None if steps.encoding is None and not steps.takes_tokens else check(steps, rows)[1]
     model = onnx.helper.make_model(
         _graph(onnx, steps),
         producer_name="kdlearn",
@@ -73,10 +73,12 @@ def to_onnx(
         return {"method": "float32", "bytes": os.path.getsize(path)}
     if codes is None:
         raise TypeError(f"int8 needs rows to calibrate on, and these cannot be drawn: {steps.parts.reason}")
+    warn_of_drawn(steps, rows, "the range of eight bits")
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "float.onnx")
         whole.write_bytes(model.SerializeToString())
-        return quantize_onnx(whole, path, feeds(steps, codes))
+        advice = "stay with float32" if rows is not None else "give rows of yours (rows=, --calibration)"
+        return quantized(whole, path, feeds(steps, codes), advice)
 
 
 def feeds(steps: Plan, codes: np.ndarray) -> dict[str, np.ndarray]:
@@ -88,17 +90,14 @@ def feeds(steps: Plan, codes: np.ndarray) -> dict[str, np.ndarray]:
         return {"x": codes.astype(kinds[0])}
     found = {}
     for i in steps.encoding.used:
-        column = steps.encoding.columns[i]
-        if kinds[i] == "str":
-            known = ["" if v is None else v for v in column.categories or ()] + ["?"] * column.other
-            cells: Any = np.array(
-                ["" if np.isnan(v) else known[int(v)] if v >= 0 else "?" for v in codes[:, i]], object
-            )
-        elif column.categories is not None:
-            cells = np.array([column.categories[int(v)] for v in codes[:, i]], np.int64)
-        else:
-            cells = codes[:, i].astype(kinds[i])
-        found[column.name] = cells[:, None]
+        column, whole = steps.encoding.columns[i], kinds[i] == "int64"
+        if column.categories is None:
+            found[column.name] = codes[:, i : i + 1].astype(kinds[i])
+            continue
+        known = [*("" if v is None else v for v in column.categories), max(column.categories) + 1 if whole else "?"]
+        gap = known[-1] if whole else ""  # whole numbers have no gap: it is one that is not known, like any other
+        cells = [gap if np.isnan(v) else known[int(v)] if v >= 0 else known[-1] for v in codes[:, i]]
+        found[column.name] = np.array(cells, np.int64 if whole else object)[:, None]
     return found
 
 

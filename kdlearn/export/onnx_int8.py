@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.export.check import LEAST_AGREEMENT
+
 
 def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calibration_x: Any) -> dict[str, Any]:
     """Rewrite a file of `to_onnx` with int8 weights and activations, through onnxruntime's static quantiser.
@@ -21,11 +23,23 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
     answer does not depend on the rows beside it in a batch. (Ranges found while running are those of the
     whole batch: one outlier would change its neighbours' labels.) What lies beyond them, at an input or inside the
     network, counts as the end of the range, and nothing says so: calibrate on rows that reach as far as those to come.
+    What a linear layer takes is rounded, what it puts out is not: logits, and answers of any size, keep their digits.
+    All inputs of a layer share one range, so they must be of one size: give a file written with `fold=False`.
 
     Returns `{"method", "bytes_before", "bytes_after", "agreement", "error", "largest_error"}`: on the calibration
     rows, the share of equal labels, and the mean and largest absolute difference of probabilities, each
     `{"static": value}`; of a regressor agreement is None and the differences are those of predictions.
     """
+    return quantized(
+        path_in,
+        path_out,
+        calibration_x,
+        "all inputs of a layer share one range: write the file with fold=False, or stay with float32",
+    )
+
+
+def quantized(path_in: str | os.PathLike, path_out: str | os.PathLike, x: Any, advice: str) -> dict[str, Any]:
+    """`quantize_onnx`, with what to do where rounding costs much."""
     extra("onnx")
     runtime, tools = extra("onnxruntime"), extra("onnxruntime.quantization")
     prepare = importlib.import_module("onnxruntime.quantization.shape_inference").quant_pre_process
@@ -33,11 +47,12 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
         "weight_type": tools.QuantType.QInt8,
         "per_channel": True,
         "op_types_to_quantize": ["MatMul", "Gemm"],
+        "extra_options": {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
     }
     with tempfile.TemporaryDirectory() as folder:
         prepared, made = f"{folder}/in.onnx", f"{folder}/static.onnx"
         prepare(os.fspath(path_in), prepared, skip_optimization=True, skip_symbolic_shape=True)
-        rows = _rows(runtime, prepared, calibration_x)
+        rows = _rows(runtime, prepared, x)
         tools.quantize_static(prepared, made, _reader(tools, rows), **common)
         want, got = (_answers(runtime, path, rows) for path in (prepared, made))
         data = Path(made).read_bytes()
@@ -45,12 +60,9 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
     Path(path_out).write_bytes(data)
     same = float((want[1] == got[1]).mean()) if len(want) > 1 else None
     off = np.abs(want[0] - got[0])
-    if same is None and (np.nanmean(off, axis=0) > 0.05 * np.nanstd(want[0], axis=0)).any():
-        warnings.warn(
-            "in 8 bits the answers move by more than a twentieth of their own spread: ONNX rounds the answer too, "
-            "of all outputs with one scale: take float32, C with int8, or teach targets near 0 and of one size",
-            stacklevel=2,
-        )
+    lost = _lost(want, got)
+    if lost:
+        warnings.warn(f"in 8 bits {lost}: {advice}", stacklevel=3)
     return {
         "method": "static",
         "bytes_before": before,
@@ -59,6 +71,16 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
         "error": {"static": float(np.nanmean(off))},
         "largest_error": {"static": float(np.nanmax(off))},
     }
+
+
+def _lost(want: list[np.ndarray], got: list[np.ndarray]) -> str:
+    """What rounding costs, where that is much: of labels, or of a regressor's answers."""
+    if len(want) > 1:
+        same = float((want[1] == got[1]).mean())
+        return "" if same >= LEAST_AGREEMENT else f"{100 * (1 - same):.0f} % of the rows get another label"
+    off, spread, size = np.nanmean(np.abs(want[0] - got[0]), axis=0), np.nanstd(want[0], axis=0), np.abs(want[0])
+    spread = np.where(spread > 1e-6 * np.nanmax(size, axis=0), spread, np.nanmax(size, axis=0))  # one may be constant
+    return "the answers move by more than a twentieth of their own spread" if (off > 0.05 * spread).any() else ""
 
 
 def _rows(runtime: ModuleType, path: str, x: Any) -> dict[str, np.ndarray]:

@@ -37,6 +37,12 @@ class Parts:
     chain: tuple[tuple[Any, ...], tuple[str, ...]] = ((), ())
     reason: str = ""
 
+    @property
+    def knows_no_inputs(self) -> bool:
+        """Whether nothing says how large its numbers are: no scaler, no transformer."""
+        e = self.encoding
+        return e is not None and e.is_plain and self.mean is None and not e.shift.any() and bool((e.factor == 1).all())
+
     def plain(self) -> Encoding:
         """The encoding, or NotPlain with the reason why there is none."""
         if self.encoding is None:
@@ -72,7 +78,7 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
     if net is None:
         raise TypeError(
             f"a network, a fitted distilled estimator, or a pipeline or search that ends in one can be exported, "
-            f"not {type(inner).__name__}"
+            f"not {what_it_is(model)}"
         )
     if net.members > 1:
         raise TypeError("a stack has no one answer to export: take its members one by one, stack[0] and so on")
@@ -105,6 +111,18 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
     return replace(found, encoding=encoding, chain=(before, tuple(names)), reason=reason)
 
 
+def what_it_is(model: Any) -> str:
+    """The kind of what has no network inside, and what of it can be taken instead."""
+    inner = _unwrapped(model)[0]
+    if network_of(getattr(inner, "regressor_", None)) is not None:
+        how = ": its regressor_ is one, and answers as without transforming back"
+    elif any(network_of(part) is not None for part in getattr(inner, "estimators_", ())):
+        how = ": its estimators_ are some, each with a file of its own"
+    else:
+        how = ": it is not fitted" if hasattr(inner, "hidden_layer_sizes") and hasattr(inner, "soft_weight") else ""
+    return type(inner).__name__ + how
+
+
 def _unwrapped(model: Any) -> tuple[Any, tuple[Any, ...]]:
     """`(estimator, fitted transformers before it)` inside searches, frozen estimators and pipelines."""
     before: tuple[Any, ...] = ()
@@ -129,6 +147,31 @@ def _names(owners: Sequence[Any], net: Network) -> list[str]:
         if getattr(owner, "n_features_in_", None) is not None:
             return [f"x{i}" for i in range(owner.n_features_in_)]
     return [f"x{i}" for i in range(input_width(net))]
+
+
+def with_scaler_of(parts: Parts, X: Any) -> Parts:
+    """The same answers by a network of standardised inputs, if it knows nothing of its own: their scaler is that of X.
+
+    With m the mean and s the deviation of a column, x W + b = ((x - m) / s) (s W) + (b + m W). Rounding to integers
+    needs inputs of one size. A network whose inputs are within a factor of four of standardised stays as it is.
+    """
+    first = parts.net.layers[0]
+    if not parts.knows_no_inputs or not isinstance(first, Linear):
+        return parts
+    x = parts.plain().features(parts.plain().codes(X))
+    x = x[np.isfinite(x).all(axis=1)]
+    if len(x) == 0:
+        return parts
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    if (np.abs(np.log(scale)) <= np.log(4)).all() and (np.abs(mean) <= 4).all():
+        return parts
+    net = parts.net.to("cpu").copy()
+    first = net.layers[0]
+    assert isinstance(first, Linear)
+    W = first.W.astype(np.float64)
+    first.W[...], first.b[...] = scale[:, None] * W, first.b + mean @ W
+    return replace(parts, net=net, mean=mean, scale=scale)
 
 
 def input_width(net: Network) -> int:

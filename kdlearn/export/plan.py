@@ -11,7 +11,7 @@ import numpy as np
 
 from kdlearn.backend import to_numpy
 from kdlearn.export.columns import VALUE, Encoding
-from kdlearn.export.parts import Parts, parts_of
+from kdlearn.export.parts import Parts, parts_of, with_scaler_of
 from kdlearn.nn.layers import GELU, Dropout, Embedding, LayerNorm, Linear, ReLU, Tanh
 from kdlearn.nn.network import Network
 
@@ -90,6 +90,7 @@ def plan(
     fold: bool = True,
     inputs: Sequence[str] | None = None,
     dtype: Any = np.float32,
+    rows: Any = None,
 ) -> Plan:
     """The steps of a network, of a fitted distilled estimator, or of a pipeline or search that ends in one.
 
@@ -98,8 +99,10 @@ def plan(
     scaler, classes, inputs : as in `parts_of`.
     fold : write the standardisation into the first linear layer, where float32 keeps its digits.
     dtype : of the steps' arrays; float64 is the yardstick.
+    rows : raw rows that a bare network, which has no scaler, takes one from; the answers stay the same.
     """
     parts = parts_of(model, scaler, classes, inputs)
+    parts = parts if rows is None else with_scaler_of(parts, rows)
     steps = _steps(parts.net)
     centre, encoding = None, parts.encoding
     if encoding is not None or parts.mean is not None:

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 import kdlearn as kd
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
-from kdlearn.export import c_header, c_text
+from kdlearn.export import c_text, plan
 from kdlearn.nn.layers import Embedding
 
 D, K = 5, 3
@@ -99,7 +99,7 @@ def test_c_with_int8_weights_is_the_network_with_rounded_weights(kind, tmp_path,
     for layer in net.layers:
         for name in layer.weights:
             W = getattr(layer, name)
-            integers, scale = c_header.quantize(W)
+            integers, scale = plan.quantize(W)
             assert integers.dtype == np.int8 and np.abs(integers * scale - W).max() <= scale.max() / 2 * 1.001
             W[...] = integers * scale
     _, p = run_c(tmp_path, x)
@@ -107,7 +107,7 @@ def test_c_with_int8_weights_is_the_network_with_rounded_weights(kind, tmp_path,
 
 
 def test_a_dead_unit_has_a_scale():
-    integers, scale = c_header.quantize(np.array([[0.0, -2.0], [0.0, 1.0]], np.float32))
+    integers, scale = plan.quantize(np.array([[0.0, -2.0], [0.0, 1.0]], np.float32))
     assert integers.tolist() == [[0, -127], [0, 64]] and scale[0] == 1
 
 

@@ -1,4 +1,4 @@
-"""Fitted models as C99 (and C++): a `.c`, a `.h`, and a self-test, in float or in integers alone."""
+"""Fitted models as files of C99 (and C++): a `.c`, a `.h`, and a self-test, in float or in integers alone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kdlearn.export import c_float, c_integer
-from kdlearn.export.check import ExportError, check
-from kdlearn.export.plan import plan, quantize
+from kdlearn.export.check import ExportError, check, warn_of_drawn
+from kdlearn.export.plan import plan
 
 MAX_BYTES = 1_000_000  # of constants; a compiler takes minutes for more, and ONNX is made for it
-
-__all__ = ["quantize", "to_c"]
 
 
 def to_c(
@@ -53,7 +51,8 @@ def to_c(
     int8 : weights as integers with one scale for each output unit, a quarter of the size; arithmetic in float.
     integer : no float at all; see `kdlearn.export.c_integer`. Takes int8's weights, and ReLU networks alone.
     classes, inputs : labels and column names, where the model has none.
-    rows : raw rows to check on; by default drawn from what the scaler knows.
+    rows : raw rows to check on; by default drawn from what the scaler knows. With int8 or integer a network
+        without a scaler, the inputs of which are not standardised, gets one from them.
     decimals : with `integer`, {column: digits after the point that an input keeps}.
     units : {column: what its number counts, such as "in kg"}, for the header; of the target too.
     target : the name of what is predicted, for the header.
@@ -68,16 +67,23 @@ def to_c(
     name = name if name is not None else identifier(base.name)
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise ValueError(f"name must be a C identifier that starts with a letter, got {name!r}")
-    steps = plan(net, scaler, classes, fold=not (int8 or integer), inputs=inputs)
+    rounded = int8 or integer
+    steps = plan(net, scaler, classes, fold=not rounded, inputs=inputs, rows=rows if rounded else None)
     if not steps.takes_tokens:
         steps.parts.plain()  # or it says which transformer cannot be written
-    size = sum((1 if int8 or integer else 4) * s.arrays["W"].size for s in steps.steps if "W" in s.arrays)
+    size = sum((1 if rounded else 4) * s.arrays["W"].size for s in steps.steps if "W" in s.arrays)
     if size > max_bytes:
         raise ExportError(
             f"the weights take {size:,} bytes, and the C file three times as much or more, beyond "
             f"max_bytes={max_bytes:,}: write ONNX, take a smaller student, or raise the limit"
         )
-    codes = check(steps, rows)
+    if decimals is not None and not integer:
+        raise ValueError(f"decimals are of integer=True, where inputs are integers; got {decimals!r} without it")
+    if decimals is not None and not isinstance(decimals, Mapping):
+        raise ValueError(f"decimals is a dict, {{column: digits}}, got {decimals!r}")
+    steps, codes = check(steps, rows)
+    if rounded:
+        warn_of_drawn(steps, rows, "rounding to integers")
     if integer:
         given = rows is not None
         texts, figures = c_integer.write(steps, name, base.name, codes, decimals or {}, units or {}, target, given)
