@@ -40,6 +40,9 @@ class Memory:
 class Optimizer:
     """What every rule shares: the rate, decay, clipping, and the walk over trainable slices.
 
+    `copy.deepcopy((net, optimizer))` copies the moments with the network. A pickle holds the settings alone, even of
+    both: what goes on from a file with its moments is `fit(checkpoint=…, resume=True)`.
+
     Parameters
     ----------
     lr : learning rate, > 0. A schedule multiplies it through `scale`.
@@ -114,6 +117,14 @@ class Optimizer:
         """The rule's name and its settings: what makes another one of the same kind."""
         own = {k: v for k, v in vars(self).items() if k not in ("memory", "scale", "n_moments")}
         return {"rule": type(self).__name__, **own}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """With what is remembered of the networks that are copied with it, as in `copy.deepcopy((net, optimizer))`."""
+        other = memo[id(self)] = copy.copy(self)
+        vars(other).update(copy.deepcopy({k: v for k, v in vars(self).items() if k != "memory"}, memo))
+        for net, memory in list(self.memory.items()):  # the copy of a network that nobody keeps is forgotten again
+            other.memory[copy.deepcopy(net, memo)] = Memory(memory.t, [m.copy() for m in memory.moments])
+        return other
 
     def __getstate__(self) -> dict[str, Any]:  # moments belong to networks of this process
         return {**vars(self), "memory": None}
