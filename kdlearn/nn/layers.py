@@ -310,6 +310,8 @@ class Dropout(Layer):
         elif isinstance(rng, np.random.Generator):
             keep = self._keep(rng, x.shape)
         else:  # a stack: each member rolls its own dice, as if it were alone
+            if not hasattr(rng, "__len__"):
+                raise TypeError(f"rng must be a NumPy Generator, such as np.random.default_rng(0), got {rng!r}")
             if len(rng) != len(x):
                 raise TypeError(f"dropout in a stack takes one Generator a member, {len(x)} here, got {len(rng)}")
             keep = np.stack([self._keep(own, x.shape[1:]) for own in rng])
