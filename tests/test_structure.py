@@ -31,7 +31,7 @@ LEVELS = [
     {"nn.optim", "nn.stack", "objective"},
     {"step", "history", "counts", "values"},
     {"run"},
-    {"description", "faults"},
+    {"description", "faults", "reads"},
     {"hooks", "door", "checkpoint", "side_by_side"},
     {"evaluation", "epoch"},
     {"training"},
