@@ -129,11 +129,12 @@ def trial(
     metric, better : what chooses on the validation rows and is judged on the test rows; "higher" or "lower" is better.
     zone : differences of at most this size are not worth a claim; in the metric's unit.
     widen : how many settings an arm may add. While its choice lies on the edge of the values tried, the next value
-        beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less.
+        beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less. So arms
+        may try different numbers of settings; `Trial.tried` has them.
     search : how many settings an arm adds by walking from its best, after `widen`. Name by name it tries what lies
         beyond the edges; where that finds nothing better, the next lower and the next higher value inside; then
-        values half-way between. From a better one it begins again. So every arm tries equally many
-        settings, unless all of its values are whole numbers or words.
+        values half-way between. From a better one it begins again. So every arm adds equally many
+        settings, but one that has nothing left to try, as where all of its values are whole numbers or words.
     limits : {name: (lowest, highest)} beyond which a value makes no sense, such as a weight's (0, 1); what lies on a
         limit is no edge. 0 is always one for values that are not negative.
     steps : {name: factor, or a whole number to add}, for a search: a name with one value in the grid is walked, too.
@@ -148,7 +149,7 @@ def trial(
     Raises
     ------
     ValueError
-        Where arms have different numbers of settings, so that one is tuned more than another; or where no
+        Where the grids of arms have different numbers of settings, so that one is tuned more than another; or where no
         setting of an arm has a finite score.
 
     Example
@@ -162,13 +163,13 @@ def trial(
     ...     rows = [getattr(s, part) for s in splits]
     ...     return {"accuracy": [100 * kd.metrics.accuracy(net.logits(d.x), d.y) for net, d in zip(students, rows)]}
     >>> found = kd.study.trial(
-    ...     {"labels": (labels, {"rate": [0.01, 0.03]}),
-    ...      "smoothed labels": (labels, {"rate": [0.03], "smoothing": [0.1, 0.2]})},
-    ...     baselines="labels", seeds=3, zone=0.5, jobs=1, progress=False)
+    ...     {"labels": (labels, {"rate": [0.01, 0.03, 0.1]}),
+    ...      "smoothed labels": (labels, {"rate": [0.03], "smoothing": [0.05, 0.1, 0.2]})},
+    ...     baselines="labels", seeds=3, zone=0.5, widen=1, jobs=1, progress=False)
     >>> found.chosen["labels"]
-    {'rate': 0.03}
+    {'rate': 0.333333}
     >>> found.tried
-    {'labels': 2, 'smoothed labels': 2}
+    {'labels': 4, 'smoothed labels': 3}
     """
     seeds = all_different(seeds)
     check_better(better)

@@ -501,7 +501,10 @@ WRONG_NPZ = {
     "no x": (lambda p: np.savez(p, X=np.zeros((3, 2))), "'x' must hold numbers.*there is none"),
     "x in one dimension": (lambda p: np.savez(p, x=np.zeros(3), y=np.zeros(3)), r"its shape is \(3,\)"),
     "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), r"its shape is \(0, 2\)"),
-    "other lengths": (lambda p: np.savez(p, x=np.zeros((3, 2)), y=np.zeros(2)), r"'y' has shape \(2,\), x has 3 rows"),
+    "other lengths": (
+        lambda p: np.savez(p, x=np.zeros((3, 2)), y=np.zeros(2)),
+        r"'y' has shape \(2,\), it must be \(3,\): one number",
+    ),
     "complex": (lambda p: np.savez(p, x=np.zeros((3, 2), complex), y=np.zeros(3)), "'x' must hold numbers"),
     "infinity": (lambda p: np.savez(p, x=[[1, np.inf], [3, 0]] * 4, y=[0, 1] * 4), "row 0, column 'x1'.*is infinite"),
     "no labels": (lambda p: np.savez(p, x=np.zeros((3, 2))), "no column 'y'"),
