@@ -19,6 +19,7 @@ from sklearn.model_selection import train_test_split
 from kdlearn.commands.alarms import tell_leak, weak_points
 from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.measure import figures, format_figures, shortfall
+from kdlearn.commands.outputs import check_out
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.target import read_target
@@ -35,7 +36,7 @@ HELD_OUT = 0.25  # of each class
 def run(args: Namespace) -> int:
     """Read, teach, measure, write; the exit status."""
     began, talk, said = time.perf_counter(), not (args.quiet or args.json), list[str]()
-    _check_out(args.out, args.data, args.unlabeled, args.test, args.teacher)
+    _check_out(args)
     table = read_table(args.data, args.delimiter, said)
     target = args.target or ("y" if args.data.suffix == ".npz" else None)
     if target is None or target not in table:
@@ -107,12 +108,10 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _check_out(out: Path, *read: Any) -> None:
-    if out.is_dir():
-        raise IsADirectoryError(f"--out {out} is a folder; it must be a file")
-    for path in read:
-        if path is not None and out.exists() and Path(path).exists() and out.samefile(path):
-            raise TableError(f"--out {out} would overwrite what is read")
+def _check_out(args: Namespace) -> None:
+    teacher = None if args.teacher in TEACHERS else args.teacher
+    read = {"--data": args.data, "--unlabeled": args.unlabeled, "--test": args.test, "--teacher": teacher}
+    check_out([args.out], read)
 
 
 def _held_out(

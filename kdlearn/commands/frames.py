@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.decimals import POINT, texts
+from kdlearn.commands.decimals import POINT, comma_votes, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +108,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
         table = table[~empty].reset_index(drop=True)
     if table.empty:
         raise TableError(f"{path} has no rows")
-    table.attrs["decimal_comma"] = delimiter == ";"
+    votes = comma_votes(table)
+    table.attrs["decimal_comma"] = votes > 0 or (votes == 0 and delimiter == ";")
     first = names[0]
     if first == "":
         said.append(f"{path}: the first column has no name; it was left out as an index.")

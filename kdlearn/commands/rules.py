@@ -17,6 +17,7 @@ from kdlearn.commands.decimals import (
     ALL_BUT_A_FEW,
     bare,
     both,
+    comma_votes,
     currencies,
     infinite,
     numbers,
@@ -26,6 +27,7 @@ from kdlearn.commands.decimals import (
     stand_ins,
     tell,
     texts,
+    thousands,
     unit_of,
 )
 from kdlearn.commands.frames import TableError, pandas
@@ -82,15 +84,31 @@ class Rules:
     def _texts(self) -> list[str]:
         return [column["name"] for column in self.columns if column["kind"] == "text"]
 
-    def _turned(self, table: pd.DataFrame) -> list[str]:
-        """Columns of numbers with the other decimal sign in this table; where both would do, as most have."""
-        found = {}
+    def _turned(self, table: pd.DataFrame, said: list[str]) -> list[str]:
+        """Columns of numbers with the other decimal sign in this table; where both would do, as most have.
+
+        Where none of them tells, the columns that are not read do; where those do not either, thousands are said.
+        """
+        found, either = {}, {}
         for rule in self.columns:
             if rule["kind"] == "number" and table[rule["name"]].dtype.kind not in "biuf":
-                point, comma = (int(read.count()) for read in both(bare(table[rule["name"]], rule.get("unit"))))
+                cells = bare(table[rule["name"]], rule.get("unit"))
+                point, comma = (int(read.count()) for read in both(cells))
                 found[rule["name"]] = point - comma if rule["comma"] else comma - point
+                either[rule["name"]] = cells[thousands(cells, rule["comma"]) | thousands(cells, not rule["comma"])]
         all_of_it = sum(found.values())
-        return [name for name, gain in found.items() if gain > 0 or (gain == 0 and all_of_it > 0)]
+        votes = 0 if all_of_it or not any(map(len, either.values())) else comma_votes(table)
+        turned = []
+        for rule in self.columns:
+            name = rule["name"]
+            if name not in found:
+                continue
+            other = all_of_it > 0 or (votes < 0 if rule["comma"] else votes > 0)
+            if found[name] > 0 or (found[name] == 0 and other and len(either[name])):
+                turned.append(name)
+            elif all_of_it == 0 == votes and len(large := either[name][thousands(either[name], rule["comma"])]):
+                tell(f"column {name!r}", large, numbers(large, rule["comma"]), said)
+        return turned
 
     def __call__(self, table: pd.DataFrame, said: list[str] | None = None) -> pd.DataFrame:
         """The columns as floats, NaN where missing, and texts, "" where missing."""
@@ -98,7 +116,7 @@ class Rules:
         lacking = [name for name in self.names if name not in table]
         if lacking:
             raise TableError(f"there is no column {lacking[0]!r}; there are: {', '.join(map(str, table.columns))}")
-        turned = self._turned(table)
+        turned = self._turned(table, [] if said is None else said)
         if turned and said is not None:
             what = ", ".join(map(repr, turned))
             said.append(f"decimal points and commas are exchanged here, compared with the table that taught: {what}.")

@@ -335,7 +335,9 @@ def test_what_cannot_be_predicted_says_so(student, table, tmp_path, capsys):
     assert "there is no column 'income'" in predict([["age", "town"], ["1", "Bern"]])
     assert "no column 'name'" in predict([["age", "town", "income"], ["1", "Bern", "3"]], "--id", "name")
     data = tmp_path / "new.csv"
-    assert "overwrite the rows" in predict([["age", "town", "income"], ["1", "Bern", "3"]], "--out", data)
+    assert "would overwrite what is read, --data" in predict(
+        [["age", "town", "income"], ["1", "Bern", "3"]], "--out", data
+    )
     kd.save(tmp_path / "net.npz", kd.MLP(2, 2))
     assert "is not a student of a table" in refused(capsys, "predict", "--model", tmp_path / "net.npz", "--data", data)
     assert "not a whole checkpoint" in refused(capsys, "predict", "--model", table, "--data", table)
