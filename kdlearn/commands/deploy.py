@@ -90,9 +90,9 @@ def export(args: Namespace) -> int:
 
 
 def _files(out: Path, to: str) -> list[Path]:
-    """What an export writes: `to_c` makes three files of one name."""
+    """What an export writes, or is told to: `to_c` makes three files of one name."""
     base = out.with_suffix("") if out.suffix in (".c", ".h") else out
-    return [out] if to == "onnx" else [base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c")]
+    return [out, *(base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c") if to == "c")]
 
 
 def _told_c(made: dict[str, Any], integer: bool) -> str:

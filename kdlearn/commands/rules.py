@@ -30,7 +30,7 @@ from kdlearn.commands.decimals import (
     thousands,
     unit_of,
 )
-from kdlearn.commands.frames import TableError, pandas
+from kdlearn.commands.frames import TableError, naming, pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,10 @@ KINDS = ("number", "date", "text")  # of columns
 
 
 class Rules:
-    """What each column is: {"name", "kind": "number" | "date" | "text", "comma"}; made by `Rules.of`."""
+    """What each column is: {"name", "kind": "number" | "date" | "text", "comma"}; made by `Rules.of`.
+
+    With "truth" True and False in a column of numbers are 1 and 0.
+    """
 
     def __init__(self, columns: Sequence[dict[str, Any]]) -> None:
         self.columns = [dict(column) for column in columns]
@@ -154,7 +157,8 @@ class Rules:
         self, path: Path, table: pd.DataFrame, X: pd.DataFrame, heard: list[str], said: list[str]
     ) -> pd.DataFrame:
         """Another file's rows as those of X are; `said` gets what was `heard` of them and is, after the file's name."""
-        rows = self(table, heard)
+        with naming(path):
+            rows = self(table, heard)
         tell_others(X, rows, heard)
         said += [line if line.startswith(f"{path}: ") else f"{path}: {line}" for line in heard]
         return rows
@@ -163,6 +167,8 @@ class Rules:
 def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
     pd = pandas()
     if rule["kind"] == "number":
+        if rule.get("truth"):
+            cells = cells.replace({"True": "1", "False": "0"})
         return numbers(bare(cells, rule.get("unit")), rule["comma"])
     if rule["kind"] == "date":
         return days(cells)

@@ -136,6 +136,10 @@ class Distilled(Training):
                     stacklevel=4,
                 )
 
+    def _warn_of_none_made(self, takes: str) -> None:
+        if self.augment not in ("auto", False, 0):
+            warnings.warn(f"augment={self.augment!r} has no effect: to make rows takes {takes}", stacklevel=5)
+
     def _check_stored(self, stored: Any, n: int, m: int) -> np.ndarray:
         stored = rows.unmasked(stored.toarray() if hasattr(stored, "toarray") else stored, self._stored_name)
         given = len(stored) if hasattr(stored, "__len__") else 0
@@ -196,7 +200,10 @@ class Distilled(Training):
             self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone."}
             return Choice(0.0)
         asks = self.teacher is not None and lesson.more is None and not hasattr(lesson.X, "toarray")
-        choices = self._choices(len(lesson.x) if asks and len(lesson.x) > 1 else 0)
+        few = 2 if self.soft_weight == "auto" else 1  # of them a contest holds one out, and it takes two to make more
+        choices = self._choices(len(lesson.x) if asks and len(lesson.x) > few else 0)
+        if not asks:
+            self._warn_of_none_made("a teacher to ask, no X_unlabeled and rows that are not sparse")
         if len(choices) == 1:
             self.report_ = {
                 "verdict": f"{choices[0]} was set by hand: whether the teacher helps was not measured.",
@@ -251,7 +258,11 @@ class Distilled(Training):
     def _partial(self, X: Any, y: Any, sample_weight: Any, stored: Any) -> Self:
         """One pass at a constant rate over these rows; the first call fixes encoding and scale."""
         self._check_settings()
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it holds no rows out")
         self._check_sources(stored, None)
+        if self.teacher is not None or stored is not None:
+            self._warn_of_none_made("fit")
         first = not hasattr(self, "student_")
         if not first:
             self._check_goes_on(self.student_)

@@ -408,7 +408,7 @@ def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, t
         assert f"{option[0]} is for --to c" in refused(
             capsys, "export", "--model", student, "--to", "onnx", "--out", tmp_path / "s.onnx", *option
         )
-    assert "overwrite the model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
+    assert "would overwrite what is read, --model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
     write(tmp_path / "run.npz", {}, {})
     assert "is not a student of a table" in refused(capsys, "export", "--model", tmp_path / "run.npz", *arguments[3:])
     monkeypatch.setitem(sys.modules, "onnx", None)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 
+import joblib
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 pd = pytest.importorskip("pandas")
 
 import kdlearn as kd  # noqa: E402
 from kdlearn import cli  # noqa: E402
-from kdlearn.commands.frames import read_table  # noqa: E402
+from kdlearn.commands.frames import TableError, read_table  # noqa: E402
 from kdlearn.commands.rules import Rules  # noqa: E402
 from kdlearn.commands.student import load_student  # noqa: E402
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor  # noqa: E402
@@ -137,3 +140,117 @@ def test_a_table_that_teaches_is_read_with_the_sign_of_all_its_columns(tmp_path)
     table = read_table(tmp_path / "t.csv")
     rules = Rules.of(table, ("w", "y"), (), (), [])
     assert rules.columns[0]["comma"] and rules(table, [])["x"][0] == 1.1
+
+
+# ------------------------------------------------------------------ first tables
+
+
+def taught(tmp_path, lines, *more, name="t.csv"):
+    (tmp_path / name).write_text("\n".join(lines) + "\n", "utf-8")
+    short = ["--target", "t", "--epochs", "2", "--student", "4", "--out", tmp_path / "s.npz"]
+    return ["distill", "--data", tmp_path / name, *short, *more]
+
+
+def numbers_of(n=60):
+    x = np.random.default_rng(0).normal(size=n).round(3)
+    return ["a,t", *(f"{v},{3 * v + 0.001 * i:.4f}" for i, v in enumerate(x))]
+
+
+def test_a_student_knows_true_and_false_of_its_columns(tmp_path, capsys):
+    """df.to_csv() writes True and False: both were taken as missing."""
+    X = pd.DataFrame({"b": [True, False] * 30, "x": np.arange(60.0)})
+    model = DistilledClassifier(**HAND).fit(X, X["b"])
+    kd.save(tmp_path / "m.npz", model)
+    X.to_csv(tmp_path / "d.csv", index=False)
+    told = run(capsys, "predict", "--model", tmp_path / "m.npz", "--data", tmp_path / "d.csv")
+    lines = list(csv.reader(told.out.splitlines()))[1:]
+    np.testing.assert_array_equal([[float(v) for v in line[1:]] for line in lines], model.predict_proba(X))
+    assert not told.err
+
+
+@pytest.mark.parametrize("sign", ["-", "k.A."])
+@pytest.mark.parametrize("task", ["auto", "numbers"])
+def test_a_target_has_signs_for_missing_cells_as_columns_have(task, sign, tmp_path, capsys):
+    lines = [line if i % 7 else f"{line.split(',')[0]},{sign}" for i, line in enumerate(numbers_of(), 6)]
+    lines[0] = "a,t"
+    out = run(capsys, *taught(tmp_path, lines, "--task", task)).out
+    assert f"9 rows with no number as 't', such as {sign!r}, left out." in out
+
+
+def test_a_target_with_other_texts_is_no_number(tmp_path, capsys):
+    lines = [line if i % 7 else f"{line.split(',')[0]},{'bc'[i % 2]}" for i, line in enumerate(numbers_of(), 6)]
+    lines[0] = "a,t"
+    assert "which is no number" in run(capsys, *taught(tmp_path, lines, "--task", "numbers"), status=2).err
+
+
+def test_columns_of_names_cannot_be_kept(tmp_path, capsys):
+    """The advice was a preprocessor, which the command line has not."""
+    lines = ["kunde,a,t", *(f"k{i},{i * i % 7},{'pq'[i % 2]}" for i in range(200))]
+    err = run(capsys, *taught(tmp_path, lines, "--keep", "kunde"), status=2).err
+    assert "column 'kunde' has 150 different texts in 150 rows" in err and "--ignore kunde" in err
+    assert "preprocessor" not in err
+
+
+def test_json_has_no_nan(tmp_path, capsys):
+    """R2 of one row is none: it was NaN, which is no JSON."""
+    (tmp_path / "one.csv").write_text("a,t\n0.5,1.5\n")
+    out = run(capsys, *taught(tmp_path, numbers_of(), "--test", tmp_path / "one.csv", "--json")).out
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    assert json.loads(out, parse_constant=refuse)["report"]["achieved"]["student"]["r2"] is None
+
+
+def test_a_name_over_two_lines_is_a_name(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b'a,"price\r\n(EUR)",t\r\n1,2,p\r\n3,4,q\r\n')
+    table = read_table(tmp_path / "t.csv")
+    assert list(table.columns) == ["a", "price (EUR)", "t"] and table["t"].tolist() == ["p", "q"]
+    (tmp_path / "t.csv").write_text('a,"price\n1,2\n')
+    with pytest.raises(TableError, match=r"t\.csv, line \d: "):
+        read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("option", ["--test", "--unlabeled"])
+@pytest.mark.parametrize(
+    ("text", "told"), [("b,t\n1,2\n", "there is no column 'a'"), ("a,t\n1e999,2\n", "row 0, column 'a': '1e999'")]
+)
+def test_what_is_wrong_with_another_file_names_it(option, text, told, tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    other.write_text(text)
+    assert f"{other}: {told}" in run(capsys, *taught(tmp_path, numbers_of(), option, other), status=2).err
+
+
+def test_a_target_that_cannot_measure_names_its_file(tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    other.write_text("a,t\n1,high\n2,low\n")
+    err = run(capsys, *taught(tmp_path, numbers_of(), "--test", other), status=2).err
+    assert f"{other}: the target 't' holds 'high', which is no number" in err
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_pickled_teacher_that_was_never_fitted_is_told(numbers, tmp_path, capsys):
+    joblib.dump(RandomForestRegressor() if numbers else RandomForestClassifier(), tmp_path / "f.pkl")
+    lines = numbers_of() if numbers else ["a,t", *(f"{i * i % 11},{'pq'[i % 2]}" for i in range(60))]
+    err = run(capsys, *taught(tmp_path, lines, "--teacher", tmp_path / "f.pkl", "--trust-pickle"), status=2).err
+    assert "f.pkl holds a RandomForest" in err and "that is not fitted" in err
+
+
+def test_a_pickled_teacher_of_codes_knows_the_sorted_labels(tmp_path, capsys):
+    """ja and nein were refused: the teacher knows the classes 0, 1."""
+    a = np.random.default_rng(0).normal(size=90).round(3)
+    joblib.dump(RandomForestClassifier(9, random_state=0).fit(a[:, None], (a > 0) * 1), tmp_path / "f.pkl")
+    lines = ["a,t", *(f"{v},{'nein' if v > 0 else 'ja'}" for v in a)]
+    more = ["--teacher", tmp_path / "f.pkl", "--trust-pickle", "--json"]
+    found = json.loads(run(capsys, *taught(tmp_path, lines, *more)).out)
+    assert found["report"]["achieved"]["teacher"]["accuracy"] > 0.9
+    lines = ["a,t", *(f"{v},{1 + (v > 0) + (v > 1)}" for v in a)]
+    joblib.dump(RandomForestClassifier(9).fit(a[:, None], (a > 0) * 1 + (a > 1)), tmp_path / "f.pkl")
+    assert (
+        "the teacher knows the classes 0, 1, 2, but not 3" in run(capsys, *taught(tmp_path, lines, *more), status=2).err
+    )
+
+
+def test_a_contest_of_two_rows_ends(tmp_path, capsys):
+    """Two rows that teach ended in 'low >= high'."""
+    assert "2 rows held out" in run(capsys, *taught(tmp_path, numbers_of()[:4], "--task", "numbers")).out
