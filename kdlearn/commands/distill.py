@@ -234,7 +234,11 @@ def _text(found: dict[str, Any], args: Namespace, talk: bool) -> str:
     held = (
         f"{args.test}" if args.test else f"held out, a quarter{'' if K is None else ' of each class'}, seed {args.seed}"
     )
-    compared = "mean difference: of the two models' answers." if K is None else "agreement: same answer as the teacher."
+    compared = (
+        "mean absolute difference: of the two models' answers."
+        if K is None
+        else "agreement: same answer as the teacher."
+    )
     return (
         f"{verdict}\n\n"
         f"{found['data']}: {len(found['columns'])} columns, {len(found['inputs'])} inputs, {answers}. Taught on "

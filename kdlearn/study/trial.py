@@ -58,8 +58,23 @@ class Trial:
         return verdicts(gaps, self.zone, self.better, self.overlap)
 
     def verdict(self, arm: str, baseline: str | None = None) -> str:
-        """*helps*, *hurts*, *equal*, *not shown* or *undefined*; see `kd.study.verdicts` for the rule."""
-        return self.verdicts()[arm, baseline or self.baselines[0]].word
+        """*helps*, *hurts*, *equal*, *not shown* or *undefined*; see `kd.study.verdicts` for the rule.
+
+        ValueError for what was not compared. Of two baselines, which are compared once, one is said to hurt where
+        the other helps.
+        """
+        other, found = baseline or self.baselines[0], self.verdicts()
+        for name in (arm, other):
+            if name not in self.results:
+                raise ValueError(f"there is no arm {name!r}; there are: {', '.join(self.results)}")
+        if arm == other:
+            raise ValueError(f"{arm!r} is not compared with itself: name the baseline, {', '.join(self.baselines)}")
+        if other not in self.baselines:
+            known = ", ".join(self.baselines)
+            raise ValueError(f"{other!r} is no baseline, those are {known}: difference(…) has the interval alone")
+        if (arm, other) in found:
+            return found[arm, other].word
+        return {"helps": "hurts", "hurts": "helps"}.get(word := found[other, arm].word, word)
 
     def table(self, digits: int = 2) -> str:
         """One line an arm: setting, mean, and for each baseline the difference, its interval and the verdict."""

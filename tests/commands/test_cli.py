@@ -677,7 +677,13 @@ def test_a_target_that_is_a_number(tmp_path, capsys):
     teach(tmp_path / "d.csv", out, "--teacher", "boosting", target="target", epochs="40")
     text = capsys.readouterr().out
     assert "'target' has 214 different numbers in 442 rows: it is predicted as a number" in text
-    for part in ("R2", "mean absolute error", "95 % interval", "10-8-1", "mean difference: of the two models'"):
+    for part in (
+        "R2",
+        "mean absolute error",
+        "95 % interval",
+        "10-8-1",
+        "mean absolute difference: of the two models'",
+    ):
         assert part in text, part
     student, table = load_student(out), read_table(tmp_path / "d.csv")
     predicted, y = student.model.predict(student.rules(table)), table["target"].astype(float)

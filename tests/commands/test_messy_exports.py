@@ -191,7 +191,7 @@ def test_what_costs_more_has_a_ratio_below_one():
     entry |= {"door": "estimator", "latency_us": dict.fromkeys(("p50", "p95", "p99"), 200.0), "rows_per_s": 4000.0}
     entry |= dict.fromkeys(("accuracy", "r2", "mae"))
     slow = {**entry, "file_bytes": 4000, "rows_per_s": 3000.0, "latency_us": {"p50": 800.0, "p95": 1.0, "p99": 1.0}}
-    found = {"teacher": entry, "student": slow, "agreement": None, "task": "classes"}
+    found = {"teacher": entry, "student": slow, "agreement": None, "difference": None, "task": "classes"}
 
     def ratios(found):
         named = ("file", "latency of one row, p50", "rows")
