@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -118,27 +117,6 @@ class Distilled(Training):
             self.teacher_ = None
         self._warn(watch)
         return self
-
-    def _check_sources(self, stored: Any, X_unlabeled: Any) -> None:
-        if self.teacher is not None:
-            teachers.check_teacher(self.teacher, self._classifies)
-            if stored is not None:
-                raise ValueError(f"give a teacher or {self._stored_name}, not both: one would be ignored")
-        elif stored is None and X_unlabeled is not None:
-            raise ValueError(f"X_unlabeled needs a teacher to label it, or {self._stored_name} that covers its rows")
-        elif stored is None:
-            idle = {"soft_weight": ("auto", 0), "temperature": ("auto",), "augment": ("auto", False, 0)}
-            named = [name for name, unset in idle.items() if getattr(self, name, unset[0]) not in unset]
-            if named:
-                warnings.warn(
-                    f"there is no teacher, and {' and '.join(named)} {'has' if len(named) == 1 else 'have'} no effect: "
-                    f"give a teacher, or {self._stored_name}",
-                    stacklevel=4,
-                )
-
-    def _warn_of_none_made(self, takes: str) -> None:
-        if self.augment not in ("auto", False, 0):
-            warnings.warn(f"augment={self.augment!r} has no effect: to make rows takes {takes}", stacklevel=5)
 
     def _check_stored(self, stored: Any, n: int, m: int) -> np.ndarray:
         stored = rows.unmasked(stored.toarray() if hasattr(stored, "toarray") else stored, self._stored_name)
