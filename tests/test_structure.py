@@ -73,7 +73,7 @@ LEVELS = [
         "estimators.rows",
     },
     {"study.cells"},
-    {"study.comparison", "commands.rules", "commands.target"},
+    {"study.comparison", "commands.outputs", "commands.rules", "commands.target"},
     {"study.trial"},
     {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson"},
     {"estimators.reading"},
