@@ -35,6 +35,7 @@ CHANGES: dict[str, Sequence[Cell]] = {
     "gradient descent with momentum": [{"momentum": 0.9, "rate": rate} for rate in (0.01, 0.03, 0.1, 0.3)],
     "four times as long": [{"epochs": 4 * EPOCHS["choice"]}],
     "a mean of the weights": [{"average": 0.999}],
+    "weight decay": [{"decay": decay} for decay in (0.03, 0.1, 0.3, 1.0)],
 }
 STEPS = "soft targets, as chosen towards the paper"
 Ran = Callable[[Sequence[Cell]], list[Any]]
