@@ -18,7 +18,7 @@ from kdlearn.export.check import check, unscaled, warn_of_drawn
 from kdlearn.export.columns import Encoding
 from kdlearn.export.onnx_int8 import extra, quantized
 from kdlearn.export.plan import Plan, Step, plan
-from kdlearn.export.transformers import gaps_of, rest_of
+from kdlearn.export.transformers import NotPlain, gaps_of, rest_of
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8  # the first with LayerNormalization, and the format that came with it
 LARGEST = np.array(np.finfo(np.float32).max, np.float32)
@@ -271,12 +271,16 @@ def _skl2onnx_door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any],
     return nodes, [*graph.initializer, *tensors], [x], "features"
 
 
-def _skl2onnx(transformer: Any, inputs: Sequence[tuple[str, str, int]]) -> Any:
+def _skl2onnx(transformer: Any, inputs: Sequence[tuple[str, str, int]], reason: str = "") -> Any:
     convert = extra("skl2onnx").convert_sklearn
     data = importlib.import_module("skl2onnx.common.data_types")
     types = {"float32": "Float", "float64": "Float", "int64": "Int64", "str": "String"}  # float64 is centred by then
     initial = [(name, getattr(data, types[kind] + "TensorType")([None, n])) for name, kind, n in inputs]
-    return convert(transformer, initial_types=initial, target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET}).graph
+    try:
+        return convert(transformer, initial_types=initial, target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET}).graph
+    except Exception as error:  # of many kinds
+        said = f"{reason}; " if reason else ""
+        raise NotPlain(f"{said}skl2onnx does not write it for ONNX: {str(error).splitlines()[0]}") from error
 
 
 def label_values(classes: np.ndarray) -> list[Any]:
