@@ -188,7 +188,9 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
         raise NotPlain("OrdinalEncoder with infrequent categories cannot be written as plain data")
     codes = np.arange(0 if strict else UNKNOWN, len(known))
     if (codes.astype(t.dtype).astype(np.float64) != codes).any():
-        raise NotPlain(f"OrdinalEncoder(dtype={np.dtype(t.dtype)}) does not hold the codes of {columns[f.column].name!r}")
+        raise NotPlain(
+            f"OrdinalEncoder(dtype={np.dtype(t.dtype)}) does not hold the codes of {columns[f.column].name!r}"
+        )
     fill: Any = None if is_missing(t.encoded_missing_value) else float(t.encoded_missing_value)
     if fill is not None and fill not in range(UNKNOWN, len(known)):
         raise NotPlain(f"OrdinalEncoder(encoded_missing_value={fill:g}): that is no code of {columns[f.column].name!r}")
@@ -207,20 +209,24 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
 
 
+def transformed(chain: Sequence[Any], names: Sequence[str], x: np.ndarray) -> np.ndarray:
+    """(N, D) float64, what fitted transformers, one after the other, make of raw numbers (N, C)."""
+    made: Any = x
+    if hasattr(chain[0], "feature_names_in_"):
+        import pandas
+
+        made = pandas.DataFrame(made, columns=list(names))
+    for transformer in chain:
+        made = transformer.transform(made)
+    return np.asarray(made.toarray() if hasattr(made, "toarray") else made, np.float64)
+
+
 def gaps_of(chain: Sequence[Any], names: Sequence[str]) -> np.ndarray:
     """(C,) in which raw columns a missing number is filled: fitted transformers make finite numbers of such a row."""
 
     def finite(row: np.ndarray) -> bool:
-        made: Any = row[None]
-        if hasattr(chain[0], "feature_names_in_"):
-            import pandas
-
-            made = pandas.DataFrame(made, columns=list(names))
         try:
-            for transformer in chain:
-                made = transformer.transform(made)
-            made = made.toarray() if hasattr(made, "toarray") else made
-            return bool(np.isfinite(np.asarray(made, np.float64)).all())
+            return bool(np.isfinite(transformed(chain, names, row[None])).all())
         except (TypeError, ValueError):
             return False
 

@@ -1,4 +1,4 @@
-"""Every setting of every transformer that the package translates itself is honoured at every door, or refused by name."""
+"""Every setting of a transformer that the package translates itself is honoured at every door, or refused by name."""
 
 from __future__ import annotations
 
