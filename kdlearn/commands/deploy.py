@@ -17,12 +17,18 @@ from kdlearn.export.onnx_file import to_onnx
 from kdlearn.export.toolchain import measure_c
 
 
+def refuse_over(out: Path | None, read: dict[str, Path | None]) -> None:
+    """TableError where `--out` is one of the files that are read, {what it is: path}."""
+    for what, path in read.items():
+        if out is not None and path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise TableError(f"--out {out} would overwrite {what}")
+
+
 def predict(args: Namespace) -> int:
     """Write each row's answer as CSV, after the columns of `--id`; the exit status."""
     student, said = load_student(args.model), list[str]()
     table, rows = student.read(args.data, args.delimiter, said, every_row=True)
-    if args.out is not None and args.out.exists() and args.out.samefile(args.data):
-        raise TableError(f"--out {args.out} would overwrite the rows")
+    refuse_over(args.out, {"the model": args.model, "the rows": args.data})
     for name in args.id:
         if name not in table:
             raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
@@ -68,8 +74,7 @@ def export(args: Namespace) -> int:
     for name, given in (("--integer", args.integer), ("--name", args.name), ("--max-bytes", args.max_bytes)):
         if args.to != "c" and given not in (None, False):
             raise TableError(f"{name} is for --to c")
-    if args.out.exists() and args.out.samefile(args.model):
-        raise TableError(f"--out {args.out} would overwrite the model")
+    refuse_over(args.out, {"the model": args.model, "the rows of --calibration": args.calibration})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     units, target = (student.units, student.target) if isinstance(student, Student) else ({}, None)
     if args.to == "c":

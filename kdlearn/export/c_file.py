@@ -68,9 +68,14 @@ def to_c(
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise ValueError(f"name must be a C identifier that starts with a letter, got {name!r}")
     rounded = int8 or integer
+    if decimals is not None and not integer:
+        raise ValueError("decimals are for integer=True: a float keeps all digits")
     steps = plan(net, scaler, classes, fold=not rounded, inputs=inputs, rows=rows if rounded else None)
     if not steps.takes_tokens:
         steps.parts.plain()  # or it says which transformer cannot be written
+    unknown = set(units or ()) - {target, *(() if steps.encoding is None else steps.encoding.names)}
+    if unknown:
+        raise ExportError(f"units names {', '.join(map(repr, sorted(unknown)))}, which are no columns and no target")
     size = sum((1 if rounded else 4) * s.arrays["W"].size for s in steps.steps if "W" in s.arrays)
     if size > max_bytes:
         raise ExportError(
