@@ -94,6 +94,11 @@ def check_size(name: str, value: float, zero: bool = True) -> float:
     return value
 
 
+def check_weight(name: str, weight: Any) -> Any:
+    """`weight`, as a term takes it; ValueError where it is a number below 0, or not finite: a part would be undone."""
+    return check_size(name, weight) if is_number(weight) else weight
+
+
 def check_sites(**names: Any) -> None:
     """TypeError unless each is a sequence of names; one text alone would be read letter by letter."""
     for kind, given in names.items():

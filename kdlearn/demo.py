@@ -136,7 +136,7 @@ def measure(z: np.ndarray, y: np.ndarray, teacher: np.ndarray) -> dict[str, floa
 
 
 def study(seeds: int = SEEDS, seed: int = 0, device: str = "cpu", progress: bool | None = None) -> Study:
-    """The whole comparison: every arm tuned over as many settings on validation rows, test rows read once."""
+    """The whole comparison: every arm tuned on validation rows over a grid of one size, test rows read once."""
     which, jobs = range(seed, seed + seeds), None if device == "cpu" else 1
     ask = functools.partial(ask_teachers, device=device)
     answers = dict(zip(which, sweep(ask, [{"seed": s} for s in which], jobs, progress)))

@@ -25,7 +25,7 @@ from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
-from kdlearn.objective import Objective
+from kdlearn.objective import Objective, Term, Through
 from kdlearn.run import Run
 from kdlearn.step import input_of, members_of, run_networks
 from kdlearn.values import (
@@ -262,6 +262,24 @@ def _rehearse(data: Data, run: Run, what: str) -> None:
         _check_labels_of(data, run, result.made)
     except UnknownSiteError as error:
         raise UnknownSiteError(f"{what}: {error}") from None
+    except ValueError as error:
+        where = _where(error)
+        if not where or where in str(error):
+            raise
+        raise ValueError(f"{what}, {where}: {error}") from error
+
+
+def _where(error: ValueError) -> str:
+    """The innermost part of an objective that was being evaluated when it was raised; empty for none."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        part = trace.tb_frame.f_locals.get("self")
+        if isinstance(part, Through):
+            found = f"the adaptor that makes {part.target!r} from {part.sources!r}"
+        elif isinstance(part, Term):
+            found = part.name
+        trace = trace.tb_next
+    return found
 
 
 def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:

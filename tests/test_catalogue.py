@@ -83,6 +83,13 @@ def test_a_cost_is_a_multiple_of_that_of_labels(name, tiny):
     assert len(found) == 3 and all(0.02 < r < 50 for r in found)
 
 
+def test_a_clock_with_long_ticks_is_looked_at_until_it_moved(tiny, monkeypatch):
+    """A short training took no CPU time: the ratio was a division by zero, or zero."""
+    ticks = iter([0, 0, 0, 0, 0, 1, 1, 3, *[3, 4, 4, 8], *range(8, 99)])
+    monkeypatch.setattr(cost.time, "process_time", lambda: next(ticks))
+    assert cost.ratios("tiny", "soft targets", 1, 2) == [2, 4]
+
+
 def test_a_training_that_diverges_is_measured_on_the_weights_it_held(tiny):
     for name in ("matched logits", "gated branches (ONE)"):
         own = {key: values[0] for key, values in METHODS[name].grid.items()}

@@ -15,7 +15,22 @@ from sklearn import datasets
 import kdlearn as kd
 from kdlearn import checkpoint
 from kdlearn.data import labelling, sets
-from kdlearn.distill import attention, sequence, views
+from kdlearn.distill import (
+    assistant,
+    attention,
+    branches,
+    collaborative,
+    datafree,
+    ensemble,
+    exits,
+    forgetting,
+    mutual,
+    past,
+    robust,
+    sequence,
+    unlabelled,
+    views,
+)
 
 
 def rows(n=12, width=3):
@@ -449,6 +464,55 @@ def test_a_weight_that_is_none_is_refused_where_the_term_is_made(weight):
     ):
         with pytest.raises((TypeError, ValueError), match="a weight"):
             make(weight)
+
+
+HEADS, PAIR = (kd.MLP(6, 3),), ("a", "b")
+SHARES = {  # (a builder of objectives with one share, its name)
+    "exits": (lambda v: exits.exits(("student.h1", "student.h2"), (6, 5), 3, alpha=v), "alpha"),
+    "cl_ilr": (lambda v: branches.cl_ilr(*HEADS, beta=v), "beta"),
+    "densely_guided": (lambda v: assistant.densely_guided(PAIR, alpha=v), "alpha"),
+    "progressive": (lambda v: past.progressive(alpha=v), "alpha"),
+    "robust_distillation": (lambda v: robust.robust_distillation(alpha=v), "alpha"),
+}
+AMOUNTS = {  # the same with one weight
+    "exits": (lambda v: exits.exits(("student.h1", "student.h2"), (6, 5), 3, hint=v), "hint"),
+    "one": (lambda v: branches.one(branches.Gate(6, 2), *HEADS, weight=v), "weight"),
+    "okddip": (lambda v: attention.okddip(attention.Attention(6), "a", "b", weight=v), "weight"),
+    "mutual": (lambda v: mutual.mutual(*PAIR, weight=v), "weight"),
+    "codistillation": (lambda v: mutual.codistillation(*PAIR, weight=v), "weight"),
+    "kdcl": (lambda v: collaborative.kdcl(*PAIR, weight=v), "weight"),
+    "without_forgetting": (lambda v: forgetting.without_forgetting((0, 1), (2,), weight=v), "weight"),
+    "dark_experience, logits": (lambda v: forgetting.dark_experience(alpha=v), "alpha"),
+    "dark_experience, labels": (lambda v: forgetting.dark_experience(beta=v), "beta"),
+    "noisy_student": (lambda v: unlabelled.noisy_student(weight=v), "weight"),
+    "agreeing_views": (lambda v: views.agreeing_views(weight=v), "weight"),
+    "agreeing_views, features": (lambda v: views.agreeing_views(hint=v), "hint"),
+    "dafl, activation": (lambda v: datafree.dafl(kd.MLP(4, 6, 3), activation=v), "activation"),
+    "dafl, balance": (lambda v: datafree.dafl(kd.MLP(4, 6, 3), balance=v), "balance"),
+    "weighted_teachers": (lambda v: ensemble.weighted_teachers(("a.logits", "b.logits"), (1, v)), "weights"),
+}
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, np.nan, True, "0.5"], ids=repr)
+@pytest.mark.parametrize("what", SHARES)
+def test_a_share_of_an_objective_lies_between_zero_and_one(what, value):
+    """exits(alpha=1.5) and cl_ilr(beta=1.5) weighed the labels by -0.5: the student was taught the wrong classes."""
+    make, name = SHARES[what]
+    with pytest.raises(ValueError, match=re.escape(f"{name} lies in [0, 1], got {value!r}")):
+        make(value)
+    for right in (0, 0.3, np.float32(1)):
+        assert make(right).terms
+
+
+@pytest.mark.parametrize("value", [-1, -0.1, np.nan, np.inf, np.float32(-2)], ids=repr)
+@pytest.mark.parametrize("what", AMOUNTS)
+def test_a_weight_of_an_objective_is_no_less_than_zero(what, value):
+    """exits(hint=-1) drove the features apart, mutual(weight=-1) the peers."""
+    make, name = AMOUNTS[what]
+    with pytest.raises(ValueError, match=re.escape(f"{name} must be a finite number of at least 0, got {value!r}")):
+        make(value)
+    for right in (0, 2.0, *(() if what in ("codistillation",) else (lambda t: t,))):
+        assert make(right).terms
 
 
 def test_a_text_is_not_read_letter_by_letter_as_names_of_sites():

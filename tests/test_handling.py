@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import pickle
+import re
 import warnings
 
 import matplotlib.pyplot as plt
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import kdlearn as kd
-from kdlearn.distill import assistant, collaborative, diffusion, jacobian
+from kdlearn.distill import assistant, attention, branches, collaborative, datafree, diffusion, exits, feature, jacobian
 
 QUICK = {"epochs": 2, "batch_size": 8, "progress": False}
 
@@ -20,6 +21,64 @@ QUICK = {"epochs": 2, "batch_size": 8, "progress": False}
 def rows(n=24, seed=0, **more):
     rng = np.random.default_rng(seed)
     return kd.Data({"x": rng.normal(size=(n, 4)), "y": rng.integers(0, 3, n), **more})
+
+
+# ------------------------------------------------------------------ adaptors
+
+TAPS, NORMED = ("student.h1", "student.h2"), kd.Network([kd.LayerNorm(1)], {"logits": 0})
+MISFITS = {  # (objective, the width that is given, the one that is taken)
+    "regressor": (lambda: feature.fitnets(kd.MLP(5, 8), "student.h1", "teacher.h1"), 6, 5),
+    "variances": (lambda: feature.vid(kd.MLP(5, 8), "student.h1", "teacher.h1"), 6, 5),
+    "exits": (lambda: exits.exits(TAPS, (7, 5), 3), 6, 7),
+    "gate": (lambda: branches.one(branches.Gate(5, 2), kd.MLP(6, 3)), 6, 5),
+    "head of a gate": (lambda: branches.one(branches.Gate(6, 2), kd.MLP(5, 3)), 6, 5),
+    "head": (lambda: branches.cl_ilr(kd.MLP(7, 3)), 6, 7),
+    "attention": (lambda: attention.okddip(attention.Attention(4, 2), "student", "a", "b"), 6, 4),
+    "a teacher of images": (lambda: datafree.dafl(kd.MLP(4, 8, 3), images="student.logits"), 3, 4),
+    "a student of images": (lambda: datafree.adversarial(kd.MLP(3, 2), kd.MLP(9, 2), images="student.logits"), 3, 9),
+    "no broadcast": (
+        lambda: kd.Through(NORMED, "student.h1", "n", kd.Match("n", "teacher.h1", kd.squared_error)),
+        6,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MISFITS)
+def test_an_adaptor_of_another_width_says_which_it_takes(what):
+    """It was 'matmul: Input operand 1 has a mismatch in its core dimension 0'; a LayerNorm of 1 was broadcast."""
+    make, given, takes = MISFITS[what]
+    objective = make()
+    teachers = {"teacher": kd.MLP(4, 6, 3)} if "teacher.h1" in objective.sites else {}
+    students = {name: kd.MLP(4, 6, 5, 3, seed=i) for i, name in enumerate(("student", "a", "b"))}
+    students = students if what == "attention" else {"student": students["student"]}
+    told = rf"the adaptor that makes '\S.*' from .*: .*rows of {given} numbers, .*takes {takes}\b"
+    with pytest.raises(ValueError, match=told):
+        kd.fit(students, objective, rows(), teachers=teachers, **QUICK)
+
+
+def test_a_term_that_cannot_be_computed_is_named():
+    """A regressor of another width at its end was told to be a regressor; nothing said which of two it was."""
+    teachers, student = {"teacher": kd.MLP(4, 8, 3)}, kd.MLP(4, 6, 3)
+    objective = kd.CrossEntropy() + feature.fitnets(kd.MLP(6, 7), "student.h1", "teacher.h1")
+    with pytest.raises(ValueError, match=r"^data, squared_error\(student.h1>teacher.h1, teacher.h1\): .*\(2, 7\) and"):
+        kd.fit(student, objective, rows(), teachers=teachers, **QUICK)
+    soft = kd.SoftTargets(teacher="teacher.h1")
+    with pytest.raises(ValueError, match=r"^data, soft_targets\(student.logits, teacher.h1\): student and teacher"):
+        kd.fit(student, kd.CrossEntropy() + soft, rows(), teachers=teachers, **QUICK)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_layer_reads_rows_of_its_width(dtype):
+    x = np.ones((2, 6), dtype)
+    for layer in (kd.Linear(5, 8, dtype=dtype), kd.LayerNorm(1, dtype=dtype), kd.LayerNorm(5, dtype=dtype)):
+        takes = layer.shapes[layer.parameters[0]][0]
+        with pytest.raises(ValueError, match=re.escape(f"rows of 6 numbers, {layer!r} takes {takes}")):
+            layer.forward(x)
+    with pytest.raises(ValueError, match="broadcast"):  # as many numbers, and other members: NumPy's own words
+        kd.Stack([kd.MLP(6, 2)] * 3).layers[0].forward(np.ones((2, 4, 6), np.float32))
+    with pytest.raises(ValueError, match=r"the last layer must be a Linear, got ReLU\(\)"):
+        feature.vid(kd.Network([kd.Linear(6, 8), kd.ReLU()], {"logits": 1}), "student.h1", "teacher.h1")
 
 
 # ------------------------------------------------------------------ networks

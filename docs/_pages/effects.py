@@ -805,6 +805,12 @@ UNMEASURED = {
 }
 
 
+NOTES = {  # below the rows of a section
+    "Deployment": """Weights alone are rounded in these rows. What rounded activations cost, as the int8 file of ONNX
+and the integers of C have them, is not measured here; the export says it of each model."""
+}
+
+
 def effects():
     """`(heading, data, effect)` of every effect, in the order of the page."""
     return [(head, data, e) for head, groups in SECTIONS.items() for data, those in groups.items() for e in those]
@@ -955,8 +961,8 @@ effect is surely smaller; *not shown* for the rest, which does not mean that the
 Of {len(rows)} rows {counts["helps"]} help, {counts["hurts"]} hurt, {counts["equal"]} are equal and
 {counts["not shown"]} show nothing.
 
-**What was tuned.** Where a row says *tuned*, validation chose among as many settings for either side. Elsewhere one
-rate served both sides; the notebook says which.
+**What was tuned.** Where a row says *tuned*, validation chose for either side from a grid of as many settings, and of a
+few more where the choice lay on an edge. Elsewhere one rate served both sides; the notebook says which.
 
 **What an interval covers.** New initial weights, orders and, on digits, splits; not another data set, another size of
 network or another field. All students are small multilayer perceptrons."""
@@ -972,6 +978,7 @@ network or another field. All students are small multilayer perceptrons."""
                     f"| [{e.notebook}](../../notebooks/{path.name}) | {data} | {e.comparison} | {f.text}{unit} "
                     f"| {f.seeds} | {words[e.name]} |"
                 )
+        text += ["", NOTES[head]] if head in NOTES else []
     text += turned(measured, words)
     text += [
         """

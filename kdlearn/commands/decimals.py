@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 ALL_BUT_A_FEW = 0.95  # share of the cells from which on the others count as missing
 MANY = 20  # different numbers from which on a column, or a target, is a quantity rather than names or grades
 CURRENCY = r"[$€£¥]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"
+NAMES = {"$": "USD", "€": "EUR", "£": "GBP"}  # of the signs of currencies
 SIGNS = rf"[\s\u00a0'\u2019%]|{CURRENCY}"  # around or inside a number, without a meaning for it
 # 0.126 is no number of thousands: groups begin with another digit than 0
 POINT = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
@@ -45,11 +46,39 @@ def unit_of(there: pd.Series) -> str | None:
     if there.dtype.kind in "biuf":
         return None
     cells = texts(there)
-    for pattern in (f"^{UNIT}$", f"({CURRENCY})"):
-        counts = cells.str.extract(pattern, expand=False).value_counts()
+    for pattern, names in ((f"^{UNIT}$", {}), (f"({CURRENCY})", NAMES)):
+        written = cells.str.extract(pattern, expand=False)
+        named = written.replace(names)  # € and EUR are one
+        counts = named.value_counts()
         if len(counts) and counts.iloc[0] >= ALL_BUT_A_FEW * len(there):
-            return str(counts.index[0])
+            return str(written[named == counts.index[0]].mode()[0])
     return None
+
+
+def currencies(cells: pd.Series) -> pd.Series:
+    """The name of the currency in each cell, NaN where there is none."""
+    return texts(cells).str.extract(f"({CURRENCY})", expand=False).str.upper().replace(NAMES)
+
+
+def several_units(there: pd.Series) -> str | None:
+    """What is said of numbers with several units, or with one in some cells and none in others; else None.
+
+    A unit stands behind three numbers or more: 12A and 13B are names. A currency may be left out.
+    """
+    if there.dtype.kind in "biuf":
+        return None
+    money, bare_number = currencies(there), both(there)
+    ends = money.fillna(texts(there).str.extract(f"^{UNIT}$", expand=False))
+    ends = ends.mask(ends.isna() & (bare_number[0].notna() | bare_number[1].notna()), "")
+    counts, few = ends.value_counts(), (1 - ALL_BUT_A_FEW) * len(there)
+    known = {"", *money.dropna()}
+    units = [e for e in counts.index if there[ends == e].nunique() >= 3 or (e in known and counts[e] > few)]
+    if set(units) <= known:
+        units = [end for end in units if end]
+    if len(units) < 2 or counts[units].sum() < ALL_BUT_A_FEW * len(there):
+        return None
+    one, other = (short(there[ends == end].iloc[0]) for end in units[:2])
+    return f"holds numbers with several units, such as {one} and {other}"
 
 
 def stand_ins(there: pd.Series) -> list[str]:
@@ -72,8 +101,13 @@ def stand_ins(there: pd.Series) -> list[str]:
 
 
 def bare(cells: pd.Series, unit: str | None) -> pd.Series:
-    """Cells without the unit behind their number."""
-    return cells if unit is None else texts(cells).str.replace(rf"(?<=[\d.,\s]){re.escape(unit)}$", "", regex=True)
+    """Cells without the unit behind their number; none where the unit is a currency and the cell has another."""
+    if unit is None:
+        return cells
+    if re.fullmatch(CURRENCY, unit):
+        found = currencies(cells)
+        cells = cells.where(found.isna() | (found == NAMES.get(unit, unit.upper())))
+    return texts(cells).str.replace(rf"(?<=[\d.,\s]){re.escape(unit)}$", "", regex=True)
 
 
 def both(cells: pd.Series) -> tuple[pd.Series, pd.Series]:

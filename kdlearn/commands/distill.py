@@ -84,7 +84,8 @@ def run(args: Namespace) -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     Student(student, rules, settings).save(args.out)
     read_back = load_student(args.out)  # the report is of the file, as it will be read
-    measures = figures(read_back.model, measured, control, X_test, y_test, args.out.stat().st_size)
+    from_file = None if args.teacher in TEACHERS else Path(args.teacher).stat().st_size
+    measures = figures(read_back.model, measured, control, X_test, y_test, args.out.stat().st_size, from_file)
     warned += shortfall(measures)
     found = {
         "verdict": student.report_["verdict"],
@@ -223,17 +224,23 @@ def _text(found: dict[str, Any], args: Namespace, talk: bool) -> str:
     answers = "one number" if K is None else f"{len(K)} classes"
     unlabeled = f", {rows['unlabeled']:,} more without labels" if rows["unlabeled"] else ""
     from_file = "" if args.teacher in TEACHERS else " The teacher's file may have been made with these rows."
+    kept = "as a pickle" if found["report"]["teacher"]["parameters"] is None else "as kdlearn.save writes it"
+    kept = kept if args.teacher in TEACHERS else f"of {args.teacher}"
     held = (
         f"{args.test}" if args.test else f"held out, a quarter{'' if K is None else ' of each class'}, seed {args.seed}"
     )
-    compared = "mean difference: of the two models' answers." if K is None else "agreement: same answer as the teacher."
+    compared = (
+        "mean absolute difference: of the two models' answers."
+        if K is None
+        else "agreement: same answer as the teacher."
+    )
     return (
         f"{verdict}\n\n"
         f"{found['data']}: {len(found['columns'])} columns, {len(found['inputs'])} inputs, {answers}. Taught on "
         f"{rows['train']:,} rows{unlabeled};\nmeasured on {rows['held_out']:,}, {held}.{from_file}\n"
         f"teacher: {args.teacher}   student: {'-'.join(map(str, found['student']))}, {args.epochs} epochs\n\n"
         f"{table}\n\n"
-        "file on disk: of a teacher its pickle. Times: as called from Python, with scikit-learn's checks of both.\n"
+        f"file on disk: the teacher {kept}.\nTimes: as called from Python, with scikit-learn's checks of both.\n"
         f"{compared} One split and one seed: what differs by less than the\n"
         "intervals may be chance.\n"
         f"Student: {found['out']}   ({found['seconds']:.0f} s)"

@@ -152,6 +152,16 @@ def _check_rows(path: Path, encoding: str, delimiter: str, skip: int, n: int) ->
             raise TableError(f"{path}, line {skip + reader.line_num}: {error}") from None
 
 
+def _what_to_do(y: np.ndarray, n: int) -> str:
+    if y.shape == (n, 1):
+        return "y.ravel() has that shape"
+    if y.ndim != 2 or len(y) != n:
+        return f"one number or label for each of the {n} rows of x"
+    if y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+        return "one-hot rows become labels with y.argmax(axis=1)"
+    return "one column of several, y[:, 0], is a target; each column takes a student of its own"
+
+
 def _arrays(path: Path) -> pd.DataFrame:
     pd = pandas()
     try:
@@ -167,6 +177,6 @@ def _arrays(path: Path) -> pd.DataFrame:
     y = arrays.get("y")
     if y is not None:
         if y.shape != (len(x),):
-            raise TableError(f"{path}: 'y' has shape {y.shape}, x has {len(x)} rows")
+            raise TableError(f"{path}: 'y' has shape {y.shape}, it must be ({len(x)},): {_what_to_do(y, len(x))}")
         table["y"] = y
     return table

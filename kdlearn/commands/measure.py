@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 
 def figures(
-    student: Any, teacher: Any, control: Any, X: pd.DataFrame, y: np.ndarray, file_bytes: int
+    student: Any,
+    teacher: Any,
+    control: Any,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    file_bytes: int,
+    teacher_bytes: int | None = None,
 ) -> dict[str, Any]:
-    """Costs of student and teacher, and what each of the three achieves; `file_bytes` of the student's file."""
+    """Costs of student and teacher, and what each of the three achieves.
+
+    `file_bytes` are those of the student's file, `teacher_bytes` of the teacher's, if it came from one.
+    """
     numbers = y.dtype.kind == "f"
     models = {"teacher": teacher, "student": student, "labels alone": control}
     with unknown_said():
@@ -27,6 +36,8 @@ def figures(
             for name, model in models.items()
         }
     costs["student"]["file_bytes"] = file_bytes  # with the rules by which columns are read
+    if teacher_bytes is not None:
+        costs["teacher"]["file_bytes"] = teacher_bytes
     return {**costs, "achieved": results, "most_frequent": None if numbers else _most_frequent(y)}
 
 

@@ -17,9 +17,11 @@ from kdlearn.commands.decimals import (
     ALL_BUT_A_FEW,
     bare,
     both,
+    currencies,
     infinite,
     numbers,
     percent,
+    several_units,
     short,
     stand_ins,
     tell,
@@ -53,15 +55,22 @@ class Rules:
         for name in (*skip, *categorical, *keep):
             if name not in table:
                 raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
-        found = []
+        found, dropped, before = [], [], len(said)
         twice = copies(table, [n for n in table.columns if n not in {*skip, *categorical, *keep}], said)
         for name in table.columns:
             if name not in skip and name not in twice:
                 rule = _rule(name, table[name], bool(table.attrs.get("decimal_comma")), name in categorical, said)
-                if rule is not None and (name in keep or not _alarm(rule, table[name], said)):
+                if rule is None:
+                    continue
+                if name not in keep and _alarm(rule, table[name], said):
+                    dropped.append(name)
+                else:
                     found.append(rule)
         if not found:
-            raise TableError("there is no column left to learn from")
+            others = ", ".join(repr(name) for name in table.columns if name in skip)
+            why = " ".join(said[before:]) or f"the table has none but {others}, which are not learnt from"
+            hint = f" --keep {','.join(dropped[:3])} keeps {'it' if len(dropped) == 1 else 'them'}." if dropped else ""
+            raise TableError(f"there is no column left to learn from: {why}{hint}")
         return cls(found)
 
     @property
@@ -152,14 +161,25 @@ def _tell_percent(rule: dict[str, Any], share: float, said: list[str]) -> None:
 
 
 def _tell_unit(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> None:
-    unit = rule.get("unit")
-    read = numbers(cells, rule["comma"]).notna()  # a currency stays out of the number, wherever it stands
-    bare_numbers = (
-        0 if unit is None else int((read & ~texts(cells).str.contains(unit, regex=False, case=False, na=False)).sum())
-    )
+    unit, what = rule.get("unit"), f"column {rule['name']!r}"
+    if cells.dtype.kind in "biuf" and unit is None:
+        return
+    read, money = numbers(bare(cells, unit), rule["comma"]), currencies(cells)
+    if unit is None:
+        n = int(money.notna().sum())
+        first = money.first_valid_index()
+        if n:
+            many = f"{n} cells have" if n > 1 else "1 cell has"
+            rest = "the others have none" if n < cells.notna().sum() else "the table that taught has none"
+            said.append(
+                f"{what}: {many} a currency, such as {short(cells[first])}, {rest}; it is read as {read[first]:g}."
+            )
+        return
+    with_unit = texts(cells).str.contains(unit, regex=False, case=False, na=False) | money.notna()
+    bare_numbers = int((read.notna() & ~with_unit).sum())
     if bare_numbers:
         many = f"{bare_numbers} cells have no unit and are" if bare_numbers > 1 else "1 cell has no unit and is"
-        said.append(f"column {rule['name']!r}: {many} read as {rule['unit']}, in which the table that taught has them.")
+        said.append(f"{what}: {many} read as {unit}, in which the table that taught has them.")
 
 
 def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[str]) -> dict[str, Any] | None:
@@ -177,6 +197,12 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
         said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
         return {**rule, "kind": "date"}
     unit = unit_of(there)
+    if unit is None and (mixed := several_units(there)):
+        said.append(
+            f"column {name!r} {mixed}, so each cell is a text of its own. Write all in one unit, and it is a column of "
+            "numbers."
+        )
+        return rule
     if texts(bare(there, unit)).str.fullmatch(r"0\d+").any():  # 01 is a code, not a one
         return rule
     with_point, with_comma = both(bare(there, unit))

@@ -8,7 +8,7 @@ import numpy as np
 
 from kdlearn.commands.alarms import tell_far
 from kdlearn.commands.dates import days
-from kdlearn.commands.decimals import ALL_BUT_A_FEW, MANY, short, target_numbers, texts
+from kdlearn.commands.decimals import ALL_BUT_A_FEW, MANY, several_units, short, stand_ins, target_numbers, texts
 from kdlearn.commands.frames import TableError
 
 if TYPE_CHECKING:
@@ -28,7 +28,13 @@ def read_target(table: pd.DataFrame, target: str, task: str, said: list[str]) ->
     how: list[str] = []
     values, unit = target_numbers(table, target, how)
     different, none = int(cells.nunique()), cells[values.isna()]
-    quantity = len(none) <= (1 - ALL_BUT_A_FEW) * len(cells) and different > MANY and different > 0.05 * len(cells)
+    many_numbers = different > MANY and different > 0.05 * len(cells)
+    mixed = None if unit else several_units(cells[~cells.isin(stand_ins(cells))])
+    if mixed and (task == "numbers" or (task == "auto" and many_numbers)):
+        raise TableError(f"the target {target!r} {mixed}: write all in one unit, or --task classes makes each a class")
+    if mixed and task == "auto":
+        said.append(f"the target {target!r} {mixed}: each is a class of its own.")
+    quantity = len(none) <= (1 - ALL_BUT_A_FEW) * len(cells) and many_numbers
     if task == "auto" and quantity:
         said.append(
             f"the target {target!r} has {different} different numbers in {len(cells)} rows: it is predicted as a "

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
+from kdlearn.checks import check_weight
 from kdlearn.distill.divergence import reverse_kl
 from kdlearn.distill.ensemble import mean_of_logits
 from kdlearn.distill.mutual import each_with_labels, total
@@ -57,6 +58,8 @@ class Attention(Module):
         layer: Any = self.layers[0]
         if len(peers) % 2 or len({a.shape for a in (h, *peers[: len(peers) // 2])}) != 1:
             raise ValueError(f"attention takes as many features, all of one width, as answers, got {len(peers)} arrays")
+        if h.shape[1] != layer.L.shape[0]:
+            raise ValueError(f"the features have rows of {h.shape[1]} numbers, this attention takes {layer.L.shape[0]}")
         xp, M = array_module(h), len(peers) // 2
         H, Z = xp.stack(peers[:M]), team(peers[M:])
         u, V = h @ layer.L, H @ layer.E
@@ -123,6 +126,7 @@ def okddip(
     check_names((leader, *peers))
     if not peers:
         raise ValueError("a leader needs at least one peer")
+    check_weight("weight", weight)
     features, answers = [f"{p}.{tap}" for p in peers], [f"{p}.logits" for p in peers]
     loss = functools.partial(moving_target, T=T)
     taught: list[Objective] = [

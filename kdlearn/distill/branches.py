@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
+from kdlearn.checks import check_share, check_weight
 from kdlearn.distill.ensemble import mean_of_logits
 from kdlearn.distill.mutual import total
 from kdlearn.distill.response import CrossEntropy, SoftTargets
@@ -86,6 +87,7 @@ def one(
     """
     branches = [student, *(f"{hidden}>head{i}" for i in range(1, len(heads) + 1))]
     mixed = f"{hidden}>gate"
+    check_weight("weight", weight)
     taught = total([SoftTargets(T, branch, mixed) for branch in branches]).scaled(weight)
     inner = total([*(CrossEntropy(site) for site in (*branches, mixed)), taught])
     return _through(heads, hidden, branches[1:], Through(gate, (hidden, *branches), mixed, inner))
@@ -115,6 +117,7 @@ def cl_ilr(
     """
     if not heads:
         raise ValueError("collaborative learning needs at least one head beside the student's own")
+    check_share("beta", beta)
     answers = [student, *(f"{hidden}>head{i}" for i in range(1, len(heads) + 1))]
     parts: list[Objective] = []
     for own in answers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_labels
+from kdlearn.checks import check_labels, check_weight
 from kdlearn.distill.mutual import each_with_labels, total
 from kdlearn.distill.response import SoftTargets
 from kdlearn.hooks import check_names
@@ -101,6 +101,7 @@ def kdcl(
     is a column `<name>.x`.
     """
     check_names(names)
+    check_weight("weight", weight)
     answers = [f"{name}.logits" for name in names]
     taught = total([SoftTargets(T, answer, "team") for answer in answers]).scaled(weight)
     return total([*each_with_labels(names, labels), Given("team", target, (labels, *answers), taught)])

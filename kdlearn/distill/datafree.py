@@ -8,7 +8,7 @@ z the teacher's logits for them, q = softmax(z); h one of its features. Derivati
 from __future__ import annotations
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_features, check_logits
+from kdlearn.checks import check_features, check_logits, check_weight
 from kdlearn.loss import across_rows, mean_over_rows
 from kdlearn.nn.functional import less_at_label, softmax, softmax_backward, softmax_parts
 from kdlearn.nn.module import frozen
@@ -216,6 +216,8 @@ def dafl(
 
     Source: Chen et al. 2019, the total objective of the generator.
     """
+    check_weight("activation", activation)
+    check_weight("balance", balance)
     below, above = cut(teacher, tap)
     answers = Term(one_hot_loss, ("made.logits",)) + balance * Term(information_entropy, ("made.logits",))
     seen = activation * Term(activation_loss, ("made.h",)) + Through(above, "made.h", "made.logits", answers)

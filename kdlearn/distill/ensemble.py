@@ -20,7 +20,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_count, check_labels, check_logits, check_share, check_size, check_temperature
+from kdlearn.checks import (
+    check_count,
+    check_labels,
+    check_logits,
+    check_share,
+    check_size,
+    check_temperature,
+    check_weight,
+)
 from kdlearn.distill.response import SoftTargets
 from kdlearn.loss import by_largest
 from kdlearn.nn.functional import as_real, at_label, log_softmax, real_dtype, softmax
@@ -249,7 +257,7 @@ def weighted_teachers(
     teachers = tuple(teachers)
     table = f"weights of the teachers of {student}"
     columns = [f"{table}, {m}" for m in range(len(teachers))]
-    chosen = columns if callable(weights) else list(weights)
+    chosen = columns if callable(weights) else [check_weight("weights", w) for w in weights]
     if not teachers or len(chosen) != len(teachers):
         raise ValueError(f"there must be one weight for each teacher, got {len(chosen)} for {len(teachers)}")
     total: Objective = functools.reduce(

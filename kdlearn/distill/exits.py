@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_finite_rows, check_share
+from kdlearn.checks import check_finite_rows, check_share, check_weight
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.nn.functional import softmax
@@ -58,6 +58,8 @@ def exits(
     """
     if len(taps) != len(widths) or len(taps) < 2:
         raise ValueError(f"exits need a width for each of at least two taps, got {len(taps)} and {len(widths)}")
+    check_share("alpha", alpha)
+    check_weight("hint", hint)
     streams = np.random.SeedSequence(seed).spawn(2 * len(taps))
     parts = []
     for i, (tap, width) in enumerate(zip(taps[:-1], widths[:-1]), 1):

@@ -14,6 +14,7 @@ from kdlearn.backend import Array, array_module, device_of
 from kdlearn.checks import check_features, check_size
 from kdlearn.loss import across_rows, by_largest, mean_over_rows, softplus
 from kdlearn.nn.functional import softmax_parts
+from kdlearn.nn.layers import Linear
 from kdlearn.nn.module import FreeVector
 from kdlearn.nn.network import Network
 from kdlearn.objective import Match, Term, Through
@@ -344,6 +345,10 @@ def vid(net: Network, student_site: str, teacher_site: str) -> Through:
 
     The variances start at 1, where the gradient is that of `fitnets`. Sites and `net` as there.
     """
+    if not isinstance(net.layers[-1], Linear):
+        raise ValueError(
+            f"vid learns a variance for each output of net: the last layer must be a Linear, got {net.layers[-1]}"
+        )
     width, one = net.layers[-1].shapes["b"][0], math.log(math.expm1(1.0))
     variances = FreeVector(width, start=one, dtype=net.theta.dtype).to(device_of(net.theta))
     mean = f"{student_site}>{teacher_site}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kdlearn.checks import check_weight
 from kdlearn.distill.response import CrossEntropy, SoftTargets, logit_matching
 from kdlearn.distill.transfer import select_classes
 from kdlearn.nn.layers import Select
@@ -71,6 +72,7 @@ def without_forgetting(
 
     Source: Li and Hoiem 2016, algorithm 1, at T = 2; without its warm-up of the new outputs.
     """
+    check_weight("weight", weight)
     kept = SoftTargets(T, "old", "old of the teacher")
     return OnClasses(new, "new", CrossEntropy("new")) + weight * OnClasses(old, "old", kept, teacher=teacher)
 
@@ -98,5 +100,7 @@ def dark_experience(
 
     Source: Buzzega et al. 2020; its squared distance has no half, so its alpha is half of this one.
     """
+    check_weight("alpha", alpha)
+    check_weight("beta", beta)
     term: Objective = Match(student, past, logit_matching, alpha)
     return term if beta == 0 else term + beta * CrossEntropy(student, y)

@@ -13,7 +13,7 @@ import operator
 from collections.abc import Mapping, Sequence
 
 from kdlearn.backend import Array
-from kdlearn.checks import check_share
+from kdlearn.checks import check_share, check_size, check_weight
 from kdlearn.distill.ensemble import mean_of_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.hooks import check_names
@@ -42,6 +42,7 @@ def mutual(*names: str, T: float = 1.0, weight: Weight = 1.0) -> Objective:
     Source: Zhang et al. 2018, equations 5 to 8 and, for more than two, 9.
     """
     check_names(names)
+    check_weight("weight", weight)
     share = 1 / max(len(names) - 1, 1)
     peers = [
         (share * SoftTargets(T, f"{i}.logits", f"{j}.logits")).scaled(weight) for i in names for j in names if i != j
@@ -115,6 +116,7 @@ def codistillation(*names: str, T: float = 1.0, burn_in: float = 0.25, weight: f
     """
     check_names(names)
     check_share("burn_in", burn_in)
+    check_size("weight", weight)
     parts = each_with_labels(names)
     for i in names:
         others = tuple(f"stale.{j}.logits" for j in names if j != i)

@@ -10,7 +10,7 @@ import functools
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_logits, check_share, check_size
+from kdlearn.checks import check_logits, check_share, check_size, check_weight
 from kdlearn.distill.response import CrossEntropy, SoftTargets, kl_rows
 from kdlearn.loss import mean_over_rows
 from kdlearn.objective import Given, Match, Objective, Weight
@@ -50,6 +50,7 @@ def noisy_student(
     Source: Xie et al. 2020, algorithm 1 with soft pseudo-labels, whose second mean is over the rows without a label;
     Tarvainen and Valpola 2017, section 2, whose second term is a squared distance of the probabilities.
     """
+    check_weight("weight", weight)
     return CrossEntropy(student, y, ignore=ignore) + weight * SoftTargets(T, student, teacher)
 
 

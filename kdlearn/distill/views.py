@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, device_of, to_device, to_numpy
-from kdlearn.checks import check_classes
+from kdlearn.checks import check_classes, check_weight
 from kdlearn.data.columns import Data, DataFunction
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
@@ -84,6 +84,8 @@ def agreeing_views(T: float = 1.0, weight: float = 1.0, hint: float = 0.0, featu
     Source: Xu and Liu 2019. Their feature term is the discrepancy of the two views' means (MMD); the
     views come in pairs here, and the mean squared distance of the pairs bounds it from above.
     """
+    check_weight("weight", weight)
+    check_weight("hint", hint)
 
     def one(view: str, other: str) -> Objective:
         soft = SoftTargets(T, f"{view}.logits", f"{other}.logits")

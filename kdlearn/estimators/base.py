@@ -17,7 +17,7 @@ from kdlearn.checks import check_finite_rows
 from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.contest import Choice, against_labels, as_long, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
-from kdlearn.estimators.reading import read_weights, scaler_of
+from kdlearn.estimators.reading import is_one_number, read_weights, scaler_of
 from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.training import Training, alike, forget_constants, row_weights
 from kdlearn.history import History
@@ -76,8 +76,8 @@ class Distilled(Training):
         if again:
             self._check_goes_on(self.student_)
         X, y, x = self._read(X, y, again)
-        params = self._params_of_teacher(sample_weight, params)
         weights = read_weights(sample_weight, len(y))
+        params = self._params_of_teacher(weights if is_one_number(sample_weight) else sample_weight, params)
         target = self._read_target(y, weights)
         teachers.check_outputs(self.teacher, y)
         weights = weights * self._class_weights(y)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ class Reading(Settings):
     text_columns_: tuple[int, ...] | None
     _notes: list[str]
     _unchecked: list[Any] | None
+    _stored_name: str  # of the parameter of `fit` that takes a teacher's answers
+
+    def _check_settings(self) -> None:
+        teachers.check_is_estimator(self.teacher, type(self).__name__, self._stored_name)
+        super()._check_settings()
 
     def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
@@ -95,7 +101,8 @@ class Reading(Settings):
                 stacklevel=4,
             )
         if self.preprocessor_ is None and not hasattr(more, "iloc"):
-            more = made.astype(x.dtype, copy=False)
+            alike = hasattr(more, "toarray") and hasattr(X, "toarray")  # sparse rows stay so, as those of X do
+            more = (more.tocsr() if alike else made).astype(x.dtype, copy=False)
         return more, made.astype(x.dtype, copy=False)
 
     def _own_columns(self, X: Any) -> Any:
@@ -188,9 +195,16 @@ def scaler_of(x: np.ndarray, weights: np.ndarray) -> StandardScaler:
     return scaler
 
 
+def is_one_number(sample_weight: Any) -> bool:
+    """Whether it is one weight for all rows, of Python or NumPy."""
+    return isinstance(sample_weight, Real) or (isinstance(sample_weight, np.ndarray) and sample_weight.ndim == 0)
+
+
 def read_weights(sample_weight: Any, n: int) -> np.ndarray:
     """Weights (n,) as float64; ValueError unless they are of that length, not negative, and not all 0."""
-    if sample_weight is None or isinstance(sample_weight, (int, float)):
+    if isinstance(sample_weight, (str, bytes)):
+        raise ValueError(f"sample_weight must be a number, or one for each row, got {sample_weight!r}")
+    if sample_weight is None or is_one_number(sample_weight):
         sample_weight = np.full(n, 1.0 if sample_weight is None else float(sample_weight))
     sample_weight = rows.unmasked(sample_weight, "sample_weight")
     weights = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")

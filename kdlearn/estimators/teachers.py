@@ -14,7 +14,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, get_tags
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from kdlearn.nn.network import Network
+from kdlearn.nn.stack import Stack
 
 
 def check_outputs(teacher: Any, y: np.ndarray) -> None:
@@ -25,6 +29,27 @@ def check_outputs(teacher: Any, y: np.ndarray) -> None:
             f"y has {y.shape[1]} columns, and the teacher {type(teacher).__name__} predicts one: "
             "MultiOutputRegressor(teacher) fits one for each"
         )
+
+
+def check_is_estimator(teacher: Any, whose: str, stored: str) -> None:
+    """InvalidParameterError for what has no `fit`, a network above all: it says how its answers can teach instead.
+
+    Parameters
+    ----------
+    whose : the name of the student's class.
+    stored : the parameter of its `fit` that takes answers.
+    """
+    inner = teacher.estimator if isinstance(teacher, FrozenEstimator) else teacher
+    if inner is None or hasattr(inner, "fit"):
+        return
+    ours = isinstance(inner, Network) and not isinstance(inner, Stack)
+    ask = "p" if not ours else "net.predict_proba(X)" if stored == "teacher_proba" else "net.logits(X)"
+    what = "p its answers, a row for each row of X; or " if ask == "p" else "net being the network; or "
+    raise InvalidParameterError(
+        f"The 'teacher' parameter of {whose} must be an estimator with fit, or None. Got {type(inner).__name__} "
+        f"instead. Without a teacher, fit(X, y, {stored}={ask}) learns from its answers, {what}wrap it in an estimator "
+        "of scikit-learn's kind"
+    )
 
 
 def check_teacher(teacher: Any, classifies: bool) -> None:

@@ -82,6 +82,10 @@ def to_c(
             f"the weights take {size:,} bytes, and the C file three times as much or more, beyond "
             f"max_bytes={max_bytes:,}: write ONNX, take a smaller student, or raise the limit"
         )
+    if decimals is not None and not integer:
+        raise ValueError(f"decimals are of integer=True, where inputs are integers; got {decimals!r} without it")
+    if decimals is not None and not isinstance(decimals, Mapping):
+        raise ValueError(f"decimals is a dict, {{column: digits}}, got {decimals!r}")
     steps, codes = check(steps, rows)
     if rounded:
         warn_of_drawn(steps, rows, "rounding to integers")

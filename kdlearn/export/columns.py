@@ -115,7 +115,11 @@ class Encoding:
             there, names = set(X.columns), self.names
             absent = [names[i] for i in self.used if names[i] not in there]
             if absent:
-                raise ValueError(f"the rows have no column {', '.join(map(repr, absent[:5]))}")
+                unnamed = not all(isinstance(name, str) for name in there) and names == [
+                    f"x{i}" for i in range(len(names))
+                ]
+                hint = "; its columns had no names that are texts: give X.to_numpy(), in the order of fit" * unnamed
+                raise ValueError(f"the rows have no column {', '.join(map(repr, absent[:5]))}{hint}")
             kinds = [X.dtypes[c.name] for c in self.columns if c.name in there and c.categories is None]
             numbers = all(isinstance(kind, np.dtype) and kind.kind in "fiub" for kind in kinds)
             if numbers and all(c.categories is None for c in self.columns):
@@ -123,7 +127,7 @@ class Encoding:
             gap = np.full(len(X), np.nan)
             cells = [X[name].to_numpy(dtype=object) if name in there else gap for name in names]
         else:
-            (X,) = plain_arrays((X,), ("X",))
+            (X,) = plain_arrays((X.toarray() if hasattr(X, "toarray") else X,), ("X",))
             X = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
             if X.ndim != 2 or X.shape[1] != len(self.columns):
                 raise ValueError(f"rows of {len(self.columns)} columns are needed, got shape {X.shape}")

@@ -34,8 +34,8 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
 
     Returns
     -------
-    {"rows": N or None, "task": "classes" or "numbers", "agreement": share of equal answers, or for regressors the
-    mean absolute difference of the answers, or None, "student": entry, "teacher": entry}. An entry holds
+    {"rows": N or None, "task": "classes" or "numbers", "agreement": share of equal answers, or None, "difference": of
+    regressors the mean absolute difference of the answers, or None, "student": entry, "teacher": entry}. An entry holds
 
     - parameters, multiply_adds: numbers in the network, and products in its linear layers for one
       row; None for other models.
@@ -62,7 +62,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     if task == "classes":
         _check_classes(student, teacher)
     answers = {}
-    result: dict[str, Any] = {"rows": None, "task": task, "agreement": None}
+    result: dict[str, Any] = {"rows": None, "task": task, "agreement": None, "difference": None}
     if x_test is not None:
         x_test = nan_for_na(x_test) if hasattr(x_test, "iloc") else np.asarray(x_test)
         if y_test is not None and len(y_test) != len(x_test):
@@ -87,7 +87,10 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     if answers:
         a, b = answers["student"], answers["teacher"]
         a, b = comparable(task, a, b, "the student's answers", "the teacher's")
-        result["agreement"] = float((a == b).mean()) if task == "classes" else float(np.abs(a - b).mean())
+        if task == "classes":
+            result["agreement"] = float((a == b).mean())
+        else:
+            result["difference"] = float(np.abs(a - b).mean())
     return result
 
 
@@ -131,10 +134,10 @@ def format_report(data: dict[str, Any]) -> str:
             compare(label, teacher[key], student[key], lambda v: f"{v:.4g}")
             intervals = teacher[key + "_interval"], student[key + "_interval"]
             compare("  95 % interval", *intervals, lambda ends: f"{ends[0]:.4g} to {ends[1]:.4g}")
-    if data["agreement"] is not None and data["task"] == "classes":
+    if data["agreement"] is not None:
         rows.append(("agreement", "", f"{100 * data['agreement']:.1f} %", ""))
-    elif data["agreement"] is not None:
-        rows.append(("mean difference", "", f"{data['agreement']:.4g}", ""))
+    elif data["difference"] is not None:
+        rows.append(("mean absolute difference", "", f"{data['difference']:.4g}", ""))
     width = max(16, 2 + max(len(cell) for _, *cells, _ in rows for cell in cells))  # an interval may be longer
     table = "\n".join(f"{a:<24}{b:>{width}}{c:>{width}}{d:>10}".rstrip() for a, b, c, d in rows)
     return table if same_door else table + "\nOne is timed as a bare network, the other behind an estimator's checks."

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.checks import is_whole
 from kdlearn.export.check import ExportError
 from kdlearn.export.columns import MISSING, VALUE
 from kdlearn.export.plan import LEVELS, Plan, Step
@@ -185,7 +186,13 @@ def _digits(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given: boo
     mean, factor = _scaling(steps)
     unknown = set(decimals) - set(encoding.names)
     if unknown:
-        raise ExportError(f"decimals names {', '.join(map(repr, sorted(unknown)))}, which are no columns")
+        known, named = (", ".join(map(repr, names)) for names in (encoding.names, sorted(unknown, key=str)))
+        raise ExportError(f"decimals names {named}, which are no columns; there are: {known}")
+    for name, n in decimals.items():
+        if not is_whole(n):
+            raise ExportError(f"decimals of {name!r} must be a whole number of digits, got {n!r}")
+        if encoding.columns[encoding.names.index(name)].categories is not None:
+            raise ExportError(f"decimals names {name!r}, which holds no numbers")
     digits = np.zeros(len(encoding.columns), np.int64)
     for j, f in enumerate(encoding.table):
         column = encoding.columns[f.column]
@@ -199,6 +206,11 @@ def _digits(steps: Plan, codes: np.ndarray, decimals: dict[str, int], given: boo
             need -= 1  # a coarser unit still tells fifty steps of a deviation apart
         digits[f.column] = decimals.get(column.name, need)
         if largest * 10.0 ** digits[f.column] > TOP:
+            if column.name in decimals:
+                n = decimals[column.name]
+                raise ExportError(
+                    f"column {column.name!r} does not fit 32 bits with {n} digits: give it fewer decimals"
+                )
             raise ExportError(
                 f"column {column.name!r} does not fit 32 bits with the digits that it needs (10^{-digits[f.column]}): "
                 "subtract a constant from it before training, or give decimals for it"

@@ -78,7 +78,7 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
     if net is None:
         raise TypeError(
             f"a network, a fitted distilled estimator, or a pipeline or search that ends in one can be exported, "
-            f"not {type(inner).__name__}"
+            f"not {what_it_is(model)}"
         )
     if net.members > 1:
         raise TypeError("a stack has no one answer to export: take its members one by one, stack[0] and so on")
@@ -109,6 +109,18 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
         mean, scale = _mean_and_scale(scaler, D)
         found = replace(found, mean=mean, scale=scale)
     return replace(found, encoding=encoding, chain=(before, tuple(names)), reason=reason)
+
+
+def what_it_is(model: Any) -> str:
+    """The kind of what has no network inside, and what of it can be taken instead."""
+    inner = _unwrapped(model)[0]
+    if network_of(getattr(inner, "regressor_", None)) is not None:
+        how = ": its regressor_ is one, and answers as without transforming back"
+    elif any(network_of(part) is not None for part in getattr(inner, "estimators_", ())):
+        how = ": its estimators_ are some, each with a file of its own"
+    else:
+        how = ": it is not fitted" if hasattr(inner, "hidden_layer_sizes") and hasattr(inner, "soft_weight") else ""
+    return type(inner).__name__ + how
 
 
 def _unwrapped(model: Any) -> tuple[Any, tuple[Any, ...]]:

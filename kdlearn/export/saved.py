@@ -14,7 +14,7 @@ import numpy as np
 from kdlearn import checkpoint
 from kdlearn.checkpoint import CheckpointError, read
 from kdlearn.export.columns import Encoding
-from kdlearn.export.parts import Parts, input_width, network_of, output_width, parts_of
+from kdlearn.export.parts import Parts, input_width, network_of, output_width, parts_of, what_it_is
 from kdlearn.nn.network import Network
 
 
@@ -32,7 +32,7 @@ def save(path: str | os.PathLike, model: Any, settings: Any = None) -> None:
         checkpoint.save(path, model)
         return
     if network_of(model) is None:
-        raise TypeError(f"a network or a fitted distilled estimator can be saved, not {type(model).__name__}")
+        raise TypeError(f"a network or a fitted distilled estimator can be saved, not {what_it_is(model)}")
     checkpoint.save(path, parts_of(model).net, {**describe(parts_of(model)), "settings": settings})
 
 

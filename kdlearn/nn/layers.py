@@ -64,6 +64,11 @@ class Layer:
         """
         raise NotImplementedError
 
+    def check_width(self, x: Array, takes: int) -> None:
+        """ValueError unless x has rows of so many numbers."""
+        if x.shape[-1] != takes:
+            raise ValueError(f"x has rows of {x.shape[-1]} numbers, {self!r} takes {takes}")
+
     def settings(self) -> dict[str, Any]:
         """Arguments that make a layer of this shape again; the parameters' values are not among them."""
         return {}
@@ -119,7 +124,11 @@ class Linear(Layer):
             raise TypeError(
                 f"the input is {x.dtype}, the weights are {self.W.dtype}: cast the data once, before training"
             )
-        y = x @ self.W
+        try:  # which costs a right step nothing
+            y = x @ self.W
+        except ValueError:
+            self.check_width(x, self.W.shape[-2])
+            raise
         y += self.b
         return y, x
 
@@ -224,6 +233,7 @@ class LayerNorm(Layer):
 
     def forward(self, x: Array, rng: Dice = None) -> tuple[Array, tuple[Array, Array]]:
         xp = array_module(x)
+        self.check_width(x, self.g.shape[-1])  # one column would be broadcast
         centred = x - x.mean(axis=-1, keepdims=True)
         scale = 1 / xp.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self.eps)
         x_hat = centred * scale

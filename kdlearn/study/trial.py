@@ -58,8 +58,23 @@ class Trial:
         return verdicts(gaps, self.zone, self.better, self.overlap)
 
     def verdict(self, arm: str, baseline: str | None = None) -> str:
-        """*helps*, *hurts*, *equal*, *not shown* or *undefined*; see `kd.study.verdicts` for the rule."""
-        return self.verdicts()[arm, baseline or self.baselines[0]].word
+        """*helps*, *hurts*, *equal*, *not shown* or *undefined*; see `kd.study.verdicts` for the rule.
+
+        ValueError for what was not compared. Of two baselines, which are compared once, one is said to hurt where
+        the other helps.
+        """
+        other, found = baseline or self.baselines[0], self.verdicts()
+        for name in (arm, other):
+            if name not in self.results:
+                raise ValueError(f"there is no arm {name!r}; there are: {', '.join(self.results)}")
+        if arm == other:
+            raise ValueError(f"{arm!r} is not compared with itself: name the baseline, {', '.join(self.baselines)}")
+        if other not in self.baselines:
+            known = ", ".join(self.baselines)
+            raise ValueError(f"{other!r} is no baseline, those are {known}: difference(…) has the interval alone")
+        if (arm, other) in found:
+            return found[arm, other].word
+        return {"helps": "hurts", "hurts": "helps"}.get(word := found[other, arm].word, word)
 
     def table(self, digits: int = 2) -> str:
         """One line an arm: setting, mean, and for each baseline the difference, its interval and the verdict."""
@@ -129,11 +144,12 @@ def trial(
     metric, better : what chooses on the validation rows and is judged on the test rows; "higher" or "lower" is better.
     zone : differences of at most this size are not worth a claim; in the metric's unit.
     widen : how many settings an arm may add. While its choice lies on the edge of the values tried, the next value
-        beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less.
+        beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less. So arms
+        may try different numbers of settings; `Trial.tried` has them.
     search : how many settings an arm adds by walking from its best, after `widen`. Name by name it tries what lies
         beyond the edges; where that finds nothing better, the next lower and the next higher value inside; then
-        values half-way between. From a better one it begins again. So every arm tries equally many
-        settings, unless all of its values are whole numbers or words.
+        values half-way between. From a better one it begins again. So every arm adds equally many
+        settings, but one that has nothing left to try, as where all of its values are whole numbers or words.
     limits : {name: (lowest, highest)} beyond which a value makes no sense, such as a weight's (0, 1); what lies on a
         limit is no edge. 0 is always one for values that are not negative.
     steps : {name: factor, or a whole number to add}, for a search: a name with one value in the grid is walked, too.
@@ -148,7 +164,7 @@ def trial(
     Raises
     ------
     ValueError
-        Where arms have different numbers of settings, so that one is tuned more than another; or where no
+        Where the grids of arms have different numbers of settings, so that one is tuned more than another; or where no
         setting of an arm has a finite score.
 
     Example
@@ -162,13 +178,13 @@ def trial(
     ...     rows = [getattr(s, part) for s in splits]
     ...     return {"accuracy": [100 * kd.metrics.accuracy(net.logits(d.x), d.y) for net, d in zip(students, rows)]}
     >>> found = kd.study.trial(
-    ...     {"labels": (labels, {"rate": [0.01, 0.03]}),
-    ...      "smoothed labels": (labels, {"rate": [0.03], "smoothing": [0.1, 0.2]})},
-    ...     baselines="labels", seeds=3, zone=0.5, jobs=1, progress=False)
+    ...     {"labels": (labels, {"rate": [0.01, 0.03, 0.1]}),
+    ...      "smoothed labels": (labels, {"rate": [0.03], "smoothing": [0.05, 0.1, 0.2]})},
+    ...     baselines="labels", seeds=3, zone=0.5, widen=1, jobs=1, progress=False)
     >>> found.chosen["labels"]
-    {'rate': 0.03}
+    {'rate': 0.333333}
     >>> found.tried
-    {'labels': 2, 'smoothed labels': 2}
+    {'labels': 4, 'smoothed labels': 3}
     """
     seeds = all_different(seeds)
     check_better(better)

@@ -163,3 +163,46 @@ def test_the_control_trains_as_long_as_the_contest_found(tmp_path, monkeypatch):
     monkeypatch.setattr(DistilledClassifier, "_choose", chosen)
     asked = ["distill", "--data", "t.csv", "--target", "status", "--out", "m.npz", "--epochs", "8", "--student", "4"]
     assert cli.main(asked) == 0 and passes == [8, 24]
+
+
+@pytest.mark.parametrize(
+    ("columns", "more", "told"),
+    [
+        ({"n": range(60)}, [], "column 'n' counts the rows (0, 1, …); it was left out. --keep n keeps it"),
+        (
+            {"n": ["x"] * 60, "m": [f"k{i}" for i in range(60)]},
+            [],
+            "holds 'x' in all rows; it was left out. column 'm' h",
+        ),
+        ({"m": [f"k{i}" for i in range(60)]}, [], "has 60 different texts in 60 rows, like an ID; it was left out"),
+        ({"a": range(60), "b": range(60)}, ["--ignore", "a,b"], "the table has none but 'a', 'b', 'status'"),
+        ({}, [], "the table has none but 'status'"),
+    ],
+    ids=["counts", "two", "an ID", "ignored", "none"],
+)
+def test_a_table_without_a_column_to_learn_from_says_why(columns, more, told, tmp_path, capsys):
+    """It said "there is no column left to learn from" alone, and left nobody out by name."""
+    made = pd.DataFrame({**{name: list(cells) for name, cells in columns.items()}, "status": ["ok", "repair"] * 30})
+    made.to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["distill", "--data", str(tmp_path / "t.csv"), "--target", "status", *more]
+    assert cli.main([*arguments, "--out", str(tmp_path / "s.npz"), *SHORT]) == 2
+    error = capsys.readouterr().err
+    assert "there is no column left to learn from: " in error and told in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("y", "told"),
+    [
+        (np.ones((60, 2)), "one column of several, y[:, 0], is a target; each column takes a student of its own"),
+        (np.eye(3)[np.arange(60) % 3], "one-hot rows become labels with y.argmax(axis=1)"),
+        (np.ones((60, 1)), "y.ravel() has that shape"),
+        (np.ones(59), "one number or label for each of the 60 rows of x"),
+        (np.float64(1), "one number or label for each of the 60 rows of x"),
+    ],
+    ids=["two numbers", "one-hot", "a column", "too few", "one number"],
+)
+def test_a_target_of_arrays_says_which_shape_it_takes(y, told, tmp_path, capsys):
+    np.savez(tmp_path / "t.npz", x=np.ones((60, 2)), y=y)
+    assert cli.main(["distill", "--data", str(tmp_path / "t.npz"), "--out", str(tmp_path / "s.npz"), *SHORT]) == 2
+    error = capsys.readouterr().err
+    assert f"'y' has shape {np.shape(y)}, it must be (60,): " in error and told in error

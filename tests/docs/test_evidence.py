@@ -60,6 +60,16 @@ def test_what_is_called_unmeasured_is_in_the_package_and_in_no_study():
         )
 
 
+def test_the_page_says_that_rounded_activations_are_not_measured():
+    """The guide sent readers of int8 weights and activations to rows of rounded weights."""
+    section = page().split("## Deployment\n")[1].split("\n## ")[0]
+    assert "Weights alone are rounded in these rows" in section and "activations" in section
+    code = "\n".join(source for p in (ROOT / "notebooks").glob("*.ipynb") for source, _ in notebook(p.name[:2])[1])
+    assert "to_c(" in code and not re.search(r"quantize_onnx\(|to_onnx\([^)]*int8|integer=True", code)
+    guide = " ".join((ROOT / "docs/guides/deploying.md").read_text("utf-8").split())
+    assert "evidence/effects.md#deployment)" in guide and "that of activations is not" in guide
+
+
 def test_a_verdict_is_the_notebooks_or_follows_from_the_rule():
     measured = {e.name: found(e) for _, _, e in effects()}
     words = verdicts(measured)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pickle
+import re
 import time
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 import sklearn
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -211,6 +212,93 @@ def test_sparse_rows_are_dense_ones(kind):
         DistilledClassifier(**HAND).fit(wide, np.arange(40) % 2)
     small = DistilledClassifier(preprocessor=TruncatedSVD(2, random_state=0), **HAND).fit(kind(thin), Y)
     assert small.student_.sizes[0] == 2
+
+
+class Answers:
+    """What a network of another library looks like: it can be asked, and not be fitted."""
+
+    def __call__(self, x):
+        return x
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("teacher", [kd.MLP(3, 4, 2), kd.Stack([kd.MLP(3, 4, 2)] * 2), Answers(), np.ones((120, 2))])
+def test_a_teacher_that_is_a_network_is_told_how_it_can_teach(teacher, frozen):
+    """It was an object not 'implementing fit', or in FrozenEstimator one without __sklearn_tags__."""
+    kind, told = type(teacher).__name__, "The 'teacher' parameter of {} must be an estimator with fit"
+    teacher = FrozenEstimator(teacher) if frozen else teacher
+    ways = "net.predict_proba(X)" if kind == "MLP" else "p)"
+    for model, stored, how in (
+        (DistilledClassifier(teacher, **HAND), "teacher_proba", ways),
+        (DistilledRegressor(teacher, **HAND), "teacher_prediction", ways.replace("predict_proba", "logits")),
+    ):
+        with pytest.raises(ValueError, match=re.escape(told.format(type(model).__name__))) as error:
+            model.fit(X, B)
+        assert f"Got {kind} instead" in str(error.value) and f"fit(X, y, {stored}={how}" in str(error.value)
+    if frozen:
+        with pytest.raises(ValueError, match="must be an estimator with fit"):
+            DistilledClassifier(teacher, **HAND).partial_fit(X, Y, classes=["no", "yes"])
+
+
+def test_what_a_network_is_told_to_give_teaches():
+    net, numbers = kd.MLP(3, 4, 2), kd.MLP(3, 4, 1)
+    DistilledClassifier(**HAND).fit(X, Y, teacher_proba=net.predict_proba(X))
+    DistilledRegressor(**HAND).fit(X, B, teacher_prediction=numbers.logits(X))
+
+
+class Weighed(LogisticRegression):
+    """Notes the weights that its fit was given."""
+
+    given: list = []  # noqa: RUF012
+
+    def fit(self, X, y, sample_weight=None):
+        self.given.append(sample_weight)
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("routed", [False, True])
+@pytest.mark.parametrize("weight", [2, 2.0, np.int64(2), np.float32(2), np.array(2)], ids=repr)
+def test_one_number_as_sample_weight_is_the_weight_of_every_row(weight, routed):
+    """NumPy's own numbers were an array without a dimension; and with a teacher those of Python were, too."""
+    Weighed.given.clear()
+    with sklearn.config_context(enable_metadata_routing=routed):
+        teacher = Weighed().set_fit_request(sample_weight=True) if routed else Weighed()
+        for model, y in ((DistilledClassifier(teacher, **HAND), Y), (DistilledRegressor(None, **HAND), B)):
+            rows = np.full(len(X), 2.0)
+            a, b = (clone(model).fit(X, y, sample_weight=w) for w in (weight, rows))
+            np.testing.assert_array_equal(a.predict(X), b.predict(X))
+    assert len(Weighed.given) == 2 and all(np.array_equal(w, np.full(len(X), 2.0)) for w in Weighed.given)
+    DistilledClassifier(**HAND).partial_fit(X, Y, classes=["no", "yes"], sample_weight=weight)
+
+
+@pytest.mark.parametrize("weight", ["2", b"2", "balanced"])
+def test_a_text_is_no_weight(weight):
+    with pytest.raises(ValueError, match=f"sample_weight must be a number, or one for each row, got {weight!r}"):
+        DistilledClassifier(**HAND).fit(X, Y, sample_weight=weight)
+
+
+class Raw(LogisticRegression):
+    """Says which kind of rows it is asked about."""
+
+    asked: list = []  # noqa: RUF012
+
+    def predict_proba(self, X):
+        self.asked.append((type(X).__name__, X.dtype.kind))
+        return super().predict_proba(X)
+
+
+@pytest.mark.parametrize("own", [None, "auto", TruncatedSVD(2, random_state=0)], ids=repr)
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_a_teacher_sees_sparse_rows_without_labels_as_it_sees_x(kind, own):
+    """It was fitted on sparse rows, and asked about dense ones, of which a table of texts has too many cells."""
+    thin = np.where(np.abs(X) > 0.7, X, 0.0).round().astype(int)
+    Raw.asked.clear()
+    model = DistilledClassifier(Raw(), preprocessor=own, **HAND).fit(kind(thin), Y, X_unlabeled=kind(thin[:50]))
+    assert len(Raw.asked) == 2 and len({name for name, _ in Raw.asked}) == 1 and "ndarray" not in Raw.asked[1]
+    dense = DistilledClassifier(Raw(), preprocessor=own, **HAND).fit(thin, Y, X_unlabeled=kind(thin[:50]))
+    np.testing.assert_allclose(model.predict_proba(thin), dense.predict_proba(thin), rtol=1e-6)
+    if own is None or own == "auto":
+        assert Raw.asked[2:] == [("ndarray", "f")] * 2  # as X is
 
 
 # ------------------------------------------------------------------ teachers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 from c_programs import compiler, run_avr, run_c
 from doors import check_every_door, fed, run_onnx, saved
+from scipy import sparse
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -676,8 +679,9 @@ def test_a_report_of_regressors_has_r2_and_mae():
             assert low < entry[key] < high
         assert entry["accuracy"] is None
     off = np.abs(fitted.predict(X[300:]) - fitted.teacher_.predict(X[300:])).mean()
-    assert data["agreement"] == pytest.approx(off)
+    assert data["difference"] == pytest.approx(off) and data["agreement"] is None
     text = export.format_report(data)
+    assert "\nmean absolute difference" in text and "\nmean difference" not in text
     assert (
         "R2" in text
         and "mean absolute error" in text
@@ -843,3 +847,76 @@ def test_the_command_line_predicts_numbers(tmp_path, capsys):
     header, *lines = capsys.readouterr().out.splitlines()
     assert header == "prediction"
     np.testing.assert_allclose([float(v) for v in lines], fitted.predict(x[:20, :4]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_a_model_read_back_takes_sparse_rows_as_the_fitted_one_does(kind, tmp_path, rng):
+    """They were 'rows of 3 columns, got shape ()'."""
+    x = np.where(rng.random((60, 3)) < 0.5, 0, rng.normal(size=(60, 3)))
+    model = DistilledClassifier(max_iter=3, random_state=0).fit(kind(x), (x[:, 0] > 0).astype(int))
+    kd.save(tmp_path / "m.npz", model)
+    read = kd.load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(read.predict_proba(kind(x)), model.predict_proba(kind(x)))
+    with pytest.raises(ValueError, match=r"rows of 3 columns are needed, got shape \(60, 2\)"):
+        read.predict(kind(x[:, :2]))
+
+
+def test_columns_whose_names_are_numbers_are_told_to_come_as_an_array(tmp_path, rng):
+    """The very table of `fit` had 'no column x0, x1, x2'."""
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=[20, 10, 30])
+    model = DistilledClassifier(max_iter=3, random_state=0).fit(table, (table[20] > 0).astype(int))
+    kd.save(tmp_path / "m.npz", model)
+    read = kd.load(tmp_path / "m.npz")
+    told = (
+        r"no column 'x0', 'x1', 'x2'; its columns had no names that are texts: give X.to_numpy\(\), in the order of fit"
+    )
+    with pytest.raises(ValueError, match=told):
+        read.predict_proba(table)
+    np.testing.assert_array_equal(read.predict_proba(table.to_numpy()), model.predict_proba(table))
+
+
+def test_a_student_inside_something_else_is_told_how_it_is_saved(tmp_path, rng):
+    """A pipeline that ends in TransformedTargetRegressor was 'not Pipeline', though pipelines can be saved."""
+    x, y = rng.normal(size=(60, 3)), np.exp(rng.normal(size=60))
+    student, save = DistilledRegressor(max_iter=3, random_state=0), tmp_path / "m.npz"
+    logs = TransformedTargetRegressor(student, func=np.log, inverse_func=np.exp)
+    for model in (logs, make_pipeline(StandardScaler(), logs)):
+        for write in (lambda m: kd.save(save, m), lambda m: export.to_c(m, tmp_path / "m.c")):
+            with pytest.raises(
+                TypeError, match=r"TransformedTargetRegressor.*its regressor_ is one, .*without transform"
+            ):
+                write(model.fit(x, y))
+    kd.save(save, logs.regressor_)
+    np.testing.assert_allclose(np.exp(kd.load(save).predict(x)), logs.predict(x))
+    with pytest.raises(TypeError, match=r"MultiOutputRegressor.*its estimators_ are some, each with a file of its own"):
+        kd.save(save, MultiOutputRegressor(student).fit(x, np.c_[y, y]))
+    with pytest.raises(TypeError, match="DistilledRegressor: it is not fitted"):
+        kd.save(save, student)
+
+
+@pytest.mark.parametrize(
+    ("decimals", "told"),
+    [
+        ({"x0": 1.5}, "decimals of 'x0' must be a whole number of digits, got 1.5"),
+        ({"x0": "2"}, "decimals of 'x0' must be a whole number of digits, got '2'"),
+        ({"x0": True}, "got True"),
+        ({"x0": np.nan}, "got nan"),
+        ({"x0": 50}, "does not fit 32 bits with 50 digits: give it fewer decimals"),
+        ({"town": 1}, "decimals names 'town', which holds no numbers"),
+        ({"x9": 1}, "decimals names 'x9', which are no columns; there are: 'x0', 'town'"),
+        ([1, 2], "decimals is a dict, {column: digits}, got [1, 2]"),
+        (2, "decimals is a dict, {column: digits}, got 2"),
+    ],
+    ids=str,
+)
+def test_decimals_are_digits_of_columns(decimals, told, tmp_path, rng):
+    """1.5 was 1 and "2" was 2; those of a column of texts, or of an export in float, went nowhere."""
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"x0": rng.normal(size=60), "town": rng.choice(["Bern", "Genf"], 60)})
+    model = DistilledClassifier(max_iter=3, random_state=0).fit(table, (table["x0"] > 0).astype(int))
+    with pytest.raises(ValueError, match=re.escape(told)):
+        export.to_c(model, tmp_path / "m.c", integer=True, rows=table, decimals=decimals)
+    with pytest.raises(ValueError, match="decimals are of integer=True"):
+        export.to_c(model, tmp_path / "m.c", rows=table, decimals={"x0": 1})
+    export.to_c(model, tmp_path / "m.c", integer=True, rows=table, decimals={"x0": np.int64(3)})

@@ -347,3 +347,20 @@ def test_stacks_or_one_by_one_the_numbers_are_the_same():
         trial(arms, "labels", 3, metric="nll", better="lower", together=n, **QUIET) for n in (20, 1)
     )  # fmt: skip
     np.testing.assert_allclose(at_once.results["labels"]["nll"], alone.results["labels"]["nll"], rtol=1e-9)
+
+
+def test_two_baselines_have_a_verdict_from_either_side():
+    """They are compared once, and the other way round was a KeyError."""
+    found = trial(
+        {"a": (arm(0), {"x": [1]}), "b": (arm(3), {"x": [3]}), "c": (arm(3), {"x": [2]})}, ("a", "b"), 9, **QUIET
+    )
+    assert found.verdict("b", "a") == "helps" and found.verdict("a", "b") == "hurts"
+    assert ("b", "a") in found.verdicts() and ("a", "b") not in found.verdicts()
+    with pytest.raises(ValueError, match="'a' is not compared with itself"):
+        found.verdict("a")
+    for pair, told in (
+        (("a", "c"), "'c' is no baseline, those are a, b: difference"),
+        (("d", "a"), "there is no arm 'd'"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            found.verdict(*pair)
