@@ -77,7 +77,7 @@ def door_of(onnx: ModuleType, steps: Plan, p: str, numbers: Any) -> tuple[list[A
     rest = rest_of(steps.encoding)
     if rest is not None:
         tensors += [onnx.numpy_helper.from_array(a, name) for a, name in zip(rest, (p + "rest.A", p + "rest.c"))]
-        nodes.append(helper.make_node("Gemm", [x, p + "rest.A", p + "rest.c"], [p + "features"]))
+        nodes.append(helper.make_node("Gemm", [x, p + "rest.A", p + "rest.c"], [p + "features"], name=p + "rest"))
         x = p + "features"
     return nodes, tensors, inputs, x
 

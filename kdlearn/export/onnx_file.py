@@ -45,9 +45,10 @@ def to_onnx(
     that is refused (NaN where no imputer is, infinity, an answer that overflows) has NaN for all of them and
     the label NaN, "" (or, where that is a class, "refused"), or one less than all classes and than 0: the file's
     metadata say which, under `refused`. A text that a strict encoder does not know is an error of the runtime.
-    Preprocessing is written by skl2onnx. Before it stands at `path`, the file is run by onnxruntime and held to the model's answers
-    in float64, on `rows` or on drawn ones; ExportError where a probability moves by more than 0.001. What is not plain
-    (PCA, …) can be tried on given rows alone, and has a float64 input where float32 does not do; a warning says that there were none.
+    Preprocessing is written by skl2onnx. The file is run by onnxruntime first, and held to the model's answers in
+    float64, on `rows` or on drawn ones; ExportError where a probability moves by more than 0.001. What is not plain
+    (PCA, …) is tried on given rows alone, and has a float64 input where float32 does not do; a warning says that
+    there were none.
 
     Parameters
     ----------

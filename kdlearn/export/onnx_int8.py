@@ -44,13 +44,15 @@ def quantized(path_in: str | os.PathLike, path_out: str | os.PathLike, x: Any, a
     onnx = extra("onnx")
     runtime, tools = extra("onnxruntime"), extra("onnxruntime.quantization")
     prepare = importlib.import_module("onnxruntime.quantization.shape_inference").quant_pre_process
-    common = {
+    common: dict[str, Any] = {
         "weight_type": tools.QuantType.QInt8,
         "per_channel": True,
         "op_types_to_quantize": ["MatMul", "Gemm"],
         "extra_options": {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
     }
-    if any(node.op_type == "QuantizeLinear" for node in onnx.load(os.fspath(path_in)).graph.node):
+    nodes = onnx.load(os.fspath(path_in)).graph.node
+    common["nodes_to_exclude"] = [node.name for node in nodes if node.name]  # the preprocessing's; ours have no names
+    if any(node.op_type == "QuantizeLinear" for node in nodes):
         raise ValueError(f"{os.fspath(path_in)} is in eight bits already: give the file in float32")
     with tempfile.TemporaryDirectory() as folder:
         prepared, made = f"{folder}/in.onnx", f"{folder}/static.onnx"
