@@ -190,8 +190,8 @@ def test_onnx_says_what_it_cannot_write(iris, tmp_path):
 def test_eight_bits_behind_an_imputer_and_an_encoder(iris, tmp_path):
     pytest.importorskip("skl2onnx")
     X = table(iris)
-    X[::7, 0] = np.nan
-    rare = OneHotEncoder(min_frequency=45, handle_unknown="infrequent_if_exist", sparse_output=False)
+    X[::7, 0], X[1:20:5, 1] = np.nan, "rare"
+    rare = OneHotEncoder(min_frequency=10, handle_unknown="infrequent_if_exist", sparse_output=False)
     before = make_column_transformer((SimpleImputer(), [0]), (rare, [1]))
     model = make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, iris[1])
     assert export.to_onnx(model, tmp_path / "net.onnx", int8=True, rows=X)["agreement"]["static"] > 0.9
