@@ -68,8 +68,6 @@ def to_c(
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise ValueError(f"name must be a C identifier that starts with a letter, got {name!r}")
     rounded = int8 or integer
-    if decimals is not None and not integer:
-        raise ValueError("decimals are for integer=True: a float keeps all digits")
     steps = plan(net, scaler, classes, fold=not rounded, inputs=inputs, rows=rows if rounded else None)
     if not steps.takes_tokens:
         steps.parts.plain()  # or it says which transformer cannot be written

@@ -160,7 +160,7 @@ def test_a_calibration_row_that_is_refused_is_left_out_and_said(cell, value, stu
 def test_names_that_are_no_columns_are_refused(student, tmp_path):
     with pytest.raises(export.ExportError, match="units names 'no_such', which are no columns and no target"):
         export.to_c(student, tmp_path / "net.c", units={"no_such": "in kg"})
-    with pytest.raises(ValueError, match="decimals are for integer=True"):
+    with pytest.raises(ValueError, match="decimals are of integer=True"):
         export.to_c(student, tmp_path / "net.c", decimals={"x0": 2})
     assert not list(tmp_path.iterdir())
     export.to_c(student, tmp_path / "net.c", units={"kind": "a kind", "x0": "in cm"}, target="kind")
