@@ -9,13 +9,16 @@ import numpy as np
 from kdlearn.export.check import TOLERANCE, ExportError, distance, exactly
 from kdlearn.export.onnx_int8 import extra
 from kdlearn.export.plan import Plan
-from kdlearn.export.transformers import gaps_of, transformed
+from kdlearn.export.transformers import NotPlain, gaps_of, transformed
 
 
 def numbers_of(steps: Plan, X: Any) -> np.ndarray:
     """Raw rows (N, C) of a preprocessing that is not plain, float64: those that are not refused."""
     chain, names = steps.parts.chain
-    x = np.asarray(X[list(names)] if hasattr(X, "columns") else X, dtype=np.float64)
+    try:
+        x = np.asarray(X[list(names)] if hasattr(X, "columns") else X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise NotPlain(f"{steps.parts.reason}; what is not plain goes into ONNX of numbers alone: {error}") from None
     if x.ndim != 2 or x.shape[1] != len(names):
         raise ValueError(f"rows of {len(names)} columns are needed, got shape {x.shape}")
     taken = (np.isfinite(x) | (np.isnan(x) & gaps_of(chain, names))).all(axis=1)
