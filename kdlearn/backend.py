@@ -113,7 +113,7 @@ def to_numpy(array: Any) -> np.ndarray:
 
 def collect(values: Sequence[Array]) -> np.ndarray:
     """Many small arrays of one shape as one on the host: one copy, and one wait, for all of them."""
-    if array_module(values[0]) is np:
+    if isinstance(values[0], float) or array_module(values[0]) is np:
         return np.array(values)
     return to_numpy(array_module(*values).stack(list(values)))
 

@@ -121,8 +121,8 @@ def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
 # ---------------------------------------------------------------- a network
 
 
-def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None = None) -> None:
-    """Save a network made of this package's layers, and what `model` says of the one it serves in.
+def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None = None, settings: Any = None) -> None:
+    """Save a network made of this package's layers, what `model` says of the one it serves in, and `settings`.
 
     `load` needs nothing but the file.
     """
@@ -151,6 +151,7 @@ def save(path: str | os.PathLike, net: Network, model: Mapping[str, Any] | None 
         "frozen": sorted(net.frozen),
         "sizes": list(getattr(net, "sizes", ())),
         **({} if model is None else {"model": model}),
+        **({} if settings is None else {"settings": settings}),
     }
     write(path, {"theta": net.theta}, config)
 

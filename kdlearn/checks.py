@@ -62,7 +62,10 @@ def check_classes(y: Array, K: int | None, ignore: int | None = None) -> None:
 def check_members(rows: int, members: int) -> None:
     """ValueError unless so many rows are those of so many members, each with as many."""
     if rows % check_count("members", members):
-        raise ValueError(f"{rows} rows are not those of {members} members, each with as many")
+        raise ValueError(
+            f"{rows} rows are not those of {members} members, each with as many: a stack takes the rows of each, one "
+            "member's after the other's"
+        )
 
 
 def check_features(h_s: Array, h_t: Array, same_width: bool = True) -> None:
@@ -103,12 +106,25 @@ def check_sites(**names: Any) -> None:
     """TypeError unless each is a sequence of names; one text alone would be read letter by letter."""
     for kind, given in names.items():
         if isinstance(given, str) or not all(isinstance(name, str) for name in given):
-            raise TypeError(f"{kind} must be a tuple of names of sites, got {given!r}")
+            raise TypeError(f"{kind} must be a tuple of names of sites or columns, such as ('y',), got {given!r}")
 
 
-def check_term(live: Any, fixed: Any, weights: Sequence[Any]) -> None:
-    """TypeError or ValueError unless these are names, and numbers, functions of the progress or names of columns."""
+def check_term(told: tuple[Any, Any, Any], live: Any, fixed: Any, weights: Sequence[Any]) -> None:
+    """TypeError or ValueError unless a loss may be a term of these names and weights.
+
+    told : the function, and what was set of it by position and by name. Where it says which arrays it takes, it must
+        get as many sites: one more would be taken for a setting, or for a weight.
+    weights : numbers, functions of the progress or names of columns.
+    """
+    loss, args, settings = told
+    if not callable(loss):
+        raise TypeError(f"a term's loss must be a function, got {loss!r}")
     check_sites(live=live, fixed=fixed)
+    arrays = [name for name in getattr(loss, "arrays", ())[len(args) :] if name not in settings]
+    if hasattr(loss, "arrays") and len(arrays) != len(live) + len(fixed):
+        raise TypeError(
+            f"{loss.__name__} takes {len(arrays)} sites, for {', '.join(arrays)}; got {', '.join((*live, *fixed))}"
+        )
     for w in weights:
         if not (is_number(w) or isinstance(w, str) or callable(w)):
             raise TypeError(f"a weight is a number, a function of the progress or the name of a column, got {w!r}")
@@ -133,6 +149,13 @@ def check_count(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}")
     return int(value)
+
+
+def check_seed(seed: Any) -> Any:
+    """`seed`; ValueError for a number that begins no stream of random numbers: one below 0, or not whole."""
+    if isinstance(seed, (int, float, str, np.generic)) and not (is_whole(seed) and seed >= 0):  # type: ignore[operator]
+        raise ValueError(f"a seed is a whole number of at least 0, got {seed!r}")
+    return seed
 
 
 def different_numbers(given: Iterable[int], what: str) -> tuple[int, ...]:

@@ -17,25 +17,18 @@ import numpy as np
 
 from kdlearn.backend import Array, array_module, to_numpy
 from kdlearn.checks import check_count, is_number
-from kdlearn.counts import arguments, check_counts
+from kdlearn.counts import check_counts
 from kdlearn.data.columns import Data
-from kdlearn.loss import ignored
 from kdlearn.nn.functional import as_real
 from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network, UnknownSiteError
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Objective, Term, Through
+from kdlearn.reads import check_labels_of, check_masked, check_weights
 from kdlearn.run import Run
 from kdlearn.step import input_of, members_of, run_networks
-from kdlearn.values import (
-    all_finite,
-    check_answers,
-    check_inputs,
-    check_label_column,
-    check_top,
-    look_like_probabilities,
-)
+from kdlearn.values import all_finite, check_answers, check_inputs, look_like_probabilities
 
 
 def check_settings(
@@ -177,6 +170,7 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
     first = next(iter(run.students.values())).theta.dtype
     columns = dict(data.columns)
     weights = {name for term in run.objective.terms for name in term.row_weights}
+    check_weights(data, weights)
     weights -= {name for term in run.objective.terms for name in term.fixed}
     for name, a in columns.items():
         last = name.rpartition(".")[2]
@@ -205,6 +199,7 @@ def check_data(data: Data, run: Run, what: str = "data", rehearse: bool = True, 
         if net.takes_tokens or len(x) <= 2:
             net.check_input(x)
     _rehearse(checked, run, what)
+    check_masked(checked, run, what)
     if rehearse and learns and what == "data":
         check_counts(checked, run.objective)
     return checked
@@ -249,7 +244,7 @@ def _rehearse(data: Data, run: Run, what: str) -> None:
             raise ValueError(f"{what}, network {name!r}: {error}") from None
     try:
         live, fixed, _ = run_networks(run.students, run.teachers, run.objective, batch)
-        _check_labels_of(data, run, live)
+        check_labels_of(data, run, live)
         read = {name: a for name, a in fixed.items() if name in run.objective.sites and hasattr(a, "dtype")}
         before = {name: to_numpy(a).copy() for name, a in read.items()}
         result = run.objective(live, fixed, members=run.members, backward=False)
@@ -259,7 +254,7 @@ def _rehearse(data: Data, run: Run, what: str) -> None:
                     f"{what}: a loss, or a function of Given, writes into the site {name!r}, which others read; "
                     "write z = z - …, not z -= …"
                 )
-        _check_labels_of(data, run, result.made)
+        check_labels_of(data, run, result.made)
     except UnknownSiteError as error:
         raise UnknownSiteError(f"{what}: {error}") from None
     except ValueError as error:
@@ -280,21 +275,3 @@ def _where(error: ValueError) -> str:
             found = part.name
         trace = trace.tb_next
     return found
-
-
-def _check_labels_of(data: Data, run: Run, sites: Mapping[str, Array]) -> None:
-    """Every column that some term reads as labels, against the width of the logits beside it."""
-    for term in run.objective.terms:
-        for name, site in arguments(term):
-            if name == "y" and site in data and term.live[0] in sites:
-                check_label_column(site, data[site], sites[term.live[0]].shape[1], ignored(term.loss))
-            if name == "top" and site in data and term.live[0] in sites:
-                check_top(f"column {site!r}", data[site], sites[term.live[0]].shape[1])
-                T = np.float32(getattr(term.loss, "keywords", {}).get("T", 4.0))
-                if site + "_T" in data and bool((data[site + "_T"] != T).any()):
-                    made_at = float(data[site + "_T"].max())
-                    raise ValueError(f"column {site!r} was made at T = {made_at:g}, {term.name} has T = {T:g}")
-            if name in getattr(term.function, "shares", ()) and site in data:
-                a = data[site]
-                if bool(((a < 0) | (a > 1)).any()):
-                    raise ValueError(f"column {site!r} must lie in [0, 1], it goes from {a.min()} to {a.max()}")

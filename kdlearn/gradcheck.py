@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from kdlearn.checks import check_size
 from kdlearn.ideas import Case, Review, common_factor
 from kdlearn.judging import judge, number, results
 from kdlearn.learner import Verdict, call, reviewed
-from kdlearn.nn.layers import Layer
+from kdlearn.nn.layers import Embedding, Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
 from kdlearn.objective import Objective, Sites
@@ -45,11 +45,33 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: fl
     for i in np.ndindex(x.shape):
         kept = x[i]
         x[i] = kept + step
-        above = float(f(x.copy()))  # whatever f does to it
+        above = _number(f(x.copy()))  # whatever f does to it
         x[i] = kept - step
-        gradient[i] = (above - float(f(x.copy()))) / (2 * step)
+        gradient[i] = (above - _number(f(x.copy()))) / (2 * step)
         x[i] = kept
     return gradient
+
+
+def _number(value: Any) -> float:
+    if np.ndim(value):
+        raise GradientError(f"the value has shape {np.shape(value)}; it must be one number")
+    if getattr(value, "dtype", None) == np.float32:
+        raise GradientError("the value is in float32, too rough for central differences: keep the dtype of z")
+    return float(value)
+
+
+def _check_double(nets: Iterable[Module]) -> None:
+    for net in nets:
+        if net.theta.dtype != np.float64:
+            raise TypeError(
+                f"a network computes in {net.theta.dtype}, too rough for central differences: "
+                'make it with dtype="float64"'
+            )
+
+
+def _own_numbers() -> np.random.Generator:
+    """Random numbers of the checks alone: those of `default_rng(0)` may be the arrays that are checked."""
+    return np.random.default_rng(list(b"kdlearn.gradcheck"))
 
 
 def compare_gradients(got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE) -> float:
@@ -121,9 +143,11 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
     """Hold a layer's dx and parameter gradients to central differences.
 
     A random matrix R turns the output into the scalar sum(R * y), which meets every entry of
-    the Jacobian at once. With `seed`, each pass rolls the same dice (for dropout).
+    the Jacobian at once. With `seed`, each pass rolls the same dice (for dropout). Tokens have no gradient:
+    of an `Embedding` the parameters' are held alone.
     """
-    x = np.array(x, dtype=np.float64)
+    tokens = isinstance(layer, Embedding)
+    x = np.array(x) if tokens else np.array(x, dtype=np.float64)
     layer = copy.deepcopy(layer)
     layer.hold(**{name: np.array(getattr(layer, name), np.float64) for name in layer.parameters})
 
@@ -131,9 +155,11 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
         return layer.forward(x, None if seed is None else np.random.default_rng(seed))
 
     y, cache = run(x)
-    R = np.random.default_rng(0).standard_normal(y.shape)
+    R = _own_numbers().standard_normal(y.shape)
     dx = layer.backward(R.copy(), cache)
-    errors = [compare_gradients(dx, numerical_gradient(lambda v: (R * run(v)[0]).sum(), x), "dx", tolerance)]
+    errors = [0.0]
+    if not tokens:
+        errors.append(compare_gradients(dx, numerical_gradient(lambda v: (R * run(v)[0]).sum(), x), "dx", tolerance))
     for name in layer.parameters:
         parameter = getattr(layer, name)
 
@@ -153,9 +179,10 @@ def check_objective(objective: Objective, live: Sites, fixed: Sites, tolerance: 
     """Hold an objective's site gradients, and its adaptors' gradients, to central differences.
 
     Only `live` is perturbed: what the objective reads from `fixed` is held, and that is how a
-    stop-gradient is tested. Adaptors must be float64.
+    stop-gradient is tested. TypeError where an adaptor is not float64.
     """
     live = {name: np.array(a, dtype=np.float64) for name, a in live.items()}
+    _check_double(objective.nets)
     for net in objective.nets:
         net.zero_grad()
     first = objective(live, fixed)
@@ -186,10 +213,11 @@ def check_step(
     """Hold a whole training step to central differences: taken with SGD at rate 1, it must move
     every student and adaptor by exactly minus the gradient of the objective.
 
-    Networks must be float64; they are left as they were. With `seed`, dropout is on.
+    TypeError where one of them is not float64. They are left as they were. With `seed`, dropout is on.
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
     distinct = trained(students, objective)
+    _check_double(distinct)
     before = [net.theta.copy() for net in distinct]
     dice = (lambda: None) if seed is None else (lambda: np.random.default_rng(seed))
     live, fixed, _ = run_networks(students, teachers, objective, batch, dice())
@@ -274,7 +302,7 @@ def _review(
     case = Case(np.atleast_1d(z), _temperature(loss, z, others, settings), (*others, *settings.values()))
     own = not callable(reference)  # held to its own value
     truth: Callable = loss if own else reference
-    rng = np.random.default_rng(0)
+    rng = _own_numbers()
     places = [(z,), *((z + rng.normal(0, 0.5, z.shape),) for _ in range(3))]
 
     def outcome(f: Callable) -> Callable:

@@ -39,6 +39,8 @@ class History:
         """The name of the value that begins like this; KeyError where there is none, or several."""
         if part not in ("train", "validation"):
             raise KeyError(f"a history has the parts 'train' and 'validation', not {part!r}")
+        if not isinstance(name, str):
+            raise TypeError(f'a history is asked by name, history["loss"]; of an epoch .records[0], got {name!r}')
         known = list(self.records[0].get(part, {})) if self.records else []
         found = [n for n in known if n == name] or [n for n in known if n.startswith(name)]
         if len(found) != 1:

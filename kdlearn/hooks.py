@@ -14,6 +14,7 @@ import numpy as np
 from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_count
 from kdlearn.data import Data
+from kdlearn.data.stacked import StackedData, stack_data
 from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
@@ -101,6 +102,13 @@ def take_members(net: Module, into: Array, of: Array, chosen: np.ndarray) -> Non
             a[rows] = b[rows]
 
 
+def check_student(run: Run, *names: str) -> None:
+    """ValueError unless the training has students of these names."""
+    for name in names:
+        if name not in run.students:
+            raise ValueError(f"a hook follows the student {name!r}; there are: {', '.join(run.students)}")
+
+
 class Route:
     """Keep copies of a network as it is after the given epochs.
 
@@ -124,6 +132,7 @@ class Route:
 
     def before_fit(self, run: Run) -> None:
         """Begin anew."""
+        check_student(run, self.student)
         self.weights = []
 
     def after_epoch(self, run: Run) -> None:
@@ -176,6 +185,7 @@ class LastEpoch:
 
     def before_fit(self, run: Run) -> None:
         """A teacher that is brought up to date must be a copy of the student."""
+        check_student(run, self.student)
         if self.past in run.teachers:
             check_alike(run, self.past, self.student)
 
@@ -221,6 +231,7 @@ class MovingAverage:
         """Begin anew."""
         if self.teacher not in run.teachers:
             raise ValueError(f"there is no teacher {self.teacher!r} to move; give fit teachers=student.copy()")
+        check_student(run, self.student)
         check_alike(run, self.teacher, self.student)
         self.steps = 0
 
@@ -264,9 +275,23 @@ class StalePeers:
         check_count("every", every)
         self.names, self.every = names, every
 
-    def refresh(self, data: Data, students: Mapping[str, Network]) -> Data:
-        """The same rows with the columns `stale.<name>.logits` of the students as they are."""
-        return data.with_columns({f"stale.{name}.logits": answers(students[name], name, data) for name in self.names})
+    def refresh(self, data: Data | Sequence[Data], students: Mapping[str, Network]) -> Data:
+        """The same rows with the columns `stale.<name>.logits` of the students as they are.
+
+        For stacks the rows that all members share, or a list of one `Data` a member; `fit` takes what is returned.
+        """
+        for name in self.names:
+            if name not in students:
+                raise ValueError(f"there is no student {name!r} to ask; there are: {', '.join(students)}")
+        members = students[self.names[0]].members
+        rows: Any = data
+        if members > 1 and not isinstance(data, StackedData):
+            rows = stack_data([data] * members if isinstance(data, Data) else data)
+        return rows.with_columns({f"stale.{name}.logits": answers(students[name], name, rows) for name in self.names})
+
+    def before_fit(self, run: Run) -> None:
+        """There must be students of these names."""
+        check_student(run, *self.names)
 
     def after_epoch(self, run: Run) -> None:
         """Refresh, when it is time."""

@@ -36,7 +36,8 @@ def negative_log_likelihood(z: Array, y: Array) -> float:
 def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
     """Expected calibration error: mean |accuracy - confidence| over equal-width confidence bins.
 
-    Each bin is weighted by its rows. Source: Guo et al. 2017, equation 3.
+    Each bin is weighted by its rows; a confidence on the edge of two belongs to the lower one.
+    Source: Guo et al. 2017, equation 3.
     """
     z, y = _labelled(z, y)
     check_count("bins", bins)
@@ -48,10 +49,11 @@ def calibration_error(z: Array, y: Array, bins: int = 15) -> float:
 
 
 def by_confidence(z: np.ndarray, y: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each row how sure its answer is, whether it is right, and the number of its bin of confidence; (N,) each."""
+    """Of each row how sure its answer is, whether it is right, and the number m of its bin, (m/M, (m + 1)/M]."""
     p = softmax(z)
     confidence = p.max(axis=1)
-    return confidence, p.argmax(axis=1) == y, np.minimum((confidence * bins).astype(int), bins - 1)
+    edges = (np.arange(1, bins) / bins).astype(p.dtype)  # as near to m/M as a confidence can be
+    return confidence, p.argmax(axis=1) == y, np.searchsorted(edges, confidence)
 
 
 def entropy(z: Array, T: float = 1.0) -> float:

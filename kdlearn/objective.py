@@ -185,9 +185,8 @@ class Term(Objective):
     weight: Weight | tuple[Weight, ...] = 1.0
 
     def __post_init__(self) -> None:
-        if not callable(self.loss):
-            raise TypeError(f"a term's loss must be a function, got {self.loss!r}")
-        check_term(self.live, self.fixed, self.weight if isinstance(self.weight, tuple) else (self.weight,))
+        weights = self.weight if isinstance(self.weight, tuple) else (self.weight,)
+        check_term(unwrapped(self.loss), self.live, self.fixed, weights)
         if self.row_weights and not self.weighable:
             raise TypeError(
                 f"{self.name} takes no weight a row (here {self.row_weights[0]!r}): it compares the rows of a batch, "

@@ -57,12 +57,15 @@ def train_step(
     students, teachers : a network (called "student", "teacher") or {name: network}. Teachers run
         without dropout and are not changed.
     objective : what is to be made small, in terms of sites such as "student.logits".
-    batch : columns; `<name>.x` is the input of the network of that name, else `x`.
+    batch : columns; `<name>.x` is the input of the network of that name, else `x`. For stacks of R networks every
+        column has R·N rows, N for each member, one member's after the other's: N rows that all shall see are
+        `np.concatenate([x] * R)`. The rows of an ordinary batch would be dealt out among the members.
     optimizer : moves every student and adaptor.
     rng : the dice for dropout, one Generator or {student: Generator} with every student; None for none. On a GPU
         `kd.DropoutMasks` are drawn there.
     micro_batch : rows that are run at a time. The gradients of the pieces are added up, so the step is that of
-        the whole batch (of losses that are means over rows) and the memory that of a piece.
+        the whole batch (of losses that are means over rows, and of layers that work row by row) and the memory that
+        of a piece.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def train_step(
     if micro_batch is None:
         values = _gradients(students, teachers, objective, batch, rng)
     else:
-        _check_pieces(objective)
+        _check_pieces(objective, (*moved, *teachers.values()))
         check_count("micro_batch", micro_batch)
         for share, piece in _pieces(batch, micro_batch):
             part = _gradients(students, teachers, share * objective, piece, rng)
@@ -161,8 +164,10 @@ def named(networks: Networks | None, default: str) -> dict[str, Network]:
     return {} if networks is None else dict(networks)
 
 
-def _check_pieces(objective: Objective) -> None:
-    """ValueError for a term whose mean over the batch is not the mean over its pieces."""
+def _check_pieces(objective: Objective, networks: Iterable[Module]) -> None:
+    """ValueError for a term whose mean over a batch is not that over its pieces; TypeError for layers that mix rows."""
+    for net in networks:
+        net.check_row_by_row("micro_batch")
     for term in objective.terms:
         if not term.by_rows:
             raise ValueError(
@@ -190,8 +195,11 @@ def _pieces(batch: Mapping[str, Array], micro_batch: int) -> Iterable[tuple[floa
 
 def _converted_input(name: str, net: Network, batch: Mapping[str, Array]) -> Array:
     x = input_of(name, batch)
-    # networks of different precision may read one column
-    return x if x.dtype == net.theta.dtype or x.dtype.kind != "f" else x.astype(net.theta.dtype)
+    try:  # which costs a right step nothing
+        # networks of different precision may read one column
+        return x if x.dtype == net.theta.dtype or x.dtype.kind != "f" else x.astype(net.theta.dtype)
+    except AttributeError:
+        raise TypeError(f"what the network {name!r} reads must be an array, got {type(x).__name__}") from None
 
 
 @functools.lru_cache
@@ -213,4 +221,8 @@ def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...
 def input_of(name: str, batch: Mapping[str, Array]) -> Array:
     """The batch's column `<name>.x`, or `x` where a network has none of its own."""
     own = batch.get(name + ".x")
-    return batch["x"] if own is None else own
+    try:
+        return batch["x"] if own is None else own
+    except KeyError:
+        there = ", ".join(map(str, batch)) or "none"
+        raise KeyError(f"no column 'x' for the network {name!r}; there are: {there}") from None

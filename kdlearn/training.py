@@ -50,8 +50,8 @@ def fit(
     students : a network, called "student" in the objective, or {name: network}. Trained in place. A `kd.Stack`
         trains its members side by side, each as it would be trained alone.
     objective : an expression such as `0.3 * CrossEntropy() + 0.7 * SoftTargets(T=4)`; its adaptors are trained in
-        place. For a stack also one a member, which differ in their adaptors alone; the optimiser's moments of
-        these begin anew with each call.
+        place. For a stack also one a member, which differ in their adaptors' weights alone; the optimiser's
+        moments of these begin anew with each call.
     data : columns, or a function `(epoch, rng) -> Data` for data that changes; for a stack one for all
         members or one a member, of one length.
     teachers : a network, called "teacher", or {name: network}; not needed where the data holds

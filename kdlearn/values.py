@@ -81,6 +81,15 @@ def check_top(what: str, top: Array, n_classes: int) -> None:
         raise ValueError(f"{what} names a class twice in one row")
 
 
+def check_shares(what: str, target: Array, K: int, look: bool = True) -> None:
+    """ValueError unless these are (N, K) numbers in [0, 1]; the numbers are left alone where one does not `look`."""
+    if target.ndim != 2 or target.shape[1] != K:
+        hint = f"; labels 0 … {K - 1} become that with np.eye({K})[y]" * (target.ndim == 1)
+        raise ValueError(f"{what} must hold {K} numbers a row, one for each class, got shape {target.shape}{hint}")
+    if look and target.dtype.kind in "iuf" and bool(((target < 0) | (target > 1)).any()):
+        raise ValueError(f"{what} must lie in [0, 1], it goes from {target.min()} to {target.max()}")
+
+
 def check_label_column(name: str, y: Array, n_classes: int, none: int | None) -> None:
     """ValueError unless these are integers in 0 … n_classes - 1, or `none`, one a row."""
     y = to_numpy(y)  # on the host: a GPU would wrap an index that is out of range

@@ -30,10 +30,10 @@ MISTAKES = {
         "test_mistakes.py"),
     # ---- what is measured
     "calibration bins shifted by half a bin": (
-        "metrics.py", "(confidence * bins).astype(int)", "(confidence * bins + 0.5).astype(int)", "test_mistakes.py"),
-    "calibration bins without the last one's upper end": (
-        "metrics.py", "np.minimum((confidence * bins).astype(int), bins - 1)", "(confidence * bins).astype(int)",
-        "test_mistakes.py"),
+        "metrics.py", "(np.arange(1, bins) / bins)", "((np.arange(1, bins) + 0.5) / bins)", "test_mistakes.py"),
+    "calibration bins that hold their lower edge": (
+        "metrics.py", "np.searchsorted(edges, confidence)", 'np.searchsorted(edges, confidence, "right")',
+        "test_metrics.py"),
     "another number of calibration bins": ("metrics.py", "bins: int = 15", "bins: int = 14", "test_mistakes.py"),
     "agreement on the least probable class": (
         "metrics.py", "z_a.argmax(axis=1) == z_b.argmax(axis=1)", "z_a.argmin(axis=1) == z_b.argmin(axis=1)",

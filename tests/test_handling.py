@@ -206,6 +206,8 @@ def test_one_vector_of_weights_has_one_owner():
 class Leaky(kd.Layer):
     """A rectifier with a slope below zero, which it keeps beside its settings."""
 
+    row_by_row = True
+
     def __init__(self, slope):
         self.slope = slope
 

@@ -35,9 +35,23 @@ def test_calibration_by_hand(bins):
     """Rows that are certain stand in the last bin, whatever the number of bins."""
     confidence = np.array([1.0, 1.0, 0.99, 0.6, 0.55])
     z, y = np.log(np.column_stack([confidence, 1 - confidence]) + 1e-300), np.array([0, 1, 0, 0, 1])
-    which = [min(int(c * bins), bins - 1) for c in confidence]
+    which = [next(b for b in range(bins) if c <= (b + 1) / bins) for c in confidence]
     gaps = [sum((1.0 - label) - c for c, label, b in zip(confidence, y, which) if b == own) for own in set(which)]
     assert kd.metrics.calibration_error(z, y, bins) == pytest.approx(np.abs(gaps).sum() / 5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m, bins", [(1, 2), (3, 5), (9, 15), (7, 10), (55, 100)])
+def test_a_confidence_on_an_edge_belongs_to_the_lower_bin(m, bins, dtype):
+    """Guo et al. 2017 count ((m - 1)/M, m/M]; it was put into the bin above."""
+    p = np.array([[m / bins, *np.full(4, (1 - m / bins) / 4)]], dtype)
+    assert p.argmax() == 0
+    z = np.log(p)
+    found = kd.metrics.by_confidence(z, np.array([0]), bins)
+    if found[0][0] == p[0, 0]:  # softmax rounds some of them away from the edge
+        assert found[2][0] == m - 1
+    halves = kd.metrics.by_confidence(np.zeros((1, 2), dtype), np.array([0]), 2)
+    assert halves[0][0] == 0.5 and halves[2][0] == 0
 
 
 def test_same_on_every_backend(backend, rng):

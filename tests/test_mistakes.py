@@ -27,7 +27,7 @@ def calibration_by_hand(z, y, bins):
     held = [[] for _ in range(bins)]
     for row, label in zip(kd.softmax(z), y):
         confidence = row.max()
-        b = next((b for b in range(bins) if b / bins <= confidence < (b + 1) / bins), bins - 1)
+        b = next(b for b in range(bins) if b / bins < confidence <= (b + 1) / bins)
         held[b].append((row.argmax() == label, confidence))
     return sum(abs(sum(r - c for r, c in rows)) for rows in held) / len(y)
 

@@ -112,6 +112,13 @@ def test_a_gradient_has_the_shape_of_its_site(part):
         kd.fit(net(), kd.CrossEntropy() + kd.Term(loss, ("student.logits",)), rows(), **QUICK)
 
 
+def test_the_dice_of_a_hand_step_are_a_generator():
+    """A seed was 'object of type int has no len()'."""
+    step = functools.partial(kd.train_step, net(dropout=0.5), None, kd.CrossEntropy(), optimizer=kd.SGD(0.1))
+    with pytest.raises(TypeError, match="rng must be a NumPy Generator"):
+        step({"x": rows().x, "y": rows().y}, rng=0)
+
+
 def test_weights_of_a_hand_step_are_one_a_row_each():
     """One number in the place of a column was taken for all rows."""
     batch = {"x": rows().x, "y": rows().y, "w": np.ones(24), "v": np.full(1, 3.0)}

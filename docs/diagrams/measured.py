@@ -12,6 +12,7 @@ from pathlib import Path
 
 from draw import Picture
 
+from kdlearn.hinton.names import readable
 from kdlearn.hinton.table import MOVED, PAPER, SOURCES, by_teacher, errors, few, late, share, shown, verdict
 from kdlearn.study import crossed
 
@@ -84,7 +85,7 @@ def paper() -> Picture:
     title = f"{len(same)} of {len(found)} rows come out as in the paper, by the rule"
     means = {name: crossed(by_teacher(values)) for name, values in found.items()}
     ours = {name: shown(values) for name, values in found.items()}
-    told = "; ".join(f"{name}: paper {PAPER[name]}, ours {ours[name]}" for name in found)
+    told = "; ".join(f"{readable(name)}: paper {PAPER[name]}, ours {ours[name]}" for name in found)
     p = Picture(title, f"Test errors of 10,000 on MNIST, logarithmic. {told}.", 92 + 42 * len(found) + 30)
     p.text(20, 22, title, "ink name", "start")
     p.text(20, 42, "test errors of 10,000, logarithmic", "quiet small", "start")
@@ -104,7 +105,7 @@ def paper() -> Picture:
     for i, name in enumerate(found):
         y, mean = 90 + 42 * i, means[name]
         low, high = mean.mean - mean.half_width, mean.mean + mean.half_width
-        p.text(20, y, name, "ink", "start")
+        p.text(20, y, readable(name), "ink", "start")
         words = "chosen late" if late(name) else verdict(found, name)
         p.text(380, y, words, "label small" if name in same else "quiet small", "end")
         y += 18

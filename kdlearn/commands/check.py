@@ -47,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(f"\nAll {right} are right. Now your own code, from the first weight to the last, beside the package's:\n")
     with threadpool_limits(1):  # small products: more threads would only wait for each other
-        print(on_digits(own))
+        try:
+            print(on_digits(own))
+        except Exception as error:  # each is right alone; what they hand to each other may still not fit
+            raise ValueError(f"your functions do not run together: {_where(args.file, error)}") from None
     return 0
 
 
@@ -64,12 +67,16 @@ def load(path: Path) -> types.ModuleType:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        where = f", line {lines[-1]}" if lines else ""
-        raise ValueError(f"{path}{where}: {type(error).__name__}: {error}") from None
+        raise ValueError(_where(path, error)) from None
     finally:
         sys.path.pop(0)
     return module
+
+
+def _where(path: Path, error: BaseException) -> str:
+    """What went wrong, after the line of the learner's file where it did."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    return f"{path}{f', line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}"
 
 
 def review(own: types.ModuleType, name: str) -> Review:
@@ -127,7 +134,7 @@ def _both(
     def loss(z: np.ndarray, rows: np.ndarray) -> tuple[Any, np.ndarray]:
         hard, dz = me.cross_entropy(z, y[rows])
         soft, dz_soft = me.soft_targets(z, z_t[rows], T)
-        return share * hard + (1 - share) * soft, share * dz + (1 - share) * dz_soft
+        return share * hard + (1 - share) * soft, share * np.asarray(dz) + (1 - share) * np.asarray(dz_soft)
 
     first = me.start(WIDTHS, np.random.default_rng(seed))
     order = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[0])  # as `fit` draws it
@@ -137,4 +144,4 @@ def _both(
         layer.W[...], layer.b[...] = W, b
     objective = share * CrossEntropy() + (1 - share) * SoftTargets(T)
     fit(student, objective, taught, optimizer=Adam(RATE), epochs=EPOCHS, batch_size=BATCH, seed=seed, progress=False)
-    return me.forward(trained, x_test.astype(np.float64))[0], student.logits(x_test)
+    return np.asarray(me.forward(trained, x_test.astype(np.float64))[0]), student.logits(x_test)

@@ -115,6 +115,30 @@ def both(cells: pd.Series) -> tuple[pd.Series, pd.Series]:
     return numbers(cells, False), numbers(cells, True)
 
 
+def comma_votes(table: pd.DataFrame) -> int:
+    """Cells of numbers that only a decimal comma makes one, less those that only a point does: 1,5 and not 1,234.
+
+    All columns of numbers are asked, whether a model reads them or not; 0 where the file does not tell.
+    """
+    votes = 0
+    for name in table.columns:
+        there = table[name].dropna()
+        if there.dtype.kind in "biuf":
+            continue
+        there = there[~there.isin(stand_ins(there))]
+        with_point, with_comma = both(bare(there, unit_of(there)))
+        if (with_point.notna() | with_comma.notna()).sum() >= ALL_BUT_A_FEW * len(there):
+            votes += int(with_comma.count() - with_point.count())
+    return votes
+
+
+def thousands(cells: pd.Series, comma: bool) -> pd.Series:
+    """Which cells are read as thousands, and would be a fraction with the other sign: 1,234."""
+    with_point, with_comma = both(cells)
+    read, other = (with_comma, with_point) if comma else (with_point, with_comma)
+    return read.abs() > other.abs()
+
+
 def percent(cells: pd.Series) -> float:
     """Share of the cells with a digit that have a percent sign, which stays out of the number: 5 % is read as 5."""
     there = cells.dropna()

@@ -11,24 +11,18 @@ from typing import Any
 
 from kdlearn.cells import unknown_said
 from kdlearn.commands.frames import TableError, read_table
+from kdlearn.commands.outputs import check_out
 from kdlearn.commands.student import Student, load_any, load_student
 from kdlearn.export.c_file import to_c
 from kdlearn.export.onnx_file import to_onnx
 from kdlearn.export.toolchain import measure_c
 
 
-def refuse_over(out: Path | None, read: dict[str, Path | None]) -> None:
-    """TableError where `--out` is one of the files that are read, {what it is: path}."""
-    for what, path in read.items():
-        if out is not None and path is not None and out.exists() and path.exists() and out.samefile(path):
-            raise TableError(f"--out {out} would overwrite {what}")
-
-
 def predict(args: Namespace) -> int:
     """Write each row's answer as CSV, after the columns of `--id`; the exit status."""
+    check_out([] if args.out is None else [args.out], {"--model": args.model, "--data": args.data})
     student, said = load_student(args.model), list[str]()
     table, rows = student.read(args.data, args.delimiter, said, every_row=True)
-    refuse_over(args.out, {"the model": args.model, "the rows": args.data})
     for name in args.id:
         if name not in table:
             raise TableError(f"there is no column {name!r}; there are: {', '.join(map(str, table.columns))}")
@@ -38,11 +32,11 @@ def predict(args: Namespace) -> int:
     if model.classes_ is not None:
         header = ["prediction", *(f"p({label})" for label in model.classes_.tolist())]
         answers = model.classes_[p.argmax(axis=1)].tolist()
-        lines = [[answer, *(f"{value:.6g}" for value in row)] for answer, row in zip(answers, p.tolist())]
+        lines = [[answer, *row] for answer, row in zip(answers, p.tolist())]  # csv writes every digit of a float
     else:
         answers = p.reshape(len(rows), -1)
         header = ["prediction"] if answers.shape[1] == 1 else [f"prediction {j}" for j in range(answers.shape[1])]
-        lines = [[f"{value:.9g}" for value in row] for row in answers.tolist()]
+        lines = answers.tolist()
     written = read_table(args.data, args.delimiter, every_row=True, as_written=True) if args.id else table
     ids = written[list(args.id)].to_numpy().tolist()
     made = [[*args.id, *header], *([*i, *line] for i, line in zip(ids, lines))]
@@ -61,6 +55,7 @@ def predict(args: Namespace) -> int:
 
 def export(args: Namespace) -> int:
     """Write a student as ONNX or as C; the exit status."""
+    check_out(_files(args.out, args.to), {"--model": args.model, "--calibration": args.calibration})
     student = load_any(args.model)
     model: Any = student.model if isinstance(student, Student) else student
     rows = None
@@ -74,7 +69,6 @@ def export(args: Namespace) -> int:
     for name, given in (("--integer", args.integer), ("--name", args.name), ("--max-bytes", args.max_bytes)):
         if args.to != "c" and given not in (None, False):
             raise TableError(f"{name} is for --to c")
-    refuse_over(args.out, {"the model": args.model, "the rows of --calibration": args.calibration})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     units, target = (student.units, student.target) if isinstance(student, Student) else ({}, None)
     if args.to == "c":
@@ -93,6 +87,12 @@ def export(args: Namespace) -> int:
             if model.classes_ is None and answer is not None:
                 print(f"the answer: {answer}")
     return 0
+
+
+def _files(out: Path, to: str) -> list[Path]:
+    """What an export writes, or is told to: `to_c` makes three files of one name."""
+    base = out.with_suffix("") if out.suffix in (".c", ".h") else out
+    return [out, *(base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c") if to == "c")]
 
 
 def _told_c(made: dict[str, Any], integer: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -17,14 +16,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from kdlearn.commands.alarms import tell_leak, weak_points
-from kdlearn.commands.frames import TableError, read_table
+from kdlearn.commands.frames import TableError, naming, read_table
 from kdlearn.commands.measure import figures, format_figures, shortfall
+from kdlearn.commands.outputs import as_json, check_out
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.target import read_target
 from kdlearn.commands.teacher import TEACHERS, teacher_of
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
-from kdlearn.estimators.rows import default_preprocessor
+from kdlearn.estimators.rows import default_preprocessor, like_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ HELD_OUT = 0.25  # of each class
 def run(args: Namespace) -> int:
     """Read, teach, measure, write; the exit status."""
     began, talk, said = time.perf_counter(), not (args.quiet or args.json), list[str]()
-    _check_out(args.out, args.data, args.unlabeled, args.test, args.teacher)
+    _check_out(args)
     table = read_table(args.data, args.delimiter, said)
     target = args.target or ("y" if args.data.suffix == ".npz" else None)
     if target is None or target not in table:
@@ -56,6 +56,12 @@ def run(args: Namespace) -> int:
         heard: list[str] = []
         more = rules.others(args.unlabeled, read_table(args.unlabeled, args.delimiter, heard), X, heard, said)
     X, y, X_test, y_test = _held_out(args, rules, table, X, y, target, said)
+    for name in X.columns[[dtype.kind not in "biuf" for dtype in X.dtypes]]:
+        if like_names(different := int(X[name].nunique()), len(X)):
+            raise TableError(
+                f"column {name!r} has {different} different texts in {len(X)} rows that teach, more like names than "
+                f"categories, and no input can be made of it: --ignore {name}"
+            )
     tell_leak(X, y, target, said)
     said += weak_points(X, y, X_test, y_test)
     if talk and said:
@@ -103,16 +109,14 @@ def run(args: Namespace) -> int:
         "out": str(args.out),
         "seconds": time.perf_counter() - began,
     }
-    print(json.dumps(found, indent=2, default=float) if args.json else _text(found, args, talk))
+    print(as_json(found) if args.json else _text(found, args, talk))
     return 0
 
 
-def _check_out(out: Path, *read: Any) -> None:
-    if out.is_dir():
-        raise IsADirectoryError(f"--out {out} is a folder; it must be a file")
-    for path in read:
-        if path is not None and out.exists() and Path(path).exists() and out.samefile(path):
-            raise TableError(f"--out {out} would overwrite what is read")
+def _check_out(args: Namespace) -> None:
+    teacher = None if args.teacher in TEACHERS else args.teacher
+    read = {"--data": args.data, "--unlabeled": args.unlabeled, "--test": args.test, "--teacher": teacher}
+    check_out([args.out], read)
 
 
 def _held_out(
@@ -126,7 +130,8 @@ def _held_out(
             raise TableError(f"{args.test}: there is no column {target!r}")
         task = "numbers" if y.dtype.kind == "f" else "classes"
         other.attrs |= {key: sign for key, sign in table.attrs.items() if key == "target_comma"}
-        other, y_test = read_target(other, target, task, heard)
+        with naming(args.test):
+            other, y_test = read_target(other, target, task, heard)
         counted = table.attrs.get("counted")
         if other.attrs.get("counted") not in (None, counted):
             was = counted or "without a unit"

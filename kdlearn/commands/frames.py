@@ -6,15 +6,17 @@ Every cell is read as it was written. What each column is, `kdlearn.commands.rul
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.decimals import POINT, texts
+from kdlearn.commands.decimals import POINT, comma_votes, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,15 @@ MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None",
 
 class TableError(ValueError):
     """A table that cannot be used; the message names the file, and the column or line."""
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A TableError from inside begins with the name of this file: it is not the only one that is read."""
+    try:
+        yield
+    except TableError as error:
+        raise error if str(error).startswith(str(path)) else TableError(f"{path}: {error}") from None
 
 
 def pandas() -> Any:
@@ -76,7 +87,11 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
         delimiter = max(",;\t|", key=header.count)
         if delimiter != ",":
             said.append(f"{path}: the cells are separated by {'a tab' if delimiter == chr(9) else repr(delimiter)}.")
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    try:  # in quotation marks a name may go over several lines
+        names = next(csv.reader(lines[comments:], delimiter=delimiter, skipinitialspace=True))
+    except csv.Error as error:
+        raise TableError(f"{path}, line {comments + 1}: {error}") from None
+    names = [" ".join(re.split(r"\s*[\r\n]+\s*", name.strip())) for name in names]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise TableError(f"{path}: two columns are named {min(twice)!r}")
@@ -108,7 +123,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
         table = table[~empty].reset_index(drop=True)
     if table.empty:
         raise TableError(f"{path} has no rows")
-    table.attrs["decimal_comma"] = delimiter == ";"
+    votes = comma_votes(table)
+    table.attrs["decimal_comma"] = votes > 0 or (votes == 0 and delimiter == ";")
     first = names[0]
     if first == "":
         said.append(f"{path}: the first column has no name; it was left out as an index.")

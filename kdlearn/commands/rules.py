@@ -17,6 +17,7 @@ from kdlearn.commands.decimals import (
     ALL_BUT_A_FEW,
     bare,
     both,
+    comma_votes,
     currencies,
     infinite,
     numbers,
@@ -26,9 +27,10 @@ from kdlearn.commands.decimals import (
     stand_ins,
     tell,
     texts,
+    thousands,
     unit_of,
 )
-from kdlearn.commands.frames import TableError, pandas
+from kdlearn.commands.frames import TableError, naming, pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,10 @@ KINDS = ("number", "date", "text")  # of columns
 
 
 class Rules:
-    """What each column is: {"name", "kind": "number" | "date" | "text", "comma"}; made by `Rules.of`."""
+    """What each column is: {"name", "kind": "number" | "date" | "text", "comma"}; made by `Rules.of`.
+
+    With "truth" True and False in a column of numbers are 1 and 0.
+    """
 
     def __init__(self, columns: Sequence[dict[str, Any]]) -> None:
         self.columns = [dict(column) for column in columns]
@@ -82,15 +87,31 @@ class Rules:
     def _texts(self) -> list[str]:
         return [column["name"] for column in self.columns if column["kind"] == "text"]
 
-    def _turned(self, table: pd.DataFrame) -> list[str]:
-        """Columns of numbers with the other decimal sign in this table; where both would do, as most have."""
-        found = {}
+    def _turned(self, table: pd.DataFrame, said: list[str]) -> list[str]:
+        """Columns of numbers with the other decimal sign in this table; where both would do, as most have.
+
+        Where none of them tells, the columns that are not read do; where those do not either, thousands are said.
+        """
+        found, either = {}, {}
         for rule in self.columns:
             if rule["kind"] == "number" and table[rule["name"]].dtype.kind not in "biuf":
-                point, comma = (int(read.count()) for read in both(bare(table[rule["name"]], rule.get("unit"))))
+                cells = bare(table[rule["name"]], rule.get("unit"))
+                point, comma = (int(read.count()) for read in both(cells))
                 found[rule["name"]] = point - comma if rule["comma"] else comma - point
+                either[rule["name"]] = cells[thousands(cells, rule["comma"]) | thousands(cells, not rule["comma"])]
         all_of_it = sum(found.values())
-        return [name for name, gain in found.items() if gain > 0 or (gain == 0 and all_of_it > 0)]
+        votes = 0 if all_of_it or not any(map(len, either.values())) else comma_votes(table)
+        turned = []
+        for rule in self.columns:
+            name = rule["name"]
+            if name not in found:
+                continue
+            other = all_of_it > 0 or (votes < 0 if rule["comma"] else votes > 0)
+            if found[name] > 0 or (found[name] == 0 and other and len(either[name])):
+                turned.append(name)
+            elif all_of_it == 0 == votes and len(large := either[name][thousands(either[name], rule["comma"])]):
+                tell(f"column {name!r}", large, numbers(large, rule["comma"]), said)
+        return turned
 
     def __call__(self, table: pd.DataFrame, said: list[str] | None = None) -> pd.DataFrame:
         """The columns as floats, NaN where missing, and texts, "" where missing."""
@@ -98,7 +119,7 @@ class Rules:
         lacking = [name for name in self.names if name not in table]
         if lacking:
             raise TableError(f"there is no column {lacking[0]!r}; there are: {', '.join(map(str, table.columns))}")
-        turned = self._turned(table)
+        turned = self._turned(table, [] if said is None else said)
         if turned and said is not None:
             what = ", ".join(map(repr, turned))
             said.append(f"decimal points and commas are exchanged here, compared with the table that taught: {what}.")
@@ -136,7 +157,8 @@ class Rules:
         self, path: Path, table: pd.DataFrame, X: pd.DataFrame, heard: list[str], said: list[str]
     ) -> pd.DataFrame:
         """Another file's rows as those of X are; `said` gets what was `heard` of them and is, after the file's name."""
-        rows = self(table, heard)
+        with naming(path):
+            rows = self(table, heard)
         tell_others(X, rows, heard)
         said += [line if line.startswith(f"{path}: ") else f"{path}: {line}" for line in heard]
         return rows
@@ -145,6 +167,8 @@ class Rules:
 def _values(cells: pd.Series, rule: dict[str, Any]) -> pd.Series:
     pd = pandas()
     if rule["kind"] == "number":
+        if rule.get("truth"):
+            cells = cells.replace({"True": "1", "False": "0"})
         return numbers(bare(cells, rule.get("unit")), rule["comma"])
     if rule["kind"] == "date":
         return days(cells)

@@ -128,5 +128,5 @@ def load_any(path: str | os.PathLike) -> Network | Student:
 def _rules_of(encoding: Encoding) -> Rules:
     """Of a model that was not taught by a table: texts where it knows texts, numbers everywhere else."""
     texts = [any(isinstance(known, str) for known in column.categories or ()) for column in encoding.columns]
-    kinds = ["text" if text else "number" for text in texts]
-    return Rules([{"name": name, "kind": kind, "comma": False} for name, kind in zip(encoding.names, kinds)])
+    rules: list[dict[str, Any]] = [{"kind": "text"} if text else {"kind": "number", "truth": True} for text in texts]
+    return Rules([{"name": name, "comma": False, **rule} for name, rule in zip(encoding.names, rules)])

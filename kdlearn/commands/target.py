@@ -28,21 +28,24 @@ def read_target(table: pd.DataFrame, target: str, task: str, said: list[str]) ->
     how: list[str] = []
     values, unit = target_numbers(table, target, how)
     different, none = int(cells.nunique()), cells[values.isna()]
-    many_numbers = different > MANY and different > 0.05 * len(cells)
-    mixed = None if unit else several_units(cells[~cells.isin(stand_ins(cells))])
+    stand_in = cells.isin(stand_ins(cells))  # "-" among numbers is a missing one, as in a column
+    amounts = int(cells[~stand_in].nunique())
+    many_numbers = amounts > MANY and amounts > 0.05 * len(cells)
+    mixed = None if unit else several_units(cells[~stand_in])
     if mixed and (task == "numbers" or (task == "auto" and many_numbers)):
         raise TableError(f"the target {target!r} {mixed}: write all in one unit, or --task classes makes each a class")
     if mixed and task == "auto":
         said.append(f"the target {target!r} {mixed}: each is a class of its own.")
-    quantity = len(none) <= (1 - ALL_BUT_A_FEW) * len(cells) and many_numbers
+    odd = none[~stand_in[none.index]]
+    quantity = len(odd) <= (1 - ALL_BUT_A_FEW) * int((~stand_in).sum()) and many_numbers
     if task == "auto" and quantity:
         said.append(
-            f"the target {target!r} has {different} different numbers in {len(cells)} rows: it is predicted as a "
+            f"the target {target!r} has {amounts} different numbers in {len(cells)} rows: it is predicted as a "
             "number; --task classes makes each a class."
         )
     if task == "numbers" or (task == "auto" and quantity):
-        if len(none) and not quantity:
-            raise TableError(f"the target {target!r} holds {short(none.iloc[0])}, which is no number")
+        if len(odd) and not quantity:
+            raise TableError(f"the target {target!r} holds {short(odd.iloc[0])}, which is no number")
         if len(none):
             many = f"{len(none)} rows" if len(none) > 1 else "1 row"
             said.append(f"{many} with no number as {target!r}, such as {short(none.iloc[0])}, left out.")

@@ -15,9 +15,11 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
 
 from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError
@@ -25,6 +27,7 @@ from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_any
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.rows import default_preprocessor
+from kdlearn.estimators.teachers import columns_of
 from kdlearn.nn.network import Network
 
 if TYPE_CHECKING:
@@ -118,8 +121,12 @@ def _from_file(
         return make_pipeline(step, model)
     if not hasattr(model, "classes_"):
         raise CheckpointError(f"{path} has no classes_: the columns of its predict_proba have no names")
-    texts = [as_text(label) for label in np.asarray(model.classes_).tolist()]  # as a table's labels are
-    return Encoded(step, model, texts if y.dtype.kind == "U" else None)
+    known = np.asarray(model.classes_).tolist()
+    known = [as_text(label) for label in known] if y.dtype.kind == "U" else known  # as a table's labels are
+    labels = np.unique(y)
+    for label, column in zip(labels.tolist(), columns_of(known, labels, np.zeros(len(labels), bool))):
+        known[column] = label
+    return Encoded(step, model, known)
 
 
 def _check_units(path: Path, student: Student, rules: Rules, counted: str | None) -> None:
@@ -155,4 +162,9 @@ def _unpickle(path: Path, method: str) -> Any:
     if not hasattr(teacher, method):
         kind = "classifier" if method == "predict_proba" else "regressor"
         raise CheckpointError(f"{path} holds {type(teacher).__name__}; a teacher is a fitted {kind}")
+    if isinstance(teacher, BaseEstimator):
+        try:
+            check_is_fitted(teacher)
+        except NotFittedError:
+            raise CheckpointError(f"{path} holds a {type(teacher).__name__} that is not fitted") from None
     return teacher

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, as_array, check_generator, device_of, to_device, to_numpy
-from kdlearn.checks import check_classes, check_count
+from kdlearn.checks import check_classes, check_count, check_sites
 from kdlearn.data.labelling import soft_labels
 
 DataFunction = Callable[[int, np.random.Generator], "Data"]  # (epoch, rng) -> data, for data that change
@@ -34,6 +34,9 @@ class Data:
     """
 
     def __init__(self, columns: Mapping[str, Any]) -> None:
+        if not isinstance(columns, Mapping):
+            hint = '; write kd.Data({"x": features, "y": labels}), of a table kd.Data({"x": table.to_numpy()})'
+            raise TypeError(f"data is made of columns by their names, got {type(columns).__name__}{hint}")
         if not columns:
             raise ValueError("data needs at least one column")
         self.columns: dict[str, Array] = {}
@@ -93,6 +96,7 @@ class Data:
 
     def only(self, names: Iterable[str]) -> Data:
         """The same rows with those of these columns that there are, and `index`."""
+        check_sites(names=names)
         kept = {*names, "index"}
         return self.like({name: a for name, a in self.columns.items() if name in kept})
 
@@ -104,14 +108,17 @@ class Data:
         """The same rows with the column `<name>.logits` of `soft_labels(teacher, x)`; of `<name>.x` where there is one.
 
         With `top` only the k largest answers are kept, and one for the rest, in the columns `<name>.top` and
-        `<name>.top_logits`, which `TopTargets(T)` reads; `<name>.top_T` says at which temperature.
+        `<name>.top_logits`, which `TopTargets(T)` reads; `<name>.top_T` says at which temperature, `<name>.top_K` of
+        how many classes: `fit` and `evaluate` hold the term to both.
         """
-        answers = soft_labels(teacher, self[f"{name}.x" if f"{name}.x" in self else "x"], top=top, T=T)
+        x = self[f"{name}.x" if f"{name}.x" in self else "x"]
+        answers = soft_labels(teacher, x, top=top, T=T)
         if top is None:
             return self.with_columns({f"{name}.logits": answers})
         made_at = array_module(answers[1]).full(len(self), T, "float32")
-        columns = {f"{name}.top": answers[0], f"{name}.top_logits": answers[1], f"{name}.top_T": made_at}
-        return self.with_columns(columns)
+        classes = array_module(answers[1]).full(len(self), soft_labels(teacher, x[:1]).shape[1])
+        columns = {f"{name}.top": answers[0], f"{name}.top_logits": answers[1]}
+        return self.with_columns({**columns, f"{name}.top_T": made_at, f"{name}.top_K": classes})
 
     def with_class_weights(self, labels: str = "y", name: str = "class_weight", ignore: int | None = None) -> Data:
         """The same rows with one weight a row, N / (K n_k) for a row whose class has n_k of the N rows.

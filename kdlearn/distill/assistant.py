@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.checks import check_share
+from kdlearn.checks import check_share, check_sites
 from kdlearn.data.columns import Data, DataFunction
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.history import History
@@ -93,6 +93,7 @@ def densely_guided(
     Source: Son et al. 2021, who drop teachers for each mini-batch; scaling up those that stay, as in
     dropout, is ours: the mean over the draws is then the objective without them.
     """
+    check_sites(names=names)
     check_share("alpha", alpha)
     objective = (1 - alpha) * CrossEntropy()
     for m, name in enumerate(names):

@@ -99,7 +99,7 @@ def doubts(z: Array) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    z : (N, K) logits.
+    z : (N, K) logits, of any size; a class with -inf is left out.
 
     Returns
     -------
@@ -115,8 +115,18 @@ def doubts(z: Array) -> tuple[Array, Array]:
     [0.693 0.693] [0.193 0.002]
     """
     check_logits(z)
-    special, z = special_functions(z), z.astype("float64")
-    p, a = softmax(z), array_module(z).exp(z)
-    total = -(p * log_softmax(z)).sum(axis=1)
-    a0 = a.sum(axis=1, keepdims=True)
-    return total, total + (p * (special.psi(a + 1) - special.psi(a0 + 1))).sum(axis=1)
+    xp, z = array_module(z), z.astype("float64")
+    p, log_p, out = softmax(z), log_softmax(z), z == -xp.inf
+    z, log_p = xp.where(out, 0, z), xp.where(out, 0, log_p)
+    # H + ψ(α + 1) - ψ(α0 + 1) = f(α) - f(α0), with f that falls to 0: no summand is negative, and none cancels
+    terms = xp.maximum(_psi_less_log(z) - _psi_less_log(z - log_p), 0)
+    total = -(p * log_p).sum(axis=1)
+    return total, xp.minimum((p * terms).sum(axis=1), total)
+
+
+def _psi_less_log(z: Array) -> Array:
+    """ψ(α + 1) - log α at α = e^z, from about 1/(2α) where α is large up to about -z where it is tiny."""
+    xp = array_module(z)
+    near = special_functions(z).psi(1 + xp.exp(xp.minimum(z, 4))) - z
+    r = xp.exp(-xp.maximum(z, 4))  # 1/α in Stirling's series; below, α may not overflow
+    return xp.where(z < 4, near, r * (1 / 2 - r * (1 / 12 - r * r * (1 / 120 - r * r / 252))))

@@ -19,12 +19,15 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from kdlearn.backend import Array, array_module
 from kdlearn.checks import (
     check_count,
     check_labels,
     check_logits,
     check_share,
+    check_sites,
     check_size,
     check_temperature,
     check_weight,
@@ -80,8 +83,8 @@ def median_of_probabilities(*logits: Array, T: float = 1.0) -> Array:
     Source: Tukey 1977 for the median as an estimate that resists; for teachers, no one paper.
     """
     T = check_temperature(T)
-    xp, M = array_module(*logits), len(logits)
     log_p = _log_probabilities(logits, T)
+    xp, M = array_module(log_p), len(logits)
     ordered = xp.sort(log_p, axis=0)
     middle = T * _log_mean(ordered[(M - 1) // 2 : M // 2 + 1])
     return xp.where(xp.isnan(log_p).any(axis=0), xp.nan, middle).astype(log_p.dtype, copy=False)
@@ -124,7 +127,7 @@ def confidence_weights(y: Array, *logits: Array) -> Array:
     Source: Zhang, Chen and Wang 2022, equations 2 and 3. Their code divides the sum of the
     weighted losses by M once more (read from source, not executed).
     """
-    check_logits(*logits)
+    check_team(logits)
     xp, M = array_module(y, *logits), len(logits)
     check_labels(logits[0], y)
     log_p = xp.stack([at_label(log_softmax(as_real(z, "logits")), y) for z in logits], axis=1)
@@ -148,6 +151,8 @@ def accuracy_weights(*accuracies: float, sharpness: float = 20.0) -> tuple[float
     """
     if not accuracies:
         raise ValueError("there is no teacher to weigh")
+    if np.ndim(accuracies[0]):
+        raise TypeError("the accuracies are given one by one: accuracy_weights(0.9, 0.8), or (*accuracies) of a list")
     for a in accuracies:
         check_share("an accuracy", a)
     check_size("sharpness", sharpness)
@@ -220,6 +225,7 @@ def gradient_weights(z_s: Array, *logits: Array, T: float = 4.0, cap: float = 0.
     piece of a batch has weights of its own.
     """
     T = check_temperature(T)
+    check_team(logits)
     check_logits(z_s, *logits)
     xp, N, M = array_module(z_s, *logits), z_s.shape[0], len(logits)
     q = softmax(as_real(z_s, "z_s"), T)
@@ -254,6 +260,7 @@ def weighted_teachers(
 
     Source: You et al. 2017 for the sum.
     """
+    check_sites(teachers=teachers, given=given)
     teachers = tuple(teachers)
     table = f"weights of the teachers of {student}"
     columns = [f"{table}, {m}" for m in range(len(teachers))]

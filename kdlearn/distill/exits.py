@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_finite_rows, check_share, check_weight
+from kdlearn.checks import check_finite_rows, check_share, check_sites, check_weight
 from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.nn.functional import softmax
@@ -56,6 +56,7 @@ def exits(
 
     Source: Zhang et al. 2019, with their bottlenecks as one layer; the half and the T² are this package's.
     """
+    check_sites(taps=taps)
     if len(taps) != len(widths) or len(taps) < 2:
         raise ValueError(f"exits need a width for each of at least two taps, got {len(taps)} and {len(widths)}")
     check_share("alpha", alpha)

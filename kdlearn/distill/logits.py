@@ -103,6 +103,7 @@ def normalized_kd(z_s: Array, z_t: Array, y: Array, T: float = 1.0, gamma: float
     _, p_hat, q_hat, _ = kl_rows(hat_t, hat_s, T)
     rows_hat = -(p_hat * xp.where(hat_t != -xp.inf, log_softmax(hat_s, T), 0)).sum(axis=1)
     gradient_hat = exists[:, None] * (q_hat - p_hat)
+    rows = xp.where((p_y == 0) & (rows == xp.inf), 0, rows)  # a label that both exclude
     return p_y * rows + gamma * T * T * exists * rows_hat, p_y[:, None] * gradient + gamma * T * gradient_hat
 
 
@@ -252,7 +253,11 @@ top_targets.check = _check_top  # type: ignore[attr-defined]
 
 def TopTargets(T: float = 4.0, student: str = "student.logits", teacher: str = "teacher") -> Term:
     """The term `top_targets(student, teacher.top, teacher.top_logits, T)`, of the columns that
-    `data.with_soft_labels(teacher, top=k, T=T)` adds."""
+    `data.with_soft_labels(teacher, top=k, T=T)` adds.
+
+    T is the temperature that the rest was summed up at. `fit` and `evaluate` hold T and the number of classes to what
+    these columns were made with; a `train_step` by hand does not, and at another T is a step towards another teacher.
+    """
     loss = functools.partial(top_targets, T=check_temperature(T))
     return Term(loss, (student,), (f"{teacher}.top", f"{teacher}.top_logits"))
 
@@ -261,13 +266,16 @@ def without_label(z_s: Array, z_t: Array, y: Array) -> tuple[Array, Array, Array
     """`(z_s, z_t, label, exists)` with the label's class masked in both.
 
     `label` (N, K) says where the label is. `exists` (N,) is 1 where the teacher has any other class
-    and 0 where it has none; there the student stands in for it, so that nothing is compared.
+    and 0 where it has none; there the student stands in for it, so that nothing is compared, and zeros for both
+    where the student has none either.
     """
     xp = array_module(z_s, z_t, y)
     check_labels(z_s, y)
     label = one_hot(y, z_s.shape[1], "bool")
     hat_s, hat_t = (xp.where(label, -xp.inf, z) for z in (z_s, z_t))
     exists = hat_t.max(axis=1, keepdims=True) != -xp.inf
+    neither = ~exists & (hat_s.max(axis=1, keepdims=True) == -xp.inf)
+    hat_s = xp.where(neither & ~label, 0, hat_s)
     return hat_s, xp.where(exists, hat_t, hat_s), label, exists[:, 0].astype(z_s.dtype)
 
 

@@ -54,7 +54,7 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None
         y = xp.where(y != ignore, y, 0)
     u, p, c = softmax_parts(z)
     rows = at_label(u, y)
-    if smoothing:
+    if smoothing != 0.0:
         check_share("smoothing", smoothing)
         rows = (1 - smoothing) * rows + smoothing / K * u.sum(axis=1)
         p -= smoothing / K
@@ -129,7 +129,8 @@ def kl_rows(z_p: Array, z_q: Array, T: float) -> tuple[Array, Array, Array, Arra
     .. math:: \mathrm{KL}(p\|q) = \sum_k p_k\,(e^{r_k} - 1 - r_k), \qquad r_k = \log\frac{q_k}{p_k}
 
     The textbook form, the difference of two logarithms, loses all digits where the distributions are close,
-    as they are at high temperature; here no summand is negative. A class that p masks counts as e^-690 of the
+    as they are at high temperature; here no summand is negative, and for logits that lie d apart a relative error of
+    about 2e-16 T/d is left. A class that p masks counts as e^-690 of the
     largest: its summand is then q_k, as it must be, and where both mask it, 0. Double precision
     whatever the logits are: what two float32 answers differ in begins where float32 ends.
     """

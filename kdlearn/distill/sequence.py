@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, check_generator, device_of, to_device
-from kdlearn.checks import check_classes, check_count, check_labels, check_share, check_temperature
+from kdlearn.checks import check_classes, check_count, check_labels, check_share, check_temperature, is_whole
 from kdlearn.data.columns import Data, DataFunction
 from kdlearn.nn.functional import at_label, log_softmax, softmax
 from kdlearn.nn.layers import Embedding, Layer, ReLU
@@ -76,6 +76,8 @@ def windows(tokens: Array, context: int) -> Data:
     """
     if getattr(tokens, "ndim", 0) not in (1, 2):
         raise ValueError(f"tokens must be an array (C + S,) or (n, C + S), got {_shape_of(tokens)}")
+    if not is_whole(context):
+        raise TypeError(f"context must be an integer, got {context!r}")
     rows = tokens.reshape(-1, tokens.shape[-1])
     length = rows.shape[1] - context
     if context < 1 or length < 1:
@@ -107,6 +109,7 @@ def sample(net: Network, prompts: Array, length: int, rng: np.random.Generator, 
     """
     T = check_temperature(T)
     check_generator(rng)
+    check_count("length", length)
     _check_single(net)
     net.check_input(prompts)
     xp, (n, context) = array_module(prompts, net.theta), prompts.shape
@@ -195,6 +198,7 @@ def enumerated(net: Network, prompts: Array, length: int) -> Data:
     A loss times the column `weight` is its mean over what `net` would write, to rounding. There
     are V^length continuations of each of the (n, C) prompts: for small vocabularies.
     """
+    check_count("length", length)
     V, context = net.layers[0].shapes["W"][0], prompts.shape[1]
     if V**length * len(prompts) > 1e6:
         raise ValueError(f"{V}^{length} continuations of {len(prompts)} prompts are too many to enumerate")

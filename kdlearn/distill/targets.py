@@ -70,7 +70,7 @@ def need_of_teaching(z_s: Array, z_t: Array, y: Array) -> Array:
     .. math:: w = 1 - \exp\Big(-\frac{\mathrm{CE}(z_s, y)}{\mathrm{CE}(z_t, y)}\Big)
 
     Both cross-entropies at T = 1. `z_s` is read from the fixed sites: the weight is held, and the
-    student is not rewarded for staying bad. Where both are 0 so is w.
+    student is not rewarded for staying bad. Where both are 0 so is w, and where the teacher excludes the label.
 
     Source: Zhou et al. 2021 (weighted soft labels).
     """
@@ -80,6 +80,7 @@ def need_of_teaching(z_s: Array, z_t: Array, y: Array) -> Array:
     check_labels(z_s, y)
     xp = array_module(z_s, z_t, y)
     ce_s, ce_t = (_surprise(z, y) for z in (z_s, z_t))
+    ce_s = xp.minimum(ce_s, float(xp.finfo(ce_s.dtype).max))  # of a label that the student excludes: no inf / inf
     # beyond a quotient of 1000 the weight is 1 to the last digit
     quotient = ce_s / xp.maximum(ce_t, ce_s / 1000 + float(xp.finfo(ce_s.dtype).tiny))
     return -xp.expm1(-quotient).astype(given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -119,23 +118,6 @@ class Distilled(Training):
         self._warn(watch)
         return self
 
-    def _check_sources(self, stored: Any, X_unlabeled: Any) -> None:
-        if self.teacher is not None:
-            teachers.check_teacher(self.teacher, self._classifies)
-            if stored is not None:
-                raise ValueError(f"give a teacher or {self._stored_name}, not both: one would be ignored")
-        elif stored is None and X_unlabeled is not None:
-            raise ValueError(f"X_unlabeled needs a teacher to label it, or {self._stored_name} that covers its rows")
-        elif stored is None:
-            idle = {"soft_weight": ("auto", 0), "temperature": ("auto",), "augment": ("auto", False, 0)}
-            named = [name for name, unset in idle.items() if getattr(self, name, unset[0]) not in unset]
-            if named:
-                warnings.warn(
-                    f"there is no teacher, and {' and '.join(named)} {'has' if len(named) == 1 else 'have'} no effect: "
-                    f"give a teacher, or {self._stored_name}",
-                    stacklevel=4,
-                )
-
     def _check_stored(self, stored: Any, n: int, m: int) -> np.ndarray:
         stored = rows.unmasked(stored.toarray() if hasattr(stored, "toarray") else stored, self._stored_name)
         given = len(stored) if hasattr(stored, "__len__") else 0
@@ -196,7 +178,10 @@ class Distilled(Training):
             self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone."}
             return Choice(0.0)
         asks = self.teacher is not None and lesson.more is None and not hasattr(lesson.X, "toarray")
-        choices = self._choices(len(lesson.x) if asks and len(lesson.x) > 1 else 0)
+        few = 2 if self.soft_weight == "auto" else 1  # of them a contest holds one out, and it takes two to make more
+        choices = self._choices(len(lesson.x) if asks and len(lesson.x) > few else 0)
+        if not asks:
+            self._warn_of_none_made("a teacher to ask, no X_unlabeled and rows that are not sparse")
         if len(choices) == 1:
             self.report_ = {
                 "verdict": f"{choices[0]} was set by hand: whether the teacher helps was not measured.",
@@ -251,7 +236,11 @@ class Distilled(Training):
     def _partial(self, X: Any, y: Any, sample_weight: Any, stored: Any) -> Self:
         """One pass at a constant rate over these rows; the first call fixes encoding and scale."""
         self._check_settings()
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it holds no rows out")
         self._check_sources(stored, None)
+        if self.teacher is not None or stored is not None:
+            self._warn_of_none_made("fit")
         first = not hasattr(self, "student_")
         if not first:
             self._check_goes_on(self.student_)

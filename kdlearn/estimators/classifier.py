@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from kdlearn.cells import is_missing
 from kdlearn.data import log_probabilities
 from kdlearn.distill.response import CrossEntropy, SoftTargets
+from kdlearn.estimators import rows
 from kdlearn.estimators.base import Distilled
 from kdlearn.estimators.lesson import Lesson
 from kdlearn.estimators.teachers import check_proba, columns_of, reduced, with_frozen_teacher
@@ -176,7 +177,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         Parameters
         ----------
         X : (n, d) a DataFrame or an array, of numbers and texts, cells missing or not, or a sparse matrix.
-        y : (n,) labels of any type.
+        y : (n,) labels: texts, numbers, or True and False.
         sample_weight : (n,) or None; handed to the teacher too, where it takes one.
         teacher_proba : (n, k) probabilities instead of a teacher, in the order of the sorted classes or, in a
             DataFrame, under their names; with X_unlabeled (n + m, k).
@@ -194,6 +195,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         Nothing competes here: a teacher, which must be frozen, has the weight 0.5 and the temperature 2 unless
         they are set.
         """
+        classes = None if classes is None else _own_type(np.asarray(rows.labels(classes)))
         if not hasattr(self, "student_"):
             if classes is None:
                 raise ValueError("the first call of partial_fit needs classes: all labels there will be")
@@ -241,6 +243,7 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             raise ValueError(
                 f"y mixes texts with labels of the type {', '.join(sorted(others))}: make all of them texts"
             )
+        y = _own_type(y)
         if y.dtype.kind == "f":
             check_array(y, ensure_2d=False, input_name="y")
         check_classification_targets(y)
@@ -317,3 +320,13 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
         if self.temperature == "auto":
             return TEMPERATURES if compete else (TEMPERATURE,)
         return (float(self.temperature),)
+
+
+def _own_type(labels: np.ndarray) -> np.ndarray:
+    """Numbers, or True and False, in an array of objects as an array of their own type; all else as it is."""
+    if labels.dtype.kind != "O":
+        return labels
+    truths = [isinstance(label, (bool, np.bool_)) for label in labels.ravel()]
+    if all(truths) or (not any(truths) and all(isinstance(label, Real) for label in labels.ravel())):
+        return np.array(labels.tolist())
+    return labels

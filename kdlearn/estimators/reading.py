@@ -33,11 +33,33 @@ class Reading(Settings):
     text_columns_: tuple[int, ...] | None
     _notes: list[str]
     _unchecked: list[Any] | None
+    _classifies: bool
     _stored_name: str  # of the parameter of `fit` that takes a teacher's answers
 
     def _check_settings(self) -> None:
         teachers.check_is_estimator(self.teacher, type(self).__name__, self._stored_name)
         super()._check_settings()
+
+    def _check_sources(self, stored: Any, X_unlabeled: Any) -> None:
+        if self.teacher is not None:
+            teachers.check_teacher(self.teacher, self._classifies)
+            if stored is not None:
+                raise ValueError(f"give a teacher or {self._stored_name}, not both: one would be ignored")
+        elif stored is None and X_unlabeled is not None:
+            raise ValueError(f"X_unlabeled needs a teacher to label it, or {self._stored_name} that covers its rows")
+        elif stored is None:
+            idle = {"soft_weight": ("auto", 0), "temperature": ("auto",), "augment": ("auto", False, 0)}
+            named = [name for name, unset in idle.items() if getattr(self, name, unset[0]) not in unset]
+            if named:
+                warnings.warn(
+                    f"there is no teacher, and {' and '.join(named)} {'has' if len(named) == 1 else 'have'} no effect: "
+                    f"give a teacher, or {self._stored_name}",
+                    stacklevel=4,
+                )
+
+    def _warn_of_none_made(self, takes: str) -> None:
+        if self.augment not in ("auto", False, 0):
+            warnings.warn(f"augment={self.augment!r} has no effect: to make rows takes {takes}", stacklevel=5)
 
     def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""

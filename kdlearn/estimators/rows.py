@@ -107,7 +107,7 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
     known = []
     for j in texts:
         found = Counter(_texts(columns[j]))
-        if len(found) > MOST_TEXTS and len(found) > n / 2:
+        if like_names(len(found), n):
             raise ValueError(
                 f"column {_name(X, j)!r} has {len(found)} different texts in {n} rows, more like names than "
                 "categories: drop it, or encode it with a preprocessor of yours"
@@ -121,6 +121,11 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
         if chosen:
             parts.append((name, made, [X.columns[j] for j in chosen] if by_name else list(chosen)))
     return ColumnTransformer(parts, verbose_feature_names_out=False), texts
+
+
+def like_names(different: int, n: int) -> bool:
+    """Whether a column with so many different texts in n rows holds names, of which hardly one comes again."""
+    return different > MOST_TEXTS and different > n / 2
 
 
 def plain(X: Any, texts: tuple[int, ...]) -> Any:
@@ -191,7 +196,7 @@ def _warn_of_texts(preprocessor: ColumnTransformer, X: Any, texts: tuple[int, ..
 
 def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
     """What the default preprocessor did, in sentences."""
-    missing = [sum(is_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
+    missing = [sum(as_text(v) == "" if j in texts else is_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
     said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
     empty = [j for j, holes in enumerate(missing) if holes == count(X)]
     said += [f"column {_name(X, j)!r} has no cell: it tells nothing." for j in empty]

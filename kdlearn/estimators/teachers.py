@@ -144,7 +144,8 @@ def columns_of(known: Any, classes: np.ndarray, may_lack: np.ndarray) -> np.ndar
     """For each class of the student the teacher's column, -1 for none.
 
     Labels are the same if they are equal, or written alike ("1" and 1); a teacher of 0 … K-1, as an encoder of
-    labels leaves it, knows the K sorted classes.
+    labels leaves it, knows the K sorted classes, unless that would give another column to a label that both have: 1
+    of 1, 2, 3.
 
     Parameters
     ----------
@@ -160,12 +161,15 @@ def columns_of(known: Any, classes: np.ndarray, may_lack: np.ndarray) -> np.ndar
         found = np.array([where.get(alike(label), -1) for label in classes.tolist()])
         if len(where) == len(theirs) and ((found >= 0) | may_lack).all() and (found >= 0).any():
             return found
-    numbers = [label for label in classes.tolist() if isinstance(label, (int, float))]
-    if not numbers and sorted(theirs, key=str) == sorted(range(len(classes)), key=str):
-        return np.array([theirs.index(k) for k in range(len(classes))])
+    hint = ""
+    if sorted(map(str, theirs)) == sorted(map(str, range(len(classes)))):
+        in_order = np.array([where[str(k)] for k in range(len(classes))])
+        if ((found < 0) | (found == in_order)).all():
+            return in_order
+        hint = "; if its classes are the places of y's sorted ones, give y as those: LabelEncoder().fit_transform(y)"
     missing = [str(label) for label, column in zip(classes.tolist(), found) if column < 0]
     raise ValueError(
-        f"the teacher knows the classes {', '.join(map(str, theirs))}, but not {', '.join(missing)}, which y has"
+        f"the teacher knows the classes {', '.join(map(str, theirs))}, but not {', '.join(missing)}, which y has{hint}"
     )
 
 

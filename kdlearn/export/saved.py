@@ -26,10 +26,11 @@ def save(path: str | os.PathLike, model: Any, settings: Any = None) -> None:
 
     Parameters
     ----------
-    settings : anything that JSON can hold, kept in the file beside the model.
+    settings : anything that JSON can hold, kept in the file beside the model. `kdlearn.checkpoint.read(path)[1]` has it
+        as "settings", for an estimator within "model".
     """
     if isinstance(model, Network):
-        checkpoint.save(path, model)
+        checkpoint.save(path, model, settings=settings)
         return
     if network_of(model) is None:
         raise TypeError(f"a network or a fitted distilled estimator can be saved, not {what_it_is(model)}")

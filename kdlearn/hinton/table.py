@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from kdlearn.hinton.rows import DECAYED, LABELS, LESS, LIVE, MANY, MOVED, MOVED_DECAYED, SOFT
-from kdlearn.study import Interval, crossed
+from kdlearn.hinton import towards
+from kdlearn.hinton.names import GROUPS, NAMES, RULES, readable
+from kdlearn.hinton.rows import DECAYED, LABELS, LESS, LIVE, MANY, MOVED, MOVED_DECAYED, SOFT, Cell
+from kdlearn.study import Interval, cell_key, crossed
 
 Row = dict[str, Any]  # {"cell": the configuration, "result": what came out}
 Key = tuple[int | None, int | None]  # seeds of the student and of the teacher, None where there is none
@@ -37,26 +39,34 @@ AGAINST = {
     f"{SOFT}, teacher twice as long": LABELS,
     "no 3s": SOFT,
     "only 7s and 8s": SOFT,
-    "no 3s, bias: test": "no 3s",
-    "only 7s and 8s, bias: test": "only 7s and 8s",
+    **{f"{row}, bias: {rule}": row for row in ("no 3s", "only 7s and 8s") for rule in RULES},
     "teacher with smoothed labels, T = 20": SOFT,
     DECAYED: LABELS,
     MOVED: LABELS,
     MOVED_DECAYED: LABELS,
     LIVE: LABELS,
     MANY: SOFT,
+    towards.STEPS: SOFT,
     **{f"{SOFT}, teacher {how}": LABELS for how in LESS},
+    **{f"{row}, three times as long": LABELS for row in (LABELS, SOFT)},
+    **{
+        f"3 % of the labels, {how}": "3 % of the labels, labels alone"
+        for how in ("labels alone, moved images", "T = 20")
+    },
 }
 # rows whose verdict is about the share of the gap between labels and teacher, and the teachers of each
 TAUGHT_BY = {SOFT: "teacher", f"{SOFT}, teacher twice as long": "teacher, twice as long"}
-# what closes the gap: the rows of the decomposition, and what each adds to a student of labels
+# what closes the gap: the rows of the decomposition, and the words for each
 SOURCES = {
-    DECAYED: "labels, weight decay",
-    MOVED: "labels, moved images",
-    MOVED_DECAYED: "labels, moved images, weight decay",
-    **{f"{SOFT}, teacher {how}": f"soft targets, teacher {how}" for how in ("without either", *list(LESS)[:2])},
-    SOFT: "soft targets",
-    LIVE: "soft targets and moved images",
+    row: NAMES[row]
+    for row in (
+        DECAYED,
+        MOVED,
+        MOVED_DECAYED,
+        *(f"{SOFT}, teacher {how}" for how in ("without either", *list(LESS)[:2])),
+        SOFT,
+        LIVE,
+    )
 }
 
 
@@ -78,6 +88,14 @@ def errors(rows: Sequence[Row]) -> dict[str, dict[Key, int]]:
 def is_teacher(row: str) -> bool:
     """Whether this row holds teachers, not students."""
     return row.startswith("teacher") and "T =" not in row
+
+
+def taught_by(name: str) -> str:
+    """The row of the teachers of a row of `SOURCES`; none for students of labels."""
+    if not name.startswith(SOFT):
+        return ""
+    own = name.removeprefix(f"{SOFT}, ")
+    return own if own.startswith("teacher") else "teacher"
 
 
 def by_teacher(values: Mapping[Key, float]) -> np.ndarray:
@@ -163,31 +181,71 @@ def few(values: Mapping[Key, float]) -> bool:
 
 
 def shown(values: Mapping[Key, float], sign: str = "") -> str:
-    """A row's mean and half of its interval; of too few runs, or equal ones, each one, or each teacher's mean."""
-    if few(values) or len(set(values.values())) == 1:
+    """Mean and half of the interval; of too few runs each one, or each teacher's mean; of equal runs `80 each`."""
+    if few(values):
         each = by_teacher(values)
         return ", ".join(f"{v:{sign}.0f}" for v in (each.mean(axis=1) if len(values) > 2 else each.ravel()))
+    if len(set(values.values())) == 1:  # an interval of 0 would say too much
+        return f"{next(iter(values.values())):{sign}.0f} each"
     found = crossed(by_teacher(values))
     return f"{found.mean:{sign}.0f} ± {found.half_width:.0f}"
 
 
-def runs(values: Mapping[Key, float]) -> str:
-    """How many trainings stand behind a row: teachers x students, where there are several of both."""
-    n = by_teacher(values).shape
-    return f"{n[0]} x {n[1]}" if min(n) > 1 else f"{len(values)}"
+def runs(rows: Sequence[Row]) -> str:
+    """How many teachers and students stand behind a row: `5 x 5`; a dash for none.
+
+    The students of a mean of three teachers heard all three at once.
+    """
+    cells = [row["cell"] for row in rows]
+    seeds = len({cell["seed"] for cell in cells})
+    if is_teacher(cells[0]["row"]):
+        return f"{seeds} x -"
+    heard = {seed for c in cells if "teacher" in c for seed in (c["teacher"]["seed"], *c.get("others", ()))}
+    return f"{len(heard) or '-'} x {seeds}"
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Errors of 10,000 beside the paper's, and each row's effect beside the paper's effect."""
+def table(rows: Sequence[Row], only: Collection[str] | None = None) -> str:
+    """Errors of 10,000 beside the paper's, and each row's effect beside the paper's effect, in the groups of `names`.
+
+    `only`: the stored rows that are wanted; all where it is None.
+    """
     found = errors(rows)
-    lines = [f"{'':<50}{'errors':>12}{'runs':>7}{'paper':>7}{'effect':>12}{'paper':>7}  verdict"]
-    for name, values in found.items():
-        words = ", ".join(filter(None, [verdict(found, name), "length chosen after test rows were read" * late(name)]))
-        other, mine, theirs = AGAINST.get(name), "", ""
-        if other in found:
-            mine = shown(paired(found, name, other), "+")
-        if other in PAPER and name in PAPER:
-            theirs = f"{published(name):+.0f}"
-        of = f"{name:<50}{shown(values):>12}{runs(values):>7}{PAPER.get(name, ''):>7}"
-        lines.append(f"{of}{mine:>12}{theirs:>7}  {words}".rstrip())
+    behind: dict[str, list[Row]] = {}
+    for row in rows:
+        behind.setdefault(row["cell"]["row"], []).append(row)
+    wanted = [name for name in found if only is None or name in only]
+    other = {"Other rows": {name: name for name in wanted if name not in NAMES}}
+    lines = [_line("", ["of 10,000", "", "teachers", "", "paper's", ""])]
+    lines += [_line("", ["errors", "paper", "x students", "effect", "effect", "verdict"])]
+    for title, names in {**GROUPS, **other}.items():
+        own = [_told(found, name, runs(behind[name.partition(", bias:")[0]])) for name in names if name in wanted]
+        lines += [f"\n{title}", *own] if own else []
     return "\n".join(lines)
+
+
+def _told(found: Errors, name: str, trained: str) -> str:
+    """A row's line of the table."""
+    words = ", ".join(filter(None, [verdict(found, name), "chosen late" * late(name)]))
+    other, mine, theirs = AGAINST.get(name), "", ""
+    if other is not None and other in found:
+        mine = shown(paired(found, name, other), "+")
+    if other in PAPER and name in PAPER:
+        theirs = f"{published(name):+.0f}"
+    return _line(f"  {readable(name)}", [shown(found[name]), f"{PAPER.get(name, '')}", trained, mine, theirs, words])
+
+
+def _line(name: str, columns: Sequence[str]) -> str:
+    errors, paper, trained, mine, theirs, words = columns
+    return f"{name:<50}{errors:>11}{paper:>7}{trained:>12}{mine:>13}{theirs:>9}  {words}".rstrip()
+
+
+def steps(rows: Sequence[Row]) -> tuple[list[int], Cell, list[Cell]]:
+    """`(validation errors of the teachers' rates, settings that were kept, what was tried)` towards the paper's 74."""
+    done = {cell_key(None, row["cell"]): row["result"] for row in rows}
+
+    def ran(cells: Sequence[Cell]) -> list[Any]:
+        return [done[cell_key(None, cell)] for cell in cells]
+
+    first = ran(towards.rates())
+    teachers = towards.teachers_of(towards.best_rate(first), held_out=True)
+    return [result["validation"] for result in first], *towards.choose(teachers, ran)

@@ -7,6 +7,7 @@ flag, a caller who wants dropout hands over the dice. Letters: N batch, D input,
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
-from kdlearn.checks import different_numbers
+from kdlearn.checks import check_seed, different_numbers
 from kdlearn.nn.functional import one_hot
 from kdlearn.nn.masks import DropoutMasks
 
@@ -29,8 +30,14 @@ class Layer:
     `weights` and `biases` name attributes; for each parameter `W` there is a gradient `dW` of
     the same shape. Weights may be decayed, biases are not. A network replaces these arrays by
     views of its own flat vectors.
+
+    row_by_row : a layer of your own, whose rows are functions of the same row of its input alone, says so with
+        `row_by_row = True` in its class: `kd.Stack` and `micro_batch` refuse others, which might mix rows that are
+        not of one batch. In a stack of R networks x is (R, N, D), a weight (D, H) is (R, D, H), a vector (H,) is
+        (R, 1, H) and `rng` is a list of R Generators: write `x @ self.W`, `dy @ self.W.mT`, `axis=-1`.
     """
 
+    row_by_row: bool
     weights: tuple[str, ...] = ()
     biases: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
@@ -77,6 +84,20 @@ class Layer:
         return f"{type(self).__name__}({', '.join(str(v) for v in self.settings().values())})"
 
 
+@functools.cache
+def works_by_rows(kind: Any) -> bool:
+    """Whether a class of layers, or of networks, is known to work row by row: one with a pass of its own says so.
+
+    What a class says is said of the passes that it has, not of those that a class derived from it puts in their place.
+    """
+    for own in kind.__mro__:
+        if "row_by_row" in vars(own):
+            return bool(vars(own)["row_by_row"])
+        if "forward" in vars(own) or "backward" in vars(own):
+            return own.__module__.startswith("kdlearn.")
+    return False
+
+
 def over_rows(d: Array, like: Array) -> Array:
     """The sum of d (N, H) over its rows, (H,); in a stack of (R, N, H), where `like` is (R, 1, H), that."""
     return d.sum(axis=-2, keepdims=like.ndim > 1)
@@ -114,7 +135,7 @@ class Linear(Layer):
     ) -> None:
         if n_in < 1 or n_out < 1:
             raise ValueError(f"a Linear layer needs widths of at least 1, got {n_in} -> {n_out}")
-        draw = np.random.default_rng(rng).standard_normal((n_in, n_out))
+        draw = np.random.default_rng(check_seed(rng)).standard_normal((n_in, n_out))
         if not math.isfinite(gain):
             raise ValueError(f"gain must be a finite number, got {gain!r}")
         self.hold(W=(gain / math.sqrt(n_in) * draw).astype(dtype), b=np.zeros(n_out, dtype))
@@ -289,6 +310,8 @@ class Dropout(Layer):
         elif isinstance(rng, np.random.Generator):
             keep = self._keep(rng, x.shape)
         else:  # a stack: each member rolls its own dice, as if it were alone
+            if not hasattr(rng, "__len__"):
+                raise TypeError(f"rng must be a NumPy Generator, such as np.random.default_rng(0), got {rng!r}")
             if len(rng) != len(x):
                 raise TypeError(f"dropout in a stack takes one Generator a member, {len(x)} here, got {len(rng)}")
             keep = np.stack([self._keep(own, x.shape[1:]) for own in rng])
@@ -334,7 +357,7 @@ class Embedding(Layer):
     ) -> None:
         if V < 1 or width < 1:
             raise ValueError(f"an Embedding needs at least 1 token and a width of at least 1, got {V} and {width}")
-        self.hold(W=np.random.default_rng(rng).standard_normal((V, width)).astype(dtype))
+        self.hold(W=np.random.default_rng(check_seed(rng)).standard_normal((V, width)).astype(dtype))
 
     def check(self, x: Array) -> None:
         """ValueError unless x holds integers in 0 … V-1; a GPU would wrap others, silently."""

@@ -19,7 +19,9 @@ def team(logits: Sequence[Array]) -> Array:
 
 
 def check_team(logits: Sequence[Array]) -> None:
-    """TypeError without any answer, ValueError unless all are (N, K) of one shape."""
+    """TypeError without any answer or for a list of them, ValueError unless all are (N, K) of one shape."""
+    if any(isinstance(z, (list, tuple)) for z in logits):
+        raise TypeError("the answers of a team are given one by one: f(a, b), or f(*answers) of a list")
     if not logits:
         raise TypeError("a team has at least one teacher: give the logits (N, K) of each")
     check_logits(*logits)

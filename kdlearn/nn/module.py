@@ -10,7 +10,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from kdlearn.backend import Array, array_module, to_device
-from kdlearn.nn.layers import Layer
+from kdlearn.checks import is_whole
+from kdlearn.nn.layers import Layer, works_by_rows
 
 
 class Module:
@@ -128,6 +129,16 @@ class Module:
             if i not in self._frozen:
                 yield vector[place].reshape(self.members, -1)
 
+    def check_row_by_row(self, doing: str) -> None:
+        """TypeError for a layer, or a forward pass, that does not say that it works row by row; see `Layer`."""
+        for part in (self, *self.layers):
+            kind: Any = type(part)
+            if not works_by_rows(kind):
+                raise TypeError(
+                    f"{kind.__name__} does not say that it works row by row, as {doing} asks; where each row it "
+                    "makes depends on the same row of its input alone, its class says row_by_row = True: see kd.Layer"
+                )
+
     # ------------------------------------------------------------------ what is trained
 
     @property
@@ -150,6 +161,9 @@ class Module:
 
         A frozen layer's parameters are left alone by every optimiser, decay included.
         """
+        for n in numbers:
+            if not is_whole(n):
+                raise TypeError(f"layers are numbered from 1, got {n!r}")
         count, chosen = 0, set()
         for i, layer in enumerate(self.layers):
             count += bool(layer.weights)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from kdlearn.backend import Array, array_module, as_array
-from kdlearn.checks import check_count, is_whole
+from kdlearn.checks import check_count, check_seed, is_number, is_whole
 from kdlearn.nn.functional import softmax
 from kdlearn.nn.layers import GELU, Dropout, Embedding, Layer, LayerNorm, Linear, ReLU, Select, Tanh
 from kdlearn.nn.module import Module
@@ -66,9 +66,15 @@ class Network(Module):
         for name, position in self.taps.items():
             if names[position] != name:
                 raise ValueError(f"taps {name!r} and {names[position]!r} name one layer, {position}: give it one name")
+            if not is_whole(position):
+                raise TypeError(f"the tap {name!r} must be the position of a layer, got {position!r}")
             if position < 0:
                 raise ValueError(f"the tap {name!r} has the position {position}; layers are counted from 0")
         super().__init__(layers, theta, grad)
+        beyond = [name for name, position in self.taps.items() if position >= len(self.layers)]
+        if beyond and type(self).forward is Network.forward:
+            at = self.taps[beyond[0]]
+            raise ValueError(f"the tap {beyond[0]!r} has the position {at}, the layers are 0 … {len(self.layers) - 1}")
         _check_widths(self.layers)
 
     # ------------------------------------------------------------------ forward and backward
@@ -289,13 +295,16 @@ class MLP(Network):
         if isinstance(activation, Layer) or not callable(activation):
             raise TypeError(f"activation is the class of a layer, such as kd.ReLU without brackets, got {activation!r}")
         n_linear = len(sizes) - 1
-        if isinstance(dropout, (int, float, np.floating)):
-            rates = [0.0] + [float(dropout)] * (n_linear - 1)
+        each: list[Any] = list(dropout) if isinstance(dropout, (list, tuple, np.ndarray)) else [dropout]
+        if not all(map(is_number, each)):
+            raise TypeError(f"dropout is a rate in [0, 1), or one for each linear layer, got {dropout!r}")
+        if not isinstance(dropout, (list, tuple, np.ndarray)):
+            rates = [0.0] + [float(each[0])] * (n_linear - 1)
         else:
-            rates = [float(rate) for rate in dropout]
+            rates = [float(rate) for rate in each]
             if len(rates) != n_linear:
                 raise ValueError(f"dropout takes one rate for each of the {n_linear} linear layers, got {len(rates)}")
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(check_seed(seed))
         layers: list[Layer] = []
         taps: dict[str, int] = {}
         for i in range(n_linear):

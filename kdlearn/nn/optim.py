@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from kdlearn.backend import Array, array_module, body_for
-from kdlearn.checks import check_share, check_size
+from kdlearn.checks import check_share, check_size, is_number
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.module import Module
 
@@ -40,6 +40,9 @@ class Memory:
 class Optimizer:
     """What every rule shares: the rate, decay, clipping, and the walk over trainable slices.
 
+    `copy.deepcopy((net, optimizer))` copies the moments with the network. A pickle holds the settings alone, even of
+    both: what goes on from a file with its moments is `fit(checkpoint=…, resume=True)`.
+
     Parameters
     ----------
     lr : learning rate, > 0. A schedule multiplies it through `scale`.
@@ -56,10 +59,9 @@ class Optimizer:
         self, lr: float, weight_decay: float = 0.0, clip_norm: float | None = None, max_norm: float | None = None
     ) -> None:
         check_size("lr", lr, zero=False)
-        if not (math.isfinite(weight_decay) and weight_decay >= 0):
-            raise ValueError(f"weight_decay must be a non-negative finite number, got {weight_decay!r}")
+        check_size("weight_decay", weight_decay)
         for name, limit in (("clip_norm", clip_norm), ("max_norm", max_norm)):
-            if limit is not None and not limit > 0:
+            if limit is not None and not (is_number(limit) and limit > 0):
                 raise ValueError(f"{name} must be positive or None, got {limit!r}")
         self.lr, self.weight_decay = lr, weight_decay
         self.clip_norm, self.max_norm = clip_norm, max_norm
@@ -115,6 +117,14 @@ class Optimizer:
         """The rule's name and its settings: what makes another one of the same kind."""
         own = {k: v for k, v in vars(self).items() if k not in ("memory", "scale", "n_moments")}
         return {"rule": type(self).__name__, **own}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """With what is remembered of the networks that are copied with it, as in `copy.deepcopy((net, optimizer))`."""
+        other = memo[id(self)] = copy.copy(self)
+        vars(other).update(copy.deepcopy({k: v for k, v in vars(self).items() if k != "memory"}, memo))
+        for net, memory in list(self.memory.items()):  # the copy of a network that nobody keeps is forgotten again
+            other.memory[copy.deepcopy(net, memo)] = Memory(memory.t, [m.copy() for m in memory.moments])
+        return other
 
     def __getstate__(self) -> dict[str, Any]:  # moments belong to networks of this process
         return {**vars(self), "memory": None}
@@ -174,7 +184,7 @@ class SGD(Optimizer):
 
     def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False, **common: Any) -> None:
         super().__init__(lr, **common)
-        if not 0 <= momentum < 1:
+        if not (is_number(momentum) and 0 <= momentum < 1):
             raise ValueError(f"momentum lies in [0, 1), got {momentum!r}")
         if nesterov and not momentum:
             raise ValueError("nesterov looks ahead along the momentum: without one it changes nothing")
@@ -225,7 +235,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(lr, **common)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
-            if not 0 <= beta < 1:
+            if not (is_number(beta) and 0 <= beta < 1):
                 raise ValueError(f"{name} lies in [0, 1), got {beta!r}")
         self.beta1, self.beta2, self.eps = beta1, beta2, check_size("eps", eps, zero=False)
 

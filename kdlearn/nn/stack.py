@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of
-from kdlearn.checks import check_count, is_whole
+from kdlearn.checks import check_count, check_members, is_whole
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import FreeVector, Module
 from kdlearn.nn.network import Network, check_answers_as_ours
@@ -31,10 +31,15 @@ class Stack(Network):
     ----------
     nets : networks with equal layers, taps, frozen layers and precision; copied.
 
+    `fit`, `evaluate`, `logits` and `predict` take rows that all members share, or rows of each. `forward` and
+    `kd.train_step` take what a stack computes with, R·N rows, one member's N after the other's: those of an ordinary
+    batch would be dealt out among the members.
+
     Raises
     ------
     TypeError
-        For networks with a `forward` of their own: a stack would not know what they do.
+        For networks with a `forward` of their own: a stack would not know what they do; for layers of your own that
+        do not say `row_by_row = True` (see `Layer`): they might mix the members' rows.
     ValueError
         For networks of different shapes, naming the first that differs.
 
@@ -55,6 +60,7 @@ class Stack(Network):
             if not isinstance(net, Network) or type(net).forward is not Network.forward:
                 raise TypeError(f"{type(net).__name__} cannot be stacked: it has a forward pass of its own")
             check_answers_as_ours(net, "a stack")
+            net.check_row_by_row("a stack")
             if _shape(net) != _shape(nets[0]):
                 raise ValueError(f"network {i} differs in shape from network 0: {_shape(net)} and {_shape(nets[0])}")
             for k, (own, first) in enumerate(zip(net.layers, nets[0].layers)):
@@ -117,19 +123,26 @@ class Stack(Network):
         return parts[0] if len(parts) == 1 else array_module(self.theta).concatenate(parts, axis=1)
 
     def _apart(self, a: Array) -> Array:
-        return a.reshape(self.members, -1, a.shape[-1])
+        try:  # which costs a right step nothing
+            return a.reshape(self.members, -1, a.shape[-1])
+        except ValueError:
+            check_members(len(a), self.members)
+            raise
 
 
 def stacked(modules: Sequence[Module]) -> Module:
     """R adaptors as one: networks become a `Stack`, vectors without input one vector after the other.
 
-    TypeError for an adaptor of any other form, which names it.
+    TypeError for an adaptor of any other form, which names it; ValueError for vectors of several widths.
     """
     if all(type(m) is FreeVector for m in modules):
+        forms = [(m.theta.size, str(m.theta.dtype), sorted(m.frozen)) for m in modules]
+        if wrong := [i for i, form in enumerate(forms) if form != forms[0]]:
+            raise ValueError(f"vector {wrong[0]} differs in form from vector 0: {forms[wrong[0]]} and {forms[0]}")
         made = FreeVector(1, dtype=modules[0].theta.dtype)
         made.layers[0].hold(b=array_module(*(m.theta for m in modules)).concatenate([m.theta for m in modules]))
         Module.__init__(made, made.layers)
-        made.members = len(modules)
+        made.members, made.frozen = len(modules), modules[0].frozen
         return made
     return Stack(modules)  # type: ignore[arg-type]
 

@@ -61,13 +61,20 @@ def sweep(
         Where the store cannot be written, as on a full disk; it keeps what it held.
     TypeError
         For a `run` that cannot be told from others, or a result that JSON cannot hold, with a store.
+    ValueError
+        For two cells that differ in a tuple in the place of a list: they would be one.
     """
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
+    cells = list(cells)
+    for cell in cells:
+        if not isinstance(cell, Mapping):
+            raise TypeError(f"cells are mappings, [{{name: value}}, …], got the cell {cell!r}")
     cells = [dict(cell) for cell in cells]
     keys = [cell_key(None if store is None else run, cell) for cell in cells]
+    _check_apart(keys, cells)
     done = {} if store is None else _stored(store)
     missing = {key: cell for key, cell in zip(keys, cells) if key not in done}
     if store is not None:
@@ -132,6 +139,22 @@ def _as_line(cell: Mapping[str, Any], **more: Any) -> str:
     except (TypeError, ValueError) as error:
         what = "the cell {} and its result" if more else "the cell {}"
         raise TypeError(f"JSON cannot hold {what.format(dict(cell))}: {error}") from error
+
+
+def _check_apart(keys: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> None:
+    """ValueError where two cells, known as one, differ in a tuple in the place of a list."""
+    first: dict[str, tuple[Any, Mapping[str, Any]]] = {}
+    for key, cell in zip(keys, cells):
+        tuples, other = first.setdefault(key, (_tuples(cell), cell))
+        if tuples != _tuples(cell):
+            raise ValueError(f"the cells {dict(other)} and {dict(cell)} are one: a tuple counts as the list of JSON")
+
+
+def _tuples(thing: Any) -> Any:
+    """Where in it tuples stand."""
+    if isinstance(thing, Mapping):
+        return {key: _tuples(value) for key, value in thing.items()}
+    return [isinstance(thing, tuple), *map(_tuples, thing)] if isinstance(thing, (list, tuple)) else None
 
 
 def _append(store: str | os.PathLike, key: str, cell: Mapping[str, Any], result: Any) -> Any:

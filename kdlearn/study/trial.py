@@ -42,7 +42,7 @@ class Trial:
 
     def mean(self, arm: str, metric: str | None = None) -> Interval:
         """The arm's own mean on the test rows; its interval is over the seeds, not paired."""
-        return interval(self.results[arm][metric or self.metric], overlap=self.overlap)
+        return interval(self._values(arm, metric or self.metric), overlap=self.overlap)
 
     def difference(self, arm: str, baseline: str | None = None, metric: str | None = None) -> Interval:
         """Mean paired difference to a baseline (default the first) or to any other arm."""
@@ -111,7 +111,14 @@ class Trial:
         return ax
 
     def _gap(self, arm: str, baseline: str, metric: str) -> np.ndarray:
-        return self.results[arm][metric] - self.results[baseline][metric]
+        return self._values(arm, metric) - self._values(baseline, metric)
+
+    def _values(self, arm: str, metric: str) -> np.ndarray:
+        """One number a seed; KeyError, naming those that there are, for another arm or metric."""
+        for kind, name, known in (("arm", arm, self.results), ("metric", metric, self.results.get(arm, {}))):
+            if name not in known:
+                raise KeyError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
+        return self.results[arm][metric]
 
 
 def trial(
@@ -192,7 +199,7 @@ def trial(
     check_size("overlap", overlap)
     check_count("together", together)
     compared = (baselines,) if isinstance(baselines, str) else tuple(baselines)
-    grids = {arm: _product(grid) for arm, (_, grid) in arms.items()}
+    grids = {arm: _product(arm, grid) for arm, (_, grid) in arms.items()}
     _check(grids, compared)
     limits, steps = limits or {}, (steps or {}) if search else {}
     check_walk(grids, widen, search, limits, steps)
@@ -214,14 +221,19 @@ def trial(
             grid, functools.partial(measured, arm, "validation"),
             functools.partial(_best, metric=metric, better=better, arm=arm), widen, search, limits, steps,
         )  # fmt: skip
-        chosen[arm], tried[arm] = settings[best], len(settings)
+        chosen[arm], tried[arm] = settings[best], len(_different(settings))
         edges[arm] = list(beyond(settings, settings[best], limits, steps))
         validation[arm] = scores[best][metric]
     results = {arm: measured(arm, "test", [setting])[0] for arm, setting in chosen.items()}
     return Trial(results, validation, chosen, edges, tried, compared, metric, better, zone, overlap)
 
 
-def _product(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
+def _product(arm: str, grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    for name, values in grid.items():
+        if name in ("seeds", "part"):
+            raise ValueError(f"{arm}: {name!r} is what train gets from the trial; call the setting something else")
+        if isinstance(values, str) or not np.iterable(values):
+            raise TypeError(f"{arm}: a grid has a list of values for each name, got {values!r} for {name!r}")
     settings = [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
     # a number of NumPy is no int: it would not be walked, nor found on an edge
     return [{name: v.item() if isinstance(v, np.generic) else v for name, v in s.items()} for s in settings]
@@ -234,12 +246,16 @@ def _check(grids: Mapping[str, list[Setting]], baselines: Sequence[str]) -> None
     for arm, settings in grids.items():
         if not settings:
             raise ValueError(f"{arm}: a grid without values leaves nothing to try; {{}} is one setting")
-        different = [s for i, s in enumerate(settings) if s not in settings[:i]]
+        different = _different(settings)
         if 1 < len(different) < len(settings):  # one setting as often as the others have some: there is nothing to tune
             raise ValueError(f"{arm}: a setting is in the grid twice, and would count as two that were tried")
     sizes = {arm: len(settings) for arm, settings in grids.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"every arm must be tuned over as many settings as the others, got {sizes}")
+
+
+def _different(settings: list[Setting]) -> list[Setting]:
+    return [s for i, s in enumerate(settings) if s not in settings[:i]]
 
 
 def _best(scores: list[dict[str, np.ndarray]], metric: str, better: str, arm: str) -> int:

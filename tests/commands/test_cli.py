@@ -335,7 +335,9 @@ def test_what_cannot_be_predicted_says_so(student, table, tmp_path, capsys):
     assert "there is no column 'income'" in predict([["age", "town"], ["1", "Bern"]])
     assert "no column 'name'" in predict([["age", "town", "income"], ["1", "Bern", "3"]], "--id", "name")
     data = tmp_path / "new.csv"
-    assert "overwrite the rows" in predict([["age", "town", "income"], ["1", "Bern", "3"]], "--out", data)
+    assert "would overwrite what is read, --data" in predict(
+        [["age", "town", "income"], ["1", "Bern", "3"]], "--out", data
+    )
     kd.save(tmp_path / "net.npz", kd.MLP(2, 2))
     assert "is not a student of a table" in refused(capsys, "predict", "--model", tmp_path / "net.npz", "--data", data)
     assert "not a whole checkpoint" in refused(capsys, "predict", "--model", table, "--data", table)
@@ -406,7 +408,7 @@ def test_a_saved_network_is_exported_and_wrong_options_are_not(student, table, t
         assert f"{option[0]} is for --to c" in refused(
             capsys, "export", "--model", student, "--to", "onnx", "--out", tmp_path / "s.onnx", *option
         )
-    assert "overwrite the model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
+    assert "would overwrite what is read, --model" in refused(capsys, *arguments[:-1], tmp_path / "net.npz")
     write(tmp_path / "run.npz", {}, {})
     assert "is not a student of a table" in refused(capsys, "export", "--model", tmp_path / "run.npz", *arguments[3:])
     monkeypatch.setitem(sys.modules, "onnx", None)

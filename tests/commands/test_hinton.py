@@ -23,6 +23,7 @@ from _pages.hinton import (
     stored,
     with_rows,
 )
+from _pages.towards import settings_of_steps
 
 import kdlearn as kd
 from kdlearn import cli, hinton
@@ -31,6 +32,7 @@ from kdlearn.hinton import lessons, teaching, towards
 from kdlearn.hinton import rows as study
 from kdlearn.hinton import table as told
 from kdlearn.hinton.images import transfer_rows
+from kdlearn.hinton.names import GROUPS, readable
 
 
 @pytest.fixture
@@ -333,7 +335,7 @@ def test_quick_resumes_and_writes_rows(small, tmp_path, capsys, monkeypatch):
     assert cli.main(arguments) == 0
     rows, shown = json.loads(out.read_text()), capsys.readouterr().out
     assert {r["cell"]["row"] for r in rows} >= {"teacher", hinton.LABELS, hinton.SOFT, "no 3s", "only 7s and 8s"}
-    assert "no 3s, bias: prior" in shown and "verdict" in shown
+    assert "no 3s, bias by known share" in shown and "verdict" in shown
     assert all("environment" in r["result"] for r in rows)
     assert cli.main(arguments) == 2
     assert "--resume" in capsys.readouterr().err
@@ -446,15 +448,44 @@ def test_one_seed_shows_no_direction():
 def test_two_runs_are_two_numbers_and_no_interval():
     assert told.shown({(0, None): 80, (1, None): 88}) == "80, 88" and told.shown({(0, None): 92}) == "92"
     assert told.shown({(s, None): e for s, e in enumerate((80, 88, 90))}) == "86 ± 13"
-    assert told.shown({(None, m): 80 for m in range(3)}) == "80, 80, 80"  # an interval of 0 would say too much
+    assert told.shown({(None, m): 80 for m in range(3)}) == "80 each"  # an interval of 0 would say too much
     two_teachers = {(s, m): 90 + s + 10 * m for s in range(3) for m in range(2)}
-    assert told.shown(two_teachers) == "91, 101" and told.runs(two_teachers) == "2 x 3"
+    assert told.shown(two_teachers) == "91, 101"
+
+
+def test_how_many_teachers_and_students_stand_behind_a_row():
+    of = [[100, 101, 102], [103, 104, 105]]
+    assert (
+        told.runs(rows_of(**{hinton.SOFT: of})) == "2 x 3" and told.runs(rows_of(**{hinton.LABELS: (1, 2)})) == "- x 2"
+    )
+    assert told.runs(rows_of(teacher=(80, 81, 82))) == "3 x -"
+    several = rows_of(**{hinton.SOFT: of[:1]})
+    for row in several:
+        row["cell"]["others"] = [1, 2]
+    assert told.runs(several) == "3 x 3"
+
+
+def test_every_stored_row_is_shown_once_by_a_name_of_its_own_below_what_it_is_held_against():
+    found, text = told.errors(stored()), told.table(stored())
+    lines = [line[:50].rstrip() for line in text.splitlines()]
+    assert [lines.count(f"  {readable(row)}") for row in found] == [1] * len(found) and "Other rows" not in text
+    few = "3 % of the labels, labels alone"
+    phrases = {hinton.LABELS: "labels alone)", hinton.SOFT: "soft targets", few: "labels alone of these images)"}
+    for title, rows in GROUPS.items():
+        against = {told.AGAINST.get(row) for row in rows} - {None}
+        assert bool(against) == ("against" in title)
+        end = title.rpartition("against ")[2]
+        assert phrases[against.pop()] in end if len(against) == 1 else not against or "without" in end
+    assert readable("choice: labels alone, moved images") == "choice: labels, moved images"
+    assert "  new" in told.table(rows_of(new=(1, 2, 3))).splitlines()[-1] and "Other rows" in told.table(
+        rows_of(new=(1,))
+    )
 
 
 def test_a_row_whose_length_was_chosen_late_says_so():
     longer = f"{hinton.SOFT}, teacher twice as long"
     text = told.table(rows_of(**{hinton.SOFT: [(103, 104, 99)], longer: [(91, 90, 92)]}))
-    assert [("chosen after" in line) for line in text.splitlines()] == [False, False, True]
+    assert ["chosen late" in line for line in text.splitlines() if " ± " in line or ", " in line[50:]] == [False, True]
 
 
 # ---------------------------------------------------------------- what the pages show of the rows
@@ -467,24 +498,35 @@ def test_pages_show_the_rows():
 
 
 def test_the_notebook_says_what_the_rows_say():
-    told = facts(stored())
+    told = facts(stored()) | settings_of_steps(stored())
     cells = json.loads((ROOT / "notebooks" / "21_hinton_2015.ipynb").read_text("utf-8"))["cells"]
     text = " ".join(" ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown").split())
     for sentence in (
         "soft targets bring {saved} of 10,000 test errors fewer than labels alone ({teachers} teachers, "
         "{students} students each)",
-        "a control that learns from labels alone makes {fewer} errors fewer than the taught students",
+        "labels alone make {fewer than moved} errors fewer than the taught students if their images are *moved*",
+        "with weight decay as well it is {fewer} fewer. {undecayed}",
+        "So the {fewer} errors above mix two changes, moved images and decay; the {fewer than moved} are of moved",
         "its students make {without moved images} errors; take dropout away as well, {without either},",
         "Without dropout alone it is {without dropout}.",
+        "is also a worse teacher: {own without moved images} errors",
         "makes {live} errors more than labels on moved images",
-        "its students make {many} errors, {many fewer} fewer than those of one",
         "{closed} % of the gap (paper: {paper closed} %)",
         "close {closed by moved} %",
-        "{moved} errors, with weight decay {decayed}",
+        "{moved} errors, with weight decay {decayed}. {undecayed}",
         "Labels alone come out as published ({labels};",
-        "The steps bring {steps} errors, {steps fewer} fewer than the soft targets above{fewer word}.",
-        "The paper's {paper} is {reached}. Labels on moved images with weight decay stay ahead, by {steps more}",
+        "The tuned students make {steps} errors, {steps fewer} fewer than untuned soft targets",
+        "of three teachers' mean, which were not tuned further ({many}), it is {steps fewer than many}.",
+        "The paper's {paper} is {reached}. Labels on moved images stay ahead, by {steps over moved}, "
+        "with weight decay by {steps more}.",
+        "{tried} settings were tried for the steps ({grid} in one grid), {for labels} for the labels.",
+        "students of one setting differ by about {noise} validation errors",
+        "The paper's {paper} is {reached}: tuned further on validation, soft targets make {steps}.",
+        "and $T = 20$: {first mean} errors. The table has {soft mean}, of all five teachers.",
+        "{narrow 8} errors ahead of $T = 8$",
         "moved images leave {few moved}, soft targets {few taught}.",
+        "soft targets {few taught}, a difference of {few fewer}.",
+        "Five stored ones made {each}. One more lies in {new run} in 95 % of cases",
     ):
         assert sentence.format(**told) in text
 

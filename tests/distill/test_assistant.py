@@ -128,7 +128,7 @@ def test_dense_guidance_matches_autograd():
         kl = F.kl_div(F.log_softmax(leaf / T, 1), F.softmax(torch.tensor(t) / T, 1), reduction="batchmean")
         total = total + 0.4 * T * T * kl
     total.backward()
-    result = densely_guided("ab", T, 0.4)({"student.logits": z}, {"y": y, **held})
+    result = densely_guided(("a", "b"), T, 0.4)({"student.logits": z}, {"y": y, **held})
     value, gradients = result.value, result.gradients
     assert total.item() == pytest.approx(value)
     kd.gradcheck.compare_gradients(gradients["student.logits"], leaf.grad.numpy())

@@ -392,3 +392,15 @@ def test_a_masked_rest():
     whole = kd.soft_targets(np.zeros((1, 4)), z_t, 2.0)
     assert value == pytest.approx(whole[0])
     np.testing.assert_allclose(gradient, whole[1], atol=1e-15)
+
+
+@pytest.mark.parametrize("loss", [decoupled_kd, normalized_kd])
+@pytest.mark.parametrize("K", [2, 4])
+@pytest.mark.parametrize("label_alone", [True, False])
+def test_equal_answers_cost_nothing_where_both_have_one_class(loss, K, label_alone):
+    """A softmax of no class was NaN, and so was 0 times the infinity of a label that both exclude."""
+    z = np.full((1, K), -np.inf)
+    z[0, 0 if label_alone else 1] = 1.5
+    value, gradient = loss(z, z, np.array([0]))
+    assert value == 0 and not gradient.any()
+    assert np.isnan(loss(np.nan * z, z, np.array([0]))[0])

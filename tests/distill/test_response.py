@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.special
@@ -102,6 +104,36 @@ def test_high_temperature_keeps_its_digits(T, dtype, tolerance):
         exact += sum(a * sympy.log(a / b) for a, b in zip(p, q))
     exact = float(T_exact**2 * exact / len(z_s))
     assert float(kd.soft_targets(z_s, z_t, T=T)[0]) == pytest.approx(exact, rel=max(tolerance, 1e-16 * T))
+
+
+@pytest.mark.parametrize("distance", [1.0, 1e-2, 1e-5])
+@pytest.mark.parametrize("T", [4.0, 1e2, 1e4, 1e8])
+def test_the_digits_that_are_left_are_those_that_the_page_of_numbers_promises(T, distance):
+    """The page said "exact to the last digits from T = 0.05 to 1e8"; at T = 1e8 eight digits are lost, or more."""
+    mpmath = pytest.importorskip("mpmath")
+    rng, expected, worst = np.random.default_rng(5), 2.2e-16 * T / distance, [0.0, 0.0]
+    for _ in range(50):
+        z_t = rng.normal(size=(1, 10))
+        z_s = z_t + distance * rng.normal(size=(1, 10))
+        value, gradient = kd.soft_targets(z_s, z_t, T=T)
+        with mpmath.workdps(60):
+            p, q = ([mpmath.exp(mpmath.mpf(float(a)) / T) for a in z[0]] for z in (z_t, z_s))
+            p, q = ([a / mpmath.fsum(e) for a in e] for e in (p, q))
+            exact = T**2 * mpmath.fsum(a * mpmath.log(a / b) for a, b in zip(p, q))
+            slopes = [T * (b - a) for a, b in zip(p, q)]
+            off = max(abs(mpmath.mpf(float(g)) - s) for g, s in zip(gradient[0], slopes))
+            found = abs(mpmath.mpf(float(value)) / exact - 1), off / max(map(abs, slopes))
+        worst = [max(w, float(e)) for w, e in zip(worst, found)]
+    assert 0.1 < worst[0] / expected < 2
+    assert 0.1 < worst[1] / expected < 8
+
+
+def test_the_page_of_numbers_says_what_was_measured():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "architecture.md").read_text("utf-8")
+    numbers = page.partition("## Numbers")[2].partition("##")[0]
+    for T, distance, said in ((1e4, 1.0, 1e-12), (1e8, 1.0, 1e-8), (1e8, 1e-5, 1e-3)):
+        assert f"{said:.0e}".replace("e-0", "e-") in numbers and 0.2 < 2.2e-16 * T / distance / said < 5
+    assert "2e-16 T/d" in numbers and "last digits" not in numbers
 
 
 @pytest.mark.parametrize("distance", [1e-1, 1e-3, 1e-5])

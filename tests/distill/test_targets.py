@@ -160,3 +160,13 @@ def test_types_follow_the_logits():
         need_of_teaching(z_s, z_t[:, :3], y)
     with pytest.raises(ValueError, match="2-D"):
         corrected_teacher(z_t[0], y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_student_that_excludes_the_label_needs_all_of_the_teaching(dtype):
+    """Infinity over a number was NaN; where the teacher excludes the label there is nothing to be taught."""
+    out, right = np.array([[-np.inf, 2.0, 3.0]], dtype), np.array([[1.0, 2.0, 3.0]], dtype)
+    sure, y = np.array([[1.0, -np.inf, -np.inf]], dtype), np.array([0])
+    found = [need_of_teaching(z_s, z_t, y)[0] for z_s, z_t in ((out, right), (out, sure), (right, out), (out, out))]
+    assert found == [1, 1, 0, 0]
+    assert np.isnan(need_of_teaching(np.nan * right, right, y)).all()

@@ -17,7 +17,6 @@ from sklearn.preprocessing import KBinsDiscretizer, MaxAbsScaler, OneHotEncoder,
 
 import kdlearn as kd
 from kdlearn import export
-from kdlearn.cli import main
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.export.parts import parts_of
 from kdlearn.export.transformers import NotPlain
@@ -205,18 +204,3 @@ def test_a_report_takes_no_missing_label_and_no_constant_target_for_a_warning(st
     numbers = DistilledRegressor(**SETTINGS).fit(X, X[:, 0])
     found = export.report(numbers, numbers, X, np.full(150, 5.0))["student"]
     assert np.isnan(found["r2"]) and np.isnan(found["r2_interval"]).all() and found["mae"] > 0
-
-
-def test_an_export_does_not_replace_what_it_reads(iris, tmp_path, capsys):
-    path = tmp_path / "d.csv"
-    lines = [",".join(map(str, [*row, "abc"[k]])) for row, k in zip(iris[0].tolist(), iris[1])]
-    path.write_text("a,b,c,d,kind\n" + "\n".join(lines) + "\n")
-    model = tmp_path / "m.npz"
-    taught = ["distill", "--data", str(path), "--target", "kind", "--epochs", "3", "--out", str(model), "--quiet"]
-    assert main(taught) == 0
-    before = path.read_text(), model.read_bytes()
-    for to, out, what in (("onnx", path, "the rows of --calibration"), ("c", model, "the model")):
-        arguments = ["export", "--model", str(model), "--to", to, "--calibration", str(path), "--out", str(out)]
-        assert main(arguments) == 2
-        assert f"would overwrite {what}" in capsys.readouterr().err
-    assert (path.read_text(), model.read_bytes()) == before

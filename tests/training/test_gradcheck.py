@@ -101,3 +101,80 @@ def test_a_wrong_step_is_caught(monkeypatch):
     with pytest.raises(GradientError, match="step of network 0"):
         check_step(net, kd.CrossEntropy(), batch)
     np.testing.assert_array_equal(net.theta, before)
+
+
+# ------------------------------------------------------------------ the checks' own numbers
+
+
+class Held(kd.Layer):
+    """y = x W entry by entry, and a backward that never looks at dy."""
+
+    weights = ("W",)
+
+    def __init__(self):
+        self.hold(W=np.array([0.5, 1.0, 2.0]))
+
+    def forward(self, x, rng=None):
+        return x * self.W, x
+
+    def backward(self, dy, cache, accumulate=False, need_dx=True):
+        self.dW[...] = (cache * cache).sum(axis=0)
+        return cache * self.W
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_array_of_a_user_is_the_random_matrix_of_the_check(seed):
+    """R was that of default_rng(0): for the first x that people try, R == x, and the layer above was right."""
+    x = np.random.default_rng(seed).normal(size=(4, 3))
+    with pytest.raises(GradientError, match=r"^dx"):
+        check_layer(Held(), x)
+    assert check_layer(kd.LayerNorm(3, dtype="float64"), x) < 1e-7
+
+
+def test_a_review_looks_at_places_that_are_not_multiples_of_z():
+    z, seen = np.random.default_rng(0).normal(size=(5, 4)), []
+
+    def loss(x):
+        seen.append(x.copy())
+        return (x * x).sum(), 2 * x
+
+    assert kd.gradcheck.review(loss, z)
+    far = [x for x in seen if np.abs(x - z).max() > 0.1]  # the places, and not the steps of the differences
+    for x in far:
+        across = x - z * (x * z).sum() / (z * z).sum()
+        assert np.abs(across).max() > 0.1
+
+
+def test_a_check_of_single_precision_says_so():
+    """It was '18 of 18 entries are wrong': a step of 1e-5 is lost where numbers have seven digits."""
+    batch = {"x": Z, "y": np.array([0, 1, 2, 0])}
+    single, told = {**batch, "x": Z.astype("float32")}, r"float32.*dtype=\"float64\""
+    with pytest.raises(TypeError, match=told):
+        check_step(kd.MLP(3, 4, 3), kd.CrossEntropy(), single)
+    adapted = kd.Through(kd.MLP(3, 3), "student.logits", "seen", kd.CrossEntropy("seen"))
+    with pytest.raises(TypeError, match=told):
+        check_step(kd.MLP(3, 4, 3, dtype="float64"), adapted, batch)
+    with pytest.raises(TypeError, match=told):
+        check_objective(adapted, {"student.logits": Z}, batch)
+    with pytest.raises(GradientError, match="the value is in float32"):
+        check_loss(lambda z: (np.float32((z * z).sum()), 2 * z), Z)
+
+
+def test_a_value_that_is_no_number_is_described():
+    with pytest.raises(GradientError, match=r"the value has shape \(1,\); it must be one number"):
+        check_loss(lambda z: (np.array([(z * z).sum()]), 2 * z), Z)
+    with pytest.raises(GradientError, match=r"the value has shape \(4,\)"):
+        check_loss(lambda z: ((z * z).sum(axis=1), 2 * z), Z)
+
+
+def test_a_layer_of_tokens_is_checked_without_dx():
+    tokens = np.array([[0, 3, 1], [3, 3, 2]])
+    assert check_layer(kd.Embedding(4, 3), tokens) < 1e-7
+
+    class Halved(kd.Embedding):
+        def backward(self, dy, cache, accumulate=False, need_dx=True):
+            super().backward(dy / 2, cache, accumulate, need_dx)
+
+    with pytest.raises(GradientError, match=r"dW.*same factor 0.5"):
+        check_layer(Halved(4, 3), tokens)
+    assert check_layer(kd.Linear(3, 2), tokens) < 1e-7  # whole numbers are numbers to any other layer

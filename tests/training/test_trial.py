@@ -81,6 +81,18 @@ def test_differences_that_are_one_number_are_counted_as_signs_are(value, word):
         assert ten.word == (word if 10 * chance < 0.05 else "not shown")
 
 
+@pytest.mark.parametrize("unit", [np.float32(1), np.float32(100), 100.0])
+@pytest.mark.parametrize("rows", [50, 1000, 10_000])
+def test_one_more_row_right_is_one_number_in_single_precision_too(rows, unit):
+    """Accuracies from float32 were rounded apart: five seeds that tell one row each gave p = 6e-25, *helps*."""
+    right = (rows * np.array([0.42, 0.58, 0.74, 0.86, 0.94])).astype(int)
+    single = [(unit * np.float32((right + more) / rows)).astype(float) for more in (1, 0)]
+    found = verdicts({"a": single[0] - single[1]})["a"]
+    assert (found.p, found.word) == (pytest.approx(0.0625), "not shown")
+    told = right + np.array([9, 10, 11, 10, 10]) - right  # what varies by a row is no one number
+    assert verdicts({"a": told / rows})["a"].p < 1e-4
+
+
 def test_what_is_no_number_has_no_p_value_and_spoils_no_other():
     found = {"a": interval([1.0, 1.1, 1.2]), "b": interval([1.0, np.nan])}
     assert np.isnan(kd.study.p_value(found["b"]))
@@ -170,6 +182,8 @@ def test_a_crossed_interval_covers_whatever_varies(rng):
 
 
 def test_one_row_is_an_interval_of_what_varies_and_other_shapes_are_refused():
+    with pytest.raises(ValueError, match="row 1 has 1 columns, the first has 2"):  # NumPy's words were of a sequence
+        crossed([[1.0, 2.0], [3.0]])
     assert crossed([[1.0, 2.0, 4.0]]) == interval([1.0, 2.0, 4.0]) == crossed([[1.0], [2.0], [4.0]])
     for bad in ([], [1.0, 2.0], [[]]):
         with pytest.raises(ValueError, match="rows and columns"):

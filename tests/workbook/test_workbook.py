@@ -133,6 +133,29 @@ def test_a_solved_workbook_trains_beside_the_package(tmp_path, capsys, monkeypat
     assert re.search(r"adds [+-]\d+\.\d+ ± ", out)
 
 
+LISTS = {  # (what the loss returns, what is then said)
+    "lists and floats": ("return float(value), (dz / N).tolist()", ""),
+    "a training that cannot run": (
+        "return (value, dz / N) if len(z) < 40 else (value, 'dz')",
+        r"your functions do not run together: my_kd\.py(, line \d+)?: \w+Error: .*\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LISTS)
+def test_what_is_right_alone_runs_together_or_says_where_not(what, tmp_path, capsys, monkeypatch):
+    """All 14 are right, and then a traceback: a list times a share."""
+    monkeypatch.setattr(check, "SEEDS", range(2))
+    monkeypatch.setattr(check, "EPOCHS", 2)
+    changed, words = LISTS[what]
+    loss = source("cross_entropy")
+    assert loss.endswith("return value, dz / N")
+    text = SOLUTION.replace(loss, loss.replace("return value, dz / N", changed))
+    status, out, err = run(tmp_path, text, capsys)
+    assert "All 14 are right." in out and re.fullmatch(f"(kdlearn check: {words})?", err)
+    assert (status, bool(err)) == ((2, True) if words else (0, False))
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

@@ -1,0 +1,256 @@
+"""Files that come back as they were written, and columns that are told by the whole file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+pd = pytest.importorskip("pandas")
+
+import kdlearn as kd  # noqa: E402
+from kdlearn import cli  # noqa: E402
+from kdlearn.commands.frames import TableError, read_table  # noqa: E402
+from kdlearn.commands.rules import Rules  # noqa: E402
+from kdlearn.commands.student import load_student  # noqa: E402
+from kdlearn.estimators import DistilledClassifier, DistilledRegressor  # noqa: E402
+
+HAND = {"max_iter": 3, "tol": 10, "hidden_layer_sizes": (4,), "random_state": 0}
+
+
+def run(capsys, *arguments, status=0):
+    assert cli.main([str(a) for a in arguments]) == status
+    return capsys.readouterr()
+
+
+def saved(path, y, n=60):
+    """A student of two columns, `x` and `k`, and its rows."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.uniform(1, 2000, n).round(3), "k": rng.integers(0, 9, n)})
+    kind = DistilledRegressor if y == "numbers" else DistilledClassifier
+    target = X["x"] + 1e12 if y == "numbers" else np.where(X["x"] > 999, "yes", "no")
+    kd.save(path, kind(**HAND).fit(X, target))
+    return X
+
+
+# ------------------------------------------------------------------ numbers that a machine reads
+
+
+@pytest.mark.parametrize("y", ["numbers", "classes"])
+def test_predictions_read_back_as_they_are(y, tmp_path, capsys):
+    """Nine digits of 1e12 + x were 1e12 + a few thousands."""
+    X = saved(tmp_path / "m.npz", y)
+    X.to_csv(tmp_path / "d.csv", index=False)
+    run(capsys, "predict", "--model", tmp_path / "m.npz", "--data", tmp_path / "d.csv", "--out", tmp_path / "p.csv")
+    _, *lines = csv.reader((tmp_path / "p.csv").read_text().splitlines())
+    model = load_student(tmp_path / "m.npz").model
+    if y == "numbers":
+        np.testing.assert_array_equal([float(cell) for (cell,) in lines], model.predict(X))
+    else:
+        np.testing.assert_array_equal([[float(v) for v in line[1:]] for line in lines], model.predict_proba(X))
+
+
+# ------------------------------------------------------------------ no output is an input
+
+
+def links(path, how):
+    other = path.parent / "deep" / f"other{path.suffix}"
+    other.parent.mkdir(exist_ok=True)
+    if how == "spelling":
+        return path.parent / "deep" / ".." / path.name
+    (os.symlink if how == "link" else os.link)(path, other)
+    return other
+
+
+@pytest.mark.parametrize("how", ["spelling", "link", "hard link"])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        *(("predict", "--model"), ("predict", "--data"), ("onnx", "--model"), ("onnx", "--calibration")),
+        *(("c", "--calibration"), ("distill", "--data"), ("distill", "--test"), ("distill", "--teacher")),
+    ],
+)
+def test_no_command_writes_over_what_it_reads(command, option, how, tmp_path, capsys):
+    """predict --out MODEL made a CSV of the model; export --calibration d.csv --out d.csv a model of the rows."""
+    X, files = saved(tmp_path / "m.npz", "classes"), {"--model": tmp_path / "m.npz", "--teacher": tmp_path / "m.npz"}
+    for name in ("--data", "--test", "--calibration"):
+        files[name] = tmp_path / f"{name[2:]}.h"
+        X.assign(y=np.where(X["x"] > 999, "yes", "no")).to_csv(files[name], index=False)
+    out = links(files[option], how)
+    if command == "c" and how == "spelling":
+        out = out.with_suffix(".c")  # the .h is written beside it
+    elif command == "c":
+        out.rename(out.with_suffix(".h"))
+        out = out.with_suffix("")
+    more = {
+        "predict": ["--model", files["--model"], "--data", files["--data"]],
+        "onnx": ["--model", files["--model"], "--to", "onnx", "--calibration", files["--calibration"]],
+        "c": ["--model", files["--model"], "--to", "c", "--calibration", files["--calibration"]],
+        "distill": ["--target", "y", "--epochs", "1", "--data", files["--data"], option, files[option]],
+    }[command]
+    before = {path: path.read_bytes() for path in files.values()}
+    err = run(capsys, "export" if command in ("onnx", "c") else command, *more, "--out", out, status=2).err
+    assert "would overwrite what is read, " + option in err and err.count("\n") == 1
+    assert before == {path: path.read_bytes() for path in files.values()}
+
+
+# ------------------------------------------------------------------ the decimal sign of a file
+
+
+@pytest.mark.parametrize("id", ["1;1,234;1,5", "1\t1,234\t1,5", '1,"1,234","1,5"'])
+def test_the_decimal_sign_is_told_by_columns_that_the_model_does_not_read(id, tmp_path, capsys):
+    """x = 1,234 was read as 1234, which is in the taught range: nothing was said."""
+    saved(tmp_path / "m.npz", "numbers")
+    sign = next(c for c in ";\t," if c in id)
+    (tmp_path / "d.csv").write_text(f"{sign.join(('k', 'x', 'w'))}\n{id}\n")
+    said: list[str] = []
+    _, rows = load_student(tmp_path / "m.npz").read(tmp_path / "d.csv", None, said)
+    assert rows["x"].tolist() == [1.234] and rows["k"].tolist() == [1]
+    assert "decimal points and commas are exchanged here, compared with the table that taught: 'x'." in said
+
+
+def test_points_too_are_told_by_other_columns(tmp_path):
+    (tmp_path / "taught.csv").write_text("x;k\n" + "\n".join(f"{i},5;{i % 3}" for i in range(1, 40)))
+    (tmp_path / "new.csv").write_text("x;k;w\n1.234;1;0.75\n")
+    table = read_table(tmp_path / "taught.csv")
+    rules = Rules.of(table, (), (), ("x",), [])
+    assert rules(read_table(tmp_path / "new.csv"), [])["x"].tolist() == [1.234]
+    assert rules(read_table(tmp_path / "taught.csv"), said := [])["x"].tolist()[:2] == [1.5, 2.5] and not said
+
+
+@pytest.mark.parametrize("extra", ["", ";w", ";name"])
+def test_thousands_are_said_where_no_column_tells(extra, tmp_path):
+    saved(tmp_path / "m.npz", "numbers")
+    cell = {"": "", ";w": ";7", ";name": ";b1,5"}[extra]
+    (tmp_path / "d.csv").write_text(f"k;x{extra}\n1;1,234{cell}\n")
+    said: list[str] = []
+    _, rows = load_student(tmp_path / "m.npz").read(tmp_path / "d.csv", None, said)
+    assert rows["x"].tolist() == [1234] and "column 'x': '1,234' is read as 1234." in said
+
+
+def test_a_table_that_teaches_is_read_with_the_sign_of_all_its_columns(tmp_path):
+    """1,234 was 1234 where the file is separated by tabs, whatever stood beside it."""
+    lines = [f"{1 + i % 9},{100 + i}\t{i},5\t{i % 3}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["x\tw\ty", *lines]))
+    table = read_table(tmp_path / "t.csv")
+    rules = Rules.of(table, ("w", "y"), (), (), [])
+    assert rules.columns[0]["comma"] and rules(table, [])["x"][0] == 1.1
+
+
+# ------------------------------------------------------------------ first tables
+
+
+def taught(tmp_path, lines, *more, name="t.csv"):
+    (tmp_path / name).write_text("\n".join(lines) + "\n", "utf-8")
+    short = ["--target", "t", "--epochs", "2", "--student", "4", "--out", tmp_path / "s.npz"]
+    return ["distill", "--data", tmp_path / name, *short, *more]
+
+
+def numbers_of(n=60):
+    x = np.random.default_rng(0).normal(size=n).round(3)
+    return ["a,t", *(f"{v},{3 * v + 0.001 * i:.4f}" for i, v in enumerate(x))]
+
+
+def test_a_student_knows_true_and_false_of_its_columns(tmp_path, capsys):
+    """df.to_csv() writes True and False: both were taken as missing."""
+    X = pd.DataFrame({"b": [True, False] * 30, "x": np.arange(60.0)})
+    model = DistilledClassifier(**HAND).fit(X, X["b"])
+    kd.save(tmp_path / "m.npz", model)
+    X.to_csv(tmp_path / "d.csv", index=False)
+    told = run(capsys, "predict", "--model", tmp_path / "m.npz", "--data", tmp_path / "d.csv")
+    lines = list(csv.reader(told.out.splitlines()))[1:]
+    np.testing.assert_array_equal([[float(v) for v in line[1:]] for line in lines], model.predict_proba(X))
+    assert not told.err
+
+
+@pytest.mark.parametrize("sign", ["-", "k.A."])
+@pytest.mark.parametrize("task", ["auto", "numbers"])
+def test_a_target_has_signs_for_missing_cells_as_columns_have(task, sign, tmp_path, capsys):
+    lines = [line if i % 7 else f"{line.split(',')[0]},{sign}" for i, line in enumerate(numbers_of(), 6)]
+    lines[0] = "a,t"
+    out = run(capsys, *taught(tmp_path, lines, "--task", task)).out
+    assert f"9 rows with no number as 't', such as {sign!r}, left out." in out
+
+
+def test_a_target_with_other_texts_is_no_number(tmp_path, capsys):
+    lines = [line if i % 7 else f"{line.split(',')[0]},{'bc'[i % 2]}" for i, line in enumerate(numbers_of(), 6)]
+    lines[0] = "a,t"
+    assert "which is no number" in run(capsys, *taught(tmp_path, lines, "--task", "numbers"), status=2).err
+
+
+def test_columns_of_names_cannot_be_kept(tmp_path, capsys):
+    """The advice was a preprocessor, which the command line has not."""
+    lines = ["kunde,a,t", *(f"k{i},{i * i % 7},{'pq'[i % 2]}" for i in range(200))]
+    err = run(capsys, *taught(tmp_path, lines, "--keep", "kunde"), status=2).err
+    assert "column 'kunde' has 150 different texts in 150 rows" in err and "--ignore kunde" in err
+    assert "preprocessor" not in err
+
+
+def test_json_has_no_nan(tmp_path, capsys):
+    """R2 of one row is none: it was NaN, which is no JSON."""
+    (tmp_path / "one.csv").write_text("a,t\n0.5,1.5\n")
+    out = run(capsys, *taught(tmp_path, numbers_of(), "--test", tmp_path / "one.csv", "--json")).out
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    assert json.loads(out, parse_constant=refuse)["report"]["achieved"]["student"]["r2"] is None
+
+
+def test_a_name_over_two_lines_is_a_name(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b'a,"price\r\n(EUR)",t\r\n1,2,p\r\n3,4,q\r\n')
+    table = read_table(tmp_path / "t.csv")
+    assert list(table.columns) == ["a", "price (EUR)", "t"] and table["t"].tolist() == ["p", "q"]
+    (tmp_path / "t.csv").write_text('a,"price\n1,2\n')
+    with pytest.raises(TableError, match=r"t\.csv, line \d: "):
+        read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("option", ["--test", "--unlabeled"])
+@pytest.mark.parametrize(
+    ("text", "told"), [("b,t\n1,2\n", "there is no column 'a'"), ("a,t\n1e999,2\n", "row 0, column 'a': '1e999'")]
+)
+def test_what_is_wrong_with_another_file_names_it(option, text, told, tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    other.write_text(text)
+    assert f"{other}: {told}" in run(capsys, *taught(tmp_path, numbers_of(), option, other), status=2).err
+
+
+def test_a_target_that_cannot_measure_names_its_file(tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    other.write_text("a,t\n1,high\n2,low\n")
+    err = run(capsys, *taught(tmp_path, numbers_of(), "--test", other), status=2).err
+    assert f"{other}: the target 't' holds 'high', which is no number" in err
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_pickled_teacher_that_was_never_fitted_is_told(numbers, tmp_path, capsys):
+    joblib.dump(RandomForestRegressor() if numbers else RandomForestClassifier(), tmp_path / "f.pkl")
+    lines = numbers_of() if numbers else ["a,t", *(f"{i * i % 11},{'pq'[i % 2]}" for i in range(60))]
+    err = run(capsys, *taught(tmp_path, lines, "--teacher", tmp_path / "f.pkl", "--trust-pickle"), status=2).err
+    assert "f.pkl holds a RandomForest" in err and "that is not fitted" in err
+
+
+def test_a_pickled_teacher_of_codes_knows_the_sorted_labels(tmp_path, capsys):
+    """ja and nein were refused: the teacher knows the classes 0, 1."""
+    a = np.random.default_rng(0).normal(size=90).round(3)
+    joblib.dump(RandomForestClassifier(9, random_state=0).fit(a[:, None], (a > 0) * 1), tmp_path / "f.pkl")
+    lines = ["a,t", *(f"{v},{'nein' if v > 0 else 'ja'}" for v in a)]
+    more = ["--teacher", tmp_path / "f.pkl", "--trust-pickle", "--json"]
+    found = json.loads(run(capsys, *taught(tmp_path, lines, *more)).out)
+    assert found["report"]["achieved"]["teacher"]["accuracy"] > 0.9
+    lines = ["a,t", *(f"{v},{1 + (v > 0) + (v > 1)}" for v in a)]
+    joblib.dump(RandomForestClassifier(9).fit(a[:, None], (a > 0) * 1 + (a > 1)), tmp_path / "f.pkl")
+    assert (
+        "the teacher knows the classes 0, 1, 2, but not 3" in run(capsys, *taught(tmp_path, lines, *more), status=2).err
+    )
+
+
+def test_a_contest_of_two_rows_ends(tmp_path, capsys):
+    """Two rows that teach ended in 'low >= high'."""
+    assert "2 rows held out" in run(capsys, *taught(tmp_path, numbers_of()[:4], "--task", "numbers")).out
