@@ -368,6 +368,7 @@ def threads(i=0):
 
 
 OPERATIONS = {
+    "Identity": lambda node, x: x,
     "Gemm": lambda node, x, W, b: x @ W + b,
     "Relu": lambda node, x: np.maximum(x, 0),
     "Tanh": lambda node, x: np.tanh(x),

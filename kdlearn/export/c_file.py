@@ -71,6 +71,9 @@ def to_c(
     steps = plan(net, scaler, classes, fold=not rounded, inputs=inputs, rows=rows if rounded else None)
     if not steps.takes_tokens:
         steps.parts.plain()  # or it says which transformer cannot be written
+    unknown = set(units or ()) - {target, *(() if steps.encoding is None else steps.encoding.names)}
+    if unknown:
+        raise ExportError(f"units names {', '.join(map(repr, sorted(unknown)))}, which are no columns and no target")
     size = sum((1 if rounded else 4) * s.arrays["W"].size for s in steps.steps if "W" in s.arrays)
     if size > max_bytes:
         raise ExportError(

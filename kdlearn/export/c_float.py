@@ -73,7 +73,7 @@ def _feature(steps: Plan, kind: str, constants: Constants) -> tuple[list[str], l
             constants.add("feature_fill", np.where(np.isnan(encoding.fill), 0, encoding.fill).astype(np.float32))
             constants.add("feature_has_fill", (~np.isnan(encoding.fill)).astype(np.int8))
             fill = f"{read('feature_has_fill', 'i', 'int8_t')} ? {read('feature_fill', 'i')} : NAN"
-            missing = [f"if (isnan(v)) v = {fill};"]
+            missing = [f"if (gap) v = {fill};"]
     value = f"x[{from_i}]"
     if steps.centre is not None:
         constants.add("centre", steps.centre)
@@ -85,13 +85,14 @@ def _feature(steps: Plan, kind: str, constants: Constants) -> tuple[list[str], l
         constants.add("strict", encoding.strict.astype(np.int8))
         code += [
             "const int16_t code = READ_int16_t(&feature_code[i]);",
-            f"if (code == {MISSING}) v = isnan(v) ? 1.0f : 0.0f;",
+            "const int gap = isnan(v);",
+            f"if (code == {MISSING}) v = gap ? 1.0f : 0.0f;",
             "else {",
             *indent(missing),
             "    if (!isfinite(v)) return NAN;",
             f"    const float n = (float)READ_int16_t(&known[{from_i}]);",
             "    const float lowest = READ_int8_t(&strict[i]) ? 0.0f : -1.0f;",
-            "    if (n >= 0.0f && (v != floorf(v) || v >= n || v < lowest)) return NAN;",
+            "    if (n >= 0.0f && !gap && (v != floorf(v) || v >= n || v < lowest)) return NAN;",
             "    if (code >= 0) v = v == (float)code ? 1.0f : 0.0f;",
             "}",
         ]

@@ -59,14 +59,14 @@ def check(steps: Plan, X: Any = None) -> tuple[Plan, np.ndarray]:
     A bare regressor knows no deviation of its target: in the plan that is returned, its answers' stands for it.
     """
     codes = rows_for(steps, X)
-    exact = plan(_Whole(steps), fold=False, dtype=np.float64)
+    exact = exactly(steps)
     want, got = exact.answer(codes, np.float64), steps.answer(codes)
     if np.isnan(want).any(axis=1).all():
         raise ExportError("no row that it was tried on has an answer: the network's numbers overflow")
     mean, scale = steps.parts.target
     if steps.classes is None and np.all(np.equal(mean, 0) & np.equal(scale, 1)):
         steps = replace(steps, target_scale=_size(want))
-    off = _distance(steps, want, got)
+    off = distance(steps, want, got)
     if off.max() <= TOLERANCE:
         return steps, codes
     where, moved = _blame(steps, exact, codes, want)
@@ -112,6 +112,11 @@ def warn_of_drawn(steps: Plan, X: Any, what: str) -> None:
         )
 
 
+def exactly(steps: Plan) -> Plan:
+    """The same plan in float64, with nothing folded."""
+    return plan(_Whole(steps), fold=False, dtype=np.float64)
+
+
 class _Whole:
     """The parts of a plan, as a model that `plan` takes."""
 
@@ -119,7 +124,7 @@ class _Whole:
         self.parts_ = steps.parts
 
 
-def _distance(steps: Plan, want: np.ndarray, got: np.ndarray) -> np.ndarray:
+def distance(steps: Plan, want: np.ndarray, got: np.ndarray) -> np.ndarray:
     """(N,) how far apart two answers are; infinite where only one of them is an answer."""
     if steps.classes is not None:
         off = np.abs(softmax_rows(want) - softmax_rows(got)).max(axis=1)
@@ -139,7 +144,7 @@ def _blame(steps: Plan, exact: Plan, codes: np.ndarray, want: np.ndarray) -> tup
         for i in range(codes.shape[1]):
             rounded = codes.copy()
             rounded[:, i] = (codes[:, i] - centre[i]).astype(np.float32) + centre[i]
-            moved.append(float(_distance(steps, want, exact.answer(rounded, np.float64)).max()))
+            moved.append(float(distance(steps, want, exact.answer(rounded, np.float64)).max()))
     worst = int(np.argmax(moved))
     return steps.encoding.names[worst], moved[worst]
 

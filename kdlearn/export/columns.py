@@ -146,7 +146,7 @@ class Encoding:
         v = codes[:, self.column]
         missing = np.isnan(v)
         v = np.where(missing, self.fill.astype(v.dtype), v)
-        bad = (self.code != MISSING) & (~np.isfinite(v) | (self.strict & (v < 0)))
+        bad = (self.code != MISSING) & (~np.isfinite(v) | (self.strict & (v < 0) & ~missing))
         v = np.where(self.code >= 0, v == self.code, np.where(self.code == MISSING, missing, v)).astype(codes.dtype)
         v[bad] = np.nan
         return v

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.cells import nan_for_na, unknown_said
+from kdlearn.cells import is_missing, nan_for_na, unknown_said
 from kdlearn.export.parts import network_of, output_width
 from kdlearn.export.saved import save
 from kdlearn.export.transformers import NotPlain
@@ -31,7 +31,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     ----------
     student, teacher : networks, fitted distilled estimators, or any scikit-learn classifiers or regressors.
     x_test : (N, D) rows, an array or a frame, that both take (NaN for pandas' NA); also the rows that are timed.
-    y_test : (N,) labels or targets, as the models' `predict` gives them.
+    y_test : (N,) labels or targets, as the models' `predict` gives them; ValueError where one is missing.
 
     Returns
     -------
@@ -69,6 +69,10 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
         if y_test is not None and len(y_test) != len(x_test):
             raise ValueError(f"x_test has {len(x_test)} rows, y_test {len(y_test)}")
         result["rows"] = len(x_test)
+    if y_test is not None:
+        gaps = sum(map(is_missing, np.asarray(y_test).ravel().tolist()))
+        if gaps:
+            raise ValueError(f"y_test is missing (NaN) in {gaps} places: leave these rows out")
     for name, model in models.items():
         entry = _sizes(model)
         entry["door"] = "network" if isinstance(model, Network) else "estimator"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.export.check import check, unscaled, warn_of_drawn
-from kdlearn.export.columns import Encoding
+from kdlearn.export.check import TOLERANCE, check, warn_of_drawn
+from kdlearn.export.held import answers_of, numbers_of, off, refuse, stretched
+from kdlearn.export.onnx_door import ML_OPSET, OPSET, door_of, kind_of, poison, prefix_of
 from kdlearn.export.onnx_int8 import extra, quantized
 from kdlearn.export.plan import Plan, Step, plan
-from kdlearn.export.transformers import gaps_of, rest_of
 
-OPSET, ML_OPSET, IR_VERSION = 17, 3, 8  # the first with LayerNormalization, and the format that came with it
-LARGEST = np.array(np.finfo(np.float32).max, np.float32)
+IR_VERSION = 8  # the format that came with OPSET
 
 
 def to_onnx(
@@ -46,7 +45,10 @@ def to_onnx(
     that is refused (NaN where no imputer is, infinity, an answer that overflows) has NaN for all of them and
     the label NaN, "" (or, where that is a class, "refused"), or one less than all classes and than 0: the file's
     metadata say which, under `refused`. A text that a strict encoder does not know is an error of the runtime.
-    Preprocessing is written by skl2onnx.
+    Preprocessing is written by skl2onnx. The file is run by onnxruntime first, and held to the model's answers in
+    float64, on `rows` or on drawn ones; ExportError where a probability moves by more than 0.001. What is not plain
+    (PCA, …) is tried on given rows alone, and has a float64 input where float32 does not do; a warning says that
+    there were none.
 
     Parameters
     ----------
@@ -56,9 +58,55 @@ def to_onnx(
     """
     onnx = extra("onnx")
     steps = plan(net, scaler, classes, fold and not int8, inputs, rows=rows if int8 else None)
-    codes = None if steps.encoding is None and not steps.takes_tokens else check(steps, rows)[1]
+    model, codes = _tried(onnx, steps, rows)
+    if not int8:
+        Path(path).write_bytes(model)
+        return {"method": "float32", "bytes": os.path.getsize(path)}
+    if codes is None:
+        raise TypeError(f"int8 needs rows to calibrate on, and these cannot be drawn, give rows: {steps.parts.reason}")
+    warn_of_drawn(steps, rows, "the range of eight bits")
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder, "float.onnx")
+        whole.write_bytes(model)
+        advice = "stay with float32" if rows is not None else "give rows of yours (rows=, --calibration)"
+        return quantized(whole, path, feeds(steps, codes), advice)
+
+
+def _tried(onnx: ModuleType, steps: Plan, rows: Any) -> tuple[bytes, np.ndarray | None]:
+    """`(the file's content, rows)` on which it answered as the model does in float64; ExportError if it does not."""
+    if steps.encoding is not None or steps.takes_tokens:
+        steps, codes = check(steps, rows)
+        data = _model(onnx, steps)
+        refuse(steps, off(data, steps, feeds(steps, codes), answers_of(steps, codes)))
+        return data, codes
+    if rows is None:
+        warnings.warn(
+            f"the file is held to the model on no rows: none can be drawn, give rows= ({steps.parts.reason})",
+            stacklevel=4,
+        )
+        return _model(onnx, steps), None
+    codes = numbers_of(steps, rows)
+    try:
+        x = stretched(codes)
+        want = answers_of(steps, x)
+    except ValueError:  # of splines, beyond their knots
+        x, want = codes, answers_of(steps, codes)
+    data = _model(onnx, steps)
+    worst = off(data, steps, {"x": x.astype(np.float32)}, want)
+    if worst <= TOLERANCE:
+        return data, codes.astype(np.float32)
+    try:  # float32 may have too few digits for the columns
+        data = _model(onnx, steps, np.float64)
+        worst = off(data, steps, {"x": x}, want)
+    except Exception:  # of many kinds: skl2onnx does not write everything in float64
+        pass
+    refuse(steps, worst)
+    return data, codes
+
+
+def _model(onnx: ModuleType, steps: Plan, kind: Any = np.float32) -> bytes:
     model = onnx.helper.make_model(
-        _graph(onnx, steps),
+        _graph(onnx, steps, kind),
         producer_name="kdlearn",
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
@@ -68,24 +116,14 @@ def to_onnx(
         known["refused"] = json.dumps(_refused(steps.classes))
     onnx.helper.set_model_props(model, known)
     onnx.checker.check_model(model, full_check=True)
-    if not int8:
-        Path(path).write_bytes(model.SerializeToString())
-        return {"method": "float32", "bytes": os.path.getsize(path)}
-    if codes is None:
-        raise TypeError(f"int8 needs rows to calibrate on, and these cannot be drawn: {steps.parts.reason}")
-    warn_of_drawn(steps, rows, "the range of eight bits")
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder, "float.onnx")
-        whole.write_bytes(model.SerializeToString())
-        advice = "stay with float32" if rows is not None else "give rows of yours (rows=, --calibration)"
-        return quantized(whole, path, feeds(steps, codes), advice)
+    return model.SerializeToString()
 
 
 def feeds(steps: Plan, codes: np.ndarray) -> dict[str, np.ndarray]:
     """Rows, as `Encoding.codes` reads them, as the inputs of the file."""
     if steps.encoding is None:
         return {"x": codes}
-    kinds = [_kind(steps, i) for i in range(codes.shape[1])]
+    kinds = [kind_of(steps, i) for i in range(codes.shape[1])]
     if steps.encoding.is_plain:
         return {"x": codes.astype(kinds[0])}
     found = {}
@@ -107,6 +145,9 @@ def network_nodes(onnx: ModuleType, steps: Plan, x: str, prefix: str = "") -> tu
     nodes: list[Any] = []
     constants: dict[str, np.ndarray] = {}
     name = x
+    if not steps.takes_tokens:  # a quantiser cuts what the first layer takes; what is refused is seen in x itself
+        nodes.append(helper.make_node("Identity", [x], [prefix + "taken"]))
+        name = prefix + "taken"
     outputs = "prediction" if steps.classes is None else "logits"
     for i, step in enumerate(steps.steps):
         constants |= {f"{prefix}{a}{i}": value for a, value in step.arrays.items()}
@@ -115,8 +156,8 @@ def network_nodes(onnx: ModuleType, steps: Plan, x: str, prefix: str = "") -> tu
     if steps.takes_tokens:
         poisoned = name
     else:
-        _poison(helper, nodes, constants, prefix + "in.", x, name, poisoned)
-    _poison(helper, nodes, constants, prefix + "end.", poisoned, poisoned, prefix + outputs)
+        poison(helper, nodes, constants, prefix + "in.", x, name, poisoned)
+    poison(helper, nodes, constants, prefix + "end.", poisoned, poisoned, prefix + outputs)
     if steps.classes is None:
         return nodes, constants
     nodes.append(helper.make_node("Softmax", [prefix + "logits"], [prefix + "probabilities"], axis=1))
@@ -130,25 +171,10 @@ def network_nodes(onnx: ModuleType, steps: Plan, x: str, prefix: str = "") -> tu
     return nodes, constants
 
 
-def _poison(helper: Any, nodes: list[Any], constants: dict[str, np.ndarray], p: str, x: str, y: str, out: str) -> None:
-    """`out` is y, with NaN in the rows where x is not finite; ReLU and quantisers would lose the NaN on their way."""
-    constants |= {p + "largest": LARGEST, p + "nan": np.array(np.nan, np.float32), p + "axis": np.array([1], np.int64)}
-    for op, inputs, output, more in (
-        ("Abs", [x], "abs", {}),
-        ("LessOrEqual", [p + "abs", p + "largest"], "finite", {}),
-        ("Not", [p + "finite"], "odd", {}),
-        ("Cast", [p + "odd"], "ones", {"to": 6}),  # 6: int32
-        ("ReduceSum", [p + "ones", p + "axis"], "sum", {"keepdims": 1}),
-        ("Cast", [p + "sum"], "bad", {"to": 9}),  # 9: bool
-    ):
-        nodes.append(helper.make_node(op, inputs, [p + output], **more))
-    nodes.append(helper.make_node("Where", [p + "bad", p + "nan", y], [out]))
-
-
-def _graph(onnx: ModuleType, steps: Plan) -> Any:
+def _graph(onnx: ModuleType, steps: Plan, numbers: Any) -> Any:
     helper, kind = onnx.helper, onnx.TensorProto
-    p = _prefix(steps)
-    door, tensors, inputs, x = _door(onnx, steps, p)
+    p = prefix_of(steps)
+    door, tensors, inputs, x = door_of(onnx, steps, p, numbers)
     nodes, constants = network_nodes(onnx, steps, x, p)
     K = steps.n_out
     if steps.classes is None:
@@ -161,6 +187,8 @@ def _graph(onnx: ModuleType, steps: Plan) -> Any:
             helper.make_tensor_value_info("label", label, ["N"]),
         ]
     made = {value.name for value in outputs}
+    if any(value.name == "" for value in inputs):
+        raise ValueError('a column is called "", which ONNX has no input for: rename the column')
     taken = made & {value.name for value in inputs}
     if taken:
         raise ValueError(f"a column is called {taken.pop()!r}, which is an output of the file: rename the column")
@@ -172,111 +200,13 @@ def _graph(onnx: ModuleType, steps: Plan) -> Any:
     used = {name for node in nodes for name in node.input}
     # types that shape inference cannot see through an encoder, and a quantiser needs
     inner = [helper.make_tensor_value_info(f"{p}y{i}", kind.FLOAT, ["N", s.n_out]) for i, s in enumerate(steps.steps)]
+    if not steps.takes_tokens:
+        inner.append(helper.make_tensor_value_info(f"{p}taken", kind.FLOAT, ["N", steps.steps[0].n_in]))
     if door:
         inner.append(helper.make_tensor_value_info(x, kind.FLOAT, ["N", steps.steps[0].n_in]))
     return helper.make_graph(
         nodes, "kdlearn", inputs, outputs, [t for t in tensors if t.name in used], value_info=inner
     )
-
-
-def _prefix(steps: Plan) -> str:
-    """Of all that has a name inside a file whose inputs have the columns' names: no column begins with it."""
-    if steps.encoding is None or steps.encoding.is_plain:
-        return ""
-    prefix = "net."
-    while any(name.startswith(prefix) for name in steps.encoding.names):
-        prefix = "_" + prefix
-    return prefix
-
-
-def _kind(steps: Plan, i: int) -> str:
-    """What column i is in the file: "float32", "float64", "int64" or "str"."""
-    assert steps.encoding is not None
-    known = steps.encoding.columns[i].categories
-    if known is not None:
-        if all(isinstance(v, (str, type(None))) for v in known):
-            return "str"
-        if all(isinstance(v, int) and not isinstance(v, bool) for v in known):
-            return "int64"
-        raise TypeError(f"column {steps.encoding.columns[i].name!r}: categories in ONNX are texts or whole numbers")
-    wide = steps.centre is not None and (steps.encoding.is_plain or bool(steps.centre[i]))
-    return "float64" if wide else "float32"
-
-
-def _door(onnx: ModuleType, steps: Plan, p: str) -> tuple[list[Any], list[Any], list[Any], str]:
-    """`(nodes, constants, inputs, name of the features)` of what stands before the network."""
-    helper, kind = onnx.helper, onnx.TensorProto
-    types = {"float32": kind.FLOAT, "float64": kind.DOUBLE, "int64": kind.INT64, "str": kind.STRING}
-    if steps.encoding is None and not steps.takes_tokens:
-        return _skl2onnx_door(onnx, steps)
-    if steps.encoding is None or steps.encoding.is_plain:
-        of_x = "int64" if steps.encoding is None else _kind(steps, 0)
-        inputs = [helper.make_tensor_value_info("x", types[of_x], ["N", steps.n_in])]
-        if of_x != "float64":
-            return [], [], inputs, "x"
-        nodes = [
-            helper.make_node("Sub", ["x", "centre"], ["x-centre"]),
-            helper.make_node("Cast", ["x-centre"], ["features"], to=1),  # 1: float32
-        ]
-        return nodes, [onnx.numpy_helper.from_array(steps.centre, "centre")], inputs, "features"
-    nodes, tensors, inputs = [], [], []
-    for i in steps.encoding.used:
-        column = steps.encoding.columns[i]
-        of_x = _kind(steps, i)
-        inputs.append(helper.make_tensor_value_info(column.name, types[of_x], ["N", 1]))
-        if of_x == "float64":
-            assert steps.centre is not None
-            tensors.append(onnx.numpy_helper.from_array(steps.centre[i : i + 1], f"{p}door.centre{i}"))
-            nodes.append(helper.make_node("Sub", [column.name, f"{p}door.centre{i}"], [f"{p}door.centred{i}"]))
-            nodes.append(helper.make_node("Cast", [f"{p}door.centred{i}"], [f"{p}encode.c{i}"], to=1))
-        else:
-            nodes.append(helper.make_node("Identity", [column.name], [f"{p}encode.c{i}"]))
-    encoder = _converted(steps.encoding, [_kind(steps, i) for i in range(len(steps.encoding.columns))])
-    graph = onnx.compose.add_prefix_graph(encoder, p + "encode.")
-    nodes, tensors, x = [*nodes, *graph.node], [*tensors, *graph.initializer], graph.output[0].name
-    rest = rest_of(steps.encoding)
-    if rest is not None:
-        tensors += [onnx.numpy_helper.from_array(a, name) for a, name in zip(rest, (p + "rest.A", p + "rest.c"))]
-        nodes.append(helper.make_node("Gemm", [x, p + "rest.A", p + "rest.c"], [p + "features"]))
-        x = p + "features"
-    return nodes, tensors, inputs, x
-
-
-def _converted(encoding: Encoding, kinds: Sequence[str]) -> Any:
-    """The graph of the encoding's unscaled features, by skl2onnx."""
-    from kdlearn.export.transformers import transformer_of
-
-    return _skl2onnx(transformer_of(unscaled(encoding)), [(f"c{i}", kind, 1) for i, kind in enumerate(kinds)])
-
-
-def _skl2onnx_door(onnx: ModuleType, steps: Plan) -> tuple[list[Any], list[Any], list[Any], str]:
-    """A preprocessing that is not plain (PCA, splines, …): as skl2onnx writes it, of numbers x (N, C)."""
-    from sklearn.pipeline import make_pipeline
-
-    chain, names = steps.parts.chain
-    graph = onnx.compose.add_prefix_graph(_skl2onnx(make_pipeline(*chain), [("x", "float32", len(names))]), "encode.")
-    helper = onnx.helper
-    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", len(names)])
-    nodes = [helper.make_node("Identity", ["x"], ["encode.x"]), *graph.node]
-    # bins, bounds and quantiles make numbers of infinity, and some of NaN: what Python refuses is seen in x itself
-    constants = {"door.gap": gaps_of(chain, names), "door.zero": np.array(0, np.float32)}
-    for op, inputs, output in (
-        ("IsNaN", ["x"], "missing"),
-        ("And", ["door.missing", "door.gap"], "filled"),
-        ("Where", ["door.filled", "door.zero", "x"], "seen"),
-    ):
-        nodes.append(helper.make_node(op, inputs, ["door." + output]))
-    _poison(helper, nodes, constants, "door.", "door.seen", graph.output[0].name, "features")
-    tensors = [onnx.numpy_helper.from_array(a, name) for name, a in constants.items()]
-    return nodes, [*graph.initializer, *tensors], [x], "features"
-
-
-def _skl2onnx(transformer: Any, inputs: Sequence[tuple[str, str, int]]) -> Any:
-    convert = extra("skl2onnx").convert_sklearn
-    data = importlib.import_module("skl2onnx.common.data_types")
-    types = {"float32": "Float", "float64": "Float", "int64": "Int64", "str": "String"}  # float64 is centred by then
-    initial = [(name, getattr(data, types[kind] + "TensorType")([None, n])) for name, kind, n in inputs]
-    return convert(transformer, initial_types=initial, target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET}).graph
 
 
 def label_values(classes: np.ndarray) -> list[Any]:

@@ -24,6 +24,7 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
     whole batch: one outlier would change its neighbours' labels.) What lies beyond them, at an input or inside the
     network, counts as the end of the range, and nothing says so: calibrate on rows that reach as far as those to come.
     What a linear layer takes is rounded, what it puts out is not: logits, and answers of any size, keep their digits.
+    Rows that the file refuses are left out, with a warning.
     All inputs of a layer share one range, so they must be of one size: give a file written with `fold=False`.
 
     Returns `{"method", "bytes_before", "bytes_after", "agreement", "error", "largest_error"}`: on the calibration
@@ -40,19 +41,23 @@ def quantize_onnx(path_in: str | os.PathLike, path_out: str | os.PathLike, calib
 
 def quantized(path_in: str | os.PathLike, path_out: str | os.PathLike, x: Any, advice: str) -> dict[str, Any]:
     """`quantize_onnx`, with what to do where rounding costs much."""
-    extra("onnx")
+    onnx = extra("onnx")
     runtime, tools = extra("onnxruntime"), extra("onnxruntime.quantization")
     prepare = importlib.import_module("onnxruntime.quantization.shape_inference").quant_pre_process
-    common = {
+    common: dict[str, Any] = {
         "weight_type": tools.QuantType.QInt8,
         "per_channel": True,
         "op_types_to_quantize": ["MatMul", "Gemm"],
         "extra_options": {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
     }
+    nodes = onnx.load(os.fspath(path_in)).graph.node
+    common["nodes_to_exclude"] = [node.name for node in nodes if node.name]  # the preprocessing's; ours have no names
+    if any(node.op_type == "QuantizeLinear" for node in nodes):
+        raise ValueError(f"{os.fspath(path_in)} is in eight bits already: give the file in float32")
     with tempfile.TemporaryDirectory() as folder:
         prepared, made = f"{folder}/in.onnx", f"{folder}/static.onnx"
         prepare(os.fspath(path_in), prepared, skip_optimization=True, skip_symbolic_shape=True)
-        rows = _rows(runtime, prepared, x)
+        rows = _taken(runtime, prepared, _rows(runtime, prepared, x))
         tools.quantize_static(prepared, made, _reader(tools, rows), **common)
         want, got = (_answers(runtime, path, rows) for path in (prepared, made))
         data = Path(made).read_bytes()
@@ -92,6 +97,19 @@ def _rows(runtime: ModuleType, path: str, x: Any) -> dict[str, np.ndarray]:
     if x.ndim != 2 or x.shape[1] != wanted[0].shape[1] or len(x) == 0:
         raise ValueError(f"calibration_x must hold rows of {wanted[0].shape[1]} inputs, got shape {x.shape}")
     return {wanted[0].name: x}
+
+
+def _taken(runtime: ModuleType, path: str, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The rows that the file answers; the ranges of NaN and infinity would be no ranges."""
+    answered = np.isfinite(_answers(runtime, path, rows)[0]).all(axis=1)
+    if not answered.any():
+        raise ValueError("calibration_x holds no row that the file takes: all are refused")
+    if not answered.all():
+        warnings.warn(
+            f"{int((~answered).sum())} of {len(answered)} calibration rows are refused by the file, and left out",
+            stacklevel=4,
+        )
+    return {name: a[answered] for name, a in rows.items()}
 
 
 def _reader(tools: ModuleType, rows: dict[str, np.ndarray]) -> Any:

@@ -26,7 +26,10 @@ def measure_c(path: str | os.PathLike, compiler: str | None = None) -> dict[str,
     -------
     {"compiler", "flash", "ram", "stack"}, without the C library's own; stack is the deepest frame of the file's
     functions plus that of what it calls in the file, at most. None where no compiler is installed or all refuse.
+    FileNotFoundError where there is no such file.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {os.fspath(path)}")
     found = (_measured(path, c) for c in ([compiler] if compiler else COMPILERS) if shutil.which(c))
     return next((one for one in found if one is not None), None)
 

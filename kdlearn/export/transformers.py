@@ -55,8 +55,8 @@ def _walk(t: Any, features: list[Feature], columns: list[Column]) -> list[Featur
         return features
     if ours and name == "ColumnTransformer":
         return [
-            f
-            for _, inner, chosen in t.transformers_
+            _weighed(f, name, (t.transformer_weights or {}).get(name))
+            for name, inner, chosen in t.transformers_
             for f in _walk(inner, [features[i] for i in _positions(chosen, t, len(features))], columns)
         ]
     if ours and name == "FunctionTransformer" and t.func is None:
@@ -76,6 +76,14 @@ def _walk(t: Any, features: list[Feature], columns: list[Column]) -> list[Featur
         return [f for f, kept in zip(features, t.get_support()) if kept]
     clipped = " with clip=True" if name in AFFINE else ""
     raise NotPlain(f"{name}{clipped} cannot be written as plain data; these can: {', '.join(sorted(KNOWN))}")
+
+
+def _weighed(f: Feature, name: str, weight: Any) -> Feature:
+    if weight is None:
+        return f
+    if not (np.isfinite(weight) and weight != 0):
+        raise NotPlain(f"ColumnTransformer(transformer_weights={{{name!r}: {weight!r}}}): a weight is finite and not 0")
+    return replace(f, factor=f.factor * float(weight))
 
 
 def _positions(chosen: Any, t: Any, n: int) -> list[int]:
@@ -178,6 +186,11 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
         raise NotPlain(f"OrdinalEncoder(unknown_value={t.unknown_value!r}): only {UNKNOWN} and NaN can be written")
     if (t.min_frequency, t.max_categories) != (None, None):
         raise NotPlain("OrdinalEncoder with infrequent categories cannot be written as plain data")
+    codes = np.arange(0 if strict else UNKNOWN, len(known))
+    if (codes.astype(t.dtype).astype(np.float64) != codes).any():
+        raise NotPlain(
+            f"OrdinalEncoder(dtype={np.dtype(t.dtype)}) does not hold the codes of {columns[f.column].name!r}"
+        )
     fill: Any = None if is_missing(t.encoded_missing_value) else float(t.encoded_missing_value)
     if fill is not None and fill not in range(UNKNOWN, len(known)):
         raise NotPlain(f"OrdinalEncoder(encoded_missing_value={fill:g}): that is no code of {columns[f.column].name!r}")
@@ -196,20 +209,24 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
 
 
+def transformed(chain: Sequence[Any], names: Sequence[str], x: np.ndarray) -> np.ndarray:
+    """(N, D) float64, what fitted transformers, one after the other, make of raw numbers (N, C)."""
+    made: Any = x
+    if hasattr(chain[0], "feature_names_in_"):
+        import pandas
+
+        made = pandas.DataFrame(made, columns=list(names))
+    for transformer in chain:
+        made = transformer.transform(made)
+    return np.asarray(made.toarray() if hasattr(made, "toarray") else made, np.float64)
+
+
 def gaps_of(chain: Sequence[Any], names: Sequence[str]) -> np.ndarray:
     """(C,) in which raw columns a missing number is filled: fitted transformers make finite numbers of such a row."""
 
     def finite(row: np.ndarray) -> bool:
-        made: Any = row[None]
-        if hasattr(chain[0], "feature_names_in_"):
-            import pandas
-
-            made = pandas.DataFrame(made, columns=list(names))
         try:
-            for transformer in chain:
-                made = transformer.transform(made)
-            made = made.toarray() if hasattr(made, "toarray") else made
-            return bool(np.isfinite(np.asarray(made, np.float64)).all())
+            return bool(np.isfinite(transformed(chain, names, row[None])).all())
         except (TypeError, ValueError):
             return False
 
@@ -257,6 +274,8 @@ def _one(column: Column, run: list[Feature]) -> Any:
             raise NotPlain(f"column {column.name!r} is used more than once")
         return "passthrough" if first.fill is None else SimpleImputer(strategy="constant", fill_value=first.fill)
     known = [_text(v) for v in column.categories]
+    if not known:
+        raise NotPlain(f"column {column.name!r}: all of its categories are infrequent, and ONNX has no place for that")
     if column.other:
         return OneHotEncoder(categories=[known], sparse_output=False, dtype=np.float32, handle_unknown="ignore")
     unknown: dict[str, Any] = {"handle_unknown": "error" if first.strict else "ignore"}
@@ -270,10 +289,15 @@ def _one(column: Column, run: list[Feature]) -> Any:
             raise NotPlain(f"column {column.name!r}: some of its categories are left out")
         drop = [known[absent[0]]] if absent else None
         encoder = OneHotEncoder(categories=[known], drop=drop, sparse_output=False, dtype=np.float32, **unknown)
-    if first.fill is None or first.fill == UNKNOWN or known[int(first.fill)] == "":
+    is_code = first.code != VALUE or first.fill in range(len(known))
+    if first.fill is None or (first.fill == UNKNOWN and not first.strict) or (is_code and known[int(first.fill)] == ""):
         return encoder
     if not isinstance(known[0], str):
         raise NotPlain(f"column {column.name!r}: a missing value among numbers that are categories")
+    if not is_code:  # a gap gets a code of its own, and then the number that stands for it
+        encoder.set_params(categories=[[*known, ""]])
+        gap = SimpleImputer(missing_values=float(len(known)), strategy="constant", fill_value=first.fill)
+        return make_pipeline(encoder, gap)
     return make_pipeline(
         SimpleImputer(missing_values="", strategy="constant", fill_value=known[int(first.fill)]), encoder
     )

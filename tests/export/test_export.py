@@ -218,6 +218,9 @@ def test_an_int8_answer_does_not_depend_on_the_rows_beside_it(student, digits, t
     far, farther = (run_onnx(tmp_path / "net.onnx", scale * digits[2][:20])["logits"] for scale in (1e3, 1e6))
     np.testing.assert_array_equal(far, farther)  # what lies beyond the range counts as its end
     assert "".join(capfd.readouterr()) == ""
+    with pytest.raises(ValueError, match="in eight bits already"):
+        export.quantize_onnx(tmp_path / "net.onnx", tmp_path / "q.onnx", digits[2])
+    export.to_onnx(student, tmp_path / "net.onnx")
     with pytest.raises(ValueError, match="rows of 64 inputs, got shape"):
         export.quantize_onnx(tmp_path / "net.onnx", tmp_path / "q.onnx", np.zeros((3, 5)))
 
