@@ -27,7 +27,7 @@ from kdlearn.hinton.table import (
     table,
     taught_by,
 )
-from kdlearn.hinton.towards import DESCENT, STEPS
+from kdlearn.hinton.towards import DESCENT, PLAIN, STEPS
 from kdlearn.study import crossed
 
 FEW = "3 % of the labels"
@@ -271,6 +271,7 @@ def facts(rows):
         "labels": shown(found[LABELS]),
         "soft": shown(found[SOFT]),
         "steps": shown(found[STEPS]),
+        "plain": shown(found[PLAIN]),
         "descent": shown(found[DESCENT]),
         "few labels": shown(found[f"{FEW}, labels alone"]),
         "few taught": shown(found[f"{FEW}, T = 20"]),

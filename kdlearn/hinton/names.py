@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdlearn.hinton.rows import DECAYED, LABELS, LESS, LIVE, MANY, MOVED, MOVED_DECAYED, SOFT, TEMPERATURES, WIDTHS
-from kdlearn.hinton.towards import DESCENT, STEPS
+from kdlearn.hinton.towards import DESCENT, PLAIN, STEPS
 
 RULES = {"prior": "known share", "validation": "validation labels", "test": "test labels"}  # that choose a bias
 BOTH = "moves and dropout"  # what the teachers lack that are stored as "without either"
@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Several teachers, and soft targets tuned further (against soft targets, T = 20)": {
         MANY: "soft targets, mean of 3 teachers' logits",
         DESCENT: "teacher, gradient descent",
+        PLAIN: "soft targets, tuned, no weight decay",
         STEPS: "soft targets, tuned towards 74",
     },
     "Longer, lengths chosen late (against labels alone)": {

@@ -46,6 +46,7 @@ AGAINST = {
     MOVED_DECAYED: LABELS,
     LIVE: LABELS,
     MANY: SOFT,
+    towards.PLAIN: SOFT,
     towards.STEPS: SOFT,
     **{f"{SOFT}, teacher {how}": LABELS for how in LESS},
     **{f"{row}, three times as long": LABELS for row in (LABELS, SOFT)},

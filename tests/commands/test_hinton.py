@@ -516,8 +516,9 @@ def test_the_notebook_says_what_the_rows_say():
         "{moved} errors, with weight decay {decayed}. {tuned}",
         "Labels alone come out as published ({labels};",
         "The tuned students make {steps} errors, {steps fewer} fewer than untuned soft targets",
-        "of three teachers' mean, which were not tuned further ({many}), it is {steps fewer than many}.",
-        "The paper's {paper} is {reached}. Labels on moved images stay ahead, by {steps over moved}, "
+        "had read the test images: {plain} errors.",
+        "of three teachers' mean, which were not tuned further ({many}), it is {steps fewer than many}{mean word}.",
+        "The paper's {paper} is {reached}. Labels on moved images stay ahead, by {steps over moved}{over word}, "
         "with weight decay by {steps more}.",
         "{tried} settings were tried for the steps ({grid} in one grid), {for labels} for the labels.",
         "students of one setting differ by about {noise} validation errors",
