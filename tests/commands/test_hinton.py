@@ -303,7 +303,7 @@ def test_a_change_is_kept_where_the_mean_of_validation_falls():
     asked = []
 
     def validation(cell):
-        good = cell["T"] == 4, cell["hard"] == 0.1, cell["rate"] == 2e-3, "others" in cell, cell.get("average") == 0.999
+        good = cell["T"] == 4, cell["hard"] == 0.1, cell["rate"] == 2e-3, "others" in cell, cell.get("decay") == 0.3
         bad = "momentum" in cell, "standardized" in cell
         return 100 - 5 * sum(good) + 5 * sum(bad) + cell["epochs"] - 30
 
@@ -312,7 +312,7 @@ def test_a_change_is_kept_where_the_mean_of_validation_falls():
         return [{"validation": validation(cell) + cell["seed"]} for cell in cells]
 
     kept, tried = towards.choose(teachers_, ran)
-    assert kept == {"epochs": 30, "T": 4, "hard": 0.1, "rate": 2e-3, "others": True, "average": 0.999}
+    assert kept == {"epochs": 30, "T": 4, "hard": 0.1, "rate": 2e-3, "others": True, "decay": 0.3}
     assert [row["change"] for row in tried if row["kept"]] == [*list(towards.CHANGES)[:2], *list(towards.CHANGES)[-1:]]
     assert [len(cells) for cells in asked] == [3 * len(variants) for variants in towards.CHANGES.values()]
     for cell in (cell for cells in asked for cell in cells):
@@ -321,7 +321,8 @@ def test_a_change_is_kept_where_the_mean_of_validation_falls():
         {(0, 0), (1, 1), (2, 2)}, {(0, 0), (1, 0), (2, 0)}
     ]  # fmt: skip
     final = towards.tested(kept, towards.teachers_of(1.0, False))
-    assert len(final) == 5 and final[0]["epochs"] == 40 and final[0]["others"] == [1, 2]
+    assert len(final) == 10 and final[0]["epochs"] == 40 and final[0]["others"] == [1, 2]
+    assert [(cell["row"], cell.get("decay")) for cell in final[::5]] == [(towards.PLAIN, None), (towards.STEPS, 0.3)]
     assert not any("held_out" in cell or "held_out" in cell["teacher"] for cell in final)
 
 
