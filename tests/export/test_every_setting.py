@@ -138,7 +138,7 @@ def of_each(table):
 
 
 def named(v):
-    return v.__name__ if isinstance(v, type) else str(v)
+    return getattr(v, "__name__", str(v))  # of a function no address, which differs between workers
 
 
 @pytest.mark.parametrize("table", [SCALERS, {SimpleImputer: FILLS}, ENCODERS, WHOLES], ids=range(4))
@@ -163,7 +163,9 @@ def test_a_scalers_settings(kind, name, value, tmp_path):
     assert written == (name not in ("clip", "func"))
 
 
-@pytest.mark.parametrize("name, value", [(name, value) for _, name, value in of_each({SimpleImputer: FILLS})], ids=str)
+@pytest.mark.parametrize(
+    "name, value", [(name, value) for _, name, value in of_each({SimpleImputer: FILLS})], ids=named
+)
 def test_an_imputers_settings(name, value, tmp_path):
     X = numbers(gaps=name != "missing_values")
     X[:, 1] = np.nan if name in ("keep_empty_features", "fill_value") else X[:, 1]
