@@ -16,6 +16,7 @@ from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_logits, check_temperature
 from kdlearn.distill.response import kl_rows
 from kdlearn.loss import mean_over_rows, softplus
+from kdlearn.nn.functional import as_real
 from kdlearn.objective import Term
 from kdlearn.values import check_shares
 
@@ -49,7 +50,7 @@ def binary_cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
 
 def _check_shares(z: Array, target: Array) -> None:
     # beyond [0, 1] the loss has no lower end; on a GPU to look would wait for the device
-    if getattr(z, "ndim", 0) == 2 and hasattr(target, "ndim"):
+    if as_real(z, "z").ndim == 2 and hasattr(target, "ndim"):
         check_shares("target", target, z.shape[1], look=isinstance(target, np.ndarray))
 
 

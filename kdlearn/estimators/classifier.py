@@ -243,6 +243,8 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             raise ValueError(
                 f"y mixes texts with labels of the type {', '.join(sorted(others))}: make all of them texts"
             )
+        if y.dtype.kind == "S" or any(isinstance(label, bytes) for label in y[:1]):
+            raise ValueError("labels are bytes: y.astype(str) makes texts of them")
         y = _own_type(y)
         if y.dtype.kind == "f":
             check_array(y, ensure_2d=False, input_name="y")

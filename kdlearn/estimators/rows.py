@@ -232,6 +232,8 @@ def count(X: Any) -> int:
 
 def take(X: Any, chosen: np.ndarray) -> Any:
     """Rows of a table of any kind, by position."""
+    if sparse.issparse(X):  # of COO, for one, none can be taken
+        return X.tocsr()[chosen].asformat(X.format)
     return _safe_indexing(X, chosen)
 
 

@@ -32,6 +32,7 @@ from kdlearn.export.transformers import KNOWN, NotPlain
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter", "ignore::UserWarning")
 SETTINGS = {"hidden_layer_sizes": (6,), "max_iter": 10, "random_state": 0}
 NOT_HELD = {"copy", "verbose", "n_jobs", "verbose_feature_names_out", "feature_name_combiner"}  # they change no number
+NOT_HELD |= {"force_int_remainder_cols"}  # before scikit-learn 1.9: how transformers_ names columns
 CENTRED = {"with_centering": [False], "with_scaling": [False], "quantile_range": [(5.0, 80.0)], "unit_variance": [True]}
 WORDS = {
     "categories": [[["a", "b", "c", np.nan]], [["c", "b", "a", np.nan]]],
