@@ -94,7 +94,8 @@ def average(
     `count`, of each member, is what the mean is over where that is not all rows: those that count, or their weights.
     """
     arrays = as_floats(given, loss.arrays)  # type: ignore[attr-defined]
-    rows, gradient, *counted = body_for(loss.rows, arrays[0])(*arrays, **settings)  # type: ignore[attr-defined]
+    per_row = body_for(loss.rows, arrays[0])  # type: ignore[attr-defined]
+    rows, gradient, *counted = per_row(*arrays, **settings)
     gradients = gradient if isinstance(gradient, tuple) else (gradient,)
     if getattr(rows, "ndim", 0) != 1:
         raise ValueError(

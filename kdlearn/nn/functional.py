@@ -120,7 +120,7 @@ def class_major(z: Array) -> Array:
 
 def largest(z: Array) -> Array:
     """The largest entry of each row of z (…, K), as (…, 1); NumPy finds its place faster than the number itself."""
-    if type(z) is np.ndarray and z.flags.c_contiguous:
+    if array_module(z) is np and z.flags.c_contiguous:
         at = z.argmax(axis=-1, keepdims=True)
         at += np.arange(0, z.size, z.shape[-1]).reshape(at.shape)
         return z.take(at)
@@ -176,16 +176,17 @@ def at_label(z: Array, y: Array) -> Array:
 
     On a GPU, where a refusal would have to wait for the device, the row of such a label is NaN.
     """
-    if type(z) is np.ndarray:
-        return z[np.arange(len(z)), y]
     xp, N = array_module(z, y), z.shape[0]
+    if xp is np:
+        return z[np.arange(N), y]
     inside = (y >= 0) & (y < z.shape[1])
     return xp.where(inside, z[xp.arange(N), xp.where(inside, y, 0)], xp.nan)
 
 
 def less_at_label(p: Array, y: Array, amount: float) -> Array:
     """`p[n, y[n]] -= amount` in each row of p (N, K), in place; a label outside 0 … K-1 must have been refused."""
-    if type(p) is np.ndarray:
+    xp = array_module(p, y)
+    if xp is np:
         p[np.arange(len(y)), y] -= amount
     else:  # by comparison: an index that is out of range would wrap around
         p -= amount * one_hot(y, p.shape[1], p.dtype)
