@@ -48,7 +48,7 @@ def unit_of(there: pd.Series) -> str | None:
     cells = texts(there)
     for pattern, names in ((f"^{UNIT}$", {}), (f"({CURRENCY})", NAMES)):
         written = cells.str.extract(pattern, expand=False)
-        named = written.map(lambda sign, names=names: names.get(sign, sign))  # € and EUR are one
+        named = _named(written, names)  # € and EUR are one
         counts = named.value_counts()
         if len(counts) and counts.iloc[0] >= ALL_BUT_A_FEW * len(there):
             return str(written[named == counts.index[0]].mode()[0])
@@ -57,7 +57,11 @@ def unit_of(there: pd.Series) -> str | None:
 
 def currencies(cells: pd.Series) -> pd.Series:
     """The name of the currency in each cell, NaN where there is none."""
-    return texts(cells).str.extract(f"({CURRENCY})", expand=False).str.upper().map(lambda sign: NAMES.get(sign, sign))
+    return _named(texts(cells).str.extract(f"({CURRENCY})", expand=False).str.upper(), NAMES)
+
+
+def _named(signs: pd.Series, names: dict[str, str]) -> pd.Series:
+    return signs.map(lambda sign: names.get(sign, sign))
 
 
 def several_units(there: pd.Series) -> str | None:

@@ -13,7 +13,7 @@ from kdlearn.cells import unknown_said
 from kdlearn.commands.frames import TableError, read_table
 from kdlearn.commands.outputs import check_out
 from kdlearn.commands.student import Student, load_any, load_student
-from kdlearn.export.c_file import to_c
+from kdlearn.export.c_file import files_of, to_c
 from kdlearn.export.onnx_file import to_onnx
 from kdlearn.export.toolchain import measure_c
 
@@ -55,7 +55,10 @@ def predict(args: Namespace) -> int:
 
 def export(args: Namespace) -> int:
     """Write a student as ONNX or as C; the exit status."""
-    check_out(_files(args.out, args.to), {"--model": args.model, "--calibration": args.calibration})
+    check_out(
+        [args.out, *(files_of(args.out) if args.to == "c" else ())],
+        {"--model": args.model, "--calibration": args.calibration},
+    )
     student = load_any(args.model)
     model: Any = student.model if isinstance(student, Student) else student
     rows = None
@@ -87,12 +90,6 @@ def export(args: Namespace) -> int:
             if model.classes_ is None and answer is not None:
                 print(f"the answer: {answer}")
     return 0
-
-
-def _files(out: Path, to: str) -> list[Path]:
-    """What an export writes, or is told to: `to_c` makes three files of one name."""
-    base = out.with_suffix("") if out.suffix in (".c", ".h") else out
-    return [out, *(base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c") if to == "c")]
 
 
 def _told_c(made: dict[str, Any], integer: bool) -> str:

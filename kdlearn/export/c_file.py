@@ -63,8 +63,9 @@ def to_c(
     {"name", "files", "constants", "scratch", "static_ram", "multiply_adds", "selftest_rows", …}: bytes, without
     the code's own.
     """
-    base = Path(path).with_suffix("") if Path(path).suffix in (".c", ".h") else Path(path)
-    name = name if name is not None else identifier(base.name)
+    files = files_of(path)
+    stem = files[0].with_suffix("").name
+    name = name if name is not None else identifier(stem)
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise ValueError(f"name must be a C identifier that starts with a letter, got {name!r}")
     rounded = int8 or integer
@@ -89,14 +90,19 @@ def to_c(
         warn_of_drawn(steps, rows, "rounding to integers")
     if integer:
         given = rows is not None
-        texts, figures = c_integer.write(steps, name, base.name, codes, decimals or {}, units or {}, target, given)
+        texts, figures = c_integer.write(steps, name, stem, codes, decimals or {}, units or {}, target, given)
     else:
-        texts, figures = c_float.write(steps, name, base.name, codes, units or {}, target, int8)
-    files = [base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c")]
+        texts, figures = c_float.write(steps, name, stem, codes, units or {}, target, int8)
     for file, text in zip(files, texts):
         file.write_text(text, encoding="utf-8")
     work = sum(step.n_in * step.n_out for step in steps.steps if step.kind == "Linear")
     return {"name": name, "files": [str(file) for file in files], "multiply_adds": work, "static_ram": 0, **figures}
+
+
+def files_of(path: str | os.PathLike) -> list[Path]:
+    """The three files that `to_c` writes: code, header and self-test."""
+    base = Path(path).with_suffix("") if Path(path).suffix in (".c", ".h") else Path(path)
+    return [base.with_name(base.name + end) for end in (".c", ".h", "_selftest.c")]
 
 
 def identifier(stem: str) -> str:
