@@ -112,9 +112,9 @@ def check_sites(**names: Any) -> None:
 def check_term(told: tuple[Any, Any, Any], live: Any, fixed: Any, weights: Sequence[Any]) -> None:
     """TypeError or ValueError unless a loss may be a term of these names and weights.
 
-    told : the function, and what was set of it by position and by name. Where it says which arrays it takes, it must
-        get as many sites: one more would be taken for a setting, or for a weight.
-    weights : numbers, functions of the progress or names of columns.
+    ``told`` is the function, and what was set of it by position and by name. Where it says which arrays it takes, it
+    must get as many sites: one more would be taken for a setting, or for a weight. ``weights`` are numbers, functions
+    of the progress or names of columns.
     """
     loss, args, settings = told
     if not callable(loss):
