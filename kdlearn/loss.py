@@ -183,7 +183,9 @@ def _as_value(value: Array, first: Array) -> Array:
     # the student's precision, but not less than float32: a sum over a batch easily passes 65504
     dtype = real_dtype(first)
     wanted = dtype if dtype.itemsize >= 4 else np.dtype("float32")
-    return value if value.dtype == wanted else value.astype(wanted)
+    if value.dtype == wanted:
+        return value
+    return wanted.type(value) if isinstance(value, np.generic) else value.astype(wanted)
 
 
 def _per_member(rows: Array, members: int) -> Array:

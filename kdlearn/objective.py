@@ -18,7 +18,7 @@ import functools
 import inspect
 import numbers
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
@@ -32,7 +32,6 @@ Loss: TypeAlias = Callable[..., tuple[Array, Any]]
 Weight: TypeAlias = "float | str | Callable[[float], float]"
 
 
-@dataclass(slots=True)
 class Evaluation:
     """What an objective answers.
 
@@ -47,13 +46,15 @@ class Evaluation:
     stop-gradient inside a `Through`.
     """
 
-    value: Any = 0.0
-    gradients: dict[str, Array] = field(default_factory=dict)
-    terms: dict[str, Array] = field(default_factory=dict)
-    counts: dict[str, Array] = field(default_factory=dict)
-    made: dict[str, Array] = field(default_factory=dict)
-    members: int = 1
-    backward: bool = True
+    __slots__ = ("backward", "counts", "gradients", "made", "members", "terms", "value")
+
+    def __init__(self, members: int = 1, backward: bool = True) -> None:
+        self.value: Any = 0.0
+        self.gradients: dict[str, Array] = {}
+        self.terms: dict[str, Array] = {}
+        self.counts: dict[str, Array] = {}
+        self.made: dict[str, Array] = {}
+        self.members, self.backward = members, backward
 
     def add(self, site: str, gradient: Array) -> None:
         """Several losses at one site: the gradient of a sum is the sum of the gradients."""
@@ -93,7 +94,7 @@ class Objective:
         members : R, where sites hold the rows of R networks of a stack, one member after the other.
         backward : False for the values alone; adaptors are left as they are then.
         """
-        result = Evaluation(members=members, backward=backward)
+        result = Evaluation(members, backward)
         result.value = self.evaluate(live, fixed, result)
         return result
 

@@ -121,12 +121,12 @@ def run_networks(
     for name, net in teachers.items():
         if wanted[name]:
             sites, _ = net.forward(_converted_input(name, net, batch), taps=wanted[name])
-            fixed.update({f"{name}.{tap}": a for tap, a in sites.items()})
+            fixed.update({site: sites[tap] for tap, site in wanted[name].items()})
     for name, net in students.items():
         dice = rng if rng is None or not isinstance(rng, Mapping) else rng[name]
         sites, caches[name] = net.forward(_converted_input(name, net, batch), dice, taps=wanted[name])
-        live.update({f"{name}.{tap}": a for tap, a in sites.items()})
-    fixed.update(live)
+        for tap, site in wanted[name].items():
+            live[site] = fixed[site] = sites[tap]
     return live, fixed, caches
 
 
@@ -203,14 +203,15 @@ def _converted_input(name: str, net: Network, batch: Mapping[str, Array]) -> Arr
 
 
 @functools.lru_cache
-def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...]) -> dict[str, list[str]]:
-    taps: dict[str, list[str]] = {name: [] for name in names}
+def _taps(sites: frozenset[str], names: tuple[str, ...], columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """{network: {tap: its site}}: what the objective reads of each network and no column holds."""
+    taps: dict[str, dict[str, str]] = {name: {} for name in names}
     for site in sites:
         owner, dot, tap = site.rpartition(".")
         if not dot or owner not in taps:
             continue
         if site not in columns:
-            taps[owner].append(tap)
+            taps[owner][tap] = site
         elif tap != "x":
             raise ValueError(
                 f"column {site!r} has the name of a site of the live network {owner!r}; drop one of the two"

@@ -89,8 +89,7 @@ class Network(Module):
         sites : {tap: array (N, H)}
         caches : what `backward` must remember, one entry a layer.
         """
-        wanted = self.taps if taps is None else {name: self.position(name) for name in taps}
-        names = {position: name for name, position in wanted.items()}
+        names = {self.position(name): name for name in (self.taps if taps is None else taps)}
         sites, caches = {}, []
         for i, layer in enumerate(self.layers):
             x, cache = layer.forward(x, rng)
