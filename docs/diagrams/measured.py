@@ -143,7 +143,7 @@ def sources() -> Picture:
         p.text(x, foot + 12, f"{tick} %", "quiet small")
     for i, (words, s) in enumerate(shares.items()):
         y, kind = 72 + 42 * i, "teacher" if "soft" in words else "label"
-        p.text(20, y, words, "ink", "start")
+        p.text(20, y, words, "ink small", "start")
         p.text(380, y, f"{s.mean:.0f} ± {s.half_width:.0f}", f"{kind} small", "end")
         y += 18
         p.parts.append(f'<line x1="{at(s.low):.1f}" y1="{y}" x2="{at(s.high):.1f}" y2="{y}" class="{kind}-line"/>')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from itertools import pairwise
 
@@ -30,6 +31,7 @@ CPU_ONLY = ("scikit-learn", "thinc")
 STEP = "one step, 784-800-800-10, batch 128, "
 
 
+@functools.cache
 def works(device: str = "cpu") -> dict[str, Work]:
     """All of them; on a GPU beside the references, an array operation at a time, and without the CPU's bars."""
     made = {**_steps(), **_epochs(), **_answers(), **_kinds()}
