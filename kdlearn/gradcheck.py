@@ -1,10 +1,7 @@
-"""Gradients held to central differences.
+"""Losses, layers, objectives and whole steps held to central differences (`kdlearn.differences`).
 
-    (f(x + h) - f(x - h)) / 2h  =  f'(x) + O(h²)
-
-asks a function only for its value, so it is an independent witness against any hand-written
-derivative. All checks compute in float64 on small inputs; each raises a `GradientError` that says
-which entry is wrong and by what factor, and returns the largest relative error if all is well.
+All checks compute in float64 on small inputs; each raises a `GradientError` that says which entry is wrong
+and by what factor, and returns the largest relative error if all is well.
 
 `review` is for learners: it never raises, judges the value too, and names the idea that is missing.
 """
@@ -12,52 +9,19 @@ which entry is wrong and by what factor, and returns the largest relative error 
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.checks import check_size
-from kdlearn.ideas import Case, Review, common_factor
-from kdlearn.judging import judge, number, results
-from kdlearn.learner import Verdict, call, reviewed
+from kdlearn.differences import TOLERANCE, GradientError, compare_gradients, numerical_gradient, own_numbers
 from kdlearn.nn.layers import Embedding, Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
 from kdlearn.objective import Objective, Sites
+from kdlearn.review import review as review  # kd.gradcheck.review
 from kdlearn.step import Networks, named, run_networks, train_step, trained
-
-STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
-TOLERANCE = 1e-7
-LOSS = ("value", "gradient")
-
-
-class GradientError(AssertionError):
-    """A gradient that is not the derivative of its value."""
-
-
-def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: float = STEP) -> np.ndarray:
-    """Central differences of the scalar function f at x, entry by entry; the shape of x."""
-    x = np.array(x, dtype=np.float64)
-    gradient = np.empty_like(x)
-    for i in np.ndindex(x.shape):
-        kept = x[i]
-        x[i] = kept + step
-        above = _number(f(x.copy()))  # whatever f does to it
-        x[i] = kept - step
-        gradient[i] = (above - _number(f(x.copy()))) / (2 * step)
-        x[i] = kept
-    return gradient
-
-
-def _number(value: Any) -> float:
-    if np.ndim(value):
-        raise GradientError(f"the value has shape {np.shape(value)}; it must be one number")
-    if getattr(value, "dtype", None) == np.float32:
-        raise GradientError("the value is in float32, too rough for central differences: keep the dtype of z")
-    return float(value)
 
 
 def _check_double(nets: Iterable[Module]) -> None:
@@ -67,55 +31,6 @@ def _check_double(nets: Iterable[Module]) -> None:
                 f"a network computes in {net.theta.dtype}, too rough for central differences: "
                 'make it with dtype="float64"'
             )
-
-
-def _own_numbers() -> np.random.Generator:
-    """Random numbers of the checks alone: those of `default_rng(0)` may be the arrays that are checked."""
-    return np.random.default_rng(list(b"kdlearn.gradcheck"))
-
-
-def compare_gradients(got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE) -> float:
-    """Largest |got - expected| relative to the largest |expected|; GradientError above `tolerance`."""
-    check_size("tolerance", tolerance, zero=False)
-    got, expected = np.asarray(got), np.asarray(expected)
-    if got.shape != expected.shape:
-        raise GradientError(f"{name} has shape {got.shape}, what it differentiates has shape {expected.shape}")
-    if not np.isfinite(got).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
-        raise GradientError(f"{name}{list(where)} is {got[where]}")
-    if not np.isfinite(expected).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(expected))[0])
-        raise GradientError(f"the value is not finite near {name}{list(where)}: it has no derivative there")
-    if got.size == 0:
-        return 0.0
-    scale = max(float(np.abs(expected).max()), 1e-8)
-    difference = np.abs(got - expected) / scale
-    worst = np.unravel_index(int(difference.argmax()), difference.shape)
-    error = float(difference[worst])
-    if error > tolerance:
-        raise GradientError(
-            f"{name}{[int(i) for i in worst]} is {got[worst]:.6g}, central differences say {expected[worst]:.6g}; "
-            + _diagnosis(got, expected, scale, tolerance)
-        )
-    return error
-
-
-def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: float) -> str:
-    wrong = np.abs(got - expected) > tolerance * scale
-    if not got.any():
-        return "every entry is zero"
-    if not (np.abs(expected) > 1e-3 * scale).any():
-        return "the value does not change there, but the gradient is not zero"
-    if (factor := common_factor(got, expected)) is not None:
-        return f"every entry is off by the same factor {factor:.6g}"
-    if got.ndim == 2 and (np.abs(expected) > 1e-3 * scale).all():
-        by_row = got / expected
-        if np.abs(by_row - by_row[:, :1]).max() < 1e-4 * np.abs(by_row).max():
-            return f"each row is off by a factor of its own, the first by {by_row[0, 0]:.6g}"
-    shift = got - expected
-    if np.abs(shift - shift.flat[0]).max() < 1e-4 * np.abs(shift).max():
-        return f"every entry is off by the same amount {shift.flat[0]:.6g}"
-    return f"{int(wrong.sum())} of {wrong.size} entries are wrong"
 
 
 def check_loss(
@@ -155,7 +70,7 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
         return layer.forward(x, None if seed is None else np.random.default_rng(seed))
 
     y, cache = run(x)
-    R = _own_numbers().standard_normal(y.shape)
+    R = own_numbers().standard_normal(y.shape)
     dx = layer.backward(R.copy(), cache)
     errors = [0.0]
     if not tokens:
@@ -251,97 +166,3 @@ def _theta_gradient(net: Module, value: Callable[[], float]) -> np.ndarray:
     for start, stop, _ in net.slices:
         moves[start:stop] = True
     return np.where(moves, gradient, 0)
-
-
-# ---------------------------------------------------------------- for learners
-
-
-def review(
-    loss: Callable[..., Any],
-    z: Array,
-    *others: Any,
-    reference: Callable[..., Any] | float | None = None,
-    slips: Mapping[str, Callable[..., Any]] | None = None,
-    **settings: Any,
-) -> Review:
-    """What is right or missing in a loss of a learner's own, as one sentence; never an exception.
-
-    Both the value and the gradient of `loss(z, *others, **settings) -> (value, gradient)` are judged, and a
-    loss that is zero is refused.
-
-    Parameters
-    ----------
-    loss : the learner's function; whatever it does is part of the verdict.
-    z : (N, K), or any shape: the place to judge at. Ideas can be told apart where N, K, T, T² and 2 differ.
-    others, settings : further arguments. Vectors of integers are taken for labels, or for positions of rows,
-        other vectors (N,) for weights or a mask.
-    reference : the right loss, or its value at z. Without one the gradient is held to the learner's own value.
-    slips : {name of an idea: the loss without it}, for mistakes that leave no general trace.
-
-    Returns
-    -------
-    Review : true if all is right; its text is "right", or names the idea.
-
-    Example
-    -------
-    >>> from kdlearn.distill.response import cross_entropy
-    >>> z, y = np.array([[1.0, -0.5, 0.2], [0.3, 0.1, 0.9]]), np.array([2, 0])
-    >>> def mine(z, y):
-    ...     value, gradient = cross_entropy(z, y)
-    ...     return value, -gradient
-    >>> review(mine, z, y, reference=cross_entropy)
-    missing: a sign. Your gradient has the opposite sign: plus and minus are exchanged.
-    """
-    return reviewed(lambda: _review(loss, z, others, settings, reference, slips or {}))
-
-
-def _review(
-    loss: Callable[..., Any], z: Array, others: Any, settings: Any, reference: Any, slips: Mapping[str, Callable]
-) -> None:
-    z = np.array(z, dtype=np.float64)
-    case = Case(np.atleast_1d(z), _temperature(loss, z, others, settings), (*others, *settings.values()))
-    own = not callable(reference)  # held to its own value
-    truth: Callable = loss if own else reference
-    rng = _own_numbers()
-    places = [(z,), *((z + rng.normal(0, 0.5, z.shape),) for _ in range(3))]
-
-    def outcome(f: Callable) -> Callable:
-        return lambda x: results(call(f, x, *others, **settings), LOSS)
-
-    def value(x: np.ndarray) -> float:
-        return number(outcome(truth)(x)[0], case)
-
-    def right(x: np.ndarray) -> tuple[float, np.ndarray]:
-        return value(x), numerical_gradient(value, x)
-
-    first, slope = outcome(loss)(z)[0], right(z)[1]
-    if own and number(first, case) != value(z):
-        raise Verdict("", "the same arguments give another value each time")
-    if own and np.asarray(first).dtype == np.float32:
-        raise Verdict("", "the value is in float32, too rough for central differences: keep the dtype of z")
-    if np.abs(slope).max(initial=0.0) < 1e-9 * max(1.0, abs(value(z))):
-        if not own:
-            raise Verdict("", "nothing can be said here: the true gradient is zero at this place")
-        raise Verdict("the loss", "Your value is zero." if value(z) == 0 else "Your value never changes.")
-    if own and reference is not None:
-        places, right = places[:1], lambda x: (float(reference), slope)
-    wrong = {idea: outcome(slip) for idea, slip in slips.items()}
-    praise = "The gradient is that of your value." if own else "The gradient is right."
-    judge(outcome(loss), right, places, LOSS, wrong, case, praise)
-    if not own and np.isfinite(value(1000 * z)):
-        large = outcome(loss)(1000 * z)
-        if not all(np.isfinite(part).all() for part in large):
-            raise Verdict("large numbers", "Logits of a thousand overflow: take each row's maximum away before exp.")
-
-
-def _temperature(loss: Callable[..., Any], *arguments: Any) -> float:
-    """The argument T, or temperature, of a call; 1 where there is none."""
-    z, others, settings = arguments
-    try:
-        bound = inspect.signature(loss).bind(z, *others, **settings)
-        bound.apply_defaults()
-        named = bound.arguments
-    except (TypeError, ValueError):
-        named = settings
-    found = [named[name] for name in ("T", "temperature", "tau") if isinstance(named.get(name), (int, float))]
-    return float(found[0]) if found and found[0] > 0 else 1.0

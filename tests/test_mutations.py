@@ -133,5 +133,5 @@ def test_a_planted_mistake_is_caught(mistake, tmp_path):
     assert done.returncode == 1, done.stdout[-2000:]
     # a test must have *failed*: a NameError, or a file that cannot be imported, would catch nothing
     assert re.search(
-        r"^E\s+(assert\b|AssertionError|Failed|kdlearn\.gradcheck\.GradientError|.*Not equal)", done.stdout, re.M
+        r"^E\s+(assert\b|AssertionError|Failed|kdlearn\.differences\.GradientError|.*Not equal)", done.stdout, re.M
     ), done.stdout[-2000:]

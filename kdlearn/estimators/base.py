@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -192,24 +193,13 @@ class Distilled(Training):
         groups = lesson.target if self._classifies else None
         splits = list(folds(groups, len(lesson.x), np.random.default_rng(seed)))
 
-        def alone(held: np.ndarray) -> Callable[[Choice], tuple[np.ndarray, np.ndarray]]:
+        def teach(held: np.ndarray, asks: bool = True) -> Callable[[Choice], tuple[np.ndarray, np.ndarray]]:
             learn = lesson.take(np.setdiff1d(np.arange(len(lesson.x)), held))
+            answered = self._answers(learn, max(c.made for c in choices), seed, keep=False) if asks else {}
 
             def study(choice: Choice) -> tuple[np.ndarray, np.ndarray]:
-                student, _, _ = self._train(learn, None, choice, seed, until)
-                return self._judge(student.logits(lesson.x[held]), lesson.target[held])
-
-            return study
-
-        def teach(held: np.ndarray) -> Callable[[Choice], tuple[np.ndarray, np.ndarray]]:
-            learn = lesson.take(np.setdiff1d(np.arange(len(lesson.x)), held))
-            answered = self._answers(learn, max(c.made for c in choices), seed, keep=False)
-            without = alone(held)
-
-            def study(choice: Choice) -> tuple[np.ndarray, np.ndarray]:
-                if choice.soft_weight == 0:
-                    return without(choice)
-                student, _, _ = self._train(*answered[choice.made], choice, seed, until)
+                own, answer = answered[choice.made] if choice.soft_weight else (learn, None)
+                student, _, _ = self._train(own, answer, choice, seed, until)
                 return self._judge(student.logits(lesson.x[held]), lesson.target[held])
 
             return study
@@ -218,7 +208,7 @@ class Distilled(Training):
         best = decide(results, lesson.weights)
         n, m = len(lesson.x) - len(splits[0]) if splits else 0, len(lesson.more_x)
         if best.choice.soft_weight > 0 and (longer := as_long(choices, best.choice, self._steps, n, m)):
-            results += compete(longer, splits, alone, lesson.weights, until)
+            results += compete(longer, splits, functools.partial(teach, asks=False), lesson.weights, until)
             best = decide(results, lesson.weights)
         self.report_ = {
             "verdict": verdict(results, best, until is not None and time.monotonic() > until),

@@ -1,0 +1,95 @@
+"""Central differences, and what differs from them.
+
+    (f(x + h) - f(x - h)) / 2h  =  f'(x) + O(h²)
+
+asks a function only for its value, so it is an independent witness against any hand-written derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array
+from kdlearn.checks import check_size
+from kdlearn.ideas import common_factor
+
+STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
+TOLERANCE = 1e-7
+
+
+class GradientError(AssertionError):
+    """A gradient that is not the derivative of its value."""
+
+
+def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: float = STEP) -> np.ndarray:
+    """Central differences of the scalar function f at x, entry by entry; the shape of x."""
+    x = np.array(x, dtype=np.float64)
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        kept = x[i]
+        x[i] = kept + step
+        above = one_number(f(x.copy()))  # whatever f does to it
+        x[i] = kept - step
+        gradient[i] = (above - one_number(f(x.copy()))) / (2 * step)
+        x[i] = kept
+    return gradient
+
+
+def one_number(value: Any) -> float:
+    if np.ndim(value):
+        raise GradientError(f"the value has shape {np.shape(value)}; it must be one number")
+    if getattr(value, "dtype", None) == np.float32:
+        raise GradientError("the value is in float32, too rough for central differences: keep the dtype of z")
+    return float(value)
+
+
+def own_numbers() -> np.random.Generator:
+    """Random numbers of the checks alone: those of `default_rng(0)` may be the arrays that are checked."""
+    return np.random.default_rng(list(b"kdlearn.gradcheck"))
+
+
+def compare_gradients(got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE) -> float:
+    """Largest |got - expected| relative to the largest |expected|; GradientError above `tolerance`."""
+    check_size("tolerance", tolerance, zero=False)
+    got, expected = np.asarray(got), np.asarray(expected)
+    if got.shape != expected.shape:
+        raise GradientError(f"{name} has shape {got.shape}, what it differentiates has shape {expected.shape}")
+    if not np.isfinite(got).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
+        raise GradientError(f"{name}{list(where)} is {got[where]}")
+    if not np.isfinite(expected).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(expected))[0])
+        raise GradientError(f"the value is not finite near {name}{list(where)}: it has no derivative there")
+    if got.size == 0:
+        return 0.0
+    scale = max(float(np.abs(expected).max()), 1e-8)
+    difference = np.abs(got - expected) / scale
+    worst = np.unravel_index(int(difference.argmax()), difference.shape)
+    error = float(difference[worst])
+    if error > tolerance:
+        raise GradientError(
+            f"{name}{[int(i) for i in worst]} is {got[worst]:.6g}, central differences say {expected[worst]:.6g}; "
+            + _diagnosis(got, expected, scale, tolerance)
+        )
+    return error
+
+
+def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: float) -> str:
+    wrong = np.abs(got - expected) > tolerance * scale
+    if not got.any():
+        return "every entry is zero"
+    if not (np.abs(expected) > 1e-3 * scale).any():
+        return "the value does not change there, but the gradient is not zero"
+    if (factor := common_factor(got, expected)) is not None:
+        return f"every entry is off by the same factor {factor:.6g}"
+    if got.ndim == 2 and (np.abs(expected) > 1e-3 * scale).all():
+        by_row = got / expected
+        if np.abs(by_row - by_row[:, :1]).max() < 1e-4 * np.abs(by_row).max():
+            return f"each row is off by a factor of its own, the first by {by_row[0, 0]:.6g}"
+    shift = got - expected
+    if np.abs(shift - shift.flat[0]).max() < 1e-4 * np.abs(shift).max():
+        return f"every entry is off by the same amount {shift.flat[0]:.6g}"
+    return f"{int(wrong.sum())} of {wrong.size} entries are wrong"

@@ -1,0 +1,108 @@
+"""A learner's own loss, judged in one sentence: its value and its gradient, held to central differences."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import Array
+from kdlearn.differences import numerical_gradient, own_numbers
+from kdlearn.ideas import Case, Review
+from kdlearn.judging import judge, number, results
+from kdlearn.learner import Verdict, call, reviewed
+
+LOSS = ("value", "gradient")
+
+
+def review(
+    loss: Callable[..., Any],
+    z: Array,
+    *others: Any,
+    reference: Callable[..., Any] | float | None = None,
+    slips: Mapping[str, Callable[..., Any]] | None = None,
+    **settings: Any,
+) -> Review:
+    """What is right or missing in a loss of a learner's own, as one sentence; never an exception.
+
+    Both the value and the gradient of `loss(z, *others, **settings) -> (value, gradient)` are judged, and a
+    loss that is zero is refused.
+
+    Parameters
+    ----------
+    loss : the learner's function; whatever it does is part of the verdict.
+    z : (N, K), or any shape: the place to judge at. Ideas can be told apart where N, K, T, T² and 2 differ.
+    others, settings : further arguments. Vectors of integers are taken for labels, or for positions of rows,
+        other vectors (N,) for weights or a mask.
+    reference : the right loss, or its value at z. Without one the gradient is held to the learner's own value.
+    slips : {name of an idea: the loss without it}, for mistakes that leave no general trace.
+
+    Returns
+    -------
+    Review : true if all is right; its text is "right", or names the idea.
+
+    Example
+    -------
+    >>> from kdlearn.distill.response import cross_entropy
+    >>> z, y = np.array([[1.0, -0.5, 0.2], [0.3, 0.1, 0.9]]), np.array([2, 0])
+    >>> def mine(z, y):
+    ...     value, gradient = cross_entropy(z, y)
+    ...     return value, -gradient
+    >>> review(mine, z, y, reference=cross_entropy)
+    missing: a sign. Your gradient has the opposite sign: plus and minus are exchanged.
+    """
+    return reviewed(lambda: _review(loss, z, others, settings, reference, slips or {}))
+
+
+def _review(
+    loss: Callable[..., Any], z: Array, others: Any, settings: Any, reference: Any, slips: Mapping[str, Callable]
+) -> None:
+    z = np.array(z, dtype=np.float64)
+    case = Case(np.atleast_1d(z), _temperature(loss, z, others, settings), (*others, *settings.values()))
+    own = not callable(reference)  # held to its own value
+    truth: Callable = loss if own else reference
+    rng = own_numbers()
+    places = [(z,), *((z + rng.normal(0, 0.5, z.shape),) for _ in range(3))]
+
+    def outcome(f: Callable) -> Callable:
+        return lambda x: results(call(f, x, *others, **settings), LOSS)
+
+    def value(x: np.ndarray) -> float:
+        return number(outcome(truth)(x)[0], case)
+
+    def right(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return value(x), numerical_gradient(value, x)
+
+    first, slope = outcome(loss)(z)[0], right(z)[1]
+    if own and number(first, case) != value(z):
+        raise Verdict("", "the same arguments give another value each time")
+    if own and np.asarray(first).dtype == np.float32:
+        raise Verdict("", "the value is in float32, too rough for central differences: keep the dtype of z")
+    if np.abs(slope).max(initial=0.0) < 1e-9 * max(1.0, abs(value(z))):
+        if not own:
+            raise Verdict("", "nothing can be said here: the true gradient is zero at this place")
+        raise Verdict("the loss", "Your value is zero." if value(z) == 0 else "Your value never changes.")
+    if own and reference is not None:
+        places, right = places[:1], lambda x: (float(reference), slope)
+    wrong = {idea: outcome(slip) for idea, slip in slips.items()}
+    praise = "The gradient is that of your value." if own else "The gradient is right."
+    judge(outcome(loss), right, places, LOSS, wrong, case, praise)
+    if not own and np.isfinite(value(1000 * z)):
+        large = outcome(loss)(1000 * z)
+        if not all(np.isfinite(part).all() for part in large):
+            raise Verdict("large numbers", "Logits of a thousand overflow: take each row's maximum away before exp.")
+
+
+def _temperature(loss: Callable[..., Any], *arguments: Any) -> float:
+    """The argument T, or temperature, of a call; 1 where there is none."""
+    z, others, settings = arguments
+    try:
+        bound = inspect.signature(loss).bind(z, *others, **settings)
+        bound.apply_defaults()
+        named = bound.arguments
+    except (TypeError, ValueError):
+        named = settings
+    found = [named[name] for name in ("T", "temperature", "tau") if isinstance(named.get(name), (int, float))]
+    return float(found[0]) if found and found[0] > 0 else 1.0
