@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
-import json
 import math
 import os
 import sys
@@ -245,6 +244,7 @@ def _demo(args: argparse.Namespace) -> int:
 
     matplotlib.use("Agg")
     from kdlearn import demo
+    from kdlearn.commands.outputs import as_json
 
     began, talk = time.perf_counter(), not (args.quiet or args.json)
     if talk:
@@ -256,7 +256,7 @@ def _demo(args: argparse.Namespace) -> int:
     data = demo.report(result)
     demo.figure(result).savefig(args.out, dpi=110)
     if args.json:
-        print(json.dumps(data, indent=2))
+        print(as_json(data))
         return 0
     print(demo.format_table(data))
     if talk:

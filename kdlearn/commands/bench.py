@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ from kdlearn.backend import resolve_device
 from kdlearn.bench.measure import environment, format_table, measure
 from kdlearn.bench.scaling import format_scaling, scaling
 from kdlearn.bench.suite import works
+from kdlearn.commands.outputs import as_json
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     over = scaling(args.threads) if device == "cuda" and not args.suite else None
     if args.json:
         sizes = {} if over is None else {"scaling": over}
-        print(json.dumps({"date": began, "environment": found, "works": results, **sizes}, indent=1))
+        print(as_json({"date": began, "environment": found, "works": results, **sizes}))
         return 0
     if over is not None:
         print(format_scaling(over))

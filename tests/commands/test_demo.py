@@ -120,3 +120,15 @@ def test_the_demo_runs_on_a_device(quick, standin):
     there, here = (demo.report(demo.study(2, device=device, progress=False)) for device in ("cuda", "cpu"))
     for method, row in here["methods"].items():
         assert there["methods"][method]["accuracy"] == row["accuracy"]
+
+
+def test_json_has_null_where_there_is_no_number(quick, monkeypatch, tmp_path, capsys):
+    found = demo.report
+
+    def without(result):
+        return {**found(result), "none": float("nan")}
+
+    monkeypatch.setattr(demo, "report", without)
+    assert cli.main(["demo", "--seeds", "2", "--json", "--out", str(tmp_path / "demo.png")]) == 0
+    text = capsys.readouterr().out
+    assert "NaN" not in text and json.loads(text)["none"] is None
