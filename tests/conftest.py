@@ -18,11 +18,15 @@ import pytest
 from chromium import launched
 
 from kdlearn.backend import BackendUnavailable, resolve_device, to_device
+from kdlearn.export import costs
 
 # A busy machine is not a failure of the code. Of several failures one is raised, as it is: a group of them is printed
 # in another form, in which tests/test_mutations.py cannot read what failed.
 hypothesis.settings.register_profile("patient", deadline=None, report_multiple_bugs=False)
 hypothesis.settings.load_profile("patient")
+
+
+costs.SECONDS = 0.05  # a report is timed briefly: no test asks how quick a model is
 
 
 def pytest_configure(config):

@@ -1,9 +1,45 @@
-"""Mistakes that once left every test green: {what: (file, right, wrong, tests that must fail)}.
+"""Mistakes that people make, or that once left every test green: {what: (file, right, wrong, tests that must fail)}.
 
 `test_mutations` plants them, each in a copy of the package.
 """
 
 MISTAKES = {
+    # ---- losses, passes and rules
+    "both forgotten: a gradient check cannot see it, a value can": (
+        "distill/response.py", "    kl *= T * T\n    q -= p\n    q *= T\n", "    q -= p\n    q /= T\n",
+        "test_response.py"),
+    "a mean over rows and classes": (
+        "loss.py", "count: Any = rows.shape[0] // members", "count: Any = gradients[0].size // members",
+        "test_response.py"),
+    "what the student gives to masked classes costs nothing": (
+        "distill/response.py", "    xp.copyto(terms, q, where=masked)\n", "", "test_response.py"),
+    "the textbook form of the divergence": (
+        "distill/response.py", "    terms = xp.expm1(r)\n    terms -= r\n", "    terms = -xp.where(masked, 0, r)\n",
+        "test_response.py"),
+    "two close answers compared in single precision": (
+        "distill/response.py", "xp.empty((2, *z_p.shape))",
+        "xp.empty((2, *z_p.shape), z_q.dtype)", "test_response.py"),
+    "a smoothed label that does not sum to one": (
+        "distill/response.py", "less_at_label(p, y, 1 - smoothing)",
+        "less_at_label(p, y, 1.0)", "test_response.py"),
+    "a temperature left out of softmax": (
+        "nn/functional.py", "return p * (dp - (p * dp).sum(axis=-1, keepdims=True)) / T",
+        "return p * (dp - (p * dp).sum(axis=-1, keepdims=True))", "test_functional.py"),
+    "two owners of one gradient: the second overwrites the first": (
+        "nn/network.py", "self.written if write else None", "False if write else None", "test_objective.py"),
+    "the moments of one network carried to another": (
+        "nn/optim.py", "memory = self.memory.get(net)\n        if memory is None:",
+        "memory = self.memory.get(net) or next(iter(self.memory.values()), None)\n        if memory is None:",
+        "test_optim.py"),
+    "stale gradients in unreached layers": (
+        "nn/network.py", 'getattr(layer, "d" + name)[...] = 0', "pass", "test_network.py"),
+    "decay of the biases": (
+        "nn/optim.py", "decay = self.weight_decay if decays else 0.0", "decay = self.weight_decay", "test_optim.py"),
+    "Adam without its bias correction": (
+        "nn/optim.py", "root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))",
+        "root = math.sqrt(1 - self.beta2)", "test_optim.py"),
+    "a mean of batch means": (
+        "counts.py", "np.tensordot(rows, table, 1) / sum(rows)", "table.mean(axis=0)", "test_training.py"),
     # ---- rows held out
     "the command line's student, and its control, see the held-out rows": (
         "commands/distill.py", "return X.iloc[train], y[train], X.iloc[test], y[test]",
