@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,26 @@ def as_text(value: Any) -> str:
     if is_missing(value):
         return ""
     return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+
+
+def known_texts(cells: Iterable[Any], known: Collection[str]) -> list[str]:
+    """The text of each cell; a number whose text is not known is the one known text that reads as that number.
+
+    Texts "0.5", "1.0", "n/a" are numbers 0.5 and 1.0 once a table's reader finds no "n/a" among them.
+    """
+    by_number: dict[float, list[str]] = {}
+    for text in known:
+        with contextlib.suppress(ValueError):
+            by_number.setdefault(float(text), []).append(text)
+
+    def text_of(value: Any) -> str:
+        text = as_text(value)
+        if text in known or is_missing(value) or isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+            return text
+        found = by_number.get(float(value), ())
+        return found[0] if len(found) == 1 else text
+
+    return [text_of(value) for value in cells]
 
 
 def may_hold_na(dtype: Any) -> bool:

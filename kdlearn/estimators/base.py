@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import _check_method_params, check_is_fitted, check_memory
 
 from kdlearn.checks import check_finite_rows
 from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.contest import Choice, against_labels, as_long, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
-from kdlearn.estimators.reading import is_one_number, read_weights, scaler_of
+from kdlearn.estimators.reading import is_one_number, scaler_of
 from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.training import Training, alike, forget_constants, row_weights
 from kdlearn.history import History
@@ -48,7 +48,7 @@ class Distilled(Training):
     def _begin(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return self._read_target(y, weights)
 
-    def _class_weights(self, y: np.ndarray) -> np.ndarray | float:
+    def _class_weights(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray | float:
         return 1.0
 
     def _check_answers(self, answers: Any, n: int, whose: str) -> np.ndarray:
@@ -75,25 +75,28 @@ class Distilled(Training):
         again = self.warm_start and hasattr(self, "student_")
         if again:
             self._check_goes_on(self.student_)
-        X, y, x = self._read(X, y, again)
-        weights = read_weights(sample_weight, len(y))
+        given = X
+        X, y, x, weights, kept = self._read(X, y, sample_weight, again)
         params = self._params_of_teacher(weights if is_one_number(sample_weight) else sample_weight, params)
         target = self._read_target(y, weights)
         teachers.check_outputs(self.teacher, y)
-        weights = weights * self._class_weights(y)
-        kept = np.flatnonzero(weights > 0)
+        weights = weights * self._class_weights(y, weights)
         more, more_x = self._read_more(X, X_unlabeled, x)
         m = 0 if more is None else len(more_x)
         if stored is not None:
-            rows.warn_of_order(stored, X, self._stored_name)
+            rows.warn_of_order(stored, given, self._stored_name)
             stored = self._check_stored(stored, len(y), m)
+            stored = np.concatenate([stored[: len(y)][kept], stored[len(y) :]])
+        params = _check_method_params(y, params, kept)
+        y, target, weights = y[kept], target[kept], weights[kept]
+        told = np.flatnonzero(weights)  # a class may have the weight 0
         if not again:
-            everything = x[kept] if m == 0 else np.concatenate([x[kept], more_x])
-            taught = row_weights(weights[kept], len(everything))["taught"]
+            everything = x[told] if m == 0 else np.concatenate([x[told], more_x])
+            taught = row_weights(weights[told], len(everything))["taught"]
             self.scaler_ = scaler_of(everything, taught)
         lesson = Lesson(
             X, y, self._scaled(x), target, weights, more, self._scaled(more_x) if m else x[:0], stored, params
-        ).take(kept)
+        ).take(told)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         until = None if self.max_time is None else began + self.max_time
         self.teacher_ = None
@@ -235,17 +238,17 @@ class Distilled(Training):
         if not first:
             self._check_goes_on(self.student_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        X, y, x = self._read(X, y, again=not first)
-        weights = read_weights(sample_weight, len(y))
+        X, y, x, weights, kept = self._read(X, y, sample_weight, again=not first)
         target = self._begin(y, weights) if first else self._again(y)
-        weights = weights * self._class_weights(y)
+        weights = weights * self._class_weights(y, weights)
+        stored = None if stored is None else self._check_stored(stored, len(y), 0)[kept]
+        y, target, weights = y[kept], target[kept], weights[kept]
         if first:
             self.scaler_ = scaler_of(x, weights)
             self._warn_of_scale(x, target)
             self.teacher_, self.loss_curve_, self.t_ = self.teacher, [], 0
             self.report_ = {"verdict": "partial_fit measures nothing: whether the teacher helps is not known."}
-        lesson = Lesson(X, y, self._scaled(x), target, weights)
-        lesson.stored = None if stored is None else self._check_stored(stored, len(y), 0)
+        lesson = Lesson(X, y, self._scaled(x), target, weights, stored=stored)
         choice = self._default_choice() if self.teacher is not None or stored is not None else Choice(0.0)
         lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None
         if choice.soft_weight > 0:

@@ -37,7 +37,7 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     hidden_layer_sizes : tuple of int, default (32,)
     preprocessor : "auto", transformer or None, default "auto"
         Makes raw rows numbers, for the student alone. "auto" imputes missing numbers with the median and
-        encodes texts, one input a category; tables of numbers without missing cells it leaves as they are.
+        encodes texts, one input for each of a column's 100 commonest; tables of numbers without missing cells it leaves as they are.
     temperature : float or "auto", default "auto"
         Of the soft targets. "auto" is part of the contest; where `soft_weight` is a number, it is 2.
     soft_weight : float in [0, 1] or "auto", default "auto"
@@ -274,10 +274,11 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             raise ValueError(f"y has labels that were not there at first: {list(unknown[:5])}")
         return np.searchsorted(self.classes_, y)
 
-    def _class_weights(self, y: np.ndarray) -> np.ndarray | float:
+    def _class_weights(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray | float:
         if self.class_weight is None:
             return 1.0
-        weights = compute_sample_weight(self.class_weight, y)
+        counted = np.flatnonzero(weights) if self.class_weight == "balanced" else None
+        weights = compute_sample_weight(self.class_weight, y, indices=counted)
         if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
             raise ValueError(f"class_weight must be finite, at least 0, and not 0 for all, got {self.class_weight!r}")
         return weights

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.cells import as_text, is_missing
+from kdlearn.cells import is_missing, known_texts
 from kdlearn.nn.functional import plain_arrays
 
 VALUE, MISSING = -1, -2  # codes of features that are no category: the value; whether it is missing
@@ -199,9 +199,9 @@ def _codes(column: Column, cells: np.ndarray) -> np.ndarray:
     texts = all(isinstance(v, str) for v in known)
     unknown = float(len(column.categories)) if column.other else UNKNOWN
     found = np.full(len(cells), np.nan)
-    for row, v in enumerate(cells.tolist()):
-        if is_missing(v) or (texts and v == ""):
-            continue
-        # among texts a table's reader may have made a number of one
-        found[row] = known.get(as_text(v) if texts else v, unknown)
+    values = cells.tolist()
+    # among texts a table's reader may have made a number of one
+    for row, (v, name) in enumerate(zip(values, known_texts(values, known) if texts else values)):
+        if not (is_missing(v) or (texts and v == "")):
+            found[row] = known.get(name, unknown)
     return found

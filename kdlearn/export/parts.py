@@ -87,7 +87,7 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
     names = _names((model, *before, inner), net) if inputs is None else list(inputs)
     preprocessor = getattr(inner, "preprocessor_", None)
     if preprocessor is not None:
-        before = (*before, preprocessor)
+        before = (*before, preprocessor.of_sklearn() if hasattr(preprocessor, "of_sklearn") else preprocessor)
     scaler = getattr(inner, "scaler_", None) if scaler is None else scaler
     K = output_width(net)
     is_regressor = K == 1 or hasattr(inner, "target_mean_")
