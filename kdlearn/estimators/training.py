@@ -180,7 +180,8 @@ class Training(Reading):
         weights = row_weights(lesson.weights[labelled], len(every))
         if part is not None and np.isnan(part).any():  # a teacher who knows none of the classes there
             silent = np.isnan(part).any(axis=1)
-            weights["taught"][silent] = 0
+            weights["taught"][silent] = 0  # its mean is over the others
+            weights["taught"] *= len(every) / (weights["taught"].sum() or 1)
         floats = {k: v.astype(x.dtype) if v.dtype.kind == "f" else v for k, v in {**columns, **weights}.items()}
         return Data({"x": x[every], **floats})
 
