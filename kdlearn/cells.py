@@ -29,7 +29,7 @@ def as_text(value: Any) -> str:
 
 
 def known_texts(cells: Iterable[Any], known: Collection[str]) -> list[str]:
-    """The text of each cell; a number whose text is not known is the one known text that reads as that number.
+    """The text of each cell; a number whose text is not known is the known text that reads as that number.
 
     Texts "0.5", "1.0", "n/a" are numbers 0.5 and 1.0 once a table's reader finds no "n/a" among them.
     """
@@ -43,7 +43,7 @@ def known_texts(cells: Iterable[Any], known: Collection[str]) -> list[str]:
         if text in known or is_missing(value) or isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
             return text
         found = by_number.get(float(value), ())
-        return found[0] if len(found) == 1 else text
+        return found[0] if len(found) == 1 else str(value) if str(value) in found else text
 
     return [text_of(value) for value in cells]
 

@@ -37,7 +37,8 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     hidden_layer_sizes : tuple of int, default (32,)
     preprocessor : "auto", transformer or None, default "auto"
         Makes raw rows numbers, for the student alone. "auto" imputes missing numbers with the median and
-        encodes texts, one input for each of a column's 100 commonest; tables of numbers without missing cells it leaves as they are.
+        encodes texts, one input for each of a column's 100 commonest, with a warning where there are more;
+        tables of numbers without missing cells it leaves as they are.
     temperature : float or "auto", default "auto"
         Of the soft targets. "auto" is part of the contest; where `soft_weight` is a number, it is 2.
     soft_weight : float in [0, 1] or "auto", default "auto"

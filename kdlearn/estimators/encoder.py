@@ -42,6 +42,6 @@ class TableEncoder(ColumnTransformer):
 
     def _texts(self, X: Any) -> tuple[int, ...]:
         """Positions in X of the columns of texts."""
-        chosen = next((chosen for name, _, chosen in self.transformers if name == "categories"), [])
-        names = list(X.columns) if hasattr(X, "iloc") else []
-        return tuple(names.index(c) if isinstance(c, str) else c for c in chosen if c in names or not isinstance(c, str))
+        chosen = [c for name, _, columns in self.transformers if name == "categories" for c in columns]
+        place = {name: j for j, name in enumerate(X.columns)} if hasattr(X, "iloc") else {}
+        return tuple(place[c] if isinstance(c, str) else c for c in chosen if not isinstance(c, str) or c in place)

@@ -67,7 +67,7 @@ class Reading(Settings):
     ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """`(X as a teacher sees it, y, X encoded, weights, kept)`; fits the preprocessor unless `again`.
 
-        Nothing learns from a row of weight 0: X and its encoding are the rows `kept` alone. y and the weights are whole.
+        Nothing learns from a row of weight 0: X and its encoding are the rows `kept` alone; y and weights are of all.
         """
         X, y = self._same_columns(X) if again else self._own_columns(X), rows.labels(y)
         whole = X

@@ -208,7 +208,8 @@ def encoded(preprocessor: Any, X: Any) -> np.ndarray:
 
 def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
     """What the default preprocessor did, in sentences."""
-    missing = [sum(as_text(v) == "" if j in texts else is_missing(v) for v in column_of(X, j)) for j in range(X.shape[1])]
+    columns = [column_of(X, j) for j in range(X.shape[1])]
+    missing = [sum(as_text(v) == "" if j in texts else is_missing(v) for v in c) for j, c in enumerate(columns)]
     said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
     empty = [j for j, holes in enumerate(missing) if holes == count(X)]
     said += [f"column {name_of(X, j)!r} has no cell: it tells nothing." for j in empty]
@@ -230,9 +231,9 @@ def merged(X: Any, texts: tuple[int, ...]) -> list[str]:
         if len(found) > MOST_TEXTS:
             rest = count(X) - sum(often for _, often in found.most_common(MOST_TEXTS))
             said.append(
-                f"column {name_of(X, j)!r} has {len(found):,} different texts: the {MOST_TEXTS} commonest have an input "
-                f"each, the other {len(found) - MOST_TEXTS:,}, in {rest:,} rows, have none and look alike; an encoder of "
-                "yours as preprocessor tells them apart"
+                f"column {name_of(X, j)!r} has {len(found):,} different texts: the {MOST_TEXTS} commonest have an "
+                f"input each, the other {len(found) - MOST_TEXTS:,}, in {rest:,} rows, have none and look alike; an "
+                "encoder of yours as preprocessor tells them apart"
             )
     return said
 
