@@ -303,7 +303,7 @@ def test_a_file_of_another_kind_is_named_so(tmp_path):
 
 
 def test_a_loaded_model_sorts_nothing_by_names_that_it_made_up(tmp_path):
-    """Fitted on an array, it took a table's columns x2, x1, x0 for its own x0, x1, x2; the estimator goes by position."""
+    """Fitted on an array, it sorted columns x2, x1, x0 by its own names x0, x1, x2; the estimator goes by position."""
     pd = pytest.importorskip("pandas")
     X = RNG.normal(size=(40, 3))
     kd.save(tmp_path / "m.npz", DistilledClassifier(None, (3,), max_iter=1).fit(X, np.arange(40) % 2))
