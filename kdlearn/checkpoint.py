@@ -54,7 +54,12 @@ def write(path: str | os.PathLike, arrays: Mapping[str, Any], config: Mapping[st
             raise TypeError(f"array {name!r} holds Python objects; a checkpoint holds numbers")
         if not _NAME.fullmatch(name):
             raise ValueError(f"array name {name!r} has characters that a checkpoint does not allow")
-    text = json.dumps(config, sort_keys=True)
+    try:
+        text = json.dumps(
+            json.loads(json.dumps(config)), sort_keys=True
+        )  # JSON makes the keys texts, which have an order
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"the settings of a checkpoint must be what JSON can hold: {error}") from None
     meta = {"format_version": FORMAT_VERSION, "sha256": _digest(host, text), "config": text}
     payload = {**host, "kdlearn": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
     with written_aside(path) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 import time
@@ -20,9 +21,11 @@ def written_aside(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
     A process that is killed at any moment leaves what was at `path` intact, and a temporary file beside it
     that a later writer of the same path removes. After an exception nothing is left. An OSError, such as that
-    of a full disk, names the file.
+    of a full disk, names the file, or the folder that there is not.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder to write into", os.fspath(path.parent))
     for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):
         with contextlib.suppress(OSError):  # another writer was faster
             if time.time() - left.stat().st_mtime > ABANDONED:
