@@ -1,18 +1,27 @@
-"""Files that are whole or not there: written aside, flushed to disk, then moved into place."""
+"""Files that are whole or not there, written aside, flushed to disk, then moved into place; and what is JSON."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from glob import escape
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 ABANDONED = 600.0  # seconds without a write after which a temporary file belongs to a writer that was killed
+
+
+def as_json(config: Any) -> str:
+    """Its JSON, keys made texts and sorted; TypeError for what JSON cannot hold."""
+    try:
+        return json.dumps(json.loads(json.dumps(config)), sort_keys=True)  # only texts have an order among all keys
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"the settings of a checkpoint must be what JSON can hold: {error}") from None
 
 
 @contextlib.contextmanager

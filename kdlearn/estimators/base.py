@@ -284,8 +284,8 @@ class Distilled(Training):
 
     def _forward(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        x = self._scaled(self._encoded(self._same_columns(X)))
-        return check_finite_rows(self.student_.logits(x), x)
+        x = self._encoded(self._same_columns(X))
+        return check_finite_rows(self.student_.logits(self._scaled(x)), x)
 
     @property
     def coefs_(self) -> list[np.ndarray]:
