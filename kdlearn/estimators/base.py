@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -25,6 +26,14 @@ from kdlearn.history import History
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import constant
+
+# What a report says where nothing competed.
+NO_CONTEST: dict[str, Any] = {
+    "teacher_helped": None,
+    "candidates": [],
+    "alpha_of_labels_alone": None,
+    "longer_of_labels_alone": None,
+}
 
 
 class Distilled(Training):
@@ -117,7 +126,7 @@ class Distilled(Training):
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.validation_scores_ = watch.scores if self.early_stopping else None
-        self.best_validation_score_ = max(watch.scores) if self.early_stopping else None
+        self.best_validation_score_ = watch.kept_score
         self.report_["notes"] = self._notes
         if choice.soft_weight == 0:
             self.teacher_ = None
@@ -144,7 +153,8 @@ class Distilled(Training):
             tables.append(rows.mixed(lesson.X, lesson.x, made, np.random.default_rng(seed)))
         answers = [] if lesson.stored is None else [lesson.stored]
         if tables:
-            ask = check_memory(self.memory).cache(teachers.taught)
+            memory = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
+            ask = check_memory(memory).cache(teachers.taught)
             try:
                 fitted, given, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
             except (ValueError, TypeError) as error:
@@ -190,7 +200,7 @@ class Distilled(Training):
     def _choose(self, lesson: Lesson, seed: int, until: float | None) -> Choice:
         """What is to be taught, and `report_`, which says why."""
         if self.teacher is None and lesson.stored is None:
-            self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone."}
+            self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone.", **NO_CONTEST}
             return Choice(0.0)
         asks = self.teacher is not None and lesson.more is None and not hasattr(lesson.X, "toarray")
         few = 2 if self.soft_weight == "auto" else 1  # of them a contest holds one out, and it takes two to make more
@@ -200,7 +210,7 @@ class Distilled(Training):
         if len(choices) == 1:
             self.report_ = {
                 "verdict": f"{choices[0]} was set by hand: whether the teacher helps was not measured.",
-                "teacher_helped": None,
+                **NO_CONTEST,
                 "chosen": str(choices[0]),
             }
             return choices[0]
@@ -225,7 +235,9 @@ class Distilled(Training):
             results += compete(longer, splits, functools.partial(teach, asks=False), lesson.weights, until)
             best = decide(results, lesson.weights)
         self.report_ = {
-            "verdict": verdict(results, best, until is not None and time.monotonic() > until),
+            "verdict": verdict(
+                results, best, until is not None and time.monotonic() > until, len(splits[0]) if splits else 0
+            ),
             "teacher_helped": best.choice.soft_weight > 0,
             "chosen": str(best.choice),
             "rows_held_out": max(int((~np.isnan(result.loss)).sum()) for result in results),
@@ -258,7 +270,8 @@ class Distilled(Training):
             self.scaler_ = scaler_of(x, weights)
             self._warn_of_scale(x, target)
             self.teacher_, self.loss_curve_, self.t_ = self.teacher, [], 0
-            self.report_ = {"verdict": "partial_fit measures nothing: whether the teacher helps is not known."}
+            said = "partial_fit measures nothing: whether the teacher helps is not known."
+            self.report_ = {"verdict": said, **NO_CONTEST, "notes": self._notes}
         lesson = Lesson(X, y, self._scaled(x), target, weights, stored=stored)
         choice = self._default_choice() if self.teacher is not None or stored is not None else Choice(0.0)
         lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None
@@ -286,7 +299,8 @@ class Distilled(Training):
 
     def _forward(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return check_finite_rows(self.student_.logits(self._scaled(self._encoded(self._same_columns(X)))))
+        x = self._encoded(self._same_columns(X))
+        return check_finite_rows(self.student_.logits(self._scaled(x)), x)
 
     @property
     def coefs_(self) -> list[np.ndarray]:
@@ -306,6 +320,5 @@ class Distilled(Training):
         small = copy.copy(self)
         small.teacher = small.teacher_ = small.history_ = small.memory = None
         small.preprocessor = "auto" if self.text_columns_ is not None else self.preprocessor
-        small.student_ = small.student_.copy()  # partial_fit moves the weights where they lie
         small.__dict__.pop("_rule", None)
         return small

@@ -53,8 +53,9 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     solver : "adam" or "sgd"
         There is no "lbfgs": the training goes by batches.
     alpha : float or "auto", default "auto"
-        Weight decay, decoupled from the rate with "adam"; "auto" is 1 there, and 0 with "sgd"; where labels
-        alone compete with a teacher, it is the best of some for them.
+        Weight decay: learning rate times alpha of each weight a step, beside the gradient (decoupled) with
+        "adam", within it with "sgd". "auto" is 1 with "adam" and 0 with "sgd"; where labels alone compete with
+        a teacher, it is the best of some for them.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, n_samples).
     learning_rate : "cosine" or "constant", default "cosine"
@@ -85,14 +86,15 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     Attributes
     ----------
     classes_, n_features_in_, feature_names_in_, n_iter_, loss_, loss_curve_, best_loss_, validation_scores_, \
-best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifier`.
+best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifier`, but for two classes, \
+which have two outputs here; `best_validation_score_` is that of the epoch that is kept.
     student_ : MLP
     preprocessor_, scaler_ : before it, in this order; `preprocessor_` is None where the rows are numbers already.
     teacher_ : the fitted teacher; None where it is not used.
     report_ : dict
         "verdict", a sentence that says whether the teacher helps; "teacher_helped", True, False or None;
         "candidates", what competed; "alpha_of_labels_alone", with which they did best, teacher or not,
-        and "longer_of_labels_alone", by how many times the passes;
+        and "longer_of_labels_alone", by how many times the passes: [] and None where nothing competed;
         "notes" on what was imputed and encoded.
     history_ : History
     """

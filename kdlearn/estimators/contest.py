@@ -191,10 +191,13 @@ def decide(results: Sequence[Result], weights: np.ndarray) -> Result:
     return best
 
 
-def verdict(results: Sequence[Result], best: Result, late: bool = False) -> str:
-    """The first sentences of a report; `late`: the time was over before the contest was."""
+def verdict(results: Sequence[Result], best: Result, late: bool = False, a_split: int | None = None) -> str:
+    """The first sentences of a report; `late`: the time was over before the contest was.
+
+    The first split held out `a_split` rows; None: some, not all.
+    """
     n = max(int((~np.isnan(result.loss)).sum()) for result in results)
-    held = f"{n:,} rows held out" + (" in turn" if n == len(best.loss) else "")
+    held = f"{n:,} rows held out" + (" in turn" if n > (len(best.loss) - 1 if a_split is None else a_split) else "")
     count = max(result.effective for result in results)
     held += "" if count >= n / UNLIKE else f", by their weights as many as {count:,.0f}"
     if not any(r.gains for r in results):

@@ -223,6 +223,9 @@ def scaler_of(x: np.ndarray, weights: np.ndarray) -> StandardScaler:
     """A fitted scaler of x (n, d); ValueError where float64 has no room for a variance: it would count as flat."""
     with np.errstate(over="ignore", invalid="ignore"):
         scaler = StandardScaler().fit(x, sample_weight=weights)
+    whole = np.isfinite(x).all(axis=0)
+    if not whole.all():
+        raise ValueError(f"input {int(np.argmin(whole))} holds NaN or infinity")
     wrong = (x.min(axis=0) < x.max(axis=0)) & ((scaler.var_ == 0) | ~np.isfinite(scaler.var_))
     if wrong.any():
         raise ValueError(

@@ -24,6 +24,7 @@ from sklearn.utils import _safe_indexing, check_array
 from kdlearn.cells import as_text, is_missing, known_texts, may_hold_na, nan_for_na
 from kdlearn.nn.functional import plain_arrays
 
+FEW_TEXTS = 20  # that are never taken for names, however few the rows
 MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
 DENSE_AT_MOST = 2**32  # bytes of a sparse table made dense
 NUMBERS = (numbers.Real, Decimal, np.bool_)  # kinds of cells
@@ -81,7 +82,8 @@ def check_real(X: Any) -> None:
 
 
 def check_real_column(dtype: Any, name: Any) -> None:
-    """The same of one column."""
+    """The same of one column; of categories it is their own type that counts."""
+    dtype = dtype.categories.dtype if hasattr(dtype, "categories") else dtype
     if dtype.kind in "Mm":
         raise ValueError(f"column {name!r} holds {dtype}: give it as numbers, such as days since a day")
     if dtype.kind == "c":
@@ -142,7 +144,7 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
 
 def like_names(different: int, n: int) -> bool:
     """Whether a column with so many different texts in n rows holds names, of which hardly one comes again."""
-    return different > MOST_TEXTS and different > n / 2
+    return different > FEW_TEXTS and different > n / 2
 
 
 def plain(X: Any, texts: tuple[int, ...], known: Mapping[int, Collection[str]] | None = None) -> Any:
@@ -198,12 +200,15 @@ def dense(X: Any, what: str) -> np.ndarray:
 
 def encoded(preprocessor: Any, X: Any) -> np.ndarray:
     """What a fitted preprocessor makes of raw rows: numbers, finite, (n, d)."""
-    made = preprocessor.transform(X)
-    return check_array(
-        dense(made, "what the preprocessor makes"),
-        dtype=[np.float64, np.float32],
-        input_name="what the preprocessor makes",
-    )
+    made = dense(preprocessor.transform(X), "what the preprocessor makes")
+    if count(made) != count(X):
+        raise ValueError(
+            f"the preprocessor makes {count(made)} rows of {count(X)}: it must keep each; leave rows out before fit"
+        )
+    try:
+        return check_array(made, dtype=[np.float64, np.float32])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the preprocessor must make one or more finite numbers a row: {error}") from None
 
 
 def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:

@@ -117,6 +117,8 @@ def what_it_is(model: Any) -> str:
     inner = _unwrapped(model)[0]
     if network_of(getattr(inner, "regressor_", None)) is not None:
         how = ": its regressor_ is one, and answers as without transforming back"
+    elif getattr(inner, "refit", True) is False and hasattr(inner, "cv_results_"):
+        how = ": with refit=False it keeps no fitted model"
     elif any(network_of(part) is not None for part in getattr(inner, "estimators_", ())):
         how = ": its estimators_ are some, each with a file of its own"
     else:
