@@ -33,19 +33,24 @@ def known_texts(cells: Iterable[Any], known: Collection[str]) -> list[str]:
 
     Texts "0.5", "1.0", "n/a" are numbers 0.5 and 1.0 once a table's reader finds no "n/a" among them.
     """
+    cells = list(cells)
+    texts = [as_text(value) for value in cells]
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, (Real, Decimal)) and not isinstance(value, bool) and not is_missing(value)
+
+    odd = [i for i, value in enumerate(cells) if is_number(value) and texts[i] not in known]
+    if not odd:
+        return texts
     by_number: dict[float, list[str]] = {}
     for text in known:
         with contextlib.suppress(ValueError):
             by_number.setdefault(float(text), []).append(text)
-
-    def text_of(value: Any) -> str:
-        text = as_text(value)
-        if text in known or is_missing(value) or isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
-            return text
-        found = by_number.get(float(value), ())
-        return found[0] if len(found) == 1 else str(value) if str(value) in found else text
-
-    return [text_of(value) for value in cells]
+    for i in odd:
+        found = by_number.get(float(cells[i]), ())
+        if len(found) == 1 or str(cells[i]) in found:
+            texts[i] = found[0] if len(found) == 1 else str(cells[i])
+    return texts
 
 
 def may_hold_na(dtype: Any) -> bool:
