@@ -6,7 +6,6 @@ import copy
 import functools
 import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -117,7 +116,7 @@ class Distilled(Training):
         answer = None
         if choice.soft_weight > 0:
             lesson, answer = self._answers(lesson, choice.made, seed)[choice.made]
-            self._warn_of_silence(answer)
+            teachers.warn_of_silence(answer)
         start = self.student_ if again else None
         self.student_, self.history_, watch = self._train(lesson, answer, choice, seed, until, start, self.verbose)
         self.__dict__.pop("_rule", None)
@@ -173,15 +172,6 @@ class Distilled(Training):
             more = lesson.with_more(tables[-1], self._scaled(self._encoded(tables[-1])))
             found[made] = more, np.concatenate(answers)
         return found
-
-    def _warn_of_silence(self, answer: np.ndarray) -> None:
-        silent = int(np.isnan(answer).any(axis=1).sum())
-        if silent:
-            warnings.warn(
-                f"in {silent:,} of {len(answer):,} rows the teacher is sure of classes that y does not have: they have "
-                "no soft targets; leave such rows out of X_unlabeled, or give y all classes",
-                stacklevel=4,
-            )
 
     def _default_choice(self) -> Choice:
         return Choice(0.5 if self.soft_weight == "auto" else float(self.soft_weight), self._temperatures(False)[0])
@@ -277,7 +267,7 @@ class Distilled(Training):
         lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None
         if choice.soft_weight > 0:
             lesson, answer = self._answers(lesson, 0, seed)[0]
-            self._warn_of_silence(answer)
+            teachers.warn_of_silence(answer)
         data = self._data(lesson, lesson.x, answer, *2 * [np.arange(len(lesson.x))])
         if first:
             dtype = "float32" if x.dtype == np.float32 else "float64"

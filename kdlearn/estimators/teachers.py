@@ -243,3 +243,14 @@ def reduced(p: np.ndarray, columns: np.ndarray) -> np.ndarray:
     made = np.where(columns >= 0, p[:, columns], 0.0)
     total = made.sum(axis=1, keepdims=True)
     return np.divide(made, total, out=np.full_like(made, np.nan), where=total > 0)
+
+
+def warn_of_silence(answer: np.ndarray) -> None:
+    """Warn of the rows of `reduced` in which the teacher says nothing of y's classes."""
+    silent = int(np.isnan(answer).any(axis=1).sum())
+    if silent:
+        warnings.warn(
+            f"in {silent:,} of {len(answer):,} rows the teacher is sure of classes that y does not have: they have "
+            "no soft targets; leave such rows out of X_unlabeled, or give y all classes",
+            stacklevel=4,
+        )
