@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,31 @@ def as_text(value: Any) -> str:
     if is_missing(value):
         return ""
     return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+
+
+def known_texts(cells: Iterable[Any], known: Collection[str]) -> list[str]:
+    """The text of each cell; a number whose text is not known is the known text that reads as that number.
+
+    Texts "0.5", "1.0", "n/a" are numbers 0.5 and 1.0 once a table's reader finds no "n/a" among them.
+    """
+    cells = list(cells)
+    texts = [as_text(value) for value in cells]
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, (Real, Decimal)) and not isinstance(value, bool) and not is_missing(value)
+
+    odd = [i for i, value in enumerate(cells) if is_number(value) and texts[i] not in known]
+    if not odd:
+        return texts
+    by_number: dict[float, list[str]] = {}
+    for text in known:
+        with contextlib.suppress(ValueError):
+            by_number.setdefault(float(text), []).append(text)
+    for i in odd:
+        found = by_number.get(float(cells[i]), ())
+        if len(found) == 1 or str(cells[i]) in found:
+            texts[i] = found[0] if len(found) == 1 else str(cells[i])
+    return texts
 
 
 def may_hold_na(dtype: Any) -> bool:

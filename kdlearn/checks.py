@@ -180,9 +180,15 @@ def check_temperature(T: float) -> float:
     raise ValueError(f"T must be one positive finite number, got {T!r}")
 
 
-def check_finite_rows(z: Array) -> Array:
-    """Outputs (N, K) as they are; ValueError, naming the first row, where one is not finite: it has no answer."""
+def check_finite_rows(z: Array, x: Array | None = None) -> Array:
+    """Outputs (N, K) as they are; ValueError, naming the first row, where one is not finite: it has no answer.
+
+    x (N, D) are the inputs, where NaN and infinity may be among them.
+    """
     finite = array_module(z).isfinite(z).all(axis=1)
     if not bool(finite.all()):
-        raise ValueError(f"row {int(finite.argmin())} is so large that the answer overflows")
+        row = int(finite.argmin())
+        whole = x is None or bool(array_module(x).isfinite(x[row]).all())
+        why = "is so large that the answer overflows" if whole else "holds NaN or infinity: it has no answer"
+        raise ValueError(f"row {row} {why}")
     return z

@@ -1,17 +1,27 @@
-"""Files that are whole or not there: written aside, flushed to disk, then moved into place."""
+"""Files that are whole or not there, written aside, flushed to disk, then moved into place; and what is JSON."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from glob import escape
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 ABANDONED = 600.0  # seconds without a write after which a temporary file belongs to a writer that was killed
+
+
+def as_json(config: Any) -> str:
+    """Its JSON, keys made texts and sorted; TypeError for what JSON cannot hold."""
+    try:
+        return json.dumps(json.loads(json.dumps(config)), sort_keys=True)  # only texts have an order among all keys
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"the settings of a checkpoint must be what JSON can hold: {error}") from None
 
 
 @contextlib.contextmanager
@@ -20,9 +30,11 @@ def written_aside(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
     A process that is killed at any moment leaves what was at `path` intact, and a temporary file beside it
     that a later writer of the same path removes. After an exception nothing is left. An OSError, such as that
-    of a full disk, names the file.
+    of a full disk, names the file, or the folder that there is not.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder to write into", os.fspath(path.parent))
     for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):
         with contextlib.suppress(OSError):  # another writer was faster
             if time.time() - left.stat().st_mtime > ABANDONED:

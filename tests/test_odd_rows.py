@@ -300,3 +300,26 @@ def test_a_file_of_another_kind_is_named_so(tmp_path):
     path = write(tmp_path / "t.csv", "a,b\n1,2\n")
     with pytest.raises(kd.CheckpointError, match="not a whole checkpoint: it is another kind of file, or was cut off"):
         kd.load(path)
+
+
+def test_a_loaded_model_sorts_nothing_by_names_that_it_made_up(tmp_path):
+    """Fitted on an array, it sorted columns x2, x1, x0 by its own names x0, x1, x2; the estimator goes by position."""
+    pd = pytest.importorskip("pandas")
+    X = RNG.normal(size=(40, 3))
+    kd.save(tmp_path / "m.npz", DistilledClassifier(None, (3,), max_iter=1).fit(X, np.arange(40) % 2))
+    read = kd.load(tmp_path / "m.npz")
+    with pytest.raises(ValueError, match=r"fit saw no names of columns, .*: give X.to_numpy\(\), in the order of fit"):
+        read.predict(pd.DataFrame(X, columns=["x2", "x1", "x0"]))
+    with pytest.raises(ValueError, match=r"no column 'x0', 'x1', 'x2'.*give X.to_numpy\(\), in the order of fit"):
+        read.predict(pd.DataFrame(X, columns=["a", "b", "c"]))
+    in_order = pd.DataFrame(X, columns=["x0", "x1", "x2"])
+    assert (read.predict(in_order.assign(y=0)) == read.predict(X)).all()
+
+
+def test_a_loaded_model_is_told_of_a_column_twice(tmp_path):
+    """It was a message of float() about a list."""
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(RNG.normal(size=(40, 2)), columns=["a", "b"])
+    kd.save(tmp_path / "m.npz", DistilledClassifier(None, (3,), max_iter=1).fit(table, np.arange(40) % 2))
+    with pytest.raises(ValueError, match="two columns are named 'b'"):
+        kd.load(tmp_path / "m.npz").predict(pd.concat([table, table[["b"]]], axis=1))

@@ -75,7 +75,7 @@ LEVELS = [
     {"study.cells"},
     {"study.comparison", "commands.outputs", "commands.rules", "commands.target"},
     {"study.trial"},
-    {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson"},
+    {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson", "estimators.encoder"},
     {"estimators.reading"},
     {"estimators.training"},
     {"estimators.base"},

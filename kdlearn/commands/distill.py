@@ -70,8 +70,9 @@ def run(args: Namespace) -> int:
     teacher = teacher_of(args, X, y, rules, table.attrs.get("counted"))
     warned: list[str] = []
     student = _taught("student", args, teacher, X, y, warned, more)
-    decay = student.report_.get("alpha_of_labels_alone", "auto")  # the strongest that the contest found
-    passes = math.ceil(args.epochs * student.report_.get("longer_of_labels_alone", 1.0))
+    decay = student.report_["alpha_of_labels_alone"]  # the strongest that the contest found, if there was one
+    decay = "auto" if decay is None else decay
+    passes = math.ceil(args.epochs * (student.report_["longer_of_labels_alone"] or 1.0))
     control = student
     if student.teacher_ is not None:
         control = _taught("labels alone", args, None, X, y, warned, alpha=decay, passes=passes)

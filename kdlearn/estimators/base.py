@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,19 +12,27 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import _check_method_params, check_is_fitted, check_memory
 
 from kdlearn.checks import check_finite_rows
 from kdlearn.estimators import rows, teachers
 from kdlearn.estimators.contest import Choice, against_labels, as_long, best_alone, compete, decide, folds, verdict
 from kdlearn.estimators.lesson import Lesson
-from kdlearn.estimators.reading import is_one_number, read_weights, scaler_of
+from kdlearn.estimators.reading import is_one_number, scaler_of
 from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.training import Training, alike, forget_constants, row_weights
 from kdlearn.history import History
 from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import constant
+
+# What a report says where nothing competed.
+NO_CONTEST: dict[str, Any] = {
+    "teacher_helped": None,
+    "candidates": [],
+    "alpha_of_labels_alone": None,
+    "longer_of_labels_alone": None,
+}
 
 
 class Distilled(Training):
@@ -48,7 +57,7 @@ class Distilled(Training):
     def _begin(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return self._read_target(y, weights)
 
-    def _class_weights(self, y: np.ndarray) -> np.ndarray | float:
+    def _class_weights(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray | float:
         return 1.0
 
     def _check_answers(self, answers: Any, n: int, whose: str) -> np.ndarray:
@@ -75,25 +84,28 @@ class Distilled(Training):
         again = self.warm_start and hasattr(self, "student_")
         if again:
             self._check_goes_on(self.student_)
-        X, y, x = self._read(X, y, again)
-        weights = read_weights(sample_weight, len(y))
+        given = X
+        X, y, x, weights, kept = self._read(X, y, sample_weight, again)
         params = self._params_of_teacher(weights if is_one_number(sample_weight) else sample_weight, params)
         target = self._read_target(y, weights)
         teachers.check_outputs(self.teacher, y)
-        weights = weights * self._class_weights(y)
-        kept = np.flatnonzero(weights > 0)
+        weights = weights * self._class_weights(y, weights)
         more, more_x = self._read_more(X, X_unlabeled, x)
         m = 0 if more is None else len(more_x)
         if stored is not None:
-            rows.warn_of_order(stored, X, self._stored_name)
+            rows.warn_of_order(stored, given, self._stored_name)
             stored = self._check_stored(stored, len(y), m)
+            stored = np.concatenate([stored[: len(y)][kept], stored[len(y) :]])
+        params = _check_method_params(y, params, kept)
+        y, target, weights = y[kept], target[kept], weights[kept]
+        told = np.flatnonzero(weights)  # a class may have the weight 0
         if not again:
-            everything = x[kept] if m == 0 else np.concatenate([x[kept], more_x])
-            taught = row_weights(weights[kept], len(everything))["taught"]
+            everything = x[told] if m == 0 else np.concatenate([x[told], more_x])
+            taught = row_weights(weights[told], len(everything))["taught"]
             self.scaler_ = scaler_of(everything, taught)
         lesson = Lesson(
             X, y, self._scaled(x), target, weights, more, self._scaled(more_x) if m else x[:0], stored, params
-        ).take(kept)
+        ).take(told)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         until = None if self.max_time is None else began + self.max_time
         self.teacher_ = None
@@ -104,6 +116,7 @@ class Distilled(Training):
         answer = None
         if choice.soft_weight > 0:
             lesson, answer = self._answers(lesson, choice.made, seed)[choice.made]
+            teachers.warn_of_silence(answer)
         start = self.student_ if again else None
         self.student_, self.history_, watch = self._train(lesson, answer, choice, seed, until, start, self.verbose)
         self.__dict__.pop("_rule", None)
@@ -112,7 +125,7 @@ class Distilled(Training):
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_)
         self.validation_scores_ = watch.scores if self.early_stopping else None
-        self.best_validation_score_ = max(watch.scores) if self.early_stopping else None
+        self.best_validation_score_ = watch.kept_score
         self.report_["notes"] = self._notes
         if choice.soft_weight == 0:
             self.teacher_ = None
@@ -139,7 +152,8 @@ class Distilled(Training):
             tables.append(rows.mixed(lesson.X, lesson.x, made, np.random.default_rng(seed)))
         answers = [] if lesson.stored is None else [lesson.stored]
         if tables:
-            ask = check_memory(self.memory).cache(teachers.taught)
+            memory = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
+            ask = check_memory(memory).cache(teachers.taught)
             try:
                 fitted, given, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
             except (ValueError, TypeError) as error:
@@ -176,7 +190,7 @@ class Distilled(Training):
     def _choose(self, lesson: Lesson, seed: int, until: float | None) -> Choice:
         """What is to be taught, and `report_`, which says why."""
         if self.teacher is None and lesson.stored is None:
-            self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone."}
+            self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone.", **NO_CONTEST}
             return Choice(0.0)
         asks = self.teacher is not None and lesson.more is None and not hasattr(lesson.X, "toarray")
         few = 2 if self.soft_weight == "auto" else 1  # of them a contest holds one out, and it takes two to make more
@@ -186,7 +200,7 @@ class Distilled(Training):
         if len(choices) == 1:
             self.report_ = {
                 "verdict": f"{choices[0]} was set by hand: whether the teacher helps was not measured.",
-                "teacher_helped": None,
+                **NO_CONTEST,
                 "chosen": str(choices[0]),
             }
             return choices[0]
@@ -211,7 +225,9 @@ class Distilled(Training):
             results += compete(longer, splits, functools.partial(teach, asks=False), lesson.weights, until)
             best = decide(results, lesson.weights)
         self.report_ = {
-            "verdict": verdict(results, best, until is not None and time.monotonic() > until),
+            "verdict": verdict(
+                results, best, until is not None and time.monotonic() > until, len(splits[0]) if splits else 0
+            ),
             "teacher_helped": best.choice.soft_weight > 0,
             "chosen": str(best.choice),
             "rows_held_out": max(int((~np.isnan(result.loss)).sum()) for result in results),
@@ -235,21 +251,23 @@ class Distilled(Training):
         if not first:
             self._check_goes_on(self.student_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        X, y, x = self._read(X, y, again=not first)
-        weights = read_weights(sample_weight, len(y))
+        X, y, x, weights, kept = self._read(X, y, sample_weight, again=not first)
         target = self._begin(y, weights) if first else self._again(y)
-        weights = weights * self._class_weights(y)
+        weights = weights * self._class_weights(y, weights)
+        stored = None if stored is None else self._check_stored(stored, len(y), 0)[kept]
+        y, target, weights = y[kept], target[kept], weights[kept]
         if first:
             self.scaler_ = scaler_of(x, weights)
             self._warn_of_scale(x, target)
             self.teacher_, self.loss_curve_, self.t_ = self.teacher, [], 0
-            self.report_ = {"verdict": "partial_fit measures nothing: whether the teacher helps is not known."}
-        lesson = Lesson(X, y, self._scaled(x), target, weights)
-        lesson.stored = None if stored is None else self._check_stored(stored, len(y), 0)
+            said = "partial_fit measures nothing: whether the teacher helps is not known."
+            self.report_ = {"verdict": said, **NO_CONTEST, "notes": self._notes}
+        lesson = Lesson(X, y, self._scaled(x), target, weights, stored=stored)
         choice = self._default_choice() if self.teacher is not None or stored is not None else Choice(0.0)
         lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None
         if choice.soft_weight > 0:
             lesson, answer = self._answers(lesson, 0, seed)[0]
+            teachers.warn_of_silence(answer)
         data = self._data(lesson, lesson.x, answer, *2 * [np.arange(len(lesson.x))])
         if first:
             dtype = "float32" if x.dtype == np.float32 else "float64"
@@ -271,7 +289,8 @@ class Distilled(Training):
 
     def _forward(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return check_finite_rows(self.student_.logits(self._scaled(self._encoded(self._same_columns(X)))))
+        x = self._encoded(self._same_columns(X))
+        return check_finite_rows(self.student_.logits(self._scaled(x)), x)
 
     @property
     def coefs_(self) -> list[np.ndarray]:
@@ -291,6 +310,5 @@ class Distilled(Training):
         small = copy.copy(self)
         small.teacher = small.teacher_ = small.history_ = small.memory = None
         small.preprocessor = "auto" if self.text_columns_ is not None else self.preprocessor
-        small.student_ = small.student_.copy()  # partial_fit moves the weights where they lie
         small.__dict__.pop("_rule", None)
         return small

@@ -37,7 +37,8 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     hidden_layer_sizes : tuple of int, default (32,)
     preprocessor : "auto", transformer or None, default "auto"
         Makes raw rows numbers, for the student alone. "auto" imputes missing numbers with the median and
-        encodes texts, one input a category; tables of numbers without missing cells it leaves as they are.
+        encodes texts, one input for each of a column's 100 commonest, with a warning where there are more;
+        tables of numbers without missing cells it leaves as they are.
     temperature : float or "auto", default "auto"
         Of the soft targets. "auto" is part of the contest; where `soft_weight` is a number, it is 2.
     soft_weight : float in [0, 1] or "auto", default "auto"
@@ -52,8 +53,9 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     solver : "adam" or "sgd"
         There is no "lbfgs": the training goes by batches.
     alpha : float or "auto", default "auto"
-        Weight decay, decoupled from the rate with "adam"; "auto" is 1 there, and 0 with "sgd"; where labels
-        alone compete with a teacher, it is the best of some for them.
+        Weight decay: learning rate times alpha of each weight a step, beside the gradient (decoupled) with
+        "adam", within it with "sgd". "auto" is 1 with "adam" and 0 with "sgd"; where labels alone compete with
+        a teacher, it is the best of some for them.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, n_samples).
     learning_rate : "cosine" or "constant", default "cosine"
@@ -84,14 +86,15 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     Attributes
     ----------
     classes_, n_features_in_, feature_names_in_, n_iter_, loss_, loss_curve_, best_loss_, validation_scores_, \
-best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifier`.
+best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifier`, but for two classes, \
+which have two outputs here; `best_validation_score_` is that of the epoch that is kept.
     student_ : MLP
     preprocessor_, scaler_ : before it, in this order; `preprocessor_` is None where the rows are numbers already.
     teacher_ : the fitted teacher; None where it is not used.
     report_ : dict
         "verdict", a sentence that says whether the teacher helps; "teacher_helped", True, False or None;
         "candidates", what competed; "alpha_of_labels_alone", with which they did best, teacher or not,
-        and "longer_of_labels_alone", by how many times the passes;
+        and "longer_of_labels_alone", by how many times the passes: [] and None where nothing competed;
         "notes" on what was imputed and encoded.
     history_ : History
     """
@@ -274,10 +277,11 @@ best_validation_score_, coefs_, intercepts_ : as in scikit-learn's `MLPClassifie
             raise ValueError(f"y has labels that were not there at first: {list(unknown[:5])}")
         return np.searchsorted(self.classes_, y)
 
-    def _class_weights(self, y: np.ndarray) -> np.ndarray | float:
+    def _class_weights(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray | float:
         if self.class_weight is None:
             return 1.0
-        weights = compute_sample_weight(self.class_weight, y)
+        counted = np.flatnonzero(weights) if self.class_weight == "balanced" else None
+        weights = compute_sample_weight(self.class_weight, y, indices=counted)
         if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
             raise ValueError(f"class_weight must be finite, at least 0, and not 0 for all, got {self.class_weight!r}")
         return weights

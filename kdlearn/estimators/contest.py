@@ -24,6 +24,7 @@ CERTAIN = 2.0  # standard errors by which a teacher must beat labels alone
 LITTLE = 0.01  # of the loss of labels alone: a gain below is certain, perhaps, and of no use
 FEW = 60  # rows held out that can show large differences alone
 WORST, MOST = 0.01, 0.5  # a comparison hangs on so small a share of the rows if they make so much of the loss
+UNLIKE = 2.0  # times as many rows as their weights count for: it is said
 UNEQUAL = 1.25  # times the steps from which on a student counts as trained longer
 
 
@@ -60,6 +61,13 @@ class Result:
     right: np.ndarray
     gains: dict[str, tuple[float, float]] = field(default_factory=dict)  # over labels alone: mean, standard error
     weights: np.ndarray | None = None  # None: all alike
+
+    @property
+    def effective(self) -> float:
+        """How many rows of one weight would say as much: (sum w)^2 / sum w^2 over those held out."""
+        known = ~np.isnan(self.loss)
+        w = known.astype(float) if self.weights is None else self.weights[known] / max(self.weights.max(), 1e-300)
+        return float(w.sum() ** 2 / max((w**2).sum(), 1e-300))
 
     def mean(self, a: np.ndarray, rows: np.ndarray) -> float:
         """Weighted mean of some of its rows."""
@@ -168,9 +176,9 @@ def decide(results: Sequence[Result], weights: np.ndarray) -> Result:
     most = max((int((~np.isnan(result.loss)).sum()) for result in taught), default=0)
     for result in taught:
         rows = ~np.isnan(alone.loss) & ~np.isnan(result.loss)
-        if rows.sum() < 2:
+        w = weights[rows] / (weights[rows].sum() or 1)
+        if rows.sum() < 2 or w @ w > 2 / 3:  # or one row decides by its weight
             continue
-        w = weights[rows] / weights[rows].sum()
         for name in ("loss", "accuracy"):
             d = (alone.loss - result.loss if name == "loss" else result.right - alone.right)[rows]
             if not np.isnan(d).any():
@@ -183,16 +191,21 @@ def decide(results: Sequence[Result], weights: np.ndarray) -> Result:
     return best
 
 
-def verdict(results: Sequence[Result], best: Result, late: bool = False) -> str:
-    """The first sentences of a report; `late`: the time was over before the contest was."""
+def verdict(results: Sequence[Result], best: Result, late: bool = False, a_split: int | None = None) -> str:
+    """The first sentences of a report; `late`: the time was over before the contest was.
+
+    The first split held out `a_split` rows; None: some, not all.
+    """
     n = max(int((~np.isnan(result.loss)).sum()) for result in results)
-    held = f"{n:,} rows held out" + (" in turn" if n == len(best.loss) else "")
+    held = f"{n:,} rows held out" + (" in turn" if n > (len(best.loss) - 1 if a_split is None else a_split) else "")
+    count = max(result.effective for result in results)
+    held += "" if count >= n / UNLIKE else f", by their weights as many as {count:,.0f}"
     if not any(r.gains for r in results):
         lack = "There are too few rows" if not late else "There was no time"
         return f"{lack} to compare the teacher with labels alone: the teacher is not used."
     ended = _ended(results) if late else ""
     if best.choice.soft_weight == 0:
-        few = " So few rows show large gains alone." if n < FEW else ""
+        few = " So few rows show large gains alone." if count < FEW else ""
         return f"Labels alone are as good here: the teacher is not used ({held}).{few}{ended}{_hangs(best)}"
     (mean, error), left = best.gains["loss"], best.entry()["loss"]
     if "accuracy" not in best.gains:
@@ -229,7 +242,7 @@ def _hangs(best: Result) -> str:
     loss = (best.loss if best.weights is None else best.loss * best.weights)[known]
     few = int(np.ceil(WORST * len(loss)))
     share = float(np.sort(loss)[-few:].sum() / max(loss.sum(), 1e-300))
-    if not np.isnan(best.right).all() or len(loss) < FEW or share <= MOST:
+    if not np.isnan(best.right).all() or best.effective < FEW or share <= MOST:
         return ""
     return (
         f" {few} of these {len(loss):,} rows make {100 * share:.0f} % of the squared error, so the comparison hangs on "

@@ -17,9 +17,10 @@ from sklearn.utils.metadata_routing import (
     _routing_enabled,
     process_routing,
 )
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _num_samples, validate_data
 
 from kdlearn.estimators import rows, teachers
+from kdlearn.estimators.encoder import TableEncoder
 from kdlearn.estimators.settings import Settings
 
 FAR = 10.0  # spans of a column by which unlabelled rows may lie outside the labelled ones without a warning
@@ -61,9 +62,18 @@ class Reading(Settings):
         if self.augment not in ("auto", False, 0):
             warnings.warn(f"augment={self.augment!r} has no effect: to make rows takes {takes}", stacklevel=5)
 
-    def _read(self, X: Any, y: Any, again: bool = False) -> tuple[Any, np.ndarray, np.ndarray]:
-        """`(X as a teacher sees it, y, X encoded)`; fits the preprocessor unless `again`."""
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, again: bool = False
+    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """`(X as a teacher sees it, y, X encoded, weights, kept)`; fits the preprocessor unless `again`.
+
+        Nothing learns from a row of weight 0: X and its encoding are the rows `kept` alone; y and weights are of all.
+        """
         X, y = self._same_columns(X) if again else self._own_columns(X), rows.labels(y)
+        whole = X
+        if sample_weight is not None and not is_one_number(sample_weight) and _num_samples(X):
+            told = read_weights(sample_weight, _num_samples(X)) > 0
+            X = X if told.all() else rows.take(X, np.flatnonzero(told))
         auto = isinstance(self.preprocessor, str)
         if not again:
             self._unchecked = rows.names_not_texts(X)
@@ -75,27 +85,32 @@ class Reading(Settings):
         if y is None:
             validate_data(self, X, None)  # which says what is missing
         made = validate_data(self, X, reset=not again, **checks)
-        check_consistent_length(X, y)
+        check_consistent_length(whole, y)
         y = self._read_y(y)
+        weights = read_weights(sample_weight, len(y))
+        kept = np.flatnonzero(weights)
         self._notes = []
         if not encodes:
             if not again:
                 self.preprocessor_, self.text_columns_ = None, None
-            return X if hasattr(X, "iloc") else made, y, rows.dense(made, "X")
+            return X if hasattr(X, "iloc") else made, y, rows.dense(made, "X"), weights, kept
         if not hasattr(X, "iloc") and not hasattr(X, "toarray") and auto:
             X = np.asarray(X)
             if X.ndim != 2 or not len(X):
                 check_array(X)
         if not again:
             if auto:
-                self.preprocessor_, self.text_columns_ = rows.default_preprocessor(X)
-                self.preprocessor_.fit(rows.plain(X, self.text_columns_), y)
+                encoder, self.text_columns_ = rows.default_preprocessor(X)
+                self.preprocessor_ = TableEncoder(**encoder.get_params(deep=False)).fit(X)
             else:
-                self.preprocessor_, self.text_columns_ = clone(self.preprocessor).fit(X, y), None
-        x = rows.encoded(self.preprocessor_, X, self.text_columns_)
+                self.preprocessor_, self.text_columns_ = clone(self.preprocessor).fit(X, y[kept]), None
+        x = rows.encoded(self.preprocessor_, X)
         if self.text_columns_ is not None:
-            self._notes = rows.notes(X, self.text_columns_, x.shape[1])
-        return X, y, x
+            merged = [] if again else rows.merged(X, self.text_columns_)
+            for note in merged:
+                warnings.warn(note, stacklevel=4)
+            self._notes = rows.notes(X, self.text_columns_, x.shape[1]) + merged
+        return X, y, x, weights, kept
 
     def _read_y(self, y: Any) -> np.ndarray:
         raise NotImplementedError
@@ -155,7 +170,7 @@ class Reading(Settings):
             X = np.asarray(X)
             if X.ndim != 2:
                 check_array(X, dtype=None)
-        return rows.encoded(self.preprocessor_, X, self.text_columns_)
+        return rows.encoded(self.preprocessor_, X)
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(self.scaler_.transform(x), x.dtype)  # frames come column by column
@@ -208,6 +223,9 @@ def scaler_of(x: np.ndarray, weights: np.ndarray) -> StandardScaler:
     """A fitted scaler of x (n, d); ValueError where float64 has no room for a variance: it would count as flat."""
     with np.errstate(over="ignore", invalid="ignore"):
         scaler = StandardScaler().fit(x, sample_weight=weights)
+    whole = np.isfinite(x).all(axis=0)
+    if not whole.all():
+        raise ValueError(f"input {int(np.argmin(whole))} holds NaN or infinity")
     wrong = (x.min(axis=0) < x.max(axis=0)) & ((scaler.var_ == 0) | ~np.isfinite(scaler.var_))
     if wrong.any():
         raise ValueError(

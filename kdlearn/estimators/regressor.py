@@ -80,12 +80,14 @@ validation_fraction, n_iter_no_change, warm_start, memory, verbose, random_state
     def _read_target(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
         if not (self.warm_start and hasattr(self, "student_")):
             self._one_number = y.ndim == 1
+            y, weights, given = y[weights > 0], weights[weights > 0], y
             largest = np.abs(y).max(axis=0)
             unit = np.where(largest > 0, largest, 1.0)  # squares of the numbers themselves could overflow
             mean = np.average(y / unit, axis=0, weights=weights)
             spread = np.sqrt(np.average((y / unit - mean) ** 2, axis=0, weights=weights))
             self.target_mean_ = mean * unit
             self.target_scale_ = np.where(spread > 0, spread * unit, 1.0)[()]
+            y = given
         return self._again(y)
 
     def _again(self, y: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections import Counter
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,17 +21,19 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import _safe_indexing, check_array
 
-from kdlearn.cells import as_text, is_missing, may_hold_na, nan_for_na, warn_of_unknown
+from kdlearn.cells import as_text, is_missing, known_texts, may_hold_na, nan_for_na
 from kdlearn.nn.functional import plain_arrays
 
+FEW_TEXTS = 20  # that are never taken for names, however few the rows
 MOST_TEXTS = 100  # categories of a column; the rarer ones beyond count as unknown
 DENSE_AT_MOST = 2**32  # bytes of a sparse table made dense
+NUMBERS = (numbers.Real, Decimal, np.bool_)  # kinds of cells
 NEIGHBOURS = 5  # among which a made row finds its second parent
 
 
 def read(X: Any) -> Any:
     """X as a pandas DataFrame where it is another kind of data frame; else as it is."""
-    X = unmasked(X, "X")
+    X = _array(unmasked(X, "X"))
     if hasattr(X, "iloc") and X.ndim == 1:
         raise ValueError("Expected 2D array, got a column of a table: give the table, X[[name]]")
     if isinstance(X, dict) and not hasattr(X, "shape"):
@@ -45,8 +48,23 @@ def read(X: Any) -> Any:
 def labels(y: Any) -> Any:
     """y as an array of NumPy's own type where it is a column of pandas' own: 1 stays 1, True stays True."""
     y = unmasked(y, "y")
+    y = _array(y) if hasattr(y, "shape") else y
     own = hasattr(y, "iloc") and y.ndim == 1 and may_hold_na(y.dtype) and not y.isna().any()
     return y.to_numpy() if own else y
+
+
+def _array(X: Any) -> Any:
+    """A list of rows, or an array of a type that is not NumPy's, as an array of NumPy; all else as it is.
+
+    Beside a text a number stays a number, as in an array of objects.
+    """
+    if isinstance(X, (list, tuple)):
+        try:
+            made = np.asarray(X)
+            return np.asarray(X, dtype=object) if made.dtype.kind in "US" else made
+        except ValueError:  # rows of several lengths: scikit-learn says so
+            return X
+    return np.asarray(X) if hasattr(X, "dtype") and not hasattr(X.dtype, "kind") else X
 
 
 def unmasked(a: Any, name: str) -> Any:
@@ -64,7 +82,8 @@ def check_real(X: Any) -> None:
 
 
 def check_real_column(dtype: Any, name: Any) -> None:
-    """The same of one column."""
+    """The same of one column; of categories it is their own type that counts."""
+    dtype = dtype.categories.dtype if hasattr(dtype, "categories") else dtype
     if dtype.kind in "Mm":
         raise ValueError(f"column {name!r} holds {dtype}: give it as numbers, such as days since a day")
     if dtype.kind == "c":
@@ -99,8 +118,8 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
     Numbers are imputed with the median; texts become one input a category, a missing text is a
     category of its own where the table has one, an unknown one is none of them.
     """
-    columns = [_column(X, j) for j in range(X.shape[1])]
-    kinds = [_kind(column, _name(X, j)) for j, column in enumerate(columns)]
+    columns = [column_of(X, j) for j in range(X.shape[1])]
+    kinds = [_kind(column, name_of(X, j)) for j, column in enumerate(columns)]
     n, parts = len(columns[0]) if columns else 0, []
     by_name = hasattr(X, "iloc") and all(isinstance(name, str) for name in X.columns)
     texts = tuple(j for j, kind in enumerate(kinds) if kind == "texts")
@@ -109,7 +128,7 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
         found = Counter(_texts(columns[j]))
         if like_names(len(found), n):
             raise ValueError(
-                f"column {_name(X, j)!r} has {len(found)} different texts in {n} rows, more like names than "
+                f"column {name_of(X, j)!r} has {len(found)} different texts in {n} rows, more like names than "
                 "categories: drop it, or encode it with a preprocessor of yours"
             )
         known.append(sorted(text for text, _ in found.most_common(MOST_TEXTS)))
@@ -125,11 +144,15 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
 
 def like_names(different: int, n: int) -> bool:
     """Whether a column with so many different texts in n rows holds names, of which hardly one comes again."""
-    return different > MOST_TEXTS and different > n / 2
+    return different > FEW_TEXTS and different > n / 2
 
 
-def plain(X: Any, texts: tuple[int, ...]) -> Any:
+def plain(X: Any, texts: tuple[int, ...], known: Mapping[int, Collection[str]] | None = None) -> Any:
     """X as the default preprocessor takes it: texts as `str`, "" where missing; all else as floats, NaN where missing.
+
+    Parameters
+    ----------
+    known : the texts of each such column at fit, among which a number is looked up; None while fitting.
 
     Raises
     ------
@@ -137,18 +160,21 @@ def plain(X: Any, texts: tuple[int, ...]) -> Any:
     """
     made = []
     for j in range(X.shape[1]):
-        column = _column(X, j)
+        column = column_of(X, j)
         if j in texts:
-            made.append(np.array(_texts(column), dtype=object))
+            made.append(np.array(_texts(column) if known is None else known_texts(column, known[j]), dtype=object))
             continue
+        kind = np.float32 if column.dtype == np.float32 else np.float64
         try:
             made.append(
-                column.to_numpy(dtype=np.float64, na_value=np.nan)
+                column.to_numpy(dtype=kind, na_value=np.nan)
                 if hasattr(column, "iloc")
+                else column
+                if column.dtype == np.float32
                 else np.array([np.nan if is_missing(v) else float(v) for v in column])
             )
         except (ValueError, TypeError) as error:
-            raise ValueError(f"column {_name(X, j)!r} held numbers when it was fitted: {error}") from None
+            raise ValueError(f"column {name_of(X, j)!r} held numbers when it was fitted: {error}") from None
     if hasattr(X, "iloc"):
         return type(X)(dict(zip(X.columns, made)), index=X.index)
     if not texts:
@@ -172,41 +198,48 @@ def dense(X: Any, what: str) -> np.ndarray:
     return X.toarray()
 
 
-def encoded(preprocessor: Any, X: Any, texts: tuple[int, ...] | None) -> np.ndarray:
+def encoded(preprocessor: Any, X: Any) -> np.ndarray:
     """What a fitted preprocessor makes of raw rows: numbers, finite, (n, d)."""
-    if texts is not None:
-        X = plain(X, texts)
-        _warn_of_texts(preprocessor, X, texts)
-    made = preprocessor.transform(X)
-    return check_array(
-        dense(made, "what the preprocessor makes"),
-        dtype=[np.float64, np.float32],
-        input_name="what the preprocessor makes",
-    )
-
-
-def _warn_of_texts(preprocessor: ColumnTransformer, X: Any, texts: tuple[int, ...]) -> None:
-    """Warn of a column without any text that was there in fit: none of its inputs says anything."""
-    known = preprocessor.named_transformers_["categories"].categories_ if texts else ()
-    for j, texts_known in zip(texts, known):
-        column = _column(X, j)
-        if len(column) and set(texts_known).isdisjoint(column):
-            warn_of_unknown(_name(X, j))
+    made = dense(preprocessor.transform(X), "what the preprocessor makes")
+    if count(made) != count(X):
+        raise ValueError(
+            f"the preprocessor makes {count(made)} rows of {count(X)}: it must keep each; leave rows out before fit"
+        )
+    try:
+        return check_array(made, dtype=[np.float64, np.float32])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the preprocessor must make one or more finite numbers a row: {error}") from None
 
 
 def notes(X: Any, texts: tuple[int, ...], inputs: int) -> list[str]:
     """What the default preprocessor did, in sentences."""
-    missing = [sum(as_text(v) == "" if j in texts else is_missing(v) for v in _column(X, j)) for j in range(X.shape[1])]
+    columns = [column_of(X, j) for j in range(X.shape[1])]
+    missing = [sum(as_text(v) == "" if j in texts else is_missing(v) for v in c) for j, c in enumerate(columns)]
     said = [f"{len(texts)} of {X.shape[1]} columns hold texts; all make {inputs} inputs."] if texts else []
     empty = [j for j, holes in enumerate(missing) if holes == count(X)]
-    said += [f"column {_name(X, j)!r} has no cell: it tells nothing." for j in empty]
+    said += [f"column {name_of(X, j)!r} has no cell: it tells nothing." for j in empty]
     missing = [0 if j in empty else holes for j, holes in enumerate(missing)]
     if sum(missing):
         worst = int(np.argmax(missing))
         said.append(
             f"{sum(missing)} missing cells were filled: a number with its column's median, a text as a category of "
-            f"its own; most, {missing[worst]}, in column {_name(X, worst)!r}."
+            f"its own; most, {missing[worst]}, in column {name_of(X, worst)!r}."
         )
+    return said
+
+
+def merged(X: Any, texts: tuple[int, ...]) -> list[str]:
+    """A sentence for each column of more texts than have inputs of their own."""
+    said = []
+    for j in texts:
+        found = Counter(_texts(column_of(X, j)))
+        if len(found) > MOST_TEXTS:
+            rest = count(X) - sum(often for _, often in found.most_common(MOST_TEXTS))
+            said.append(
+                f"column {name_of(X, j)!r} has {len(found):,} different texts: the {MOST_TEXTS} commonest have an "
+                f"input each, the other {len(found) - MOST_TEXTS:,}, in {rest:,} rows, have none and look alike; an "
+                "encoder of yours as preprocessor tells them apart"
+            )
     return said
 
 
@@ -256,11 +289,13 @@ def mixed(X: Any, x: np.ndarray, m: int, rng: np.random.Generator) -> Any:
     return type(X)({name: made[name].where(own[:, j], other[name]) for j, name in enumerate(X.columns)})
 
 
-def _column(X: Any, j: int) -> Any:
+def column_of(X: Any, j: int) -> Any:
+    """The j-th column of a DataFrame or an array."""
     return X.iloc[:, j] if hasattr(X, "iloc") else X[:, j]
 
 
-def _name(X: Any, j: int) -> Any:
+def name_of(X: Any, j: int) -> Any:
+    """Its name; its number where it has none."""
     return X.columns[j] if hasattr(X, "iloc") else j
 
 
@@ -272,10 +307,10 @@ def _kind(column: Any, name: Any) -> str:
     if hasattr(column, "cat"):
         return "texts"
     cells = [v for v in column if not is_missing(v)]
-    if all(isinstance(v, (numbers.Real, Decimal)) for v in cells):
+    if all(isinstance(v, NUMBERS) for v in cells):
         return "numbers"
     for v in cells:
-        if not isinstance(v, (str, bytes, numbers.Real)):
+        if not isinstance(v, (str, bytes, *NUMBERS)):
             raise TypeError(f"argument must be a string or a number, column {name!r} holds {type(v).__name__}")
     return "texts"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from kdlearn.nn.optim import SGD, AdamW, Optimizer, Schedule, constant, cosine
 
 # Weight decays: the first is the default, which was measured in docs/evidence/tables.md; the first few of them compete.
 DECAYS = {
-    "adam": (1.0, 2.0, 4.0, 8.0, 0.5, 16.0, 0.25, 32.0),  # decoupled from the rate
+    "adam": (1.0, 2.0, 4.0, 8.0, 0.5, 16.0, 0.25, 32.0),  # decoupled from the gradient
     "sgd": (0.0, 1e-3, 3e-3, 1e-2, 3e-4, 3e-2, 1e-4, 1e-1),
 }
 ACTIVATIONS = {"relu": ReLU, "tanh": Tanh, "gelu": GELU}
@@ -47,7 +48,7 @@ class Settings(BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "memory": [str, HasMethods(["cache"]), None],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }

@@ -10,8 +10,18 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import (
+    BaggingRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import RFE, RFECV
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import InvalidParameterError
@@ -20,11 +30,22 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from kdlearn.nn.network import Network
 from kdlearn.nn.stack import Stack
 
+OF_SEVERAL = (MLPRegressor, BaggingRegressor)  # that predict several numbers a row, and whose tags deny it
+STACKS = (StackingClassifier, StackingRegressor)
+VOTES = (VotingClassifier, VotingRegressor)
+
 
 def check_outputs(teacher: Any, y: np.ndarray) -> None:
-    """ValueError where y has several columns and the teacher says that it predicts one: told before it is fitted."""
-    known = isinstance(teacher, BaseEstimator) and not isinstance(teacher, FrozenEstimator)
-    if y.ndim == 2 and known and not get_tags(teacher).target_tags.multi_output:
+    """ValueError where y has several columns and the teacher predicts one, or the reverse: told before it is fitted."""
+    if not isinstance(teacher, BaseEstimator) or isinstance(teacher, FrozenEstimator):
+        return
+    tags = get_tags(teacher).target_tags
+    if y.ndim == 1 and not tags.single_output:
+        raise ValueError(
+            f"y is one column, and the teacher {type(teacher).__name__} takes several: give a teacher of one, without "
+            "what splits the columns"
+        )
+    if y.ndim == 2 and not tags.multi_output and not isinstance(_inside(teacher), OF_SEVERAL):
         raise ValueError(
             f"y has {y.shape[1]} columns, and the teacher {type(teacher).__name__} predicts one: "
             "MultiOutputRegressor(teacher) fits one for each"
@@ -57,10 +78,10 @@ def check_teacher(teacher: Any, classifies: bool) -> None:
     name = type(teacher).__name__
     if inspect.isclass(teacher):
         raise TypeError(f"teacher is the class {teacher.__name__}; it must be an object: {teacher.__name__}(…)")
-    if classifies and not hasattr(teacher, "predict_proba"):
+    if classifies and not _has(teacher, "predict_proba"):
         kind = "; it is a regressor" if _kind(teacher) == "regressor" else "; CalibratedClassifierCV gives it some"
         raise TypeError(f"a teacher needs predict_proba, {name} has none{kind}")
-    if not classifies and (_kind(teacher) == "classifier" or not hasattr(teacher, "predict")):
+    if not classifies and (_kind(teacher) == "classifier" or not _has(teacher, "predict")):
         kind = "is a classifier" if _kind(teacher) == "classifier" else "has no predict"
         raise TypeError(f"a teacher of numbers is a regressor, {name} {kind}")
     if isinstance(teacher, FrozenEstimator):
@@ -68,6 +89,20 @@ def check_teacher(teacher: Any, classifies: bool) -> None:
             check_is_fitted(teacher.estimator)
         except NotFittedError:
             raise ValueError("the teacher in FrozenEstimator is not fitted") from None
+
+
+def _inside(teacher: Any) -> Any:
+    """The estimator at the end of pipelines and inside searches, which hand on what their `fit` is given."""
+    while isinstance(teacher, (Pipeline, BaseSearchCV, RFE)):
+        teacher = teacher.steps[-1][1] if isinstance(teacher, Pipeline) else teacher.estimator
+    return teacher
+
+
+def _has(teacher: Any, method: str) -> bool:
+    """Whether it answers so; a stack with its default final estimator says that it does only once it is fitted."""
+    stack = _inside(teacher)
+    by_default = isinstance(stack, STACKS) and stack.final_estimator is None and getattr(teacher, "refit", True)
+    return hasattr(teacher, method) or bool(by_default and hasattr(type(stack), method))
 
 
 def _kind(teacher: Any) -> str | None:
@@ -109,7 +144,15 @@ def weight_parameter(teacher: Any) -> str | None:
     """The keyword under which the teacher's `fit` takes one weight a row; None where it takes none."""
     if isinstance(teacher, Pipeline):
         name, last = teacher.steps[-1]
-        return f"{name}__sample_weight" if has_fit_parameter(last, "sample_weight") else None
+        inner = weight_parameter(last)
+        return None if inner is None else f"{name}__{inner}"
+    if isinstance(teacher, (BaseSearchCV, RFE)) and not isinstance(teacher, RFECV):
+        return weight_parameter(teacher.estimator)
+    if isinstance(teacher, (*STACKS, *VOTES)):
+        parts = [part for _, part in teacher.estimators if not isinstance(part, str)]
+        if isinstance(teacher, STACKS):
+            parts += [] if teacher.final_estimator is None else [teacher.final_estimator]
+        return "sample_weight" if all(has_fit_parameter(part, "sample_weight") for part in parts) else None
     return "sample_weight" if has_fit_parameter(teacher, "sample_weight") else None
 
 
@@ -200,3 +243,14 @@ def reduced(p: np.ndarray, columns: np.ndarray) -> np.ndarray:
     made = np.where(columns >= 0, p[:, columns], 0.0)
     total = made.sum(axis=1, keepdims=True)
     return np.divide(made, total, out=np.full_like(made, np.nan), where=total > 0)
+
+
+def warn_of_silence(answer: np.ndarray) -> None:
+    """Warn of the rows of `reduced` in which the teacher says nothing of y's classes."""
+    silent = int(np.isnan(answer).any(axis=1).sum())
+    if silent:
+        warnings.warn(
+            f"in {silent:,} of {len(answer):,} rows the teacher is sure of classes that y does not have: they have "
+            "no soft targets; leave such rows out of X_unlabeled, or give y all classes",
+            stacklevel=4,
+        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -86,7 +87,7 @@ class Training(Reading):
         watch = Watch(part, self.n_iter_no_change, self.tol, until, score if len(held) else None, bool(verbose))
         objective = self._objective(choice if use else Choice(0.0))
         size = self._rows_a_step(len(data))
-        passes = self._passes(choice, n, len(x))
+        watch.passes = passes = self._passes(choice, n, len(x))
         watch.before = evaluate(student, objective, data)["loss"]
         history = self._run(
             student,
@@ -107,7 +108,7 @@ class Training(Reading):
         return student, history, watch
 
     def _passes(self, choice: Choice, n: int, rows: int) -> int:
-        """Over `rows`, of which n are labelled; made rows lengthen each pass, not the training."""
+        """Over `rows`, of which n are labelled; with made rows fewer, over as many rows in all, and at least one."""
         share = n / rows if choice.made else 1.0
         return math.ceil(round(self.max_iter * choice.longer * share, 6))
 
@@ -159,6 +160,14 @@ class Training(Reading):
             rule.memory[self.student_] = before.memory_of(self.student_)
         return rule
 
+    def __copy__(self) -> Self:
+        """Shallow, but for the network and what its optimiser remembers: `partial_fit` moves them where they lie."""
+        state = self.__getstate__()
+        moved: dict[str, Any] = {name: state[name] for name in ("student_", "_rule", "_rule_memory") if name in state}
+        made = type(self).__new__(type(self))
+        made.__setstate__({**state, **copy.deepcopy(moved)})
+        return made
+
     def __getstate__(self) -> dict[str, Any]:  # a copy of the optimiser alone has forgotten its moments
         state = dict(super().__getstate__())
         if "_rule" in state:
@@ -180,7 +189,8 @@ class Training(Reading):
         weights = row_weights(lesson.weights[labelled], len(every))
         if part is not None and np.isnan(part).any():  # a teacher who knows none of the classes there
             silent = np.isnan(part).any(axis=1)
-            weights["taught"][silent] = 0
+            weights["taught"][silent] = 0  # its mean is over the others
+            weights["taught"] *= len(every) / (weights["taught"].sum() or 1)
         floats = {k: v.astype(x.dtype) if v.dtype.kind == "f" else v for k, v in {**columns, **weights}.items()}
         return Data({"x": x[every], **floats})
 
@@ -212,11 +222,13 @@ class Training(Reading):
         if not self.loss_ <= 2 * watch.before:
             text = f"the training raised the loss from {watch.before:.3g} to {self.loss_:.3g}: lower learning_rate_init"
         elif watch.late:
-            text = f"max_time={self.max_time:g} seconds ended the training after {n} of {self.max_iter} passes"
+            text = f"max_time={self.max_time:g} seconds ended the training after {n} of {watch.passes} passes"
         elif watch.settled or late <= 0.1 * fell + self.tol:
             return
         else:
-            text = f"max_iter={self.max_iter} passes were over while the loss was still falling"
+            passes = f"max_iter={self.max_iter} passes"
+            passes = passes if n == self.max_iter else f"the passes that max_iter={self.max_iter} makes here, {n},"
+            text = f"{passes} were over while the loss was still falling"
         warnings.warn(text, ConvergenceWarning, stacklevel=4)
 
 

@@ -36,11 +36,13 @@ class Watch:
         self.part, self.patience, self.tol, self.until = part, patience, tol, until
         self.score, self.verbose = score, verbose
         self.scores: list[float] = []
+        self.kept_score: float | None = None  # that of the epoch whose weights are kept
         self.best, self.at = float("inf"), 0
         self.lowest = float("inf")
         self.weights: Array | None = None
         self.settled = self.late = False
         self.before = float("inf")  # the loss before the first step, where it was measured
+        self.passes = 0  # that were planned
 
     def after_epoch(self, run: Run) -> None:
         """See the class."""
@@ -55,6 +57,7 @@ class Watch:
                 self.best, self.at = watched, run.epoch
             if self.part == "validation" and watched < self.lowest:
                 self.lowest, self.weights = watched, run.students["student"].theta.copy()
+                self.kept_score = self.scores[-1] if self.scores else None
             self.settled = run.epoch - self.at >= self.patience
         self.late = self.until is not None and time.monotonic() > self.until
         run.stop = run.stop or self.settled or self.late

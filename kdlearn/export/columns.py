@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.cells import as_text, is_missing
+from kdlearn.cells import is_missing, known_texts
 from kdlearn.nn.functional import plain_arrays
 
 VALUE, MISSING = -1, -2  # codes of features that are no category: the value; whether it is missing
+AS_ARRAY = "give X.to_numpy(), in the order of fit"
 UNKNOWN = -1  # the code of a category that was not there when the encoder was fitted
 
 
@@ -25,12 +26,14 @@ class Column:
     """One raw column: its name, and its categories (texts or numbers) unless it holds numbers.
 
     None among the categories stands for a missing value that has a category of its own; an empty text is a
-    missing one. With `other`, all that is not listed is one category more, the last.
+    missing one. With `other`, all that is not listed is one category more, the last. Not `named`: fit saw no names of
+    columns, and this one is made up.
     """
 
     name: str
     categories: tuple[Any, ...] | None = None
     other: bool = False
+    named: bool = True
 
     @property
     def n_codes(self) -> int:
@@ -94,6 +97,11 @@ class Encoding:
         return sorted({f.column for f in self.table})
 
     @property
+    def named(self) -> bool:
+        """Whether the names of the raw columns are those that fit saw."""
+        return all(c.named for c in self.columns)
+
+    @property
     def names(self) -> list[str]:
         """Names of the raw columns."""
         return [c.name for c in self.columns]
@@ -113,13 +121,14 @@ class Encoding:
         """Raw rows (a frame, an array or a list of rows) as float64 (N, C). A frame is read by its columns' names."""
         if hasattr(X, "columns"):
             there, names = set(X.columns), self.names
+            if getattr(X.columns, "has_duplicates", False):
+                raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
             absent = [names[i] for i in self.used if names[i] not in there]
             if absent:
-                unnamed = not all(isinstance(name, str) for name in there) and names == [
-                    f"x{i}" for i in range(len(names))
-                ]
-                hint = "; its columns had no names that are texts: give X.to_numpy(), in the order of fit" * unnamed
+                hint = "" if self.named else f"; its columns had no names that are texts: {AS_ARRAY}"
                 raise ValueError(f"the rows have no column {', '.join(map(repr, absent[:5]))}{hint}")
+            if not self.named and [name for name in X.columns if name in names] != [n for n in names if n in there]:
+                raise ValueError(f"fit saw no names of columns, so these cannot be put into its order: {AS_ARRAY}")
             kinds = [X.dtypes[c.name] for c in self.columns if c.name in there and c.categories is None]
             numbers = all(isinstance(kind, np.dtype) and kind.kind in "fiub" for kind in kinds)
             if numbers and all(c.categories is None for c in self.columns):
@@ -166,6 +175,7 @@ class Encoding:
         """As lists, numbers and texts."""
         return {
             "columns": [[c.name, None if c.categories is None else list(c.categories), c.other] for c in self.columns],
+            "named": self.named,
             "features": [[f.column, f.code, f.fill, f.shift, f.factor, f.strict] for f in self.table],
         }
 
@@ -173,7 +183,7 @@ class Encoding:
     def from_plain(cls, data: dict[str, Any]) -> Encoding:
         """What `to_plain` gave. TypeError, ValueError or KeyError for anything else."""
         columns = [
-            Column(str(name), None if known is None else tuple(known), bool(other))
+            Column(str(name), None if known is None else tuple(known), bool(other), bool(data.get("named", True)))
             for name, known, other in data["columns"]
         ]
         features = [
@@ -199,9 +209,9 @@ def _codes(column: Column, cells: np.ndarray) -> np.ndarray:
     texts = all(isinstance(v, str) for v in known)
     unknown = float(len(column.categories)) if column.other else UNKNOWN
     found = np.full(len(cells), np.nan)
-    for row, v in enumerate(cells.tolist()):
-        if is_missing(v) or (texts and v == ""):
-            continue
-        # among texts a table's reader may have made a number of one
-        found[row] = known.get(as_text(v) if texts else v, unknown)
+    values = cells.tolist()
+    # among texts a table's reader may have made a number of one
+    for row, (v, name) in enumerate(zip(values, known_texts(values, known) if texts else values)):
+        if not (is_missing(v) or (texts and v == "")):
+            found[row] = known.get(name, unknown)
     return found

@@ -58,7 +58,10 @@ class _Fitted(BaseEstimator):
 
 
 class FittedClassifier(ClassifierMixin, _Fitted):
-    """A saved classifier. Raw rows, a frame by its columns' names; NaN is refused unless an imputer is inside."""
+    """A saved classifier. Raw rows, a frame by its columns' names, an array where fit saw no names.
+
+    NaN is refused unless an imputer is inside.
+    """
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, K) in the order of `classes_`."""

@@ -84,10 +84,11 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
         raise TypeError("a stack has no one answer to export: take its members one by one, stack[0] and so on")
     for part in (inner, net):
         check_answers_as_ours(part, "what is written")
-    names = _names((model, *before, inner), net) if inputs is None else list(inputs)
+    owners = (model, *before, inner)
+    names, named = _names(owners, net) if inputs is None else (list(inputs), True)
     preprocessor = getattr(inner, "preprocessor_", None)
     if preprocessor is not None:
-        before = (*before, preprocessor)
+        before = (*before, preprocessor.of_sklearn() if hasattr(preprocessor, "of_sklearn") else preprocessor)
     scaler = getattr(inner, "scaler_", None) if scaler is None else scaler
     K = output_width(net)
     is_regressor = K == 1 or hasattr(inner, "target_mean_")
@@ -99,7 +100,7 @@ def parts_of(model: Any, scaler: Any = None, classes: Any = None, inputs: Sequen
             raise ValueError("tokens are not standardised: a network with an Embedding takes no scaler")
         return replace(found, reason="a network of tokens has no columns")
     try:
-        encoding, reason = encoding_of(before, names), ""
+        encoding, reason = encoding_of(before, names, named), ""
     except NotPlain as error:
         encoding, reason = None, str(error)
     D = input_width(net)
@@ -116,6 +117,8 @@ def what_it_is(model: Any) -> str:
     inner = _unwrapped(model)[0]
     if network_of(getattr(inner, "regressor_", None)) is not None:
         how = ": its regressor_ is one, and answers as without transforming back"
+    elif getattr(inner, "refit", True) is False and hasattr(inner, "cv_results_"):
+        how = ": with refit=False it keeps no fitted model"
     elif any(network_of(part) is not None for part in getattr(inner, "estimators_", ())):
         how = ": its estimators_ are some, each with a file of its own"
     else:
@@ -139,14 +142,14 @@ def _unwrapped(model: Any) -> tuple[Any, tuple[Any, ...]]:
     return model, before
 
 
-def _names(owners: Sequence[Any], net: Network) -> list[str]:
-    """Names of the raw columns, as the whole, or what comes first in it, was fitted with them."""
+def _names(owners: Sequence[Any], net: Network) -> tuple[list[str], bool]:
+    """Names of the raw columns, as the whole, or what comes first in it, was fitted with them; whether it had them."""
     for owner in owners:
         if getattr(owner, "feature_names_in_", None) is not None:
-            return [str(name) for name in owner.feature_names_in_]
+            return [str(name) for name in owner.feature_names_in_], True
         if getattr(owner, "n_features_in_", None) is not None:
-            return [f"x{i}" for i in range(owner.n_features_in_)]
-    return [f"x{i}" for i in range(input_width(net))]
+            return [f"x{i}" for i in range(owner.n_features_in_)], False
+    return [f"x{i}" for i in range(input_width(net))], False
 
 
 def with_scaler_of(parts: Parts, X: Any) -> Parts:

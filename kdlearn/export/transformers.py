@@ -26,13 +26,13 @@ class NotPlain(TypeError):
     """A preprocessing that is not made of columns' values, categories and gaps."""
 
 
-def encoding_of(transformers: Sequence[Any], names: Sequence[str]) -> Encoding:
-    """What fitted transformers, one after the other, make of raw columns with these names.
+def encoding_of(transformers: Sequence[Any], names: Sequence[str], named: bool = True) -> Encoding:
+    """What fitted transformers, one after the other, make of raw columns with these names; not `named`: made up.
 
     NotPlain, naming the transformer, for what cannot be said column by column (PCA, polynomials,
     functions of yours).
     """
-    columns = [Column(name) for name in names]
+    columns = [Column(name, named=named) for name in names]
     features = [Feature(i) for i in range(len(names))]
     for transformer in transformers:
         features = _walk(transformer, features, columns)
@@ -143,9 +143,10 @@ def _known(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Any]:
 
 def _learn(columns: list[Column], f: Feature, known: list[Any], other: bool = False) -> None:
     column = columns[f.column]
-    if column.categories is not None and column != Column(column.name, tuple(known), other):
+    learnt = replace(column, categories=tuple(known), other=other)
+    if column.categories is not None and column != learnt:
         raise NotPlain(f"column {column.name!r} is encoded twice, with different categories")
-    columns[f.column] = Column(column.name, tuple(known), other)
+    columns[f.column] = learnt
 
 
 def _one_hot(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]:

@@ -165,3 +165,95 @@ def test_a_frame_and_an_array_reach_the_network_in_the_same_order(tmp_path, monk
     for one, rows in ((model, x), (model.fit(frame, y), frame), (back, x)):
         one.predict(rows)
     assert len(seen) >= 3 and all(rows.flags.c_contiguous for rows in seen)
+
+
+MIXED = {
+    "missing": [None, np.nan, pd.NA, "a", "b", "c"],
+    "numbers and texts": [1, 2.0, "1", "x", True, 0.5],
+    "bytes": [b"a", b"b", None],
+    "whole numbers": pd.Categorical([3, 1, 2]),
+    "truths": pd.Categorical([True, False]),
+    "intervals": pd.cut(np.arange(6.0), 3),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_the_three_parts_by_hand_are_the_model(name):
+    """A missing text made all zeros without a word, categories of numbers a message about isnan."""
+    cells = MIXED[name]
+    n = np.arange(60.0)
+    table = pd.DataFrame({"n": n, "t": pd.Series(cells).iloc[np.arange(60) % len(cells)].to_numpy(dtype=object)})
+    if isinstance(cells, pd.Categorical):
+        table["t"] = table["t"].astype("category")
+    model = DistilledRegressor(None, (3,), max_iter=1, random_state=0).fit(table, n % 7)
+    by_hand = model.student_.logits(model.scaler_.transform(model.preprocessor_.transform(table)))
+    answer = by_hand[:, 0] * model.target_scale_ + model.target_mean_
+    np.testing.assert_array_equal(answer, model.predict(table))
+
+
+def test_numbers_once_written_as_texts_are_found_as_numbers(tmp_path):
+    """Beside "n/a" a reader keeps texts: "0.5" was found as the number 0.5, "1.0" as 1.0 was not."""
+    texts = np.array([f"{size:.1f}" for size in np.arange(60) % 20 / 2], object)
+    texts[:2] = "n/a", "-0.0"
+    table = pd.DataFrame({"size": texts, "n": np.arange(60.0)})
+    model = DistilledRegressor(None, (3,), max_iter=1, random_state=0).fit(table, table["n"] % 7)
+    kd.save(tmp_path / "m.npz", model)
+    numbers = table[1:].assign(size=texts[1:].astype(float))
+    for read in (model, kd.load(tmp_path / "m.npz")):
+        np.testing.assert_array_equal(read.predict(numbers), model.predict(table[1:]))
+
+
+def test_truths_of_numpy_are_truths():
+    """Refused as "holds bool", while Python's were taken."""
+    ours = pd.DataFrame({"n": np.arange(40.0), "t": pd.Series([bool(k % 3) for k in range(40)], dtype=object)})
+    theirs = ours.assign(t=pd.Series([np.bool_(k % 3) for k in range(40)], dtype=object))
+    fitted = [DistilledRegressor(None, (3,), max_iter=1, random_state=0).fit(t, ours["n"] % 7) for t in (ours, theirs)]
+    np.testing.assert_array_equal(fitted[0].predict(ours), fitted[1].predict(theirs))
+
+
+def test_a_list_of_rows_is_an_array_of_objects():
+    """Beside a text every number became a text, an input each."""
+    rows = [[float(k), "xy"[k % 2]] for k in range(40)]
+    one, other = (
+        DistilledRegressor(None, (3,), max_iter=1, random_state=0).fit(X, np.arange(40.0) % 7)
+        for X in (rows, np.array(rows, dtype=object))
+    )
+    assert one.n_features_in_ == 2 and one.student_.sizes[0] == 3
+    np.testing.assert_array_equal(one.predict(rows), other.predict(rows))
+
+
+def test_an_array_of_a_type_that_is_not_numpys_is_taken():
+    """A tensor was "'torch.dtype' object has no attribute 'kind'"."""
+
+    class Tensor:
+        dtype, ndim = object.__new__(type("float64", (), {})), 2
+
+        def __init__(self, a):
+            self.a, self.shape = a, a.shape
+
+        def __len__(self):
+            return len(self.a)
+
+        def __array__(self, dtype=None, copy=None):
+            return self.a
+
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    model = DistilledClassifier(None, (3,), max_iter=1, random_state=0).fit(Tensor(X), Tensor(y))
+    np.testing.assert_array_equal(model.predict(Tensor(X)), model.predict(X))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
+def test_float32_stays_so_where_a_cell_is_missing(kind):
+    X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    X[3, 1] = np.nan
+    model = DistilledClassifier(None, (3,), max_iter=1, random_state=0).fit(kind(X), np.arange(40) % 2)
+    assert model.coefs_[0].dtype == model.predict_proba(kind(X)).dtype == np.float32
+
+
+def test_texts_without_an_input_of_their_own_are_counted():
+    """Of 150 towns 50 were dropped without a word."""
+    table = pd.DataFrame({"town": [f"k{k % 150}" for k in range(400)]})
+    said = "column 'town' has 150 different texts: the 100 commonest have an input each, the other 50, in 100 rows, "
+    with pytest.warns(UserWarning, match=said):
+        model = DistilledClassifier(None, (3,), max_iter=1, random_state=0).fit(table, np.arange(400) % 2)
+    assert model.report_["notes"][-1].startswith(said) and model.student_.sizes[0] == 100

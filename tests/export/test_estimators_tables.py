@@ -711,7 +711,8 @@ def test_what_a_fitted_model_shows():
     assert [w.shape for w in model.coefs_] == [(3, 8), (8, 4), (4, 2)]
     assert [b.shape for b in model.intercepts_] == [(8,), (4,), (2,)]
     assert len(model.loss_curve_) == len(model.validation_scores_) == model.n_iter_
-    assert model.best_validation_score_ == max(model.validation_scores_) and model.best_loss_ is None
+    kept = int(np.argmin(model.history_["loss", "validation"]))
+    assert model.best_validation_score_ == model.validation_scores_[kept] and model.best_loss_ is None
     np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X))
     plain = DistilledClassifier(**HAND).fit(X, Y)
     assert plain.best_loss_ == min(plain.loss_curve_) and plain.validation_scores_ is None
