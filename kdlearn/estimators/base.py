@@ -22,17 +22,14 @@ from kdlearn.estimators.reading import is_one_number, scaler_of
 from kdlearn.estimators.settings import made_rows
 from kdlearn.estimators.training import Training, alike, forget_constants, row_weights
 from kdlearn.history import History
-from kdlearn.nn.layers import Linear
 from kdlearn.nn.network import MLP
 from kdlearn.nn.optim import constant
 
-# What a report says where nothing competed.
-NO_CONTEST: dict[str, Any] = {
-    "teacher_helped": None,
-    "candidates": [],
-    "alpha_of_labels_alone": None,
-    "longer_of_labels_alone": None,
-}
+
+def unmeasured(verdict: str) -> dict[str, Any]:
+    """A report where nothing competed."""
+    nothing = dict.fromkeys(("teacher_helped", "alpha_of_labels_alone", "longer_of_labels_alone"))
+    return {"verdict": verdict, **nothing, "candidates": []}
 
 
 class Distilled(Training):
@@ -190,7 +187,7 @@ class Distilled(Training):
     def _choose(self, lesson: Lesson, seed: int, until: float | None) -> Choice:
         """What is to be taught, and `report_`, which says why."""
         if self.teacher is None and lesson.stored is None:
-            self.report_ = {"verdict": "There is no teacher: the student learns from the labels alone.", **NO_CONTEST}
+            self.report_ = unmeasured("There is no teacher: the student learns from the labels alone.")
             return Choice(0.0)
         asks = self.teacher is not None and lesson.more is None and not hasattr(lesson.X, "toarray")
         few = 2 if self.soft_weight == "auto" else 1  # of them a contest holds one out, and it takes two to make more
@@ -198,11 +195,8 @@ class Distilled(Training):
         if not asks:
             self._warn_of_none_made("a teacher to ask, no X_unlabeled and rows that are not sparse")
         if len(choices) == 1:
-            self.report_ = {
-                "verdict": f"{choices[0]} was set by hand: whether the teacher helps was not measured.",
-                **NO_CONTEST,
-                "chosen": str(choices[0]),
-            }
+            said = f"{choices[0]} was set by hand: whether the teacher helps was not measured."
+            self.report_ = {**unmeasured(said), "chosen": str(choices[0])}
             return choices[0]
         groups = lesson.target if self._classifies else None
         splits = list(folds(groups, len(lesson.x), np.random.default_rng(seed)))
@@ -261,7 +255,7 @@ class Distilled(Training):
             self._warn_of_scale(x, target)
             self.teacher_, self.loss_curve_, self.t_ = self.teacher, [], 0
             said = "partial_fit measures nothing: whether the teacher helps is not known."
-            self.report_ = {"verdict": said, **NO_CONTEST, "notes": self._notes}
+            self.report_ = {**unmeasured(said), "notes": self._notes}
         lesson = Lesson(X, y, self._scaled(x), target, weights, stored=stored)
         choice = self._default_choice() if self.teacher is not None or stored is not None else Choice(0.0)
         lesson, answer = lesson.take(np.flatnonzero(weights > 0)), None
@@ -291,18 +285,6 @@ class Distilled(Training):
         check_is_fitted(self)
         x = self._encoded(self._same_columns(X))
         return check_finite_rows(self.student_.logits(self._scaled(x)), x)
-
-    @property
-    def coefs_(self) -> list[np.ndarray]:
-        """The weights of each linear layer, (units below, units above)."""
-        check_is_fitted(self)
-        return [layer.W for layer in self.student_.layers if isinstance(layer, Linear)]
-
-    @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """The biases of each linear layer."""
-        check_is_fitted(self)
-        return [layer.b for layer in self.student_.layers if isinstance(layer, Linear)]
 
     def compact(self) -> Self:
         """A copy that only predicts: without the teacher, the history and whatever else a prediction does not need."""

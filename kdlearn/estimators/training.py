@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 
 from kdlearn.data import Data
 from kdlearn.estimators.contest import Choice
@@ -180,6 +181,18 @@ class Training(Reading):
         super().__setstate__(state)
         if memory is not None:
             self._rule.memory[self.student_] = memory
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """The weights of each linear layer, (units below, units above)."""
+        check_is_fitted(self)
+        return [layer.W for layer in self.student_.layers if isinstance(layer, Linear)]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """The biases of each linear layer."""
+        check_is_fitted(self)
+        return [layer.b for layer in self.student_.layers if isinstance(layer, Linear)]
 
     def _data(
         self, lesson: Lesson, x: np.ndarray, answer: np.ndarray | None, labelled: np.ndarray, every: np.ndarray
