@@ -159,6 +159,7 @@ class Module:
     def freeze(self, *numbers: int) -> None:
         """Hold the numbered layers fixed, counting layers with weights from 1; none: free all.
 
+        Each call replaces the last: after `freeze(1)`, `freeze(2)` frees the first again, `freeze(1, 2)` holds both.
         A frozen layer's parameters are left alone by every optimiser, decay included.
         """
         for n in numbers:
