@@ -307,7 +307,7 @@ def warmup(fraction: float, then: Schedule = cosine) -> Schedule:
     """Rise linearly to 1 over the first `fraction` of the training, then follow `then`."""
     if not callable(then):
         raise TypeError(f"then is a function of the progress, such as kd.cosine, got {then!r}")
-    if not 0 < fraction < 1:
+    if not is_number(fraction) or not 0 < fraction < 1:
         raise ValueError(f"fraction lies in (0, 1), got {fraction!r}")
 
     def schedule(progress: float) -> float:
