@@ -33,7 +33,6 @@ from kdlearn.values import all_finite, check_answers, check_inputs, look_like_pr
 
 
 def check_settings(
-    *,
     epochs: int,
     batch_size: int,
     micro_batch: int | None,

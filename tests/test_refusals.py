@@ -56,7 +56,7 @@ CASES = {
     "given as a list": (lambda: fit(kd.Given("t", lambda y: [1.0] * len(y), ("y",), kd.CrossEntropy() * "t")),
                         TypeError, "Given 't': its function must return an array, got a list"),
     "no context": (lambda: sequence.windows(Y, 0), ValueError, "context must be at least 1, got 0"),
-    "no teachers": (lambda: ensemble.weighted_teachers((), []), ValueError, "at least one teacher"),
+    "no teachers": (lambda: ensemble.weighted_teachers((), []), ValueError, "at least one teacher; got none"),
     "a warm-up in words": (lambda: kd.warmup("a"), ValueError, r"fraction lies in \(0, 1\), got 'a'"),
     "half a name": (lambda: fit()[("loss",)], TypeError, "a history is asked by name"),
     "a seed below 0": (lambda: kd.data.digits(seed=-1), ValueError, "a seed is a whole number of at least 0, got -1"),

@@ -266,7 +266,7 @@ def weighted_teachers(
     columns = [f"{table}, {m}" for m in range(len(teachers))]
     chosen = columns if callable(weights) else [check_weight("weights", w) for w in weights]
     if not teachers:
-        raise ValueError("there must be at least one teacher, the name of the site of its logits; got none")
+        raise ValueError("there must be one weight for each teacher, and at least one teacher; got none")
     if len(chosen) != len(teachers):
         raise ValueError(f"there must be one weight for each teacher, got {len(chosen)} for {len(teachers)}")
     total: Objective = functools.reduce(
