@@ -160,6 +160,7 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
     theta = arrays["theta"]
     if theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
         raise CheckpointError(f"{path} holds weights that are not finite numbers of float32 or float64")
+    theta = to_device(theta, device)  # a device that there is not is no fault of the file
     try:
         kinds = [(getattr(layer_types, kind), settings) for kind, settings in config["layers"]]
         if not all(isinstance(kind, type) and issubclass(kind, layer_types.Layer) for kind, _ in kinds):
@@ -180,9 +181,9 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
             linear = [layer.shapes["W"] for layer in layers if isinstance(layer, layer_types.Linear)]
             if [linear[0][0], *(n_out for _, n_out in linear)] != config["sizes"]:
                 raise ValueError(f"its sizes {config['sizes']} are not those of its layers")
-            net = MLP.from_layers(config["sizes"], layers, taps, to_device(theta, device))
+            net = MLP.from_layers(config["sizes"], layers, taps, theta)
         elif config["network"] == "Network":
-            net = Network(layers, taps, to_device(theta, device))
+            net = Network(layers, taps, theta)
         else:
             raise ValueError(f"there is no {config['network']!r}")
         net.frozen = frozenset(frozen)
@@ -193,16 +194,21 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
 
 
 def _rehearse(net: Network) -> None:
-    """One row goes through: layers whose widths do not meet are found before they are used."""
-    layers = [layer for layer in net.layers if layer.shapes]
-    if not layers:
-        return
-    first, after = layers[0], (layers[1:] or layers)[0]
-    width = next(iter(first.shapes.values()))[0]
-    if net.takes_tokens:
-        width = next(iter(after.shapes.values()))[0] // first.shapes["W"][1] if layers[1:] else 1
-    row = np.zeros((1, width), np.int64 if net.takes_tokens else net.theta.dtype)
-    net.forward(to_device(row, device_of(net.theta)), taps=("logits",))
+    """One row goes through: layers whose widths do not meet are found before they are used.
+
+    A `Select` that is the first to ask for a width takes rows of many, so the row begins behind it.
+    """
+    sizing = (layer_types.Linear, layer_types.LayerNorm, layer_types.Select)
+    at = next((i for i, layer in enumerate(net.layers) if isinstance(layer, sizing)), None)
+    first, start, tokens = None if at is None else net.layers[at], 0, net.takes_tokens
+    if isinstance(first, layer_types.Select):
+        width, start, tokens = len(first.columns), net.layers.index(first) + 1, False
+    else:
+        width = 1 if first is None else next(iter(first.shapes.values()))[0]
+        width //= net.layers[0].shapes["W"][1] if tokens and first is not None else 1
+    x = to_device(np.zeros((1, width), np.int64 if tokens else net.theta.dtype), device_of(net.theta))
+    for layer in net.layers[start:]:
+        x, _ = layer.forward(x)
 
 
 def check_arrays(path: Any, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple | None]) -> None:

@@ -109,6 +109,12 @@ def check_sites(**names: Any) -> None:
             raise TypeError(f"{kind} must be a tuple of names of sites or columns, such as ('y',), got {given!r}")
 
 
+def check_parts(parts: Sequence[Any]) -> None:
+    """ValueError for a sum of nothing."""
+    if not parts:
+        raise ValueError("a Sum has at least one part, got none")
+
+
 def check_term(told: tuple[Any, Any, Any], live: Any, fixed: Any, weights: Sequence[Any]) -> None:
     """TypeError or ValueError unless a loss may be a term of these names and weights.
 

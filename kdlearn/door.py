@@ -6,6 +6,7 @@ Each message says what was given, what is wrong with it and what to do.
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import os
 import warnings
@@ -32,13 +33,26 @@ from kdlearn.values import all_finite, check_answers, check_inputs, look_like_pr
 
 
 def check_settings(
-    *, epochs: int, batch_size: int, micro_batch: int | None, checkpoint: str | os.PathLike | None, resume: bool
+    epochs: int,
+    batch_size: int,
+    micro_batch: int | None,
+    step: Any,
+    checkpoint: str | os.PathLike | None,
+    resume: bool,
 ) -> None:
     """TypeError or ValueError for settings that no training can have."""
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("micro_batch", micro_batch)):
         if value is None and name == "micro_batch":
             continue
         check_count(name, value)
+    if not callable(step):
+        raise TypeError(f"step must be a function such as kd.train_step, got {step!r}")
+    if micro_batch is not None:
+        try:
+            inspect.signature(step).bind_partial(micro_batch=micro_batch)
+        except TypeError:
+            name = getattr(step, "__name__", "this step")
+            raise TypeError(f"{name} takes no micro_batch: leave it out, or take kd.train_step") from None
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=, the file to go on from")
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():

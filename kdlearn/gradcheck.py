@@ -47,7 +47,16 @@ def check_loss(
     """
     z = np.array(z, dtype=np.float64)
     given = z.copy()
-    _, gradient = loss(given, *others, **settings)
+    found = loss(given, *others, **settings)
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        many = f"{len(found)} things" if isinstance(found, (tuple, list)) else f"one {type(found).__name__}"
+        raise TypeError(f"a loss returns two things, (value, gradient); this one returns {many}")
+    gradient = found[1]
+    if isinstance(gradient, tuple):
+        raise TypeError(
+            f"the loss returns {len(gradient)} gradients, one for each of its live arrays: check it as an objective, "
+            "kd.gradcheck.check_objective(kd.Term(loss, live=…), live, fixed)"
+        )
     if not np.array_equal(given, z, equal_nan=True):
         raise GradientError("the loss changes its argument z, which others read as well: write z = z - …, not z -= …")
     expected = numerical_gradient(lambda x: loss(x, *others, **settings)[0], z)

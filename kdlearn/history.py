@@ -31,6 +31,10 @@ class History:
         return len(self.records)
 
     def __getitem__(self, key: str | tuple[str, str]) -> list[Any]:
+        if isinstance(key, tuple) and len(key) != 2:
+            raise TypeError(
+                f'a history is asked by name, history["loss"], or history["loss", "validation"]; got {key!r}'
+            )
         name, part = key if isinstance(key, tuple) else (key, "train")
         full = self.full_name(name, part)
         return [record[part][full] for record in self.records]

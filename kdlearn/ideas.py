@@ -111,16 +111,17 @@ def name_factor(c: float, case: Case, subject: str) -> Idea:
     """The idea behind a factor c = got / expected, also where it is the product of two."""
 
     def near(value: float) -> bool:
-        return abs(c - value) <= 1e-4 * abs(value)
+        return abs(c - value) <= CLOSE * abs(value)
 
-    size = f"{subject} is {abs(c):.4g} times what it must be" + (", with the wrong sign" if c < 0 else "")
+    times = f"{abs(c):.4g}" if abs(abs(c) - 1) > 1e-3 else f"{abs(c):.7g}"
+    size = f"{subject} is {times} times what it must be" + (", with the wrong sign" if c < 0 else "")
     if near(-1):
         size = f"{subject} has the opposite sign"
     known = list(factors(case))
     if found := [(idea, why) for idea, value, why in known if near(value)]:
         return " or ".join(idea for idea, _ in found), _sentence(f"{size}: {'; or '.join(why for _, why in found)}")
     for (one, a, why), (two, b, because) in itertools.combinations(known, 2):
-        if near(a * b):
+        if near(a * b) and abs(a * b - 1) > CLOSE:  # a product of 1 leaves no trace
             return f"{one}, and {two}", _sentence(f"{size}: {why}; {because}")
     return "a factor", _sentence(f"{size}, everywhere")
 
@@ -136,6 +137,8 @@ def name_value(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea:
     """What is wrong with values (M,) of one loss at M places."""
     if not got.any():
         return "the loss", "Your value is zero, whatever goes in."
+    if (got == got[0]).all() and not (expected == expected[0]).all():
+        return "the loss", f"Your value is {got[0]:.6g}, whatever goes in."
     if same(got * np.log(2), expected):
         return "the natural logarithm", "Your value is in bits: use np.log, not np.log2."
     if (c := common_factor(got, expected)) is not None:

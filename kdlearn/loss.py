@@ -290,6 +290,14 @@ def joined(parts: Sequence[Array]) -> Array:
     return array_module(*parts).concatenate(parts)
 
 
+def computed(target: str, parts: Sequence[Array]) -> Array:
+    """What a function made for `Given`, of one member or of each; TypeError where it is no array."""
+    if not hasattr(parts[0], "shape"):
+        kind = type(parts[0]).__name__
+        raise TypeError(f"Given {target!r}: its function must return an array, got a {kind}")
+    return parts[0] if len(parts) == 1 else joined(parts)
+
+
 def member_by_member(
     loss: Callable[..., Any], arrays: Sequence[Any], settings: Mapping[str, Any], members: int
 ) -> tuple[Any, Any]:

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_sites, check_term
-from kdlearn.loss import average, joined, member_by_member, product, split_members, told_by_name, unwrapped
+from kdlearn.checks import check_parts, check_sites, check_term
+from kdlearn.loss import average, computed, member_by_member, product, split_members, told_by_name, unwrapped
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import UnknownSiteError, site_of
 
@@ -293,6 +293,9 @@ class Sum(Objective):
 
     parts: tuple[Objective, ...]
 
+    def __post_init__(self) -> None:
+        check_parts(self.parts)
+
     @property
     def inside(self) -> tuple[Objective, ...]:
         return self.parts
@@ -414,8 +417,7 @@ class Given(Objective):
         sources = [site_of(name, fixed, "fixed") for name in self.sources]
         # it may compare rows, and only those of one member belong together
         each = [sources] if result.members == 1 else split_members(sources, result.members)
-        parts = [self.function(*own) for own in each]
-        made = parts[0] if result.members == 1 else joined(parts)
+        made = computed(self.target, [self.function(*own) for own in each])
         return self.inner.evaluate(live, {**fixed, self.target: made}, result)
 
 

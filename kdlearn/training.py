@@ -105,7 +105,7 @@ def fit(
 
     check_networks(students, teachers, goal, optimizer)
     check_schedule(schedule)
-    check_settings(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, checkpoint=checkpoint, resume=resume)
+    check_settings(epochs, batch_size, micro_batch, step, checkpoint, resume)
     if micro_batch is not None and stack:
         raise ValueError("micro_batch is for one network; a stack of fewer members needs less memory, too")
     run = Run(students, teachers, goal, optimizer)

@@ -385,4 +385,7 @@ def test_names_that_no_arm_has_are_refused():
     for given in ({"limits": {"rat": (0, 1)}}, {"steps": {"rat": 2.0}, "search": 1}):
         with pytest.raises(ValueError, match="no arm has a setting 'rat'; is 'rate' meant"):
             kd.study.trial(arms, "a", 2, **given, **quiet)
+    for name in ("Rate", "RATE", "rate "):
+        with pytest.raises(ValueError, match=f"no arm has a setting '{name}'; is 'rate' meant"):
+            kd.study.trial(arms, "a", 2, limits={name: (0, 1)}, **quiet)
     kd.study.trial(arms, "a", 2, limits={"epochs": (1, 9)}, **quiet)  # of another trial with these limits

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kdlearn as kd
-from kdlearn.distill import assistant, ensemble, exits, multilabel
+from kdlearn.distill import assistant, attention, ensemble, exits, multilabel, mutual, robust, sequence
 
 RNG = np.random.default_rng(0)
 X, Y, Z = RNG.normal(size=(12, 4)), np.arange(12) % 3, RNG.normal(size=(12, 3))
@@ -40,6 +40,29 @@ def own(z):
 
 TOP = kd.Data({"x": X}).with_soft_labels(net(7), top=3, T=2)
 CASES = {
+    "a value alone": (lambda: kd.gradcheck.check_loss(lambda z: float((z * z).sum()), Z), TypeError,
+                      r"returns two things, \(value, gradient\); this one returns one float"),
+    "no value": (lambda: kd.gradcheck.check_loss(lambda z: None, Z), TypeError, "this one returns one NoneType"),
+    "two live arrays": (lambda: kd.gradcheck.check_loss(attention.moving_target, Z, Z), TypeError,
+                        "returns 2 gradients, one for each of its live arrays.*check_objective"),
+    "the class of a layer": (lambda: kd.Network([kd.Linear(4, 3), kd.ReLU], {"logits": 1}), TypeError,
+                             r"layer 1 must be a layer, such as kd.ReLU\(\) with its brackets, got the class ReLU"),
+    "the name of a layer": (lambda: kd.Network(["relu"], {"logits": 0}), TypeError, "layer 0 must be a .* got 'relu'"),
+    "rows in a list": (lambda: net().forward([[1.0, 2.0, 3.0, 4.0]]), TypeError, "x must be an array.*got a list"),
+    "a sum of nothing": (lambda: kd.Sum(()), ValueError, "at least one part"),
+    "no step": (lambda: fit(step=None), TypeError, "step must be a function such as kd.train_step, got None"),
+    "a step without pieces": (lambda: fit(step=mutual.alternating_step, micro_batch=2), TypeError,
+                              "alternating_step takes no micro_batch"),
+    "given as a list": (lambda: fit(kd.Given("t", lambda y: [1.0] * len(y), ("y",), kd.CrossEntropy() * "t")),
+                        TypeError, "Given 't': its function must return an array, got a list"),
+    "no context": (lambda: sequence.windows(Y, 0), ValueError, "context must be at least 1, got 0"),
+    "no teachers": (lambda: ensemble.weighted_teachers((), []), ValueError, "at least one teacher; got none"),
+    "a warm-up in words": (lambda: kd.warmup("a"), ValueError, r"fraction lies in \(0, 1\), got 'a'"),
+    "half a name": (lambda: fit()[("loss",)], TypeError, "a history is asked by name"),
+    "a seed below 0": (lambda: kd.data.digits(seed=-1), ValueError, "a seed is a whole number of at least 0, got -1"),
+    "and of clouds": (lambda: kd.data.blobs(9, seed=-1), ValueError, "a seed is a whole number of at least 0, got -1"),
+    "an attack on tokens": (lambda: robust.pgd(sequence.character_model(4, 2, 2), np.zeros((3, 2), int), Y[:3], 0.1),
+                            ValueError, "takes tokens, which cannot be moved a little"),
     "a name is no names": (lambda: DATA.only("teacher.logits"), TypeError, "names must be a tuple"),
     "nor of taps": (lambda: exits.exits("ab", [6, 3], 3), TypeError, "taps must be a tuple"),
     "nor of teachers": (lambda: ensemble.weighted_teachers("ab", [0.5, 0.5]), TypeError, "teachers must be a tuple"),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kdlearn.backend import as_array
-from kdlearn.checks import check_count, check_size, is_whole
+from kdlearn.checks import check_count, check_seed, check_size, is_whole
 from kdlearn.data.columns import Data
 from kdlearn.files import written_aside
 
@@ -54,7 +54,7 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
             raise ValueError(f"{name} must be a number of rows, 0 or more, got {size!r}")
     if validation + test >= len(x):
         raise ValueError(f"validation + test must leave training rows, got {validation} + {test} of {len(x)}")
-    order = np.random.default_rng(seed).permutation(len(x))
+    order = np.random.default_rng(check_seed(seed)).permutation(len(x))
     held_test, held, rest = np.split(order, [test, test + validation])
     parts = (rest, held, held_test)
     splits = _standardize([(x[rows], y[rows]) for rows in parts], scale)
@@ -110,7 +110,7 @@ def blobs(n: int = 300, classes: int = 3, spread: float = 1.0, seed: int = 0) ->
     from sklearn.datasets import make_blobs
 
     total = n + 2500
-    x, y = make_blobs(total, centers=classes, cluster_std=spread, center_box=(-4, 4), random_state=seed)[:2]
+    x, y = make_blobs(total, centers=classes, cluster_std=spread, center_box=(-4, 4), random_state=check_seed(seed))[:2]
     return split(x, y, validation=500, test=2000, seed=seed)
 
 
@@ -118,7 +118,7 @@ def moons(n: int = 100, noise: float = 0.25, seed: int = 0) -> Splits:
     """Two interleaved half circles: n training rows, 500 / 2000 for validation and test."""
     from sklearn.datasets import make_moons
 
-    x, y = make_moons(n + 2500, noise=noise, random_state=seed)
+    x, y = make_moons(n + 2500, noise=noise, random_state=check_seed(seed))
     return split(x, y, validation=500, test=2000, seed=seed)
 
 
@@ -126,7 +126,7 @@ def spirals(n: int = 300, arms: int = 3, noise: float = 0.1, seed: int = 0) -> S
     """Interleaved spiral arms, one class each: n training rows, 500 / 2000 for validation and test."""
     check_count("arms", arms)
     check_size("noise", noise)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     total = n + 2500
     y = rng.integers(arms, size=total)
     radius = np.sqrt(rng.uniform(0.02, 1, total))
@@ -217,7 +217,7 @@ def _images(name: str, openml_name: str, digest: str, validation: int, seed: int
             f"{name}.npz does not hold the canonical {name} (its pixels differ); delete the file to fetch it again"
         )
     x = arrays["x_train"].reshape(60_000, 784)
-    order = np.random.default_rng(seed).permutation(60_000)
+    order = np.random.default_rng(check_seed(seed)).permutation(60_000)
     held, rest = order[:validation], np.sort(order[validation:])
     test = (arrays["x_test"].reshape(10_000, 784), arrays["y_test"])
     return _standardize([(x[rest], arrays["y_train"][rest]), (x[held], arrays["y_train"][held]), test], "global")

@@ -265,7 +265,9 @@ def weighted_teachers(
     table = f"weights of the teachers of {student}"
     columns = [f"{table}, {m}" for m in range(len(teachers))]
     chosen = columns if callable(weights) else [check_weight("weights", w) for w in weights]
-    if not teachers or len(chosen) != len(teachers):
+    if not teachers:
+        raise ValueError("there must be one weight for each teacher, and at least one teacher; got none")
+    if len(chosen) != len(teachers):
         raise ValueError(f"there must be one weight for each teacher, got {len(chosen)} for {len(teachers)}")
     total: Objective = functools.reduce(
         operator.add, (w * SoftTargets(T, student, teacher) for w, teacher in zip(chosen, teachers))

@@ -94,6 +94,8 @@ def pgd(
     check_size("epsilon", epsilon)
     check_count("steps", steps)
     check_members(len(x), net.members)
+    if getattr(net, "takes_tokens", False):
+        raise ValueError("the network takes tokens, which cannot be moved a little: there is no attack on them here")
     short = x.dtype.kind != "f" or x.dtype.itemsize < 4  # whole numbers cannot be moved a little, and halves not enough
     x = x.astype(net.theta.dtype) if short else x
     if isinstance(x, np.ndarray) and (x.min() < low or x.max() > high):  # on a GPU it would wait for the device

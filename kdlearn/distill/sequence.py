@@ -78,9 +78,11 @@ def windows(tokens: Array, context: int) -> Data:
         raise ValueError(f"tokens must be an array (C + S,) or (n, C + S), got {_shape_of(tokens)}")
     if not is_whole(context):
         raise TypeError(f"context must be an integer, got {context!r}")
+    if context < 1:
+        raise ValueError(f"context must be at least 1, got {context}: without one there is nothing to predict from")
     rows = tokens.reshape(-1, tokens.shape[-1])
     length = rows.shape[1] - context
-    if context < 1 or length < 1:
+    if length < 1:
         raise ValueError(f"a context of {context} leaves nothing to predict in {rows.shape[1]} tokens")
     xp = array_module(tokens)
     places = xp.arange(length)[:, None] + xp.arange(context)

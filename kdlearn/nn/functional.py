@@ -207,11 +207,11 @@ def one_hot(y: Array, K: int, dtype: str = "float32") -> Array:
 
 
 def expm1_residual(d: Array) -> Array:
-    r""":math:`e^d - 1 - d` to full relative accuracy `[functional.5]`.
+    r""":math:`e^d - 1 - d`, where the subtraction would cancel by a series `[functional.5]`.
 
-    Near zero the subtraction would cancel, so there it is the series
-    :math:`d^2(1/2 + d/6 + d^2/24)`. The threshold balances the series' first missing term,
-    :math:`d^3/60`, against the rounding of the subtraction, :math:`2\epsilon/d`.
+    Near zero it is the series :math:`d^2(1/2 + d/6 + d^2/24)`. The threshold balances the series'
+    first missing term, :math:`d^3/60`, against the rounding of the subtraction, :math:`2\epsilon/d`.
+    There the relative error is largest: about 1e-12 in double precision, 4e-6 in single.
     """
     xp = array_module(d)
     small = xp.abs(d) < (120 * float(xp.finfo(d.dtype).eps)) ** 0.25

@@ -115,7 +115,7 @@ class Linear(Layer):
     ----------
     n_in, n_out : D and H; `W` is (D, H), `b` is (H,). x is (N, D), y is (N, H).
     gain : standard deviation of the output for an input of unit variance; sqrt(2) before a ReLU
-        (He et al. 2015), 1 otherwise.
+        (He et al. 2015) or a GELU, 1 otherwise.
     """
 
     weights, biases = ("W",), ("b",)
@@ -289,9 +289,9 @@ class Dropout(Layer):
     .. math:: y = x \odot m, \qquad \frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \odot m,
        \qquad m \in \{0, \tfrac{1}{1 - r}\}
 
-    Without `rng` it is the identity, which is the mean over masks. DropoutMasks are compared from raw
-    16-bit numbers (a quarter of the cost of floats), so the rate holds to 1/65536; they are
-    drawn on the host, so that a CPU and a GPU run see the same ones, unless `rng` is `DropoutMasks`.
+    Without `rng` it is the identity, which is the mean over masks. A NumPy Generator draws the masks on the host, so
+    that a CPU and a GPU run see the same ones, from raw numbers of 16 bits, at a quarter of the cost
+    of floats: the rate holds to 1/65536. `DropoutMasks` draws them from floats where the network lives.
     Source: Srivastava et al. 2014, section 4, in its inverted form.
     """
 

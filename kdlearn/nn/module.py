@@ -41,6 +41,9 @@ class Module:
     def __init__(self, layers: Iterable[Layer], theta: Array | None = None, grad: Array | None = None) -> None:
         given = list(layers)
         for i, layer in enumerate(given):
+            if isinstance(layer, type) or not hasattr(layer, "parameters"):
+                known = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
+                raise TypeError(f"layer {i} must be a layer, such as kd.ReLU() with its brackets, got {known}")
             if layer.parameters and any(layer is other for other in given[:i]):
                 raise ValueError(
                     f"layer {i}, {layer!r}, stands in the network twice: one use would overwrite the other's gradient; "
@@ -159,6 +162,7 @@ class Module:
     def freeze(self, *numbers: int) -> None:
         """Hold the numbered layers fixed, counting layers with weights from 1; none: free all.
 
+        Each call replaces the last: after `freeze(1)`, `freeze(2)` frees the first again, `freeze(1, 2)` holds both.
         A frozen layer's parameters are left alone by every optimiser, decay included.
         """
         for n in numbers:

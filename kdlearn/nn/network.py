@@ -91,11 +91,17 @@ class Network(Module):
         """
         names = {self.position(name): name for name in (self.taps if taps is None else taps)}
         sites, caches = {}, []
-        for i, layer in enumerate(self.layers):
-            x, cache = layer.forward(x, rng)
-            caches.append(cache)
-            if i in names:
-                sites[names[i]] = x
+        try:  # which costs a right step nothing
+            for i, layer in enumerate(self.layers):
+                x, cache = layer.forward(x, rng)
+                caches.append(cache)
+                if i in names:
+                    sites[names[i]] = x
+        except AttributeError:
+            if hasattr(x, "dtype"):
+                raise
+            kind = type(x).__name__
+            raise TypeError(f"x must be an array of rows, such as net.check_input(x) makes, got a {kind}") from None
         return sites, caches
 
     def backward(self, caches: list[Any], gradients: Mapping[str, Array], need_dx: bool = False) -> Array | None:

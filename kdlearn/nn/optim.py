@@ -48,8 +48,8 @@ class Optimizer:
     lr : learning rate, > 0. A schedule multiplies it through `scale`.
     weight_decay : coefficient of the L2 penalty on weights (never on biases).
     clip_norm : largest Euclidean norm of the network's trainable gradient; longer ones are scaled.
-    max_norm : largest Euclidean norm of the weights that enter a unit; longer ones are scaled
-        back after each step (Hinton et al. 2012, section 2).
+    max_norm : largest Euclidean norm of the weights that enter a unit of a `Linear`; longer ones are
+        scaled back after each step (Hinton et al. 2012, section 2). An `Embedding` is left alone.
     """
 
     n_moments = 0
@@ -226,6 +226,10 @@ class Adam(Optimizer):
     Here the moments are stored divided by :math:`1-\beta`, which turns both bias corrections and the
     rate into two scalars and saves two passes over the vector. `weight_decay` is an L2 penalty
     inside g. Source: Kingma and Ba 2015, algorithm 1.
+
+    t counts the steps of the network, not of each parameter as in PyTorch. A layer that is freed after
+    the others were trained begins with steps of another length, several times the rate where that
+    training was long: after `net.freeze()` train with `optimizer.fresh()`.
     """
 
     n_moments = 2
@@ -303,7 +307,7 @@ def warmup(fraction: float, then: Schedule = cosine) -> Schedule:
     """Rise linearly to 1 over the first `fraction` of the training, then follow `then`."""
     if not callable(then):
         raise TypeError(f"then is a function of the progress, such as kd.cosine, got {then!r}")
-    if not 0 < fraction < 1:
+    if not is_number(fraction) or not 0 < fraction < 1:
         raise ValueError(f"fraction lies in (0, 1), got {fraction!r}")
 
     def schedule(progress: float) -> float:

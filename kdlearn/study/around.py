@@ -136,10 +136,11 @@ def check_walk(
         if not (_is_number(step) and (step > 1 or (isinstance(step, int) and step == 1))):
             raise ValueError(f"a step is a factor above 1, or a whole number to add, got {step!r} for {name!r}")
     known = {name for settings in grids.values() for setting in settings for name in setting}
+    written = {name.lower(): name for name in sorted(known)}
     for what, given in (("limits", limits), ("steps", steps)):
         for name in given.keys() - known:
-            if near := difflib.get_close_matches(name, sorted(known), 1, 0.8):
-                raise ValueError(f"{what}: no arm has a setting {name!r}; is {near[0]!r} meant?")
+            if near := difflib.get_close_matches(name.strip().lower(), written, 1, 0.8):
+                raise ValueError(f"{what}: no arm has a setting {name!r}; is {written[near[0]]!r} meant?")
 
 
 def _next(before: float, edge: float) -> float:

@@ -73,7 +73,8 @@ def sweep(
         if not isinstance(cell, Mapping):
             raise TypeError(f"cells are mappings, [{{name: value}}, …], got the cell {cell!r}")
     cells = [dict(cell) for cell in cells]
-    keys = [cell_key(None if store is None else run, cell) for cell in cells]
+    known_by = sweep if store is None else run  # without a store one function for all: settings alone tell cells apart
+    keys = [cell_key(known_by, cell) for cell in cells]
     _check_apart(keys, cells)
     done = {} if store is None else _stored(store)
     missing = {key: cell for key, cell in zip(keys, cells) if key not in done}

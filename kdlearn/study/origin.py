@@ -22,6 +22,7 @@ def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:
     Of the function its name and bytecode, its defaults, what it encloses at that moment, and what a
     `functools.partial` sets; not the code of what it calls, nor what it reads from its module: after a change
     there, begin a new store. Another Python may compile another bytecode; then the cells are run again.
+    Of a mapping within a setting the order counts too; without a function, where settings are looked up, it does not.
     TypeError for a function that holds what cannot be hashed: it could not be told from another.
     """
     inner: Any = run
@@ -30,7 +31,9 @@ def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:
         before = [*inner.args, *before]
         cell, inner = {**inner.keywords, **cell}, inner.func
     known = None if inner is None else [_identity(inner, []), [_identity(a, []) for a in before]]
-    text = json.dumps([known, _keys_apart(cell)], sort_keys=True, default=_scalar_or_identity)
+    ordered = {name: cell[name] for name in sorted(cell, key=repr)}  # run(**cell) is told no order of these
+    settings = _keys_apart(ordered, run is None)
+    text = json.dumps([known, settings], sort_keys=run is None, default=_scalar_or_identity)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -50,12 +53,14 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     }
 
 
-def _keys_apart(thing: Any) -> Any:
+def _keys_apart(thing: Any, sort: bool) -> Any:
     """Mappings whose names are not all text as pairs: JSON would make one name of 1 and "1"."""
     if isinstance(thing, Mapping):
-        pairs = [[key, _keys_apart(value)] for key, value in thing.items()]
-        return dict(pairs) if all(isinstance(key, str) for key in thing) else sorted(pairs, key=repr)
-    return [_keys_apart(value) for value in thing] if isinstance(thing, (list, tuple)) else thing
+        pairs = [[key, _keys_apart(value, sort)] for key, value in thing.items()]
+        if all(isinstance(key, str) for key in thing):
+            return dict(pairs)
+        return sorted(pairs, key=repr) if sort else pairs
+    return [_keys_apart(value, sort) for value in thing] if isinstance(thing, (list, tuple)) else thing
 
 
 def _scalar_or_identity(thing: Any) -> Any:
@@ -86,6 +91,10 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
         return [_identity(part, inside) for part in (thing.fget, thing.fset, thing.fdel)]
     if isinstance(thing, (list, tuple)):
         return [_identity(part, inside) for part in thing]
+    # joblib's hash of a mapping knows no order
+    pairs = [[_identity(part, inside) for part in pair] for pair in thing.items()] if isinstance(thing, dict) else []
+    if type(thing) is dict:
+        return ["dict", pairs]
     if isinstance(thing, type) and "<locals>" in thing.__qualname__:  # the next of this name may hold something else
         holds = [[key, _identity(v, inside)] for key, v in sorted(vars(thing).items()) if key not in _OF_EVERY_CLASS]
         return [thing.__module__, thing.__qualname__, [_identity(base, inside) for base in thing.__bases__], holds]
@@ -95,7 +104,7 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
     call = next((vars(k)["__call__"] for k in kind.__mro__ if "__call__" in vars(k)), None)
     own = _identity(call, inside) if isinstance(call, types.FunctionType) else None
     try:
-        return [kind.__module__, kind.__qualname__, own, joblib.hash(thing)]
+        return [kind.__module__, kind.__qualname__, own, joblib.hash(thing), *pairs]
     except Exception as error:
         raise TypeError(
             f"run holds a {kind.__name__}, which cannot be hashed: its stored cells could be those of another "

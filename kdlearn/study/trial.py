@@ -145,7 +145,8 @@ def trial(
     arms : {name: (train, grid)}. `train(seeds, part, **setting) -> {metric: one value a seed}` trains the students of
         these seeds, for example as a `kd.Stack`, and measures them on the rows of `part`, "validation" or "test".
         Everything random follows the seeds: arms are paired by them. `grid` is {name: values}, and every
-        combination is tried.
+        combination is tried. An arm that has nothing to tune says so: its one value as often as the others have
+        some, `{"decay": [0.0] * 4}`; that is one setting tried.
     baselines : the arm or arms that every other one is compared with.
     seeds : how many (0, 1, …) or which.
     metric, better : what chooses on the validation rows and is judged on the test rows; "higher" or "lower" is better.
@@ -171,8 +172,8 @@ def trial(
     Raises
     ------
     ValueError
-        Where the grids of arms have different numbers of settings, so that one is tuned more than another; or where no
-        setting of an arm has a finite score.
+        Where the grids of arms have different numbers of settings, so that one is tuned more than another; where some
+        settings of a grid are equal, unless all are; or where no setting of an arm has a finite score.
 
     Example
     -------

@@ -135,6 +135,9 @@ def test_frozen_layers_stay(rng):
         for p in a.parameters
     ]
     assert moved == [False] * 4 + [True] * 4 + [False] * 2
+    others = net.frozen
+    net.freeze(2)  # which replaces the last call
+    assert net.frozen and not net.frozen & others
     net.freeze()
     assert net.slices == before.slices or len(net.slices) == 2
     with pytest.raises(ValueError, match="numbered 1 to 3"):

@@ -149,6 +149,35 @@ def test_bad_settings(make, name):
         make()
 
 
+@pytest.mark.parametrize("make", [kd.Adam, kd.AdamW])
+def test_a_layer_that_is_freed_late_has_steps_of_its_own_with_a_fresh_optimizer(make):
+    """Adam's t is the network's; the docstring says what that does, and what to do."""
+    net = kd.MLP(2, 2, 2, dtype="float64")
+    rule = make(0.01)
+
+    def longest(optimizer):
+        before = net.layers[0].W.copy()
+        net.grad[...] = 1.0
+        optimizer.step(net)
+        return np.abs(net.layers[0].W - before).max() / 0.01
+
+    net.freeze(1)
+    assert longest(rule) == 0
+    rule.memory_of(net).t = 10_000  # after a long training
+    net.freeze()
+    assert max(longest(rule) for _ in range(12)) == pytest.approx(6.57, abs=0.01)
+    assert longest(rule.fresh()) == pytest.approx(1)
+
+
+def test_max_norm_leaves_a_table_alone():
+    net = kd.Network([kd.Embedding(5, 3), kd.Linear(6, 2)], {"logits": 1})
+    before = net.layers[0].W.copy()
+    net.zero_grad()
+    kd.SGD(1.0, max_norm=0.1).step(net)
+    np.testing.assert_array_equal(net.layers[0].W, before)
+    assert np.linalg.norm(net.layers[1].W, axis=0).max() <= 0.1001
+
+
 def test_frozen_layers_are_left_alone_with_momentum_and_decay(gradients):
     net = follow(kd.AdamW(0.1, weight_decay=0.5), gradients, freeze=(2,))
     start = kd.MLP(3, 4, 2, seed=3, dtype="float64")

@@ -47,6 +47,52 @@ def test_a_network_comes_back_whole(path, rng):
     assert not np.array_equal(back.theta, net.theta)
 
 
+TOKENS = np.arange(10).reshape(5, 2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "x"),
+    [
+        ([kd.Select([3, 1, 0]), kd.Linear(3, 3)], None),
+        ([kd.ReLU(), kd.Select([3, 1]), kd.Linear(2, 3)], None),
+        ([kd.Dropout(0.2), kd.Select([3, 1]), kd.LayerNorm(2)], None),
+        ([kd.Select([3, 1, 0]), kd.Select([2, 0]), kd.Linear(2, 3)], None),
+        ([kd.Linear(4, 3), kd.Select([2, 0]), kd.Linear(2, 3)], None),
+        ([kd.Embedding(10, 2), kd.Select([3, 1]), kd.Linear(2, 3)], TOKENS),
+        ([kd.Embedding(10, 2), kd.LayerNorm(4), kd.Select([3])], TOKENS),
+        ([kd.Embedding(10, 2)], TOKENS),
+        ([kd.Select([5, 0])], None),
+        ([kd.Select([10**12]), kd.Linear(1, 2)], None),  # a row of such a width is not asked for
+    ],
+)
+def test_a_network_that_selects_columns_comes_back(layers, x, path, rng):
+    net = kd.Network(layers, {"logits": len(layers) - 1})
+    kd.save(path, net)
+    back = kd.load(path)
+    assert repr(back.layers) == repr(net.layers)
+    np.testing.assert_array_equal(back.theta, net.theta)
+    if "1000000000000" not in repr(layers):
+        x = rng.normal(size=(5, 6 if len(layers) == 1 else 4)) if x is None else x
+        np.testing.assert_array_equal(back.logits(x), net.logits(x))
+
+
+def test_widths_that_do_not_meet_behind_a_selection_are_found(path):
+    layers = [kd.ReLU(), kd.Select([1, 0]), kd.Linear(2, 3)]
+    kd.save(path, kd.Network(layers, {"logits": 2}))
+    arrays, config = checkpoint.read(path)
+    config["layers"][1][1]["columns"] = [0]
+    checkpoint.write(path, arrays, config)
+    with pytest.raises(kd.CheckpointError, match="takes rows of 2"):
+        kd.load(path)
+
+
+def test_a_device_that_there_is_not_is_no_fault_of_the_file(path):
+    kd.save(path, network())
+    with pytest.raises(ValueError, match="gpu") as said:
+        kd.load(path, device="gpu")
+    assert not isinstance(said.value, kd.CheckpointError) and "describe" not in str(said.value)
+
+
 def test_weights_saved_on_a_device_load_on_the_host(path, standin):
     kd.save(path, network().to("cuda"))
     np.testing.assert_array_equal(kd.load(path).theta, network().theta)

@@ -184,6 +184,22 @@ def test_a_reference_may_be_a_number():
     assert found.idea == "" and found.hint.startswith("The value is ")
 
 
+@pytest.mark.parametrize("c", [1.0001, 0.9999, 1.00003, 2.0001, N * 1.00005])
+def test_a_factor_that_is_nearly_a_known_one_has_no_other_name(c):
+    """1.0001 was said to be 1/N, and 1/N only once."""
+    both = review(lambda *a, **how: tuple(c * part for part in soft(*a, **how)), Z, V, reference=soft, T=T)
+    gradient = review(soft_without(lambda g: c * g), Z, V, reference=soft, T=T)
+    assert (both.idea, gradient.idea) == ("a factor", "a factor")
+    if c < 1.1:
+        assert both.hint == f"Your value is {c} times what it must be, everywhere."
+        assert gradient.hint == f"Your gradient is {c} times what it must be, everywhere."
+
+
+def test_a_value_that_never_changes_is_not_said_to_change():
+    found = review(lambda z, y: (1.0, 0 * z), Z, Y, reference=ce)
+    assert (found.idea, found.hint) == ("the loss", "Your value is 1, whatever goes in.")
+
+
 def test_zero_is_refused():
     assert review(lambda z, y: (0.0, 0 * z), Z, Y).idea == "the loss"
     assert "never changes" in review(lambda z, y: (1.0, 0 * z), Z, Y).hint

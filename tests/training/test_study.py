@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import json
 import os
@@ -223,6 +224,28 @@ def test_a_number_and_its_text_are_two_names(tmp_path):
     again = sweep(name_of, cells[:2], jobs=1, store=tmp_path / "cells.jsonl")
     assert ran == again == ["int", "str"]
     assert cell_key(None, {"b": 1, "a": {"c": (1, 2)}}) == cell_key(None, {"a": {"c": [1, 2]}, "b": 1})
+
+
+def first_of(names):
+    return next(iter(names))
+
+
+def first_within(names):
+    return lambda x: first_of(names)
+
+
+@pytest.mark.parametrize("kind", [dict, collections.OrderedDict])
+def test_the_order_of_a_mapping_within_a_setting_counts(kind, tmp_path):
+    """Two such cells were one, and the second got the first one's result."""
+    orders = [kind(p=1, q=2), kind(q=2, p=1)]
+    for store in (None, tmp_path / "s"):
+        how = {"jobs": 1, "progress": False, "store": store}
+        assert sweep(first_of, [{"names": names} for names in orders], **how) == ["p", "q"]
+        assert sweep(first_of, [{"names": kind({1: 0, 2: 0})}, {"names": kind({2: 0, 1: 0})}], **how) == [1, 2]
+        assert [sweep(first_within(names), [{"x": 1}], **how) for names in orders] == [["p"], ["q"]]
+        set_of_it = [functools.partial(lambda names, x: first_of(names), names=names) for names in orders]
+        assert [sweep(run, [{"x": 1}], **how) for run in set_of_it] == [["p"], ["q"]]
+    assert cell_key(None, {"a": orders[0]}) == cell_key(None, {"a": orders[1]})  # a row of a file is looked up so
 
 
 def name_of(widths):
