@@ -15,21 +15,16 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import device_of, to_device, to_numpy
-from kdlearn.description import describe, like
 from kdlearn.files import written_aside
 from kdlearn.nn import layers as layer_types
 from kdlearn.nn.network import MLP, Network, check_answers_as_ours
-from kdlearn.nn.optim import Memory
 from kdlearn.nn.stack import Stack
-from kdlearn.run import Run
-
-Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[\w .:>-]+")
@@ -161,7 +156,7 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Network:
     arrays, config = read(path)
     if "run" in config:
         raise CheckpointError(f"{path} holds a run of fit, no network; fit goes on with it by resume=True")
-    _expect(path, arrays, {"theta": None})
+    check_arrays(path, arrays, {"theta": None})
     theta = arrays["theta"]
     if theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
         raise CheckpointError(f"{path} holds weights that are not finite numbers of float32 or float64")
@@ -210,7 +205,8 @@ def _rehearse(net: Network) -> None:
     net.forward(to_device(row, device_of(net.theta)), taps=("logits",))
 
 
-def _expect(path: Any, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple | None]) -> None:
+def check_arrays(path: Any, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple | None]) -> None:
+    """CheckpointError unless these arrays are there, and no others, each of its shape; None is any."""
     missing, extra = set(shapes) - set(arrays), set(arrays) - set(shapes)
     if missing or extra:
         parts = [
@@ -220,109 +216,3 @@ def _expect(path: Any, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tu
     for name, shape in shapes.items():
         if shape is not None and arrays[name].shape != shape:
             raise CheckpointError(f"{path}: {name} has shape {arrays[name].shape}, expected {shape}")
-
-
-# ---------------------------------------------------------------- a run of fit
-
-
-def save_run(path: str | os.PathLike, run: Run, dice: Dice, settings: Mapping[str, Any]) -> None:
-    """Everything that the rest of a `fit` depends on, after a complete epoch.
-
-    Weights of students and adaptors, the optimiser's moments, the generators' states, the history,
-    columns that a hook has rewritten, and what hooks with a method `state()` say of themselves.
-    """
-    arrays: dict[str, Any] = {f"theta:{i}": net.theta for i, net in enumerate(run.trained)}
-    steps = {}
-    for i, net in enumerate(run.trained):
-        memory = run.optimizer.memory.get(net)
-        if memory is not None:
-            steps[str(i)] = memory.t
-            arrays |= {f"moment:{i}:{k}": m for k, m in enumerate(memory.moments)}
-    arrays |= {f"column:{name}": a for name, a in run.rewritten().items()}
-    hooks = {}
-    for i, hook in enumerate(run.hooks):
-        if hasattr(hook, "state"):
-            hooks[str(i)], own = hook.state()
-            arrays |= {f"hook:{i}:{name}": a for name, a in own.items()}
-    config = {
-        "epoch": run.epoch,
-        "stop": run.stop,
-        "steps": steps,
-        "dice": {name: rng.bit_generator.state for name, rng in dice.items()},
-        "records": run.history.records,
-        "diverged": {str(i): why for i, why in run.history.diverged.items()},
-        "hooks": hooks,
-        "run": describe(run, settings),
-    }
-    write(path, arrays, config)
-
-
-def load_run(path: str | os.PathLike, run: Run, dice: Dice, settings: Mapping[str, Any]) -> None:
-    """Put a run back where `save_run` left it. CheckpointError, and nothing changed, if it is of another run."""
-    arrays, config = read(path)
-    saved, mine = config.get("run"), describe(run, settings)
-    if not isinstance(saved, dict):
-        raise CheckpointError(f"{path} holds no run of fit")
-    for name in {**saved, **mine}:
-        if not like(name, saved.get(name), mine.get(name)):
-            raise CheckpointError(
-                f"{path} is of another run: its {name} was {saved.get(name)!r}, here it is {mine.get(name)!r}; "
-                "give fit what it was given the first time, or another file"
-            )
-    try:
-        put_back = _understood(path, arrays, config, run, dice)
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever another program made of it
-        raise CheckpointError(f"{path} does not describe a run of fit ({type(error).__name__}: {error})") from error
-    put_back()
-
-
-def _understood(
-    path: Any, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], run: Run, dice: Dice
-) -> Callable[[], None]:
-    """What puts the run back; whatever can fail has been done by then, and nothing of the run is changed."""
-    nets, n_moments = run.trained, run.optimizer.n_moments
-    steps = {nets[int(i)]: (int(i), t) for i, t in config["steps"].items()}
-    expected: dict[str, tuple | None] = {f"theta:{i}": net.theta.shape for i, net in enumerate(nets)}
-    for net, (i, _) in steps.items():
-        expected |= {f"moment:{i}:{k}": net.theta.shape for k in range(n_moments)}
-    others = {name: None for name in arrays if name.partition(":")[0] in ("column", "hook")}
-    _expect(path, arrays, expected | others)
-    for name in expected:
-        if arrays[name].dtype != nets[int(name.split(":")[1])].theta.dtype:
-            raise TypeError(f"{name} holds {arrays[name].dtype}")
-    epoch, stop, records = config["epoch"], config["stop"], config["records"]
-    if [r["epoch"] for r in records] != list(range(1, epoch + 1)) or not isinstance(stop, bool):
-        raise ValueError(f"{len(records)} records of {epoch} epochs, stop={stop!r}")
-    if not all(isinstance(t, int) and t >= 0 for _, t in steps.values()):
-        raise ValueError("an optimiser's steps are no number")
-    diverged = {int(i): why for i, why in config["diverged"].items()}
-    if not all(i in range(run.members) and isinstance(why, str) for i, why in diverged.items()):
-        raise ValueError(f"it says that these members diverged: {diverged}")
-    for name, rng in dice.items():
-        type(rng.bit_generator)(0).state = config["dice"][name]
-    device = device_of(nets[0].theta)
-    there = {name: to_device(a, device) for name, a in arrays.items()}
-    columns = {name.partition(":")[2]: a for name, a in there.items() if name.startswith("column:")}
-    data = run.data.with_columns(columns) if columns and run.data is not None else run.data
-    mine = [hook for hook in run.hooks if hasattr(hook, "state")]  # in their order; others may stand between them
-    if len(mine) != len(config["hooks"]):
-        raise ValueError(f"it holds {len(config['hooks'])} hooks, the run has {len(mine)}")
-    for i, hook in zip(sorted(config["hooks"], key=int), mine):  # last: they are the caller's, and cannot be taken back
-        prefix = f"hook:{i}:"
-        own = {name.removeprefix(prefix): a for name, a in there.items() if name.startswith(prefix)}
-        hook.restore(config["hooks"][i], own)
-
-    def put_back() -> None:
-        for i, net in enumerate(nets):
-            net.theta[...] = there[f"theta:{i}"]
-        for net, (i, t) in steps.items():
-            run.optimizer.memory[net] = Memory(t, [there[f"moment:{i}:{k}"] for k in range(n_moments)])
-        for name, rng in dice.items():
-            rng.bit_generator.state = config["dice"][name]
-        run.data = data
-        run.history.records, run.history.diverged = records, diverged
-        run.epoch, run.stop = epoch, stop
-
-    return put_back

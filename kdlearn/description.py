@@ -23,7 +23,12 @@ VALUES = "values of the"
 
 
 def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is, in words and numbers: a checkpoint goes on only with a run of the same description."""
+    """What a run is, in words and numbers: a checkpoint goes on only with a run of the same description.
+
+    Rows are compared by 64 of them: whole numbers each, other columns by their mean, their size and an average that
+    depends on the order, all to three digits. Functions are compared by their names and the numbers that they hold,
+    hooks only where they have a state to save.
+    """
     weight = {"weights of": [[term.name, _said(term.loss), _said(term.weight)] for term in run.objective.terms]}
     adaptors = [o.target for o in run.objective.walk() if isinstance(o, Through)]
     given = [[o.target, _said(o.function)] for o in run.objective.walk() if isinstance(o, Given)]
@@ -50,12 +55,15 @@ def _of_rows(what: str, data: Data | None) -> dict[str, Any]:
     return {name: None if data is None else tell(data) for name, tell in told.items()}
 
 
-def like(name: str, saved: Any, mine: Any) -> bool:
-    """Whether one entry of two descriptions is that of one run."""
-    if not name.startswith(VALUES) or saved is None or mine is None:  # an older file does not hold everything
-        return bool(saved == mine) or (saved is None and (name in (f"{VALUES} rows", "step") or "validation" in name))
-    return set(saved) == set(mine) and all(
-        abs(a - b) <= 1e-3 * mine[column][1] for column in mine for a, b in zip(saved[column], mine[column])
+def like(name: str, saved: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether two descriptions of runs agree in this entry; an older file does not hold every entry."""
+    was, mine = saved.get(name), told.get(name)
+    if name not in saved:
+        return name in ("step", "micro_batch", "data function", f"{VALUES} rows") or "validation" in name
+    if not name.startswith(VALUES) or was is None or mine is None:
+        return bool(was == mine)
+    return set(was) == set(mine) and all(
+        abs(a - b) <= 1e-3 * mine[column][1] for column in mine for a, b in zip(was[column], mine[column])
     )
 
 
@@ -77,7 +85,10 @@ def _said(thing: Any, inside: tuple[Any, ...] = ()) -> Any:
             return thing.__qualname__
         return [thing.__qualname__, held, *code * (nameless and not thing.__module__.startswith("kdlearn."))]
     if callable(thing):
-        return getattr(thing, "__qualname__", None) or _said_of(thing)
+        said = getattr(thing, "__qualname__", None) or _said_of(thing)
+        if said is not type(thing).__qualname__:
+            return said
+        return [said, {name: told(value) for name, value in getattr(thing, "__dict__", {}).items()}]
     return thing if thing is None or isinstance(thing, (bool, int, float, str)) else type(thing).__qualname__
 
 
@@ -112,8 +123,12 @@ def _whole_numbers(data: Data) -> dict[str, str]:
 
 
 def _values(data: Data) -> dict[str, list[float]]:
-    """Mean and root mean square of the same rows' other numbers, which `like` compares to three digits."""
+    """Mean, root mean square and a mean in which rows have weights by their place, of the same rows' other numbers."""
     step = max(1, len(data) // 64)
     some = {n: to_numpy(a[::step]).astype(float) for n, a in data.columns.items() if a.dtype.kind == "f"}
     some = {name: np.where(np.isfinite(a), a, 0.0) for name, a in some.items()}  # a masked class is -inf
-    return {name: [float(a.mean()), float(np.linalg.norm(a)) / a.size**0.5] for name, a in some.items() if a.size}
+    return {
+        name: [float(a.mean()), float(np.linalg.norm(a)) / a.size**0.5, float((a.T * np.sin(np.arange(len(a)))).mean())]
+        for name, a in some.items()
+        if a.size
+    }

@@ -22,7 +22,7 @@ from kdlearn.data.columns import Data
 from kdlearn.nn.functional import as_real
 from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
-from kdlearn.nn.network import Network, UnknownSiteError
+from kdlearn.nn.network import ANSWERS, Network, UnknownSiteError, check_answers_as_ours
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Objective, Term, Through
 from kdlearn.reads import check_labels_of, check_masked, check_weights
@@ -90,6 +90,8 @@ def check_networks(
                 raise ValueError(
                     f"{kind} {name!r} is a stack of {net.members}, the students are {members_of(students)}"
                 )
+    for net in teachers.values():
+        check_answers_as_ours(net, "a live teacher is run by its `forward`, and", ANSWERS)
     adaptors: dict[str, Module] = {f"adaptor {i}": net for i, net in enumerate(objective.nets)}
     for name, module in {**students, **teachers, **adaptors}.items():
         try:

@@ -50,6 +50,9 @@ def one_epoch(
     table = table_of(values)
     _find_diverged(table.reshape(n_steps, len(values[0]), run.members), run)
     means = means_of(table, values, rows, progress, run.objective)
+    for i in run.history.diverged:  # its steps were taken back, or were those of weights of 0
+        for mean in means.values():
+            mean[i] = np.nan
     return {
         "epoch": run.epoch,
         "rate": run.optimizer.lr * run.optimizer.scale,

@@ -64,8 +64,8 @@ def train_step(
     rng : the dice for dropout, one Generator or {student: Generator} with every student; None for none. On a GPU
         `kd.DropoutMasks` are drawn there.
     micro_batch : rows that are run at a time. The gradients of the pieces are added up, so the step is that of
-        the whole batch (of losses that are means over rows, and of layers that work row by row) and the memory that
-        of a piece.
+        the whole batch (of losses that are means over rows, of `Given` functions and layers that work row by row, and
+        without dropout, which each piece draws for itself) and the memory that of a piece.
 
     Returns
     -------

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kdlearn.backend import Array
-from kdlearn.checkpoint import load_run, save_run
 from kdlearn.data.columns import Data, DataFunction
+from kdlearn.description import describe
 from kdlearn.door import check_data, check_networks, check_schedule, check_settings
 from kdlearn.epoch import one_epoch
 from kdlearn.evaluation import evaluate_checked
@@ -18,6 +18,7 @@ from kdlearn.history import History
 from kdlearn.nn.optim import Adam, Optimizer, Schedule, constant
 from kdlearn.nn.stack import Stack
 from kdlearn.objective import Objective
+from kdlearn.resume import load_run, save_run
 from kdlearn.run import Run
 from kdlearn.side_by_side import hand_back_adaptors, one_data, one_each, one_objective, streams
 from kdlearn.step import Networks, members_of, named, train_step
@@ -119,12 +120,14 @@ def fit(
         run.held_out = held_out = check_data(held_out, run, "validation data")
 
     settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule}
-    settings |= {"drop_last": drop_last, "step": step}  # pieces of a batch are no other step
+    settings |= {"drop_last": drop_last, "step": step, "micro_batch": micro_batch}
+    settings["data function"] = None if isinstance(rows, Data) else rows
     one_step = step if micro_batch is None else functools.partial(step, micro_batch=micro_batch)
     order, dice, generators = streams(seeds, students, stack)
     run.call("before_fit")
+    told = {} if checkpoint is None else describe(run, settings)  # as it begins: a hook may change the rate
     if checkpoint is not None and resume and os.path.exists(checkpoint):
-        load_run(checkpoint, run, generators, settings)
+        load_run(checkpoint, run, generators, told)
 
     checked = run.data
     try:
@@ -147,7 +150,7 @@ def fit(
             with with_history(run):
                 run.call("after_epoch")
                 if checkpoint is not None:
-                    save_run(checkpoint, run, generators, settings)
+                    save_run(checkpoint, run, generators, told)
         with with_history(run):
             run.call("after_fit")
     finally:

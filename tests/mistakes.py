@@ -126,7 +126,7 @@ MISTAKES = {
     "what is given shadowed by a column": (
         "objective.py", "{**fixed, self.target: made}", "{self.target: made, **fixed}", "test_mistakes.py"),
     "a stopped run goes on when resumed": (
-        "checkpoint.py", "run.epoch, run.stop = epoch, stop", "run.epoch = epoch",
+        "resume.py", "run.epoch, run.stop = epoch, stop", "run.epoch = epoch",
         "test_mistakes.py"),
     "the batch size is not compared": ("training.py", '"batch_size": batch_size, ', "", "test_mistakes.py"),
     "the schedule is not compared": ("training.py", ', "schedule": schedule}', "}", "test_mistakes.py"),

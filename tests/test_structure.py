@@ -33,7 +33,7 @@ LEVELS = [
     {"run"},
     {"description", "faults", "reads"},
     {"hooks", "door", "checkpoint", "side_by_side"},
-    {"evaluation", "epoch"},
+    {"evaluation", "epoch", "resume"},
     {"training"},
     {"distill.response", "distill.privacy"},
     {

@@ -32,17 +32,17 @@ def site_of(name: str, sites: Mapping[str, Array], kind: str) -> Array:
         raise UnknownSiteError(said) from None
 
 
-ANSWERS = ("forward", "logits", "predict", "predict_proba", "predict_log_proba", "decision_function")
+ANSWERS = ("logits", "predict", "predict_proba", "predict_log_proba", "decision_function")  # beside `forward`
 
 
-def check_answers_as_ours(model: Any, doing: str) -> None:
+def check_answers_as_ours(model: Any, doing: str, names: Iterable[str] = ("forward", *ANSWERS)) -> None:
     """TypeError for a class derived from one of this package's that answers in a way of its own.
 
     A file, an export or a stack holds layers and settings: what they say is what this package's classes make of them.
     """
     if not any(kind.__module__.startswith("kdlearn.") for kind in type(model).__mro__):
         return
-    for name in ANSWERS:
+    for name in names:
         method = getattr(model, name, None)
         if method is not None and not getattr(method, "__module__", "").startswith("kdlearn."):
             raise TypeError(f"{type(model).__name__} has a `{name}` of its own: {doing} would answer otherwise")

@@ -117,6 +117,8 @@ class Stack(Network):
         for i in range(0, max(x.shape[-2], 1), batch_size):
             rows = x[..., i : i + batch_size, :]
             rows = self.check_input(rows.reshape(-1, rows.shape[-1])).reshape(rows.shape)
+            if self.takes_tokens and rows.ndim == 2:  # each member's table looks them up
+                rows = array_module(rows).broadcast_to(rows, (self.members, *rows.shape))
             sites, _ = super().forward(rows if rows.ndim == 3 else rows[None], taps=("logits",))
             z = sites["logits"]
             parts.append(z if len(z) == self.members else array_module(z).repeat(z, self.members, axis=0))

@@ -519,8 +519,8 @@ def test_the_notebook_says_what_the_rows_say():
         "The tuned students make {steps} errors, {steps fewer} fewer than untuned soft targets",
         "had read the test images: {plain} errors.",
         "of three teachers' mean, which were not tuned further ({many}), it is {steps fewer than many}{mean word}.",
-        "The paper's {paper} is {reached}. Labels on moved images stay ahead, by {steps over moved}{over word}, "
-        "with weight decay by {steps more}.",
+        "The paper's {paper} is {reached}. Labels on moved images make fewer errors: {steps over moved} "
+        "fewer{over word}, and with weight decay {steps more} fewer, which is not.",
         "{tried} settings were tried for the steps ({grid} in one grid), {for labels} for the labels.",
         "students of one setting differ by about {noise} validation errors",
         "The paper's {paper} is {reached}: tuned further on validation, soft targets make {steps}.",

@@ -202,3 +202,12 @@ def test_training_repeats_to_the_last_bit():
         return net.theta
 
     np.testing.assert_array_equal(train(), train())
+
+
+def test_a_stack_looks_up_rows_that_all_members_share():
+    nets = [character_model(6, 3, 4, 8, seed=i) for i in range(3)]
+    data, stack = text_like(), kd.Stack(nets)
+    np.testing.assert_allclose(stack.logits(data.x), [net.logits(data.x) for net in nets], atol=1e-6)
+    found = kd.evaluate(stack, kd.CrossEntropy(), data)
+    alone = [kd.evaluate(net, kd.CrossEntropy(), data)["loss"] for net in nets]
+    np.testing.assert_allclose(found["loss"], alone, rtol=1e-5)

@@ -232,6 +232,7 @@ def test_a_member_that_diverges_is_named_and_does_not_spoil_the_others():
     assert list(history.diverged) == [1] and "try a learning rate below 0.5" in history.diverged[1]
     np.testing.assert_array_equal(stack[1].theta, nets[1].theta)  # the weights of the epoch's start
     assert history.member(1).diverged and not history.member(0).diverged
+    assert np.isnan(history.member(1)["loss"]).all() and np.isfinite(history.member(0)["loss"]).all()
     for i in (0, 2):
         own = nets[i].copy()
         expected = kd.fit(own, kd.CrossEntropy(), data[i], seed=SEEDS[i], **rule | {"optimizer": kd.SGD(0.5)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -327,3 +328,99 @@ def test_a_killed_training_resumes(path, tmp_path):
 def test_a_pickled_network_still_works_but_is_not_the_format():
     net = network()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).theta, net.theta)
+
+
+# ---------------------------------------------------------------- what a hook changes, and what makes another run
+
+
+class Stopped(Exception):
+    """Raised in the middle of a training."""
+
+
+def _stopping_after(steps):
+    def step(*args, **settings):
+        step.left -= 1
+        if step.left < 0:
+            raise Stopped
+        return kd.train_step(*args, **settings)
+
+    step.left = steps
+    return step
+
+
+def _rows(shuffled=False):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(24, 4)), rng.integers(0, 3, 24)
+    return kd.Data({"x": x[rng.permutation(24)] if shuffled else x, "y": y})
+
+
+def _halve(run):
+    run.optimizer.lr *= 0.5
+
+
+def _thaw(run):
+    if run.epoch == 2:
+        run.students["student"].freeze()
+
+
+@pytest.mark.parametrize("hook, frozen", [(_halve, ()), (_thaw, (1,))])
+def test_what_a_hook_changed_goes_on_as_it_was(hook, frozen, tmp_path):
+    def train(steps, resume, path):
+        net = kd.MLP(4, 6, 3, seed=0)
+        if frozen:
+            net.freeze(*frozen)
+        settings = {"optimizer": kd.Adam(0.05), "hooks": [hook], "epochs": 5, "batch_size": 8, "resume": resume}
+        with contextlib.suppress(Stopped):
+            kd.fit(net, kd.CrossEntropy(), _rows(), step=_stopping_after(steps), checkpoint=path, **settings)
+        return net
+
+    whole = train(99, False, tmp_path / "whole.npz")
+    train(11, False, tmp_path / "part.npz")
+    np.testing.assert_array_equal(train(99, True, tmp_path / "part.npz").theta, whole.theta)
+
+
+class Weight:
+    """A weight that is an object."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, progress):
+        return self.value
+
+
+def _weighted(value):
+    return kd.CrossEntropy() + Weight(value) * kd.SoftTargets(2)
+
+
+def _scaled(c):
+    return lambda epoch, rng: kd.Data({"x": c * _rows().x, "y": _rows().y})
+
+
+@pytest.mark.parametrize(
+    "first, then",
+    [
+        ({}, {"data": _rows(shuffled=True)}),
+        ({"objective": _weighted(1.0)}, {"objective": _weighted(9.0)}),
+        ({"data": _scaled(1.0)}, {"data": _scaled(3.0)}),
+        ({}, {"validation": _rows()}),
+        ({"micro_batch": 4}, {"micro_batch": 2}),
+    ],
+    ids=["rows in another order", "an object as weight", "a data function", "validation rows", "pieces"],
+)
+def test_another_run_does_not_go_on(first, then, tmp_path):
+    common = {"objective": kd.CrossEntropy(), "data": _rows(), "teachers": kd.MLP(4, 3, seed=1), "batch_size": 8}
+
+    def train(epochs, resume, own):
+        kd.fit(kd.MLP(4, 6, 3), **{**common, **own}, epochs=epochs, checkpoint=tmp_path / "c.npz", resume=resume)
+
+    with pytest.raises(Stopped):
+        train(2, False, {**first, "hooks": [_stop_after_one]})
+    with pytest.raises(kd.CheckpointError, match="of another run"):
+        train(2, True, {**first, **then})
+    train(2, True, first)
+
+
+def _stop_after_one(run):
+    if run.epoch == 2:
+        raise Stopped

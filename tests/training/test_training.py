@@ -386,3 +386,16 @@ def test_a_schedule_ends_with_its_training():
         kd.fit(one, kd.CrossEntropy(), kd.Data({"x": x, "y": y}), optimizer=rule, schedule=kd.cosine, epochs=2,
                hooks=[Trip(1, ZeroDivisionError)], progress=False)  # fmt: skip
     assert rule.scale == 1.0
+
+
+class Calibrated(kd.MLP):
+    """It divides its logits, but not those of its forward pass."""
+
+    def logits(self, x, batch_size=1024):
+        return super().logits(x, batch_size) / 3
+
+
+def test_a_live_teacher_answers_by_its_forward_pass():
+    data = kd.Data({"x": np.ones((4, 2)), "y": np.zeros(4, int)})
+    with pytest.raises(TypeError, match=r"Calibrated has a `logits` of its own: a live teacher"):
+        kd.evaluate(kd.MLP(2, 3), kd.SoftTargets(), data, teachers=Calibrated(2, 3))

@@ -1,0 +1,145 @@
+"""A `fit` that was stopped goes on: what a checkpoint holds of it, and how it is put back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import device_of, to_device
+from kdlearn.checkpoint import CheckpointError, check_arrays, read, write
+from kdlearn.checks import is_number
+from kdlearn.description import like
+from kdlearn.nn.optim import Memory
+from kdlearn.run import Run
+
+Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
+
+
+def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, Any]) -> None:
+    """Everything that the rest of a `fit` depends on, after a complete epoch.
+
+    Weights of students and adaptors, the optimiser's moments, the generators' states, the history,
+    columns that a hook has rewritten, settings of the optimiser and frozen layers, which it may have changed, and what
+    hooks with a method `state()` say of themselves. `told` is the run as it began (`describe`).
+    """
+    arrays: dict[str, Any] = {f"theta:{i}": net.theta for i, net in enumerate(run.trained)}
+    steps = {}
+    for i, net in enumerate(run.trained):
+        memory = run.optimizer.memory.get(net)
+        if memory is not None:
+            steps[str(i)] = memory.t
+            arrays |= {f"moment:{i}:{k}": m for k, m in enumerate(memory.moments)}
+    arrays |= {f"column:{name}": a for name, a in run.rewritten().items()}
+    hooks = {}
+    for i, hook in enumerate(run.hooks):
+        if hasattr(hook, "state"):
+            hooks[str(i)], own = hook.state()
+            arrays |= {f"hook:{i}:{name}": a for name, a in own.items()}
+    config = {
+        "epoch": run.epoch,
+        "stop": run.stop,
+        "steps": steps,
+        "dice": {name: rng.bit_generator.state for name, rng in dice.items()},
+        "records": run.history.records,
+        "diverged": {str(i): why for i, why in run.history.diverged.items()},
+        "hooks": hooks,
+        "optimizer": {name: v for name, v in run.optimizer.settings().items() if name != "rule"},
+        "frozen": [sorted(net.frozen) for net in run.trained],
+        "run": told,
+    }
+    write(path, arrays, config)
+
+
+def load_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, Any]) -> None:
+    """Put a run back where `save_run` left it. CheckpointError, and nothing changed, if it is of another run.
+
+    `told` is the run as it begins (`describe`, which says what is compared).
+    """
+    arrays, config = read(path)
+    saved = config.get("run")
+    if not isinstance(saved, dict):
+        raise CheckpointError(f"{path} holds no run of fit")
+    for name in {**saved, **told}:
+        if not like(name, saved, told):
+            raise CheckpointError(
+                f"{path} is of another run: its {name} was {saved.get(name)!r}, here it is {told.get(name)!r}; "
+                "give fit what it was given the first time, or another file"
+            )
+    try:
+        put_back = _understood(path, arrays, config, run, dice)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever another program made of it
+        raise CheckpointError(f"{path} does not describe a run of fit ({type(error).__name__}: {error})") from error
+    put_back()
+
+
+def _understood(
+    path: Any, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], run: Run, dice: Dice
+) -> Callable[[], None]:
+    """What puts the run back; whatever can fail has been done by then, and nothing of the run is changed."""
+    nets, n_moments = run.trained, run.optimizer.n_moments
+    steps = {nets[int(i)]: (int(i), t) for i, t in config["steps"].items()}
+    expected: dict[str, tuple | None] = {f"theta:{i}": net.theta.shape for i, net in enumerate(nets)}
+    for net, (i, _) in steps.items():
+        expected |= {f"moment:{i}:{k}": net.theta.shape for k in range(n_moments)}
+    others = {name: None for name in arrays if name.partition(":")[0] in ("column", "hook")}
+    check_arrays(path, arrays, expected | others)
+    for name in expected:
+        if arrays[name].dtype != nets[int(name.split(":")[1])].theta.dtype:
+            raise TypeError(f"{name} holds {arrays[name].dtype}")
+    epoch, stop, records = config["epoch"], config["stop"], config["records"]
+    if [r["epoch"] for r in records] != list(range(1, epoch + 1)) or not isinstance(stop, bool):
+        raise ValueError(f"{len(records)} records of {epoch} epochs, stop={stop!r}")
+    if not all(isinstance(t, int) and t >= 0 for _, t in steps.values()):
+        raise ValueError("an optimiser's steps are no number")
+    diverged = {int(i): why for i, why in config["diverged"].items()}
+    if not all(i in range(run.members) and isinstance(why, str) for i, why in diverged.items()):
+        raise ValueError(f"it says that these members diverged: {diverged}")
+    for name, rng in dice.items():
+        type(rng.bit_generator)(0).state = config["dice"][name]
+    changed, frozen = _changed(config, run)
+    device = device_of(nets[0].theta)
+    there = {name: to_device(a, device) for name, a in arrays.items()}
+    columns = {name.partition(":")[2]: a for name, a in there.items() if name.startswith("column:")}
+    data = run.data.with_columns(columns) if columns and run.data is not None else run.data
+    mine = [hook for hook in run.hooks if hasattr(hook, "state")]  # in their order; others may stand between them
+    if len(mine) != len(config["hooks"]):
+        raise ValueError(f"it holds {len(config['hooks'])} hooks, the run has {len(mine)}")
+    for i, hook in zip(sorted(config["hooks"], key=int), mine):  # last: they are the caller's, and cannot be taken back
+        prefix = f"hook:{i}:"
+        own = {name.removeprefix(prefix): a for name, a in there.items() if name.startswith(prefix)}
+        hook.restore(config["hooks"][i], own)
+
+    def put_back() -> None:
+        vars(run.optimizer).update(changed)
+        for i, net in enumerate(nets):
+            net.theta[...] = there[f"theta:{i}"]
+            if net.frozen != frozen[i]:
+                net.frozen = frozen[i]
+        for net, (i, t) in steps.items():
+            run.optimizer.memory[net] = Memory(t, [there[f"moment:{i}:{k}"] for k in range(n_moments)])
+        for name, rng in dice.items():
+            rng.bit_generator.state = config["dice"][name]
+        run.data = data
+        run.history.records, run.history.diverged = records, diverged
+        run.epoch, run.stop = epoch, stop
+
+    return put_back
+
+
+def _changed(config: Mapping[str, Any], run: Run) -> tuple[dict[str, Any], list[frozenset[int]]]:
+    """The optimiser's settings and the frozen layers by then; those that there are, for an older file."""
+    changed = {**run.optimizer.settings(), **config.get("optimizer", {})}
+    frozen = [frozenset(layers) for layers in config.get("frozen", [net.frozen for net in run.trained])]
+    if changed.keys() != run.optimizer.settings().keys() or len(frozen) != len(run.trained):
+        raise ValueError("it holds other settings of the optimiser, or layers of other networks")
+    if any(not is_number(v) and v is not None and not isinstance(v, bool) for k, v in changed.items() if k != "rule"):
+        raise ValueError(f"settings of the optimiser must be numbers, got {changed}")
+    if any(i not in range(len(net.layers)) for net, layers in zip(run.trained, frozen) for i in layers):
+        raise ValueError("it holds frozen layers that are not there")
+    del changed["rule"]
+    return changed, frozen
