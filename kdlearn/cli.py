@@ -108,7 +108,9 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--model", type=Path, required=True, help="what distill wrote")
     predict.add_argument("--data", type=Path, required=True, help="a table with the same columns; others are not read")
     predict.add_argument("--out", type=Path, help="a CSV file (default: print)")
-    predict.add_argument("--id", type=_names, default=(), metavar="COLUMNS", help="columns to pass through")
+    predict.add_argument(
+        "--id", type=_names, default=(), metavar="COLUMNS", help="columns to pass through, without blanks around"
+    )
     _add_common(predict)
     predict.set_defaults(run=_command("deploy", "predict"))
 

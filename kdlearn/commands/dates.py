@@ -14,6 +14,7 @@ CLOCK = r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d{2}(?::?\d{
 ISO = r"\d{4}-\d{2}-\d{2}" + CLOCK
 DOTTED = r"\d{1,2}\.\d{1,2}\.\d{4}" + CLOCK
 OTHER = r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}" + CLOCK  # the day first, or the month? nobody can tell
+YEAR_FIRST = r"\d{4}[/.]\d{1,2}[/.]\d{1,2}" + CLOCK
 
 
 def days(cells: pd.Series) -> pd.Series:
@@ -40,3 +41,8 @@ def _ymd(found: object) -> str:
 def ambiguous(there: pd.Series) -> bool:
     """Whether the cells look like dates of which the order of day and month is not known."""
     return bool(texts(there).str.fullmatch(OTHER).mean() > 0.5)
+
+
+def year_first(there: pd.Series) -> bool:
+    """Whether the cells look like dates of year, month and day without the hyphens of ISO 8601."""
+    return bool(texts(there).str.fullmatch(YEAR_FIRST).mean() > 0.5)

@@ -19,7 +19,11 @@ COMMA = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+
 
 
 LETTERS = r"[^\W\d_]"
-UNIT = rf"[+-]?[\d.,'\u2019\u00a0 ]*\d[.,]?\s*({LETTERS}{{1,8}}|°{LETTERS}?|{LETTERS}{{1,4}}(?:/{LETTERS}{{1,4}}|[²³]))"
+SIGN = r"[+\u2212-]?"
+UNIT = (
+    rf"{SIGN}[\d.,'\u2019\u00a0 ]*\d[.,]?\s*"
+    rf"({LETTERS}{{1,8}}|°{LETTERS}?|{LETTERS}{{1,4}}(?:/{LETTERS}{{1,4}}|[²³]))"
+)
 
 
 def texts(cells: pd.Series) -> pd.Series:
@@ -34,7 +38,7 @@ def numbers(cells: pd.Series, comma: bool) -> pd.Series:
     """Cells as floats, NaN where one is missing or is no number; `comma`: 1.234,5 and not 1,234.5."""
     if cells.dtype.kind in "biuf":
         return cells.astype(float)
-    text = texts(cells).str.replace(SIGNS, "", regex=True)
+    text = texts(cells).str.replace(SIGNS, "", regex=True).str.replace("\u2212", "-", regex=False)
     text = text.str.replace(r"^\(([^-+].*)\)$", r"-\1", regex=True)  # (12) is -12 in accounts
     text = text.where(text.str.fullmatch(COMMA if comma else POINT, na=False).astype(bool))
     text = text.str.replace("." if comma else ",", "", regex=False)
@@ -156,7 +160,7 @@ def infinite(cells: pd.Series) -> pd.Series:
     """Which cells say that they are infinite, in words or as a number."""
     if cells.dtype.kind in "biuf":
         return cells.abs() == float("inf")
-    return texts(cells).str.fullmatch(r"[+-]?(?i:inf(?:inity)?|∞)", na=False).astype(bool)
+    return texts(cells).str.fullmatch(SIGN + r"(?i:inf(?:inity)?|∞)", na=False).astype(bool)
 
 
 def tell(what: str, there: pd.Series, read: pd.Series, said: list[str]) -> None:
@@ -165,7 +169,9 @@ def tell(what: str, there: pd.Series, read: pd.Series, said: list[str]) -> None:
 
     other = there[read.notna() & (pd.to_numeric(there, errors="coerce") != read)]
     if len(other):
-        said.append(f"{what}: {short(other.iloc[0])} is read as {read[other.index[0]]:g}.")
+        told = f"{what}: {short(other.iloc[0])} is read as {read[other.index[0]]:g}."
+        if told not in said:
+            said.append(told)
 
 
 def target_numbers(table: pd.DataFrame, target: str, said: list[str]) -> tuple[pd.Series, str | None]:

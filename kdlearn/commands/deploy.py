@@ -37,6 +37,11 @@ def predict(args: Namespace) -> int:
         answers = p.reshape(len(rows), -1)
         header = ["prediction"] if answers.shape[1] == 1 else [f"prediction {j}" for j in range(answers.shape[1])]
         lines = answers.tolist()
+    taken = [name for name in args.id if name in header]
+    if taken:
+        raise TableError(
+            f"--id {taken[0]!r} is the name of an answer's column, and two would be alike: rename the table's column"
+        )
     written = read_table(args.data, args.delimiter, every_row=True, as_written=True) if args.id else table
     ids = written[list(args.id)].to_numpy().tolist()
     made = [[*args.id, *header], *([*i, *line] for i, line in zip(ids, lines))]
@@ -49,7 +54,7 @@ def predict(args: Namespace) -> int:
     with open(args.out, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(made)
     if not args.quiet:
-        print(f"{len(lines):,} predictions: {args.out}")
+        print(f"{len(lines):,} prediction{'s' * (len(lines) != 1)}: {args.out}")
     return 0
 
 

@@ -41,7 +41,10 @@ def run(args: Namespace) -> int:
     if target is None or target not in table:
         names = ", ".join(map(str, table.columns))
         wrong = "--target is needed, the column to predict" if target is None else f"there is no column {target!r}"
-        raise TableError(f"{args.data}: {wrong}; there are: {names}")
+        hint = f"; of its arrays x and y alone are read: save {target!r} as y" * (
+            target in table.attrs.get("arrays", ())
+        )
+        raise TableError(f"{args.data}: {wrong}; there are: {names}{hint}")
     table, y = read_target(table, target, args.task, said)
     for name, columns in (("--ignore", args.ignore), ("--id", args.id)):
         if target in columns:

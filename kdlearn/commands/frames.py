@@ -21,6 +21,7 @@ from kdlearn.commands.decimals import POINT, comma_votes, texts
 if TYPE_CHECKING:
     import pandas as pd
 
+QUOTED = r'(?<![^,;\t|\r\n]) *"(?:[^"]|"")*"'
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
 
 
@@ -84,7 +85,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
         said.append(f"{path}: {many} of comment above the header skipped.")
     header = lines[comments].rstrip("\r\n")
     if delimiter is None:
-        delimiter = max(",;\t|", key=header.count)
+        unquoted = re.sub(QUOTED, "", "".join(lines[comments:]))  # a name in them may hold any, and go over lines
+        delimiter = max(",;\t|", key=unquoted.split("\n")[0].count)
         if delimiter != ",":
             said.append(f"{path}: the cells are separated by {'a tab' if delimiter == chr(9) else repr(delimiter)}.")
     try:  # in quotation marks a name may go over several lines
@@ -182,7 +184,7 @@ def _arrays(path: Path) -> pd.DataFrame:
     pd = pandas()
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in ("x", "y")}
+            arrays, others = {name: file[name] for name in file.files if name in ("x", "y")}, sorted(file.files)
     except Exception as error:  # a damaged archive may raise whatever it likes
         raise TableError(f"{path}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())})") from None
     x = arrays.get("x")
@@ -195,4 +197,5 @@ def _arrays(path: Path) -> pd.DataFrame:
         if y.shape != (len(x),):
             raise TableError(f"{path}: 'y' has shape {y.shape}, it must be ({len(x)},): {_what_to_do(y, len(x))}")
         table["y"] = y
+    table.attrs["arrays"] = others
     return table

@@ -100,8 +100,9 @@ def format_figures(found: dict[str, Any]) -> str:
         row(f"  always {label}"[:23], [f"{100 * share:.1f} %"] * len(every))
         row("AUC", ["-" if e["auc"] is None else f"{e['auc']:.3f}" for e in every])
         row("log-loss", [f"{e['log_loss']:.3f}" for e in every])
-        for label in list(every[0]["recall"])[:20]:
-            row(f"recall of {label}"[:23], [f"{a} of {b}" for a, b in (e["recall"][label] for e in every)])
+        labels = list(every[0]["recall"])[:20]
+        for label, cut in zip(labels, _cut(labels, 23 - len("recall of "))):
+            row(f"recall of {cut}", [f"{a} of {b}" for a, b in (e["recall"][label] for e in every)])
     else:
         for key, label in (("r2", "R2"), ("mae", "mean absolute error")):
             row(label, [f"{e[key]:.4g}" for e in every])
@@ -109,3 +110,10 @@ def format_figures(found: dict[str, Any]) -> str:
     width = max(18, 2 + max(len(cell) for _, cells in rows for cell in cells))
     lines = [f"{label:<24}" + "".join(f"{cell:>{width}}" for cell in cells) for label, cells in rows]
     return "\n".join([costs, "", *lines])
+
+
+def _cut(labels: list[str], room: int) -> list[str]:
+    """Labels of this length at most; those that would read alike end in their place, from 1 on."""
+    cut = [label if len(label) <= room else label[: room - 1] + "…" for label in labels]
+    ends = [f"…{place}" if cut.count(text) > 1 else "" for place, text in enumerate(cut, 1)]
+    return [text[: room - len(end)] + end if end else text for text, end in zip(cut, ends)]

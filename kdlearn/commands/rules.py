@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdlearn.commands.alarms import copies, left_out, numbers_left_out, tell_others
-from kdlearn.commands.dates import DAY_ZERO, ambiguous, days
+from kdlearn.commands.dates import DAY_ZERO, ambiguous, days, year_first
 from kdlearn.commands.decimals import (
     ALL_BUT_A_FEW,
     bare,
@@ -237,16 +237,19 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
     if share < ALL_BUT_A_FEW:
         if share > 0.5:
             some = there[read.isna()]
+            behind = texts(some).str.contains(r"\d-$").mean() > 0.5  # as SAP writes amounts; 2- is a grade
+            advice = "If it is a minus, write it before the number" if behind else "Leave those cells empty"
             said.append(
                 f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}, so each "
-                "number is a text of its own. Leave those cells empty, and it is a column of numbers."
+                f"number is a text of its own. {advice}, and it is a column of numbers."
             )
         if texts(there).str.fullmatch(r"\d{1,3}:\d{2}(:\d{2})?").mean() > 0.5:
             said.append(f"column {name!r} looks like times, such as {short(there.iloc[0])}: write them as hours, 1.5.")
-        if ambiguous(there):
+        if ambiguous(there) or year_first(there):
+            why = "which number is the day is not known" if ambiguous(there) else "this is a form that is not read"
             said.append(
-                f"column {name!r} looks like dates, such as {short(there.iloc[0])}: which number is the day is not "
-                "known, so they are texts. Write them as 2024-12-31."
+                f"column {name!r} looks like dates, such as {short(there.iloc[0])}: {why}, so they are texts. Write "
+                "them as 2024-12-31."
             )
         return rule
     tell(f"column {name!r}", there, read, said)

@@ -56,12 +56,14 @@ def to_c(
     decimals : with `integer`, {column: digits after the point that an input keeps}.
     units : {column: what its number counts, such as "in kg"}, for the header; of the target too.
     target : the name of what is predicted, for the header.
-    max_bytes : ExportError for more constants than these.
+    max_bytes : of weights; ExportError for more. Other constants, and the code, are not counted.
 
     Returns
     -------
     {"name", "files", "constants", "scratch", "static_ram", "multiply_adds", "selftest_rows", …}: bytes, without
-    the code's own.
+    the code's own and the pointers to texts, which AVR goes without. With int8 or integer also `agreement`, the share
+    of equal classes on the rows; of a regressor None, and `close`, the share of rows with each output within a tenth of
+    its target's deviation, `error` and `largest_error`.
     """
     files = files_of(path)
     stem = files[0].with_suffix("").name

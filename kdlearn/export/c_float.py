@@ -16,8 +16,8 @@ from kdlearn.export.c_text import (
     number,
     read,
 )
-from kdlearn.export.check import LEAST_AGREEMENT, moved
-from kdlearn.export.columns import MISSING
+from kdlearn.export.check import LEAST_AGREEMENT, alike, moved
+from kdlearn.export.columns import MISSING, UNKNOWN
 from kdlearn.export.plan import Plan, Step, quantize
 
 FAST_MATH = '#error "compile without -ffast-math: NaN and infinity must be seen"'
@@ -50,9 +50,9 @@ def write(
     test, tested = float_selftest(wanted, name, stem, kind, codes)
     figures = {"constants": constants.bytes, "scratch": 4 * scratch, "selftest_rows": tested}
     off = moved(steps, steps.answer(codes), wanted.answer(codes)) if int8 else {}
-    if int8 and off["agreement"] < LEAST_AGREEMENT:
+    if int8 and (same := alike(off)) < LEAST_AGREEMENT:
         warnings.warn(
-            f"with weights in eight bits {100 * off['agreement']:.0f} % of {len(codes)} rows are answered as before: "
+            f"with weights in eight bits {100 * same:.0f} % of {len(codes)} rows are answered as before: "
             "weights of one unit that differ in size by more than a hundred lose the small ones; stay with float",
             stacklevel=3,
         )
@@ -83,6 +83,13 @@ def _feature(steps: Plan, kind: str, constants: Constants) -> tuple[list[str], l
         known = np.array([-1 if c.categories is None else c.n_codes for c in encoding.columns], np.int16)
         constants.add("known", known)
         constants.add("strict", encoding.strict.astype(np.int8))
+        unknown, no_code = [], "(v != floorf(v) || v >= n || v < lowest)"
+        if not np.isnan(encoding.unknown).all():
+            filled = np.where(np.isnan(encoding.unknown), UNKNOWN, encoding.unknown)
+            constants.add("feature_unknown", filled.astype(np.float32))
+            unknown = [
+                f"if (n >= 0.0f && !gap && v == {UNKNOWN}.0f && v >= lowest) v = {read('feature_unknown', 'i')};"
+            ]
         code += [
             "const int16_t code = READ_int16_t(&feature_code[i]);",
             "const int gap = isnan(v);",
@@ -92,7 +99,8 @@ def _feature(steps: Plan, kind: str, constants: Constants) -> tuple[list[str], l
             "    if (!isfinite(v)) return NAN;",
             f"    const float n = (float)READ_int16_t(&known[{from_i}]);",
             "    const float lowest = READ_int8_t(&strict[i]) ? 0.0f : -1.0f;",
-            "    if (n >= 0.0f && !gap && (v != floorf(v) || v >= n || v < lowest)) return NAN;",
+            *indent(unknown),
+            f"    {'else ' if unknown else ''}if (n >= 0.0f && !gap && {no_code}) return NAN;",
             "    if (code >= 0) v = v == (float)code ? 1.0f : 0.0f;",
             "}",
         ]

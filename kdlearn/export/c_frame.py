@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from kdlearn.cells import as_text
 from kdlearn.export.c_text import READ, Constants, comment, indent, join, string
 from kdlearn.export.plan import Plan
 
@@ -13,13 +14,13 @@ def header(
 ) -> str:
     """The `.h`: what goes in, what comes out, nothing that takes room."""
     upper = name.upper()
-    texts = has_texts(steps)
+    coded = has_codes(steps)
     names = [f"extern const char *const {name}_classes[{steps.n_out}];"] if steps.classes is not None else []
     code = [
         f"int {name}_code(int column, const char *text); "
-        "/* the code for x[column] of a text, in UTF-8; -1 for one that has none */"
+        "/* the code for x[column] of a category as it is written above, in UTF-8; -1 for one that has none */"
     ]
-    host = [*names, *(code if texts else [])]
+    host = [*names, *(code if coded else [])]
     return join(
         f"/* {name}: written by kdlearn. Compile {comment(stem)}.c with your program.",
         *about,
@@ -86,7 +87,8 @@ def describe_columns(
         text += after_name(column.name, units)
         if column.categories is not None:
             known = [
-                f"{k} = " + ("missing" if v in (None, "") else listed(str(v))) for k, v in enumerate(column.categories)
+                f"{k} = " + ("missing" if v in (None, "") else listed(as_text(v)))
+                for k, v in enumerate(column.categories)
             ]
             strict = any(f.strict for f in used)
             rest = f"{len(column.categories)}" if column.other else "-1"
@@ -128,10 +130,9 @@ def class_texts(steps: Plan) -> list[str]:
     return [str(int(c)) if isinstance(c, bool) else str(c) for c in known]
 
 
-def has_texts(steps: Plan) -> bool:
-    """Whether a column's categories are texts."""
-    columns = [] if steps.encoding is None else steps.encoding.columns
-    return any(isinstance(v, str) for c in columns for v in c.categories or ())
+def has_codes(steps: Plan) -> bool:
+    """Whether a column has categories."""
+    return steps.encoding is not None and any(c.categories for c in steps.encoding.columns)
 
 
 def host_texts(name: str, steps: Plan) -> list[str]:
@@ -140,10 +141,9 @@ def host_texts(name: str, steps: Plan) -> list[str]:
     if steps.classes is not None:
         texts = class_texts(steps)
         lines += [f"const char *const {name}_classes[{len(texts)}] = {{", *(f"    {string(t)}," for t in texts), "};"]
-    if has_texts(steps):
+    if has_codes(steps):
         columns = [] if steps.encoding is None else steps.encoding.columns
-        every = [(i, k, v) for i, c in enumerate(columns) for k, v in enumerate(c.categories or ())]
-        known = [(i, k, v or "") for i, k, v in every if isinstance(v, (str, type(None)))]
+        known = [(i, k, as_text(v)) for i, c in enumerate(columns) for k, v in enumerate(c.categories or ())]
         rest = [f"    if (column == {i}) return {len(c.categories or ())};" for i, c in enumerate(columns) if c.other]
         lines += [
             f"static const struct {{ int column, code; const char *text; }} categories[{len(known)}] = {{",

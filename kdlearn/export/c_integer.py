@@ -17,8 +17,8 @@ from kdlearn.export.c_text import (
     indent,
     read,
 )
-from kdlearn.export.check import LEAST_AGREEMENT, ExportError, moved
-from kdlearn.export.columns import MISSING, VALUE
+from kdlearn.export.check import LEAST_AGREEMENT, ExportError, alike, moved
+from kdlearn.export.columns import MISSING, UNKNOWN, VALUE
 from kdlearn.export.integers import GAP, SCORE, TOP, IntegerPlan, as_answers, integers_of
 from kdlearn.export.plan import Plan
 
@@ -54,9 +54,9 @@ def write(
     want, got = steps.answer(codes, np.float64), as_answers(found, scores)
     off = moved(steps, want, got)
     advice = "take int8" if given else "give rows of yours (rows=, --calibration), or take int8"
-    if off["agreement"] < LEAST_AGREEMENT:
+    if (same := alike(off)) < LEAST_AGREEMENT:
         raise ExportError(
-            f"in integers {100 * off['agreement']:.0f} % of {len(codes)} rows are answered as before, fewer than "
+            f"in integers {100 * same:.0f} % of {len(codes)} rows are answered as before, fewer than "
             f"{100 * LEAST_AGREEMENT:.0f} %: {advice}"
         )
     if steps.classes is None and (np.abs(want - got) / steps.target_scale).max() > 0.25:
@@ -132,6 +132,10 @@ def _feature(found: IntegerPlan, constants: Constants) -> list[str]:
         if (kinds == MISSING).any():
             code.append(f"if (code == {MISSING}) return {read('high', 'i', 'int16_t')} * (v == MISSING) + "
                         f"{read('low', 'i', 'int16_t')} * (v != MISSING);")  # fmt: skip
+        if integers.unknown is not None:
+            constants.add("unknown", integers.unknown.astype(np.int32))
+            unknown = read("unknown", "i", "int32_t")
+            code.append(f"if (v == {UNKNOWN} && {unknown} != MISSING) return {unknown};")
         has_fill = np.array([f.fill is not None for f in encoding.table])
         if integers.filled is not None:  # a mean of whole numbers is none of them
             constants.add("filled", np.where(has_fill, integers.filled, GAP).astype(np.int32))

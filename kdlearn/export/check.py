@@ -83,17 +83,24 @@ def check(steps: Plan, X: Any = None) -> tuple[Plan, np.ndarray]:
     )
 
 
-def moved(steps: Plan, want: np.ndarray, got: np.ndarray) -> dict[str, float]:
-    """How far rounded weights move the answers: `agreement`, of a regressor also `error`, mean, and `largest_error`.
+def moved(steps: Plan, want: np.ndarray, got: np.ndarray) -> dict[str, float | None]:
+    """How far rounded weights move the answers: `agreement`, the share of rows with the same class.
 
-    Agreement is the share of rows with the same class, or with each output within a tenth of its
-    target's deviation.
+    Of a regressor that is None. It has `close`, the share of rows with each output within a tenth of its target's
+    deviation, and the mean `error` and the `largest_error`.
     """
     if steps.classes is not None:
         return {"agreement": float((want.argmax(axis=1) == got.argmax(axis=1)).mean())}
     off = np.abs(want - got)
     same = float(((off / steps.target_scale).max(axis=1) < 0.1).mean())
-    return {"agreement": same, "error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
+    return {"agreement": None, "close": same, "error": float(np.nanmean(off)), "largest_error": float(np.nanmax(off))}
+
+
+def alike(off: dict[str, float | None]) -> float:
+    """The share of rows that are answered as before, of what `moved` found."""
+    share = off["close"] if off["agreement"] is None else off["agreement"]
+    assert share is not None
+    return share
 
 
 def _size(y: np.ndarray) -> np.ndarray:

@@ -51,6 +51,7 @@ class Feature:
     code : VALUE, MISSING, or the position of the category that is asked for (value 1 or 0).
     fill : what stands for a missing value (a number, or a category's position); None refuses it.
     strict : an unknown category is refused; otherwise it is none of the known.
+    unknown : what stands for an unknown category, of a column's codes; None for nothing.
     """
 
     column: int
@@ -59,6 +60,12 @@ class Feature:
     shift: float = 0.0
     factor: float = 1.0
     strict: bool = False
+    unknown: Any = None
+
+    def to_plain(self) -> list[Any]:
+        """Its settings in order, the last only where it has one."""
+        settings = [self.column, self.code, self.fill, self.shift, self.factor, self.strict]
+        return settings if self.unknown is None else [*settings, self.unknown]
 
 
 class Encoding:
@@ -77,6 +84,7 @@ class Encoding:
         self.shift = np.array([f.shift for f in features], np.float64)
         self.factor = np.array([f.factor for f in features], np.float64)
         self.strict = np.array([f.strict for f in features], bool)
+        self.unknown = np.array([np.nan if f.unknown is None else f.unknown for f in features], np.float64)
 
     @classmethod
     def plain(cls, names: Sequence[str]) -> Encoding:
@@ -154,7 +162,8 @@ class Encoding:
         """(N, D) of (N, C), in the precision of `codes`; NaN where a value is refused."""
         v = codes[:, self.column]
         missing = np.isnan(v)
-        v = np.where(missing, self.fill.astype(v.dtype), v)
+        known = np.isnan(self.unknown) | (v != UNKNOWN)
+        v = np.where(missing, self.fill.astype(v.dtype), np.where(known, v, self.unknown.astype(v.dtype)))
         bad = (self.code != MISSING) & (~np.isfinite(v) | (self.strict & (v < 0) & ~missing))
         v = np.where(self.code >= 0, v == self.code, np.where(self.code == MISSING, missing, v)).astype(codes.dtype)
         v[bad] = np.nan
@@ -176,7 +185,7 @@ class Encoding:
         return {
             "columns": [[c.name, None if c.categories is None else list(c.categories), c.other] for c in self.columns],
             "named": self.named,
-            "features": [[f.column, f.code, f.fill, f.shift, f.factor, f.strict] for f in self.table],
+            "features": [f.to_plain() for f in self.table],
         }
 
     @classmethod
@@ -187,8 +196,16 @@ class Encoding:
             for name, known, other in data["columns"]
         ]
         features = [
-            Feature(int(c), int(code), None if fill is None else float(fill), float(shift), float(factor), bool(strict))
-            for c, code, fill, shift, factor, strict in data["features"]
+            Feature(
+                int(c),
+                int(code),
+                None if fill is None else float(fill),
+                float(shift),
+                float(factor),
+                bool(strict),
+                *(float(unknown) for unknown in rest[:1]),
+            )
+            for c, code, fill, shift, factor, strict, *rest in data["features"]
         ]
         for f in features:
             n_codes = columns[f.column].n_codes if 0 <= f.column < len(columns) else -1

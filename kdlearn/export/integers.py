@@ -26,7 +26,7 @@ import numpy as np
 
 from kdlearn.checks import is_whole
 from kdlearn.export.check import ExportError
-from kdlearn.export.columns import MISSING, VALUE
+from kdlearn.export.columns import MISSING, UNKNOWN, VALUE
 from kdlearn.export.plan import LEVELS, Plan, Step
 
 GAP = -(2**31)  # a missing value, where one is allowed
@@ -57,11 +57,13 @@ class IntegerFeatures:
     A value is `(x - mean) M0 / 2**shift`, cut at ±`top`; a category, or a gap, is `low` or `high`.
     `digits` (C,) is how many digits after the point x keeps: x = value · 10**digits.
     `fill` (D,) stands for a missing x. Where these digits are too few for it, `filled` is the features' values instead.
+    `unknown` (D,) are those of an unknown category, GAP where there is none; None where none has one.
     """
 
     digits: np.ndarray
     fill: np.ndarray
     filled: np.ndarray | None
+    unknown: np.ndarray | None
     mean: np.ndarray
     M0: np.ndarray
     shift: np.ndarray
@@ -96,6 +98,8 @@ class IntegerPlan:
         v = np.where(missing, f.fill, v)
         scaled = rescale(np.clip(v - f.mean, -TOP, TOP), f.M0, f.shift).clip(-f.top, f.top)
         scaled = scaled if f.filled is None else np.where(missing, f.filled, scaled)
+        if f.unknown is not None:
+            scaled = np.where((x[:, encoding.column] == UNKNOWN) & (f.unknown != GAP), f.unknown, scaled)
         chosen = np.where(encoding.code == MISSING, missing, v == encoding.code)
         q = np.where(encoding.code == VALUE, scaled, np.where(chosen, f.high, f.low))
         for layer in self.layers:
@@ -244,11 +248,18 @@ def _features(steps: Plan, first: Step, digits: np.ndarray) -> tuple[IntegerFeat
     real = np.array([0 if f.fill is None else f.fill for f in encoding.table], np.float64)
     fill = np.rint(real / unit)
     lost = np.where(value, np.abs(fill * unit - real) * np.abs(factor), 0)  # in deviations
-    filled = (
-        np.rint((real - whole * unit) * factor / scale).clip(-top, top).astype(np.int64) if lost.max() > LOST else None
-    )
+
+    def put(v: np.ndarray) -> np.ndarray:
+        return np.rint((v - whole * unit) * factor / scale).clip(-top, top)
+
+    filled = put(real).astype(np.int64) if lost.max() > LOST else None
+    has, unknown = ~np.isnan(encoding.unknown), None
+    if has.any():
+        unknown = np.where(has, put(np.where(has, encoding.unknown, 0)), GAP).astype(np.int64)
     low, high = (np.rint((v - mean) * factor / scale).clip(-top, top).astype(np.int64) for v in (0, 1))
-    found = IntegerFeatures(digits, fill.astype(np.int64), filled, whole.astype(np.int64), M0, shift, low, high, top)
+    found = IntegerFeatures(
+        digits, fill.astype(np.int64), filled, unknown, whole.astype(np.int64), M0, shift, low, high, top
+    )
     return found, scale, np.where(value, (whole * unit - mean) * factor, 0) @ W
 
 

@@ -36,7 +36,7 @@ def kind_of(steps: Plan, i: int) -> str:
     if known is not None:
         if all(isinstance(v, (str, type(None))) for v in known):
             return "str"
-        if all(isinstance(v, int) and not isinstance(v, bool) for v in known):
+        if all(type(v) is int or (isinstance(v, float) and v.is_integer()) for v in known):
             return "int64"
         raise TypeError(f"column {steps.encoding.columns[i].name!r}: categories in ONNX are texts or whole numbers")
     wide = steps.centre is not None and (steps.encoding.is_plain or bool(steps.centre[i]))

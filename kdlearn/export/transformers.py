@@ -39,7 +39,7 @@ def encoding_of(transformers: Sequence[Any], names: Sequence[str], named: bool =
     for f in features:
         if isinstance(f.fill, str):
             raise NotPlain(f"column {columns[f.column].name!r} holds texts that no encoder makes numbers of")
-    return Encoding(columns, features)
+    return Encoding(columns, [replace(f, unknown=None) if is_missing(f.unknown) else f for f in features])
 
 
 def _walk(t: Any, features: list[Feature], columns: list[Column]) -> list[Feature]:
@@ -117,8 +117,11 @@ def _imputed(t: Any, features: list[Feature]) -> list[Feature]:
             continue  # scikit-learn drops a column that was empty in training
         if is_missing(value):
             value = 0
-        if f.fill is None and f.code == VALUE:
-            f = replace(f, fill=value if isinstance(value, str) else float(value) / f.factor + f.shift)
+        if f.code == VALUE:
+            stands = value if isinstance(value, str) else float(value) / f.factor + f.shift
+            f = replace(f, fill=stands if f.fill is None else f.fill)
+            if f.unknown is not None and is_missing(f.unknown):
+                f = replace(f, strict=False, unknown=stands)
         out.append(f)
     if t.add_indicator:
         out += [Feature(features[i].column, MISSING) for i in t.indicator_.features_]
@@ -203,7 +206,9 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
     if f.fill is not None:
         fill = float(known.index(f.fill)) if f.fill in known else None if strict else UNKNOWN
     _learn(columns, f, known if gap is not None and fill == gap else [v for v in known if v is not None])
-    return [Feature(f.column, VALUE, fill, strict=strict)]
+    # NaN until an imputer fills it; where none does it is refused
+    unknown = np.nan if t.handle_unknown != "error" and strict else None
+    return [Feature(f.column, VALUE, fill, strict=strict, unknown=unknown)]
 
 
 def _is_nan(value: Any) -> bool:
@@ -281,7 +286,8 @@ def _one(column: Column, run: list[Feature]) -> Any:
         return OneHotEncoder(categories=[known], sparse_output=False, dtype=np.float32, handle_unknown="ignore")
     unknown: dict[str, Any] = {"handle_unknown": "error" if first.strict else "ignore"}
     if first.code == VALUE:
-        other = np.nan if first.strict else UNKNOWN  # NaN: refused further on; skl2onnx ignores "error"
+        # NaN: refused or filled further on; skl2onnx ignores "error"
+        other = np.nan if first.strict or first.unknown is not None else UNKNOWN
         unknown = {"handle_unknown": "use_encoded_value", "unknown_value": other}
         encoder: Any = OrdinalEncoder(categories=[known], dtype=np.float32, **unknown)
     else:
@@ -291,16 +297,23 @@ def _one(column: Column, run: list[Feature]) -> Any:
         drop = [known[absent[0]]] if absent else None
         encoder = OneHotEncoder(categories=[known], drop=drop, sparse_output=False, dtype=np.float32, **unknown)
     is_code = first.code != VALUE or first.fill in range(len(known))
-    if first.fill is None or (first.fill == UNKNOWN and not first.strict) or (is_code and known[int(first.fill)] == ""):
-        return encoder
+    behind = []
+    if first.unknown is not None:
+        behind = [SimpleImputer(strategy="constant", fill_value=first.unknown)]
+    if (
+        first.fill in (None, first.unknown)
+        or (first.fill == UNKNOWN and not first.strict and not behind)
+        or (is_code and known[int(first.fill)] == "")
+    ):
+        return make_pipeline(encoder, *behind) if behind else encoder
     if not isinstance(known[0], str):
         raise NotPlain(f"column {column.name!r}: a missing value among numbers that are categories")
     if not is_code:  # a gap gets a code of its own, and then the number that stands for it
         encoder.set_params(categories=[[*known, ""]])
         gap = SimpleImputer(missing_values=float(len(known)), strategy="constant", fill_value=first.fill)
-        return make_pipeline(encoder, gap)
+        return make_pipeline(encoder, gap, *behind)
     return make_pipeline(
-        SimpleImputer(missing_values="", strategy="constant", fill_value=known[int(first.fill)]), encoder
+        SimpleImputer(missing_values="", strategy="constant", fill_value=known[int(first.fill)]), encoder, *behind
     )
 
 

@@ -221,6 +221,10 @@ def test_arrays_are_a_table_too(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["inputs"] == ["x0", "x1", "x2"] and found["classes"] == [1, 3]  # other arrays are not inputs
     assert found["report"]["achieved"]["student"]["accuracy"] > 0.8
+    hint = "of its arrays x and y alone are read: save 'leak' as y"
+    asked = ["distill", "--data", tmp_path / "data.npz", "--out", tmp_path / "s.npz"]
+    assert hint in refused(capsys, *asked, "--target", "leak")
+    assert hint[:9] not in refused(capsys, *asked, "--target", "nothing")
     np.savez(tmp_path / "text.npz", x=x, y=np.where(y > 1, "up", "down"))
     teach(tmp_path / "text.npz", tmp_path / "t.npz", "--quiet", "--teacher", "mlp", target=None)
     assert load_student(tmp_path / "t.npz").model.classes_.tolist() == ["down", "up"]
@@ -334,6 +338,9 @@ def test_what_cannot_be_predicted_says_so(student, table, tmp_path, capsys):
 
     assert "there is no column 'income'" in predict([["age", "town"], ["1", "Bern"]])
     assert "no column 'name'" in predict([["age", "town", "income"], ["1", "Bern", "3"]], "--id", "name")
+    for taken in ("prediction", "p(no)"):  # two columns of one name: a reader takes the first
+        rows = [["age", "town", "income", taken], ["1", "Bern", "3", "old"]]
+        assert f"--id {taken!r} is the name of an answer's column" in predict(rows, "--id", taken)
     data = tmp_path / "new.csv"
     assert "would overwrite what is read, --data" in predict(
         [["age", "town", "income"], ["1", "Bern", "3"]], "--out", data
@@ -600,6 +607,8 @@ def test_what_was_done_to_a_file_is_said(tmp_path):
         (["EUR 5", "6 EUR", "7€"], False, "number", [5, 6, 7]),
         (["1'000", "2 000", "3"], False, "number", [1000, 2000, 3]),
         (["1e3", "-2.5E-1", ".5"], False, "number", [1000, -0.25, 0.5]),
+        (["\u22125", "\u2212 1,200.5", "3"], False, "number", [-5, -1200.5, 3]),  # a minus as typesetters write it
+        (["\u22125 kg", "7 kg", "8 kg"], False, "number", [-5, 7, 8]),
         (["01", "02", "10"], False, "text", ["01", "02", "10"]),
         (["1_0", "2_0", "3_0"], False, "text", ["1_0", "2_0", "3_0"]),
         (["inf", "nope", "1"], False, "text", ["inf", "nope", "1"]),
@@ -630,6 +639,10 @@ ALARMS = {
     "3 cells hold '-999', far from the others": ["-999" if i % 20 == 1 else str(i * i % 17) for i in range(60)],
     "1 cell holds '65535', far from the others": ["65535" if i == 1 else str(i * i % 17) for i in range(60)],
     "looks like dates, such as '1/2/2000'": [f"{i % 12 + 1}/2/2000" for i in range(60)],
+    "looks like dates, such as '2024/12/10'": [f"2024/12/{i % 12 + 10}" for i in range(60)],
+    "'5,25-', so each number is a text of its own. If it is a minus, write it before the number": [
+        f"{5 + i % 10},25{'-' * (i % 3 == 0)}" for i in range(60)
+    ],
 }
 
 
@@ -719,6 +732,16 @@ def test_of_many_classes_twenty_have_their_recall_printed():
     found = figures(most, most, most, X, y, 1)
     told = re.findall("recall of (c..)", format_figures(found))
     assert told == [f"c{i:02d}" for i in range(20)] and len(found["achieved"]["student"]["recall"]) == 25
+
+
+def test_long_names_of_classes_stay_apart():
+    """They were cut to the same text: whose recall was it?"""
+    names = ["Reparatur beim Hersteller, bezahlt", "Reparatur beim Hersteller", "Ersatz", "Reparatur beim Haendler"]
+    X, y = pd.DataFrame({"a": np.arange(40.0)}), np.array(names * 10)
+    most = DummyClassifier(strategy="most_frequent").fit(X, y)
+    lines = format_figures(figures(most, most, most, X, y, 1)).splitlines()
+    heads = [line[:24].strip() for line in lines if line.startswith("recall of")]
+    assert len(set(heads)) == 4 and "recall of Ersatz" in heads and max(map(len, heads)) < 24
 
 
 def test_what_makes_the_measure_weak_is_said(tmp_path, capsys):

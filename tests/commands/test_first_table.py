@@ -111,6 +111,13 @@ def test_a_column_that_tells_the_target_is_told_of():
     numbers = rows["load"].to_numpy() ** 3
     tell_leak(rows.assign(cents=100 * numbers), numbers, "price", said)
     assert len(said) == 2 and "column 'cents' alone tells 'price'" in said[1]
+    noise = np.random.default_rng(0).random(len(y))
+    tell_leak(rows.assign(score=100 * (y == "ok") + noise), y, "status", said)  # a threshold of it is the target
+    assert len(said) == 3 and "column 'score' alone tells 'status'" in said[2]
+    once = np.where(np.arange(len(y)) == 7, "ok", "repair")
+    tell_leak(rows.assign(score=100.0 * (once == "ok") + noise), once, "status", said)  # of one row it may be chance
+    tell_leak(rows.assign(score=np.where(y == "ok", 1, 0) + 1.1 * noise), y, "status", said)
+    assert len(said) == 3
 
 
 def test_rare_classes_are_told_in_one_line():

@@ -67,6 +67,20 @@ def test_a_column_that_stays_texts_says_what_it_is(tmp_path):
     assert "is almost numeric: 50 cells are not, such as 'low', so each number is a text of its own." in " ".join(said)
 
 
+def test_a_name_over_two_lines_hides_no_separator(tmp_path):
+    """Its first line has none: the whole header was one name."""
+    said: list[str] = []
+    (tmp_path / "t.csv").write_text('"Gewicht\n(kg)";"a, b, c";y\n1;2;x\n3;4;z\n', "utf-8")
+    assert list(read_table(tmp_path / "t.csv", said=said)) == ["Gewicht (kg)", "a, b, c", "y"]
+    assert said == [f"{tmp_path / 't.csv'}: the cells are separated by ';'."]
+
+
+def test_thousands_are_said_once(tmp_path):
+    rows = [f"{i % 9 + 1}.{i * i % 1000:03d};{i * i % 7}" for i in range(60)]
+    _, _, said = ruled(tmp_path / "t.csv", "a;b", rows)
+    assert sum("is read as" in line for line in said) == 1
+
+
 def test_the_share_of_percent_signs_is_that_of_the_numbers(tmp_path):
     """ "97% of the cells have a '%', the others have none": the others were no numbers."""
     rows = [f"{'k.A.' if i == 5 else f'{i % 40} %'};{i * i % 7}" for i in range(100)]

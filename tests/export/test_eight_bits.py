@@ -125,7 +125,7 @@ def test_a_bare_regressors_answers_have_any_size(size, x, tmp_path):
     net.layers[-1].W[...] *= size
     made = export.to_c(net, tmp_path / "net.c", integer=True, rows=x)
     want = net.logits(x.astype(np.float32))
-    assert np.abs(in_integers(x, tmp_path) - want).mean() < 0.02 * want.std() and made["agreement"] == 1
+    assert np.abs(in_integers(x, tmp_path) - want).mean() < 0.02 * want.std() and made["close"] == 1
     export.to_c(net, tmp_path / "net.c", rows=x)
     np.testing.assert_allclose(run_c(tmp_path, x)[1], want, atol=1e-5 * want.std())
     source = (tmp_path / "net_selftest.c").read_text()

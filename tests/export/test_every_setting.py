@@ -197,7 +197,10 @@ def test_an_encoders_settings(kind, name, value, then, tmp_path):
         encoder = make_pipeline(encoder, StandardScaler(), SimpleImputer(**fill))
     before = ColumnTransformer([("text", encoder, [0]), ("number", "passthrough", [1, 2])], sparse_threshold=0)
     far = X
-    if settings.get("handle_unknown", "error") != "error" and settings.get("unknown_value") is not np.nan:
+    refused = settings.get("handle_unknown", "error") == "error" or (
+        settings.get("unknown_value") is np.nan and not then
+    )
+    if not refused:
         far = np.vstack([X, [["new", 0.3, 1.0]]])
     held_or_refused(before, X, (text == "a").astype(int), tmp_path, far)
 

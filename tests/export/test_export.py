@@ -402,6 +402,6 @@ def test_each_output_is_held_to_its_own_unit(units, tmp_path):
     assert (np.abs(made - model.predict(x)) <= 1e-5 * model.target_scale_).all()
     found = export.to_c(model, tmp_path / "net.c", int8=True, rows=x)
     off = np.abs(run_c(tmp_path, x)[1] - model.predict(x)) / model.target_scale_
-    assert found["agreement"] == (off.max(axis=1) < 0.1).mean() > 0.95
+    assert found["close"] == (off.max(axis=1) < 0.1).mean() > 0.95
     if max(units) == 1000:
-        assert export.to_c(model, tmp_path / "net.c", integer=True, rows=x)["agreement"] > 0.95
+        assert export.to_c(model, tmp_path / "net.c", integer=True, rows=x)["close"] > 0.95

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from c_programs import run_c
+from c_programs import compiled, run_c
 from doors import check_every_door, saved
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OrdinalEncoder, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
 
 import kdlearn as kd
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
+from kdlearn.export.integers import integers_of
+from kdlearn.export.parts import parts_of
+from kdlearn.export.plan import plan, softmax_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter")
 SETTINGS = {"hidden_layer_sizes": (6,), "max_iter": 10, "random_state": 0}
@@ -77,6 +88,52 @@ def test_a_missing_text_keeps_its_code_and_moves_no_other(case, tmp_path):
     y = (text == "a").astype(int)
     before = ColumnTransformer([("text", encoder, [0]), ("number", "passthrough", [1])])
     check_every_door(make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, y), X, tmp_path)
+
+
+@pytest.mark.parametrize("case", ["an empty text is a category", "None is a category", "NaN has a code"])
+def test_an_unknown_text_is_filled_where_an_imputer_stands_behind_its_encoder(case, tmp_path):
+    """`unknown_value=nan` and an imputer: the pipeline answered, all that was written of it refused the row."""
+    known = GAPS[case][0]
+    encoder = make_pipeline(
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+        StandardScaler(),
+        SimpleImputer(strategy="constant", fill_value=0.4),
+    )
+    text, number = np.array(known * 20, object), np.random.default_rng(2).normal(size=60).astype(object)
+    X = np.stack([text, number], axis=1)
+    before = ColumnTransformer([("text", encoder, [0]), ("number", StandardScaler(), [1])])
+    model = make_pipeline(before, DistilledClassifier(**SETTINGS)).fit(X, (text == "a").astype(int))
+    X = np.vstack([X, np.array([["new", 0.3]], object)])
+    check_every_door(saved(model, tmp_path), X, tmp_path, rows=X)
+    check_every_door(model, X, tmp_path, rows=X)
+    export.to_c(model, tmp_path / "net.c", integer=True, rows=X)
+    found = integers_of(plan(model, fold=False), parts_of(model).plain().codes(X), {}, True)
+    x = found.inputs(parts_of(model).plain().codes(X))
+    assert x[-1, 0] == -1
+    _, scores = run_c(tmp_path, x)
+    np.testing.assert_array_equal(scores, found.answer(x))
+    np.testing.assert_allclose(softmax_rows(scores / 1024), model.predict_proba(X), atol=0.01)
+
+
+@pytest.mark.parametrize("known", [[1, 2, 5], [1.0, 2.0, -5.0], [False, True]], ids=str)
+def test_numbers_that_are_categories(known, tmp_path):
+    """The header listed codes of numbers that NAME_code did not find; ONNX called 1.0 no whole number."""
+    column = np.array(known * 20)
+    X = column[:, None]
+    model = make_pipeline(OneHotEncoder(sparse_output=False), DistilledClassifier(**SETTINGS))
+    model.fit(X, (column == known[-1]).astype(int))
+    if known[0] is False:
+        export.to_c(model, tmp_path / "net.c", rows=X)
+    else:
+        check_every_door(model, X, tmp_path, rows=X)
+    lines = (tmp_path / "net.h").read_text().splitlines()
+    listed = next(line for line in lines if "x[0]" in line).split("a code, ")[1].split(", -1")[0]
+    texts = [part.split(" = ")[1] for part in listed.split(", ")]
+    assert len(texts) == len(known)
+    calls = "".join(f'printf("%d ", net_code(0, "{text}"));' for text in [*texts, "7"])
+    program = compiled(tmp_path, "net", f'#include <stdio.h>\n#include "net.h"\nint main(void) {{ {calls} return 0; }}')
+    told = subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [*map(str, range(len(known))), "-1"]
 
 
 class Thrice(kd.MLP):
