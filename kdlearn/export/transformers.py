@@ -297,9 +297,7 @@ def _one(column: Column, run: list[Feature]) -> Any:
         drop = [known[absent[0]]] if absent else None
         encoder = OneHotEncoder(categories=[known], drop=drop, sparse_output=False, dtype=np.float32, **unknown)
     is_code = first.code != VALUE or first.fill in range(len(known))
-    behind = []
-    if first.unknown is not None:
-        behind = [SimpleImputer(strategy="constant", fill_value=first.unknown)]
+    behind = [] if first.unknown is None else [SimpleImputer(strategy="constant", fill_value=first.unknown)]
     if (
         first.fill in (None, first.unknown)
         or (first.fill == UNKNOWN and not first.strict and not behind)
