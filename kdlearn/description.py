@@ -59,7 +59,7 @@ def like(name: str, saved: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
     """Whether two descriptions of runs agree in this entry; an older file does not hold every entry."""
     was, mine = saved.get(name), told.get(name)
     if name not in saved:
-        return name in ("step", "micro_batch", "data function", f"{VALUES} rows") or "validation" in name
+        return name in ("step", "data function", f"{VALUES} rows") or "validation" in name
     if not name.startswith(VALUES) or was is None or mine is None:
         return bool(was == mine)
     return set(was) == set(mine) and all(

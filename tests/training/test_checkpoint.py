@@ -450,9 +450,8 @@ def _scaled(c):
         ({"objective": _weighted(1.0)}, {"objective": _weighted(9.0)}),
         ({"data": _scaled(1.0)}, {"data": _scaled(3.0)}),
         ({}, {"validation": _rows()}),
-        ({"micro_batch": 4}, {"micro_batch": 2}),
     ],
-    ids=["rows in another order", "an object as weight", "a data function", "validation rows", "pieces"],
+    ids=["rows in another order", "an object as weight", "a data function", "validation rows"],
 )
 def test_another_run_does_not_go_on(first, then, tmp_path):
     common = {"objective": kd.CrossEntropy(), "data": _rows(), "teachers": kd.MLP(4, 3, seed=1), "batch_size": 8}
