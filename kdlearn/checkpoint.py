@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import device_of, to_device, to_numpy
-from kdlearn.files import as_json, written_aside
+from kdlearn.files import config_text, written_aside
 from kdlearn.nn import layers as layer_types
 from kdlearn.nn.network import MLP, Network, check_answers_as_ours
 from kdlearn.nn.stack import Stack
@@ -49,7 +49,7 @@ def write(path: str | os.PathLike, arrays: Mapping[str, Any], config: Mapping[st
             raise TypeError(f"array {name!r} holds Python objects; a checkpoint holds numbers")
         if not _NAME.fullmatch(name):
             raise ValueError(f"array name {name!r} has characters that a checkpoint does not allow")
-    text = as_json(config)
+    text = config_text(config)
     meta = {"format_version": FORMAT_VERSION, "sha256": _digest(host, text), "config": text}
     payload = {**host, "kdlearn": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
     with written_aside(path) as file:

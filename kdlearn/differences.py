@@ -31,14 +31,15 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: fl
     for i in np.ndindex(x.shape):
         kept = x[i]
         x[i] = kept + step
-        above = one_number(f(x.copy()))  # whatever f does to it
+        above = _number(f(x.copy()))  # whatever f does to it
         x[i] = kept - step
-        gradient[i] = (above - one_number(f(x.copy()))) / (2 * step)
+        gradient[i] = (above - _number(f(x.copy()))) / (2 * step)
         x[i] = kept
     return gradient
 
 
-def one_number(value: Any) -> float:
+def _number(value: Any) -> float:
+    """A loss's value as a float; GradientError where it is an array, or rounded to float32."""
     if np.ndim(value):
         raise GradientError(f"the value has shape {np.shape(value)}; it must be one number")
     if getattr(value, "dtype", None) == np.float32:

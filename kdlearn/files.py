@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 ABANDONED = 600.0  # seconds without a write after which a temporary file belongs to a writer that was killed
 
 
-def as_json(config: Any) -> str:
+def config_text(config: Any) -> str:
     """Its JSON, keys made texts and sorted; TypeError for what JSON cannot hold."""
     try:
         return json.dumps(json.loads(json.dumps(config)), sort_keys=True)  # only texts have an order among all keys
