@@ -5,6 +5,26 @@
 
 MISTAKES = {
     # ---- losses, passes and rules
+    "a forgotten T² in the value": (
+        "distill/response.py", "    kl *= T * T\n", "", "test_response.py",
+    ),
+    "the divergence the wrong way round": (
+        "distill/response.py", "kl, p, q, _ = kl_rows(z_t, z_s, T)",
+        "kl, q, p, _ = kl_rows(z_s, z_t, T)", "test_response.py",
+    ),
+    "a teacher with its dropout on": (
+        "step.py", "net.forward(_converted_input(name, net, batch), taps=wanted[name])",
+        "net.forward(_converted_input(name, net, batch), np.random.default_rng(0), taps=wanted[name])",
+        "test_training.py",
+    ),
+    "a peer that learns through its classmate": (
+        "objective.py", "*map(fixed.__getitem__, self.fixed)]",
+        "*(live.get(name, fixed[name]) for name in self.fixed)]", "test_objective.py",
+    ),
+    "a weight that stops at the adaptor": (
+        "objective.py", "return self.each(lambda part: part.scaled(weight))",
+        "return self if hasattr(self, 'inner') else self.each(lambda part: part.scaled(weight))", "test_objective.py",
+    ),
     "both forgotten: a gradient check cannot see it, a value can": (
         "distill/response.py", "    kl *= T * T\n    q -= p\n    q *= T\n", "    q -= p\n    q /= T\n",
         "test_response.py"),
@@ -92,9 +112,6 @@ MISTAKES = {
         "side_by_side.py", "order, *dice = made if stack else [own[0] for own in made]",
         "order, *dice = made if stack else [own[0] for own in made]\n    dice = [order for _ in dice]",
         "test_mistakes.py"),
-    "students share one dropout seed": (
-        "side_by_side.py", "[np.random.default_rng(own[k]) for own in spawned]",
-        "[np.random.default_rng(own[min(k, 1)]) for own in spawned]", "test_mistakes.py"),
     "the same order in every epoch": (
         "data/columns.py", "order = rng.permutation(n)", "order = np.random.default_rng(0).permutation(n)",
         "test_mistakes.py"),
