@@ -76,7 +76,7 @@ def several_units(there: pd.Series) -> str | None:
     if there.dtype.kind in "biuf":
         return None
     money, bare_number = currencies(there), both(there)
-    ends = money.fillna(texts(there).str.extract(f"^{UNIT}$", expand=False))
+    ends = money.astype(object).fillna(texts(there).str.extract(f"^{UNIT}$", expand=False))
     ends = ends.mask(ends.isna() & (bare_number[0].notna() | bare_number[1].notna()), "")
     counts, few = ends.value_counts(), (1 - ALL_BUT_A_FEW) * len(there)
     known = {"", *money.dropna()}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEACHERS = ("forest", "boosting", "mlp")
+TREES = 300
 
 
 def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules, counted: str | None = None) -> Any:
@@ -41,7 +42,7 @@ def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules, co
     numbers, seed, encode = y.dtype.kind == "f", args.seed, default_preprocessor(X)[0]
     if args.teacher == "forest":
         forest = RandomForestRegressor if numbers else RandomForestClassifier
-        return make_pipeline(encode, forest(300, random_state=seed))
+        return make_pipeline(encode, forest(TREES, random_state=seed))
     if args.teacher == "boosting":
         boosting = HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier
         return make_pipeline(encode, boosting(random_state=seed))
