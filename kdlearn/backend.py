@@ -101,7 +101,14 @@ def as_array(a: Any) -> Array:
         return a
     if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
         raise TypeError("it has masked entries; fill them with .filled(…), or leave these rows out")
-    return a if isinstance(a, np.memmap) else np.asarray(a)
+    if isinstance(a, np.memmap):
+        return a
+    try:
+        return np.asarray(a)
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError("its rows have different lengths; an array has rows of one length") from None
+        raise
 
 
 def to_numpy(array: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_count
+from kdlearn.checks import check_count, is_number
 from kdlearn.data import Data
 from kdlearn.data.stacked import StackedData, stack_data
 from kdlearn.nn.layers import Dropout
@@ -221,7 +221,7 @@ class MovingAverage:
     """
 
     def __init__(self, m: float = 0.99, teacher: str = "teacher", student: str = "student") -> None:
-        if not 0 <= m < 1:
+        if not is_number(m) or not 0 <= m < 1:
             raise ValueError(f"m lies in [0, 1), got {m!r}")
         self.m, self.teacher, self.student = m, teacher, student
         self.moves = (teacher,)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kdlearn.backend import Array, array_module
-from kdlearn.checks import check_count, check_size
+from kdlearn.checks import check_count, check_size, is_number
 from kdlearn.nn.functional import as_real
 
 Answer = Callable[[Array, Any], Array]
@@ -115,7 +115,7 @@ def one_step_answer(z: Array, end: Array, step: float) -> Array:
     >>> print(ddim(lambda z, angle: v, z, 0.3, step=0.3).round(6) + 0)
     [[0.  0.5]]
     """
-    if not 0 < step < math.pi:
+    if not is_number(step) or not 0 < step < math.pi:
         raise ValueError(f"step lies between 0 and pi, got {step!r}")
     if end.shape != z.shape:
         raise ValueError(f"end must have the shape of z, {z.shape}, got {end.shape}")

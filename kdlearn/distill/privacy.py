@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import check_generator
-from kdlearn.checks import is_whole
+from kdlearn.checks import is_number, is_whole
 from kdlearn.nn.functional import expm1_residual
 
 ORDERS = 1 + np.geomspace(1e-2, 1e5, 4001)
@@ -126,7 +126,7 @@ def epsilon_of(curve: Any, order: Any, delta: float) -> tuple[float, float]:
 
     Source: Mironov 2017, proposition 3. Tighter ones exist; this one has three lines of proof.
     """
-    if not 0 < delta < 1:
+    if not is_number(delta) or not 0 < delta < 1:
         raise ValueError(f"delta lies between 0 and 1, got {delta!r}")
     _check(order, 1.0)
     order, curve = np.atleast_1d(order), np.atleast_1d(curve)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, special_functions, to_device
-from kdlearn.checks import check_seed, different_numbers
+from kdlearn.checks import check_seed, check_size, different_numbers, is_number
 from kdlearn.nn.functional import one_hot
 from kdlearn.nn.masks import DropoutMasks
 
@@ -247,9 +247,7 @@ class LayerNorm(Layer):
     db: Array
 
     def __init__(self, width: int, eps: float = 1e-5, dtype: str = "float32") -> None:
-        if not 0 <= eps < math.inf:
-            raise ValueError(f"eps must be a finite number of at least 0, got {eps!r}")
-        self.eps = eps
+        self.eps = check_size("eps", eps)
         self.hold(g=np.ones(width, dtype), b=np.zeros(width, dtype))
 
     def forward(self, x: Array, rng: Dice = None) -> tuple[Array, tuple[Array, Array]]:
@@ -296,7 +294,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float) -> None:
-        if not 0 <= rate < 1:
+        if not is_number(rate) or not 0 <= rate < 1:
             raise ValueError(f"a dropout rate lies in [0, 1), got {rate!r}")
         if rate > 0.999:
             raise ValueError(f"a dropout rate above 0.999 is too fine for masks of 16 bits, got {rate!r}")
