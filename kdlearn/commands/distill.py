@@ -24,7 +24,7 @@ from kdlearn.commands.student import Student, load_student
 from kdlearn.commands.target import read_target
 from kdlearn.commands.teacher import TEACHERS, teacher_of
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
-from kdlearn.estimators.rows import default_preprocessor, like_names
+from kdlearn.estimators.rows import default_preprocessor, like_names, merged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +65,7 @@ def run(args: Namespace) -> int:
                 f"column {name!r} has {different} different texts in {len(X)} rows that teach, more like names than "
                 f"categories, and no input can be made of it: --ignore {name}"
             )
+    said += [f"{sentence}." for sentence in merged(X, default_preprocessor(X)[1])]
     tell_leak(X, y, target, said)
     said += weak_points(X, y, X_test, y_test)
     if talk and said:

@@ -108,7 +108,7 @@ class Reading(Settings):
         if self.text_columns_ is not None:
             merged = [] if again else rows.merged(X, self.text_columns_)
             for note in merged:
-                warnings.warn(note, stacklevel=4)
+                warnings.warn(f"{note}; an encoder of yours as preprocessor tells them apart", stacklevel=4)
             self._notes = rows.notes(X, self.text_columns_, x.shape[1]) + merged
         return X, y, x, weights, kept
 

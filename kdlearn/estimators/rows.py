@@ -237,8 +237,7 @@ def merged(X: Any, texts: tuple[int, ...]) -> list[str]:
             rest = count(X) - sum(often for _, often in found.most_common(MOST_TEXTS))
             said.append(
                 f"column {name_of(X, j)!r} has {len(found):,} different texts: the {MOST_TEXTS} commonest have an "
-                f"input each, the other {len(found) - MOST_TEXTS:,}, in {rest:,} rows, have none and look alike; an "
-                "encoder of yours as preprocessor tells them apart"
+                f"input each, the other {len(found) - MOST_TEXTS:,}, in {rest:,} rows, have none and look alike"
             )
     return said
 

@@ -254,3 +254,15 @@ def test_a_pickled_teacher_of_codes_knows_the_sorted_labels(tmp_path, capsys):
 def test_a_contest_of_two_rows_ends(tmp_path, capsys):
     """Two rows that teach ended in 'low >= high'."""
     assert "2 rows held out" in run(capsys, *taught(tmp_path, numbers_of()[:4], "--task", "numbers")).out
+
+
+def test_more_texts_than_have_inputs_are_said(tmp_path, capsys):
+    """Two hundred shops: a hundred of them looked alike to the student, and nobody was told."""
+    rng = np.random.default_rng(0)
+    shops = np.concatenate([np.arange(200), rng.integers(200, size=1000)])
+    rows = [f"shop{k},{x:.2f},{int(x > 0)}" for k, x in zip(shops, rng.normal(size=1200))]
+    (tmp_path / "t.csv").write_text("\n".join(["shop,x,y", *rows]), "utf-8")
+    words = ["--target", "y", "--soft-weight", "0", "--epochs", "2", "--student", "4", "--out", str(tmp_path / "s.npz")]
+    assert cli.main(["distill", "--data", str(tmp_path / "t.csv"), *words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["notes"]
+    assert any(re.search("'shop' has 200 different texts: the 100 commonest .* look alike", line) for line in said)
