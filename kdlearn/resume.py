@@ -11,7 +11,7 @@ import numpy as np
 from kdlearn.backend import device_of, to_device
 from kdlearn.checkpoint import CheckpointError, check_arrays, read, write
 from kdlearn.checks import is_number
-from kdlearn.description import like
+from kdlearn.description import difference, like
 from kdlearn.nn.optim import Memory
 from kdlearn.run import Run
 
@@ -62,10 +62,16 @@ def load_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
     saved = config.get("run")
     if not isinstance(saved, dict):
         raise CheckpointError(f"{path} holds no run of fit")
+    if saved.get("description") != told["description"]:
+        raise CheckpointError(
+            f"{path} was written by another version of kdlearn, which said less of a run: whether it is this run is "
+            "not known; train anew without resume=True, or go on with the version that began"
+        )
     for name in {**saved, **told}:
         if not like(name, saved, told):
+            where, was, mine = difference(saved.get(name), told.get(name))
             raise CheckpointError(
-                f"{path} is of another run: its {name} was {saved.get(name)!r}, here it is {told.get(name)!r}; "
+                f"{path} is of another run: its {name} was {was!r}, here it is {mine!r}{where and ' at ' + where}; "
                 "give fit what it was given the first time, or another file"
             )
     try:

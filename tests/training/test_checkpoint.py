@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
+import functools
 import json
 import os
 import pickle
@@ -20,6 +23,9 @@ from small import Trip
 
 import kdlearn as kd
 from kdlearn import checkpoint
+from kdlearn.catalogue.recipes.parts import all_recipes
+from kdlearn.description import describe
+from kdlearn.run import Run
 
 
 def network():
@@ -435,6 +441,16 @@ class Weight:
         return self.value
 
 
+class Powered:
+    """An object whose method is a function of given sites."""
+
+    def __init__(self, power):
+        self.power = power
+
+    def value(self, *z):
+        return z[0] ** self.power
+
+
 def _weighted(value):
     return kd.CrossEntropy() + Weight(value) * kd.SoftTargets(2)
 
@@ -469,3 +485,139 @@ def test_another_run_does_not_go_on(first, then, tmp_path):
 def _stop_after_one(run):
     if run.epoch == 2:
         raise Stopped
+
+
+# ---------------------------------------------------------------- what a run is said to be
+
+
+def _all_of(kind):
+    return {kind} | {k for own in kind.__subclasses__() for k in _all_of(own) if k.__module__.startswith("kdlearn.")}
+
+
+def _mean(*z):
+    return sum(z) / len(z)
+
+
+def _inner(T=2.0):
+    return kd.SoftTargets(T, "q", "team")
+
+
+def _adaptor(layer=None, **settings):
+    return kd.Network([layer or kd.Tanh()], {"logits": 0}) if not settings else kd.MLP(4, 3, 4, **settings)
+
+
+def _table(scale):
+    table = scale * np.arange(6.0).reshape(2, 3)
+    return lambda *z: table
+
+
+PARTS = {  # each kind of objective: what makes one, and another value for each argument
+    kd.Term: (
+        {"loss": functools.partial(kd.soft_targets, T=2.0), "live": ("q",), "fixed": ("team",), "weight": 1.0},
+        {
+            "loss": [functools.partial(kd.soft_targets, T=3.0), kd.reverse_kl, kd.cross_entropy],
+            "live": [("a.logits",)],
+            "fixed": [("b.logits",)],
+            "weight": [2.0, "w", (1.0, "w"), kd.cosine, Weight(2.0)],
+        },
+    ),
+    kd.Sum: ({"parts": (_inner(), kd.CrossEntropy())}, {"parts": [(_inner(), kd.CrossEntropy("z")), (_inner(3.0),)]}),
+    kd.Through: (
+        {"net": _adaptor(), "sources": "a.logits", "target": "q", "inner": _inner() + kd.CrossEntropy("r")},
+        {
+            "net": [_adaptor(kd.ReLU()), _adaptor(kd.Select([1, 0])), _adaptor(seed=1)],
+            "sources": ["a.h1", ("a.logits", "b.logits")],
+            "target": ["r"],
+            "inner": [_inner(3.0)],
+            "ascend": [True],
+        },
+    ),
+    kd.Given: (
+        {
+            "target": "team",
+            "function": functools.partial(_mean),
+            "sources": ("a.logits", "b.logits"),
+            "inner": _inner() + kd.SoftTargets(2.0, "q", "other"),
+        },
+        {
+            "target": ["other"],
+            "function": [
+                max,
+                *map(_table, (1.0, 2.0)),
+                *map(Weight, (1.0, 2.0)),
+                *(Powered(power).value for power in (1.0, 2.0)),
+                *(functools.partial(_mean, c * np.ones(3)) for c in (1.0, 2.0)),
+                *map(kd.distill.unlabelled.Centre, (0.5, 0.9)),
+            ],
+            "sources": [("a.logits", "c.logits"), ("b.logits", "a.logits")],
+            "inner": [_inner(3.0)],
+        },
+    ),
+}
+ADAPTORS = {  # of adaptors the layers, their settings and what is frozen
+    "activation": (_adaptor(seed=1), _adaptor(seed=1, activation=kd.Tanh)),
+    "eps": tuple(kd.Network([kd.LayerNorm(4, eps=eps)], {"logits": 0}) for eps in (1e-5, 0.1)),
+    "columns": (_adaptor(kd.Select([0, 1])), _adaptor(kd.Select([1, 0]))),
+    "weights that nothing trains": tuple(kd.frozen(kd.MLP(4, 4, seed=seed)) for seed in (1, 2)),
+    "frozen": (kd.MLP(4, 4), kd.frozen(kd.MLP(4, 4))),
+}
+
+
+def _described(objective, **teachers):
+    return describe(Run({}, teachers, objective, kd.Adam()), {})
+
+
+def test_an_objective_is_described_with_all_that_its_parts_hold():
+    """It went on with other sources, columns, activations and the other sign: a part's fields were a list by hand."""
+    assert set(PARTS) == _all_of(kd.Objective) - {kd.Objective}, "a new part needs a line here"
+    for kind, (made, others) in PARTS.items():
+        assert set(others) == {field.name for field in dataclasses.fields(kind)}, kind
+        told = [_described(kind(**made))]
+        assert _described(kind(**copy.deepcopy(made))) == told[0]
+        for name, values in others.items():
+            for value in values:
+                now = _described(kind(**made | {name: value}))
+                assert now not in told, (kind, name, value)
+                told.append(now)
+
+
+@pytest.mark.parametrize("what", ADAPTORS)
+def test_an_adaptor_is_described_with_its_layers(what):
+    first, other = (kd.Through(net, "student.logits", "q", kd.CrossEntropy("q")) for net in ADAPTORS[what])
+    assert _described(first)["objective"] != _described(other)["objective"]
+    assert _described(first) == _described(copy.deepcopy(first))
+
+
+@pytest.mark.parametrize("name", sorted(all_recipes()))
+def test_a_recipe_made_anew_is_the_same_run(name):
+    first, again = all_recipes()[name](), all_recipes()[name]()
+    assert _described(first.objective, **first.teachers) == _described(again.objective, **again.teachers)
+
+
+def test_a_teacher_with_the_same_weights_and_another_activation_is_another():
+    teachers = [kd.MLP(4, 6, 3, seed=1, activation=a) for a in (kd.ReLU, kd.Tanh)]
+    teachers[1].theta[...] = teachers[0].theta
+    told = [_described(kd.SoftTargets(), teacher=teacher)["teachers"] for teacher in teachers]
+    assert told[0] != told[1]
+
+
+def test_another_objective_is_refused_in_a_word_where_it_differs(path):
+    def run(ascend, **more):
+        goal = kd.Through(kd.MLP(3, 3), "student.logits", "q", kd.CrossEntropy("q"), ascend)
+        kd.fit(kd.MLP(4, 3), goal, _rows(), epochs=1, checkpoint=path, **more)
+
+    run(False)
+    run(False, resume=True)
+    with pytest.raises(kd.CheckpointError, match="its objective was False, here it is True at ascend;"):
+        run(True, resume=True)
+
+
+def test_a_run_that_was_described_in_other_words_is_refused(path):
+    """Files of before said less of an objective: another may have been trained."""
+    run = functools.partial(kd.fit, kd.MLP(4, 3), kd.CrossEntropy(), _rows(), epochs=1, checkpoint=path)
+    run()
+    arrays, config = checkpoint.read(path)
+    del config["run"]["description"]
+    checkpoint.write(path, arrays, config)
+    with pytest.raises(kd.CheckpointError, match=r"another version of kdlearn.*train anew without resume=True"):
+        run(resume=True)
