@@ -18,6 +18,7 @@ from kdlearn.ideas import common_factor
 
 STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
 TOLERANCE = 1e-7
+NOISE = 16 * np.finfo(float).eps / STEP  # 4e-10, of a value of about 1: what is left where the derivative is 0
 
 
 class GradientError(AssertionError):
@@ -52,8 +53,13 @@ def own_numbers() -> np.random.Generator:
     return np.random.default_rng(list(b"kdlearn.gradcheck"))
 
 
-def compare_gradients(got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE) -> float:
-    """Largest |got - expected| relative to the largest |expected|; GradientError above `tolerance`."""
+def compare_gradients(
+    got: Array, expected: Array, name: str = "gradient", tolerance: float = TOLERANCE, value: Any = 1.0
+) -> float:
+    """Largest |got - expected| relative to the largest |expected|; GradientError above `tolerance`.
+
+    `value` is that of the function: what rounding makes of it, `NOISE` times its size or 1, no difference can show.
+    """
     check_size("tolerance", tolerance, zero=False)
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape != expected.shape:
@@ -66,23 +72,49 @@ def compare_gradients(got: Array, expected: Array, name: str = "gradient", toler
         raise GradientError(f"the value is not finite near {name}{list(where)}: it has no derivative there")
     if got.size == 0:
         return 0.0
-    scale = max(float(np.abs(expected).max()), 1e-8)
+    noise = NOISE * max(1.0, abs(float(value)))
+    scale = max(float(np.abs(expected).max()), noise / tolerance)
     difference = np.abs(got - expected) / scale
     worst = np.unravel_index(int(difference.argmax()), difference.shape)
     error = float(difference[worst])
     if error > tolerance:
         raise GradientError(
             f"{name}{[int(i) for i in worst]} is {got[worst]:.6g}, central differences say {expected[worst]:.6g}; "
-            + _diagnosis(got, expected, scale, tolerance)
+            + _diagnosis(got, expected, noise, tolerance)
         )
     return error
 
 
-def _diagnosis(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: float) -> str:
-    wrong = np.abs(got - expected) > tolerance * scale
+def hold_gradient(
+    got: Array,
+    numerical: Callable[[float], np.ndarray],
+    name: str = "gradient",
+    tolerance: float = TOLERANCE,
+    value: Any = 1.0,
+) -> float:
+    """`compare_gradients` with what `numerical` says at `STEP`, and, before it is called wrong, without its error h².
+
+    Where the gradient is 0 all that central differences say is their own error: h² times the third derivative.
+    """
+    expected = numerical(STEP)
+    try:
+        return compare_gradients(got, expected, name, tolerance, value)
+    except GradientError as error:
+        if np.shape(got) != expected.shape:
+            raise
+        straight = (4 * expected - numerical(2 * STEP)) / 3
+        try:
+            return compare_gradients(got, straight, name, tolerance, value)
+        except GradientError:
+            raise error from None
+
+
+def _diagnosis(got: np.ndarray, expected: np.ndarray, noise: float, tolerance: float) -> str:
+    scale = float(np.abs(expected).max())
+    wrong = np.abs(got - expected) > max(tolerance * scale, noise)
     if not got.any():
         return "every entry is zero"
-    if not (np.abs(expected) > 1e-3 * scale).any():
+    if scale <= noise:
         return "the value does not change there, but the gradient is not zero"
     if (factor := common_factor(got, expected)) is not None:
         return f"every entry is off by the same factor {factor:.6g}"

@@ -9,13 +9,15 @@ and by what factor, and returns the largest relative error if all is well.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.differences import TOLERANCE, GradientError, compare_gradients, numerical_gradient, own_numbers
+from kdlearn.differences import TOLERANCE, GradientError, hold_gradient, numerical_gradient, own_numbers
+from kdlearn.differences import compare_gradients as compare_gradients
 from kdlearn.nn.layers import Embedding, Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
@@ -59,8 +61,11 @@ def check_loss(
         )
     if not np.array_equal(given, z, equal_nan=True):
         raise GradientError("the loss changes its argument z, which others read as well: write z = z - …, not z -= …")
-    expected = numerical_gradient(lambda x: loss(x, *others, **settings)[0], z)
-    return compare_gradients(gradient, expected, "gradient", tolerance)
+
+    def numerical(step: float) -> np.ndarray:
+        return numerical_gradient(lambda x: loss(x, *others, **settings)[0], z, step)
+
+    return hold_gradient(gradient, numerical, "gradient", tolerance, found[0])
 
 
 def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: float = TOLERANCE) -> float:
@@ -81,9 +86,10 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
     y, cache = run(x)
     R = own_numbers().standard_normal(y.shape)
     dx = layer.backward(R.copy(), cache)
-    errors = [0.0]
+    errors, size = [0.0], np.abs(R * y).sum()
     if not tokens:
-        errors.append(compare_gradients(dx, numerical_gradient(lambda v: (R * run(v)[0]).sum(), x), "dx", tolerance))
+        of_x = functools.partial(numerical_gradient, lambda v: (R * run(v)[0]).sum(), x)
+        errors.append(hold_gradient(dx, of_x, "dx", tolerance, size))
     for name in layer.parameters:
         parameter = getattr(layer, name)
 
@@ -93,9 +99,10 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
 
         gradient = getattr(layer, "d" + name).copy()
         kept = parameter.copy()
-        expected = numerical_gradient(value, kept)
+        errors.append(
+            hold_gradient(gradient, functools.partial(numerical_gradient, value, kept), "d" + name, tolerance, size)
+        )
         parameter[...] = kept
-        errors.append(compare_gradients(gradient, expected, "d" + name, tolerance))
     return max(errors)
 
 
@@ -117,12 +124,12 @@ def check_objective(objective: Objective, live: Sites, fixed: Sites, tolerance: 
         return objective({**live, **changed}, held, backward=False).value
 
     for site, z in live.items():
-        expected = numerical_gradient(lambda v, site=site: value(**{site: v}), z)  # type: ignore[misc]
+        of_site = functools.partial(numerical_gradient, lambda v, site=site: value(**{site: v}), z)  # type: ignore[misc]
         got = first.gradients.get(site, np.zeros_like(z))
-        errors.append(compare_gradients(got, expected, f"gradient at {site} ", tolerance))
+        errors.append(hold_gradient(got, of_site, f"gradient at {site} ", tolerance, first.value))
     for i, net in enumerate(objective.nets):
-        expected = _theta_gradient(net, value) * (-1 if objective.ascends(net) else 1)
-        errors.append(compare_gradients(net.grad, expected, f"gradient of adaptor {i} ", tolerance))
+        of_theta = functools.partial(_theta_gradient, net, value, -1 if objective.ascends(net) else 1)
+        errors.append(hold_gradient(net.grad, of_theta, f"gradient of adaptor {i} ", tolerance, first.value))
     return max(errors)
 
 
@@ -152,24 +159,26 @@ def check_step(
         live, _, _ = run_networks(students, teachers, objective, batch, dice())
         return objective(live, held, backward=False).value
 
-    expected = [_theta_gradient(net, value) * (-1 if objective.ascends(net) else 1) for net in distinct]
+    size = value()
     train_step(students, teachers, objective, batch, optimizer=SGD(lr=1.0), rng=dice())
     moved = [theta - net.theta for net, theta in zip(distinct, before)]
     for net, theta in zip(distinct, before):  # all of them, before one is found wrong
         net.theta[...] = theta
+    signs = [-1 if objective.ascends(net) else 1 for net in distinct]
     return max(
-        compare_gradients(m, e, f"step of network {i} ", tolerance) for i, (m, e) in enumerate(zip(moved, expected))
+        hold_gradient(m, functools.partial(_theta_gradient, net, value, sign), f"step of network {i} ", tolerance, size)
+        for i, (net, m, sign) in enumerate(zip(distinct, moved, signs))
     )
 
 
-def _theta_gradient(net: Module, value: Callable[[], float]) -> np.ndarray:
+def _theta_gradient(net: Module, value: Callable[[], float], sign: int, step: float) -> np.ndarray:
     kept = net.theta.copy()
 
     def at(theta: np.ndarray) -> float:
         net.theta[...] = theta
         return float(value())
 
-    gradient = numerical_gradient(at, kept)
+    gradient = sign * numerical_gradient(at, kept, step)
     net.theta[...] = kept
     moves = np.zeros(kept.shape, bool)  # what is frozen must stay where it is
     for start, stop, _ in net.slices:

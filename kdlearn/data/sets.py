@@ -189,8 +189,8 @@ _IMAGE_SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (1
 
 
 def _images(name: str, openml_name: str, digest: str, validation: int, seed: int) -> Splits:
-    if not 0 <= validation < 60_000:
-        raise ValueError(f"validation must be 0 to 59,999 rows, got {validation}")
+    if not is_whole(validation) or not 0 <= validation < 60_000:
+        raise ValueError(f"validation must be a number of rows, 0 to 59,999, got {validation!r}")
 
     def fetch() -> dict[str, np.ndarray]:
         from sklearn.datasets import fetch_openml

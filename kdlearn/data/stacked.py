@@ -78,8 +78,10 @@ def _in_batches(orders: np.ndarray, batch_size: int, device: str) -> Array:
 def stack_data(data: Sequence[Data]) -> StackedData:
     """The data of R members as one; what all of them hold, the same array, is kept once.
 
-    ValueError where they differ in their columns or in their number of rows.
+    ValueError where they differ in their columns or in their number of rows, or where there is no member.
     """
+    if not len(data):
+        raise ValueError("there are no members: give the data of at least one")
     first = data[0]
     for i, other in enumerate(data):
         if len(other) != len(first) or set(other.columns) != set(first.columns):

@@ -29,7 +29,8 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
 
     Parameters
     ----------
-    student, teacher : networks, fitted distilled estimators, or any scikit-learn classifiers or regressors.
+    student, teacher : networks (one of one output is a regressor), fitted distilled estimators, or any scikit-learn
+        classifiers or regressors.
     x_test : (N, D) rows, an array or a frame, that both take (NaN for pandas' NA); also the rows that are timed.
     y_test : (N,) labels or targets, as the models' `predict` gives them; ValueError where one is missing.
 
@@ -45,7 +46,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     - file_bytes: what lies on the disk: the file of `kd.save`, the pickle of other models.
     - door: "estimator" (scikit-learn's checks of the input included) or "network" (none).
     - latency_us: {"p50", "p95", "p99", "repeats"} of one row, in microseconds, through
-      `predict_proba` (`predict` where there is none).
+      `predict_proba` (`predict` of regressors, and where there is none).
     - rows_per_s: through the same door, 1000 rows a call.
     - accuracy, and its 95 % Wilson interval; of regressors r2 and mae, of several outputs their mean, with 95 %
       intervals by bootstrap over rows (Efron 1979, percentiles of 1000 resamples); or None. An output that is one
@@ -69,6 +70,8 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
         if y_test is not None and len(y_test) != len(x_test):
             raise ValueError(f"x_test has {len(x_test)} rows, y_test {len(y_test)}")
         result["rows"] = len(x_test)
+        if not len(x_test):
+            raise ValueError("x_test has no rows: give some, or leave it out")
     if y_test is not None:
         gaps = sum(map(is_missing, np.asarray(y_test).ravel().tolist()))
         if gaps:
@@ -262,7 +265,7 @@ def _take(x: Any, rows: Any) -> Any:
 
 
 def _answer(model: Any) -> Any:
-    return getattr(model, "predict_proba", model.predict)
+    return model.predict if _is_regressor(model) else getattr(model, "predict_proba", model.predict)
 
 
 def _latency(model: Any, x: Any) -> dict[str, Any]:
@@ -294,7 +297,12 @@ def _throughput(model: Any, x: Any) -> float:
 
 
 def wilson(right: int, n: int, z: float = 1.959964) -> list[float]:
-    """Interval of a proportion (Wilson 1927): it stays in [0, 1], and has a width at 0 and at 1."""
+    """Interval of a proportion (Wilson 1927): it stays in [0, 1], and has a width at 0 and at 1.
+
+    ValueError unless it is `right` of n rows, of which there is one at least.
+    """
+    if not 0 <= right <= n or n < 1:
+        raise ValueError(f"a proportion is 0 to n of n rows, n at least 1, got {right} of {n}")
     p = right / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))

@@ -8,8 +8,8 @@ never run twice, the same whatever ran before it.
 """
 
 from kdlearn.hinton.bias import best_shift, biased, prior_shift, shifted
-from kdlearn.hinton.images import MISSING, held_out_rows, images, jitter
 from kdlearn.hinton.lessons import learn, learn_all, objective
+from kdlearn.hinton.pixels import MISSING, held_out_rows, images, jitter
 from kdlearn.hinton.rows import (
     DECAYED,
     LABELS,

@@ -12,7 +12,7 @@ from kdlearn.backend import to_device, to_numpy
 from kdlearn.data import Data
 from kdlearn.distill.response import CrossEntropy, SoftTargets
 from kdlearn.hinton.bias import biased, errors
-from kdlearn.hinton.images import MISSING, held_out_rows, images, transfer_rows
+from kdlearn.hinton.pixels import MISSING, held_out_rows, images, transfer_rows
 from kdlearn.hinton.teaching import (
     BATCH,
     RATE,

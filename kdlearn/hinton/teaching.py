@@ -14,7 +14,7 @@ from kdlearn.data import Data
 from kdlearn.data.sets import cached
 from kdlearn.distill.response import CrossEntropy
 from kdlearn.hinton.bias import errors
-from kdlearn.hinton.images import held_out_rows, images, jitter, transfer_rows
+from kdlearn.hinton.pixels import held_out_rows, images, jitter, transfer_rows
 from kdlearn.nn.masks import DropoutMasks
 from kdlearn.nn.network import MLP, Network
 from kdlearn.nn.optim import SGD, Adam, cosine

@@ -19,7 +19,9 @@ class Module:
 
     `theta` holds every parameter and `grad` every gradient, each as one flat vector: all weights
     first, then all biases. `layer.W` and `layer.dW` are views of them and are never rebound, so
-    an optimiser step, a norm, a copy or a moving average is one line over a vector.
+    an optimiser step, a norm, a copy or a moving average is one line over a vector. Write into them, `net.theta[...] = best`:
+    what stands in their place after `net.theta = best` or `layer.W = W` is refused where a training, an answer, a copy
+    or a file begins (`check_laid`). `forward` and the second `kd.train_step` do not look, which would cost each step.
 
     `written` says whether `grad` belongs to the step that is under way. The first `backward` of a step
     writes `grad`, each further one adds to it; an optimiser's step ends the matter.
@@ -97,6 +99,7 @@ class Module:
         """ValueError unless `theta` and the layers' arrays are those that `lay_over` laid.
 
         After `net.theta = …` or `layer.W = …` an optimiser moves one array, and the layer computes with another.
+        Called where a training, an answer, a copy or a file begins, not at each step.
         """
         now = self._arrays()
         if len(now) != len(self._laid) or not all(a is b for a, b in zip(now, self._laid)):

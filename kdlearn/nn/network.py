@@ -89,7 +89,12 @@ class Network(Module):
         sites : {tap: array (N, H)}
         caches : what `backward` must remember, one entry a layer.
         """
-        names = {self.position(name): name for name in (self.taps if taps is None else taps)}
+        try:
+            names = {self.position(name): name for name in (self.taps if taps is None else taps)}
+        except UnknownSiteError:
+            if isinstance(taps, str):
+                raise TypeError(f"taps is a list of names, got the text {taps!r}; write taps=[{taps!r}]") from None
+            raise
         sites, caches = {}, []
         try:  # which costs a right step nothing
             for i, layer in enumerate(self.layers):
@@ -130,10 +135,19 @@ class Network(Module):
                     getattr(layer, "d" + name)[...] = 0
         lowest = 0 if need_dx else self._first_trainable
         layers, frozen, adds, d = self.layers, self._frozen, self.written if write else None, None
-        for i in range(top, lowest - 1, -1):
-            if i in given:
-                d = given[i] if d is None else d + given[i]
-            d = layers[i].backward(d, caches[i], None if i in frozen else adds, need_dx or i > lowest)
+        try:  # which costs a right step nothing
+            for i in range(top, lowest - 1, -1):
+                if i in given:
+                    d = given[i] if d is None else d + given[i]
+                d = layers[i].backward(d, caches[i], None if i in frozen else adds, need_dx or i > lowest)
+        except ValueError:
+            n = next((cache.shape[-2] for cache in caches if getattr(cache, "ndim", 0) > 1), None)
+            for name, g in gradients.items():
+                if n is not None and g.shape[-2:-1] != (n,):
+                    raise ValueError(
+                        f"the gradient at {name!r} has shape {g.shape}, forward was given {n} rows"
+                    ) from None
+            raise
         return d if need_dx else None
 
     def input_gradient(self, x: Array, loss: Callable[[Array], tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -155,6 +169,7 @@ class Network(Module):
         >>> bool(np.allclose(dx[0], net.layers[0].W[:, 2]))
         True
         """
+        self.check_laid()
         x = self.check_input(x)
         sites, caches = self.forward(x, taps=("logits",))
         value, gradient = loss(sites["logits"])
@@ -168,6 +183,7 @@ class Network(Module):
         In batches: what a thousand rows leave behind in a layer stays in the cache, what all leave does not.
         """
         check_count("batch_size", batch_size)
+        self.check_laid()
         if hasattr(x, "dtype"):
             array_module(x, self.theta)  # one device, or a TypeError that says so
         parts = [

@@ -111,6 +111,7 @@ class Stack(Network):
     def logits(self, x: Array, batch_size: int = 1024) -> Array:
         """Logits (R, N, K) of x: (N, D), the same rows for all members, or (R, N, D), rows of their own."""
         check_count("batch_size", batch_size)
+        self.check_laid()
         if getattr(x, "ndim", 2) == 3 and x.shape[0] != self.members:
             raise ValueError(f"x has rows for {x.shape[0]} members, the stack has {self.members}")
         parts = []

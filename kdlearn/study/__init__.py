@@ -8,7 +8,7 @@ from kdlearn.study.cells import sweep
 from kdlearn.study.comparison import Comparison, choose, compare
 from kdlearn.study.intervals import Interval, Verdict, crossed, holm, interval, judge, p_value, verdicts
 from kdlearn.study.origin import cell_key, environment
-from kdlearn.study.trial import Trial, trial
+from kdlearn.study.trials import Trial, trial
 
 __all__ = [
     "Comparison",

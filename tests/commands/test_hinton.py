@@ -31,7 +31,7 @@ from kdlearn.commands.hinton import as_one_cell, by_seed
 from kdlearn.hinton import lessons, teaching, towards
 from kdlearn.hinton import rows as study
 from kdlearn.hinton import table as told
-from kdlearn.hinton.images import transfer_rows
+from kdlearn.hinton.pixels import transfer_rows
 from kdlearn.hinton.names import GROUPS, readable
 
 

@@ -178,3 +178,45 @@ def test_a_layer_of_tokens_is_checked_without_dx():
     with pytest.raises(GradientError, match=r"dW.*same factor 0.5"):
         check_layer(Halved(4, 3), tokens)
     assert check_layer(kd.Linear(3, 2), tokens) < 1e-7  # whole numbers are numbers to any other layer
+
+
+ALIKE = ("cosine_distance", "attention_transfer", "linear_cka", "dist_kd", "standardized_kd", "relational_angle")
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_gradient_of_zero_is_held_to_zero(name, scale, rng):
+    """All that central differences say at a minimum is their own error, which was called a wrong gradient."""
+    h, loss = scale * rng.normal(size=(6, 4)), getattr(kd, name)
+    assert check_loss(loss, h, h) <= 1e-7
+    for offset in (1e-3, 1e-6 / scale):
+
+        def off(z, t, offset=offset):
+            value, gradient = loss(z, t)
+            gradient[1, 2] += offset
+            return value, gradient
+
+        with pytest.raises(GradientError, match=r"the value does not change there|wrong"):
+            check_loss(off, h, h)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-5])
+@pytest.mark.parametrize("factor", [1.001, 0.999, 2.0])
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_factor_is_found_however_small_the_gradient(name, factor, size, rng):
+    h, t, loss = rng.normal(size=(6, 4)), rng.normal(size=(6, 4)), getattr(kd, name)
+
+    def scaled(z, t, factor=1.0):
+        value, gradient = loss(z, t)
+        return size * value, factor * size * gradient
+
+    assert check_loss(scaled, h, t) <= 1e-7
+    with pytest.raises(GradientError, match=f"off by the same factor {factor:.6g}"):
+        check_loss(scaled, h, t, factor=factor)
+
+
+def test_a_step_at_a_minimum_is_no_wrong_step(rng):
+    student = kd.MLP(4, 5, 3, seed=1, dtype="float64")
+    batch = {"x": rng.normal(size=(6, 4))}
+    same = kd.Match("student.h1", "teacher.h1", kd.cosine_distance)
+    assert check_step(student, same, batch, student.copy()) <= 1e-7

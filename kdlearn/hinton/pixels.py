@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from kdlearn.backend import Array, array_module, device_of, to_device
+from kdlearn.checks import is_whole
 from kdlearn.data import Data, mnist
 
 MISSING = {"no 3s": (3,), "only 7s and 8s": (0, 1, 2, 3, 4, 5, 6, 9)}
@@ -32,7 +33,9 @@ def jitter(x: Array, rng: np.random.Generator, most: int = 2, out: Array | None 
 
     A thousand at a time, into `out` if given: fresh memory for 60,000 images costs more than moving them.
     """
-    xp, n, side, block = array_module(x), len(x), round(x.shape[1] ** 0.5), min(1000, len(x))
+    if not is_whole(most) or most < 0:
+        raise ValueError(f"most must be a whole number of pixels, 0 or more, got {most!r}")
+    xp, n, side, block = array_module(x), len(x), round(x.shape[1] ** 0.5), max(1, min(1000, len(x)))
     moved = xp.empty_like(x) if out is None else out
     if moved.shape != x.shape or moved.dtype != x.dtype or side**2 != x.shape[1]:
         raise ValueError(f"images (N, side²) go into an array like them, got {x.shape} and {moved.shape} {moved.dtype}")
