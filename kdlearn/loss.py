@@ -36,10 +36,12 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
 
     The function's arguments without a default are its arrays; the one called `y` holds labels, and keeps
     its integers. With several live arrays, which come first, `gradient` is a tuple. A third value returned, (N,),
-    says which rows count, with True or 1: the mean is over those alone, whatever the others hold. The loss has three
-    more keywords:
+    says which rows count, with True or 1: the mean is over those alone, whatever arrays the others hold. The loss has
+    three more keywords:
 
-    weight : (N,) multiplies each row. A row of weight 0 is left out, whatever it holds.
+    weight : (N,) multiplies each row. A row of weight 0 is left out, NaN and infinite numbers in it too; a label or a
+        target that the loss refuses is refused there as well. A weight must be a number in every row: NaN makes NaN,
+        even where the row does not count (`fit` and `evaluate` refuse such a column).
     normalize : divide by the sum of the weights instead of N.
     members : the rows are those of so many networks of a stack, one after the other; value (members,).
 

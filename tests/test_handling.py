@@ -134,6 +134,22 @@ def test_a_network_whose_arrays_were_replaced_is_not_trained_nor_copied(change, 
             call(net)
 
 
+def test_a_network_whose_vector_was_replaced_between_steps_is_not_trained_in_vain():
+    """From the second step on the optimiser moved the new vector, and the layers computed with the old one."""
+    net, optimizer = kd.MLP(4, 8, 3), kd.Adam()
+    batch = {"x": rows().x.astype("f4"), "y": rows().y}
+
+    def step():
+        return kd.train_step(net, None, kd.CrossEntropy(), batch, optimizer=optimizer)
+
+    step()
+    net.theta *= 0.5  # in its place
+    step()
+    net.theta = net.theta.copy()
+    with pytest.raises(ValueError, match="theta, or an array or a layer of this network, was replaced"):
+        step()
+
+
 def test_a_network_that_is_written_into_is_trained():
     data, net = rows(), kd.MLP(4, 8, 3)
     net.theta *= 0.5

@@ -34,7 +34,7 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0, ignore: int | None
     y : (N,) integer labels in 0 … K-1.
     smoothing : epsilon in [0, 1] (Szegedy et al. 2016, section 7).
     ignore : a label that says "none is known"; such rows cost nothing, and the mean is over the others; without any
-        it is 0.
+        it is 0. Their `weight` must be a number all the same: NaN there makes NaN of all.
 
     Source: Bridle 1990 for the gradient. Assumes finite logits but for -inf at masked classes.
 

@@ -19,9 +19,11 @@ class Module:
 
     `theta` holds every parameter and `grad` every gradient, each as one flat vector: all weights
     first, then all biases. `layer.W` and `layer.dW` are views of them and are never rebound, so
-    an optimiser step, a norm, a copy or a moving average is one line over a vector. Write into them, `net.theta[...] = best`:
-    what stands in their place after `net.theta = best` or `layer.W = W` is refused where a training, an answer, a copy
-    or a file begins (`check_laid`). `forward` and the second `kd.train_step` do not look, which would cost each step.
+    an optimiser step, a norm, a copy or a moving average is one line over a vector.
+
+    Write into them: `net.theta[...] = best`, `layer.W[...] = W`. After `net.theta = best`, `layer.W = W` or another
+    layer in `layers` the network is refused where a training, an answer, a copy or a file begins (`check_laid`).
+    `forward` and further calls of `kd.train_step` do not look at layers, which would cost each step.
 
     `written` says whether `grad` belongs to the step that is under way. The first `backward` of a step
     writes `grad`, each further one adds to it; an optimiser's step ends the matter.

@@ -75,6 +75,8 @@ class Optimizer:
         if self.clip_norm is not None:
             self._clip(net)
         theta, grad, moments = net.theta, net.grad, memory.moments
+        if net.layers and theta is not net._laid[0]:  # replaced: the layers would not move
+            net.check_laid()
         xp, update = array_module(theta), body_for(type(self).update, theta)
         size = min(self.block, theta.size) if xp is np else theta.size
         scratch = xp.empty(size, theta.dtype)

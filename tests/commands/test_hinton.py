@@ -31,8 +31,8 @@ from kdlearn.commands.hinton import as_one_cell, by_seed
 from kdlearn.hinton import lessons, teaching, towards
 from kdlearn.hinton import rows as study
 from kdlearn.hinton import table as told
-from kdlearn.hinton.pixels import transfer_rows
 from kdlearn.hinton.names import GROUPS, readable
+from kdlearn.hinton.pixels import transfer_rows
 
 
 @pytest.fixture
@@ -69,6 +69,18 @@ def test_jitter_moves_each_image_as_a_whole():
     np.testing.assert_array_equal(moved[np.arange(2503), down * 28 + right - 2], 1)
     np.testing.assert_array_equal(moved.sum(axis=1), 3)
     assert moved.dtype == np.float32 and (x.sum(axis=1) == 3).all()
+
+
+@pytest.mark.parametrize("most", [-1, 1.5, "2"])
+def test_jitter_moves_by_whole_pixels(most):
+    with pytest.raises(ValueError, match=f"most must be a whole number of pixels, 0 or more, got {most!r}"):
+        hinton.jitter(np.ones((2, 25)), np.random.default_rng(0), most)
+
+
+def test_jitter_of_no_images_and_by_no_pixel():
+    assert hinton.jitter(np.ones((0, 25)), np.random.default_rng(0)).shape == (0, 25)
+    x = np.arange(50.0).reshape(2, 25)
+    np.testing.assert_array_equal(hinton.jitter(x, np.random.default_rng(0), most=0), x)
 
 
 def test_jitter_drops_what_leaves_the_image_and_lets_black_in():

@@ -216,3 +216,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 40
+
+
+@pytest.mark.parametrize("validation", [1.5, "a", -1, 60_000])
+def test_the_validation_rows_of_mnist_are_a_number(validation):
+    with pytest.raises(ValueError, match=f"validation must be a number of rows, 0 to 59,999, got {validation!r}"):
+        kd.data.sets.mnist(validation=validation)

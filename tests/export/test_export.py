@@ -381,6 +381,31 @@ def test_wilsons_interval():
             assert abs(right / n - end) == pytest.approx(1.959964 * np.sqrt(end * (1 - end) / n), abs=1e-7)
 
 
+def test_a_proportion_is_of_some_rows():
+    for right, n in ((0, 0), (3, 2), (-1, 2)):
+        with pytest.raises(ValueError, match=f"0 to n of n rows, n at least 1, got {right} of {n}"):
+            export.costs.wilson(right, n)
+
+
+def test_a_report_of_networks_of_one_output(monkeypatch):
+    """They were asked for class probabilities."""
+    monkeypatch.setattr(export.costs, "SECONDS", 0.0)
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype("f4")
+    student, teacher = kd.MLP(4, 5, 1, seed=0), kd.MLP(4, 9, 1, seed=1)
+    y = student.predict(x) + np.where(np.arange(20) % 2, 1, -1)
+    data = export.report(student, teacher, x, y)
+    assert data["task"] == "numbers" and data["student"]["mae"] == pytest.approx(1)
+    assert data["student"]["r2"] == pytest.approx(1 - 1 / y.var())
+    assert data["difference"] == pytest.approx(np.abs(student.predict(x) - teacher.predict(x)).mean())
+    assert "mean absolute difference" in export.format_report(data)
+
+
+def test_a_report_of_no_rows_says_so():
+    net = kd.MLP(4, 3)
+    with pytest.raises(ValueError, match="x_test has no rows"):
+        export.report(net, net, np.zeros((0, 4)), np.zeros(0, int))
+
+
 def test_a_report_checks_its_rows(student, digits):
     with pytest.raises(ValueError, match="y_test needs x_test"):
         export.report(student, student, None, digits[3])

@@ -220,3 +220,19 @@ def test_two_taps_of_one_layer_are_refused():
     layers = kd.MLP(4, 5, 3).layers
     with pytest.raises(ValueError, match="'h1' and 'same' name one layer, 1"):
         Network(layers, {"h1": 1, "same": 1, "logits": 2})
+
+
+def test_taps_are_a_list_of_names():
+    """The text was read letter by letter."""
+    with pytest.raises(TypeError, match=r"taps is a list of names, got the text 'logits'; write taps=\['logits'\]"):
+        kd.MLP(4, 3).forward(np.zeros((2, 4), np.float32), taps="logits")
+
+
+@pytest.mark.parametrize("make", [lambda net: net, lambda net: kd.Stack([net, net])])
+def test_a_gradient_has_the_rows_that_went_forward(make):
+    net = make(kd.MLP(4, 5, 3))
+    sites, caches = net.forward(np.zeros((10, 4), np.float32))
+    with pytest.raises(ValueError, match=r"the gradient at 'logits' has shape .*, forward was given \d+ rows"):
+        net.backward(caches, {"logits": sites["logits"][:6]})
+    with pytest.raises(ValueError, match=r"the gradient at 'h1' has shape .*, forward was given \d+ rows"):
+        net.backward(caches, {"logits": sites["logits"], "h1": sites["h1"][:6]})

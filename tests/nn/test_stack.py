@@ -242,6 +242,11 @@ def test_a_member_that_diverges_is_named_and_does_not_spoil_the_others():
         kd.fit(kd.Stack(nets), kd.CrossEntropy(), wild, **rule)
 
 
+def test_the_data_of_no_members_is_refused_in_words():
+    with pytest.raises(ValueError, match="there are no members"):
+        stack_data([])
+
+
 def test_a_batch_that_is_cut_member_by_member_keeps_its_rows_together():
     """The last batch is smaller; columns that members share are kept once."""
     rows = [kd.Data({"x": np.arange(7.0)[:, None] + 100 * i, "y": np.arange(7)}) for i in range(2)]
