@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ FEW = 5  # rows held out of a class
 NAMES = 20  # different large whole numbers, at the most, that may be names
 ALONE = 100.0  # the same, for a value that stands once,
 GAP = 10.0  # or that lies so many times as far from the median as the next one
+NINES = r"-99+|999+"  # as people write a code: it is said where it lies two ranges of the others away
 SOME = 10  # other cells, at the least, for a value to lie far from them
 
 
@@ -124,16 +126,17 @@ def _far(values: pd.Series, others: pd.Series) -> float | None:
 
 
 def _code(values: pd.Series, end: float) -> bool:
-    """Whether the least or the largest value, in several cells, lies far from all the others."""
+    """Whether the least or the largest value, in several cells or all nines, lies far from all the others."""
     others = values[values != end]
     n = len(values) - len(others)
-    if n == 1 or len(others) < max(SOME, len(values) / 10) or (end == 0 and 2 * n > len(values)):
+    if len(others) < max(SOME, len(values) / 10) or (end == 0 and 2 * n > len(values)):
         return False  # 0 in most cells is a number
-    middle = others.median()
+    gap, middle = (others - end).abs().min(), others.median()
+    if re.fullmatch(NINES, f"{end:.12g}") and gap > 2 * (others.max() - others.min()) > 0:
+        return True
     if others.quantile(0.25) == others.quantile(0.75):  # most are alike
-        return bool(abs(end - middle) > GAP * (others - middle).abs().max() > 0)
-    alone = 2 * (others - end).abs().min() > abs(end - middle)  # the least of many low ones is no code
-    return bool(alone) and _far(values, others) == end
+        return n > 1 and bool(abs(end - middle) > GAP * (others - middle).abs().max() > 0)
+    return n > 1 and 2 * gap > abs(end - middle) and _far(values, others) == end  # the least of many low ones is none
 
 
 def tell_leak(X: pd.DataFrame, y: np.ndarray, target: str, said: list[str]) -> None:

@@ -494,7 +494,8 @@ def test_a_code_is_said_at_any_share(share, code):
     """At a fifth of the cells and less it was said; where it did most harm it was not."""
     rng = np.random.default_rng(0)
     flags = rng.random(400) < 0.1  # most are alike: they have no middle half
-    for values in (rng.normal(25, 8, 400), rng.integers(1, 6, 400), rng.exponential(3, 400).round(1), flags):
+    pulse = rng.integers(60, 200, 400)  # whose middle half is wide: -999 is no twenty times as far
+    for values in (rng.normal(25, 8, 400), rng.integers(1, 6, 400), rng.exponential(3, 400).round(1), pulse, flags):
         cells, said = pd.Series(values, dtype=float), list[str]()
         cells[rng.permutation(400)[: int(share * 400)]] = code
         tell_far("a", cells, cells, said)
@@ -514,6 +515,8 @@ def test_ordinary_columns_hold_no_code():
             "mostly nothing, else nearly the same": np.where(rng.random(n) < 0.7, 0, rng.uniform(20, 21, n)),
             "years": rng.integers(1950, 2024, n),
             "prices": np.exp(rng.normal(2, 1, n)).round() + 0.99,
+            "few prices": rng.choice([4.99, 9.99, 19.99, 49.99, 99.99], n),
+            "round prices": rng.choice([49, 99, 199, 499, 999], n),
             "counts": rng.poisson(0.3, n),
             "more counts": np.where(rng.random(n) < 0.7, 1, rng.integers(2, 25, n)),
             "two machines": np.where(rng.random(n) < 0.3, rng.normal(0, 1, n), rng.normal(50, 1, n)).round(),
