@@ -237,6 +237,11 @@ class Term(Objective):
         """Names of the fixed sites that hold one weight a row."""
         return self._factors[2]
 
+    @property
+    def schedules(self) -> tuple[Callable[[float], float], ...]:
+        """Its weights that are functions of the progress."""
+        return self._factors[1]
+
     def factor(self, fixed: Sites) -> float:
         """Its weight at this step: the numbers times the schedules, without the weights of rows."""
         weight, schedules, _ = self._factors
