@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -49,8 +50,17 @@ class _Fitted(BaseEstimator):
         encoding, mean, scale = self.parts_.plain(), self.parts_.mean, self.parts_.scale
         codes = encoding.codes(X)
         encoding.check(codes)
+        if encoding.named and not hasattr(X, "columns"):
+            kind = type(self).__name__
+            warnings.warn(
+                f"X does not have valid feature names, but {kind} was fitted with feature names", stacklevel=3
+            )
         for i in encoding.used if len(codes) else ():
-            if (codes[:, i] == UNKNOWN).all() and encoding.columns[i].categories is not None:
+            there = codes[~np.isnan(codes[:, i]), i]
+            asked = (
+                len(there) or (encoding.fill[encoding.column == i] == UNKNOWN).all()
+            )  # a missing one is unknown, too
+            if asked and (there == UNKNOWN).all() and encoding.columns[i].categories is not None:
                 warn_of_unknown(encoding.columns[i].name)
         x = (encoding.features(codes) - encoding.shift) * encoding.factor
         x = np.ascontiguousarray(x if mean is None else (x - mean) / scale)  # as when it was taught, to the last bit
@@ -58,7 +68,9 @@ class _Fitted(BaseEstimator):
 
 
 class FittedClassifier(ClassifierMixin, _Fitted):
-    """A saved classifier. Raw rows, a frame by its columns' names, an array where fit saw no names.
+    """A saved classifier. Raw rows, a frame by its columns' names, an array by position.
+
+    Where fit saw names, an array is warned of.
 
     NaN is refused unless an imputer is inside.
     """
