@@ -51,16 +51,13 @@ class _Fitted(BaseEstimator):
         codes = encoding.codes(X)
         encoding.check(codes)
         if encoding.named and not hasattr(X, "columns"):
-            kind = type(self).__name__
-            warnings.warn(
-                f"X does not have valid feature names, but {kind} was fitted with feature names", stacklevel=3
-            )
+            said = f"X does not have valid feature names, but {type(self).__name__} was fitted with feature names"
+            warnings.warn(said, stacklevel=3)  # as scikit-learn says it
         for i in encoding.used if len(codes) else ():
             there = codes[~np.isnan(codes[:, i]), i]
-            asked = (
-                len(there) or (encoding.fill[encoding.column == i] == UNKNOWN).all()
-            )  # a missing one is unknown, too
-            if asked and (there == UNKNOWN).all() and encoding.columns[i].categories is not None:
+            gap_unknown = (encoding.fill[encoding.column == i] == UNKNOWN).all()
+            asked = encoding.columns[i].categories is not None and (len(there) or gap_unknown)
+            if asked and (there == UNKNOWN).all():
                 warn_of_unknown(encoding.columns[i].name)
         x = (encoding.features(codes) - encoding.shift) * encoding.factor
         x = np.ascontiguousarray(x if mean is None else (x - mean) / scale)  # as when it was taught, to the last bit
@@ -68,9 +65,7 @@ class _Fitted(BaseEstimator):
 
 
 class FittedClassifier(ClassifierMixin, _Fitted):
-    """A saved classifier. Raw rows, a frame by its columns' names, an array by position.
-
-    Where fit saw names, an array is warned of.
+    """A saved classifier. Raw rows, a frame by its columns' names, an array by position: warned of where fit saw names.
 
     NaN is refused unless an imputer is inside.
     """
