@@ -61,21 +61,20 @@ def check_settings(
         )
 
 
-def check_schedule(schedule: Any) -> None:
-    """TypeError or ValueError unless it makes a factor of the learning rate of the progress; asked at 20 places."""
+def check_schedule(schedule: Any, what: str = "a schedule", low: float = 0.0) -> None:
+    """TypeError or ValueError unless it makes a finite factor of the progress, `low` or more; asked at 20 places."""
     if not callable(schedule):
-        raise TypeError(f"a schedule is a function of the progress, such as kd.cosine, got {schedule!r}")
+        raise TypeError(f"{what} is a function of the progress, such as kd.cosine, got {schedule!r}")
     for progress in [i / 20 for i in range(20)]:
         factor: Any = schedule(progress)
         if not is_number(factor):
             name = getattr(schedule, "__name__", "the schedule")
             raise TypeError(
-                f"a schedule returns a number, {name}({progress}) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
+                f"{what} returns a number, {name}({progress}) is {factor!r}; kd.steps(…) and kd.warmup(…) make one"
             )
-        if not 0 <= float(factor) < math.inf:
-            raise ValueError(
-                f"a schedule returns a finite factor of at least 0, at progress {progress} it is {factor!r}"
-            )
+        if not (math.isfinite(factor) and factor >= low):
+            least = " of at least 0" * (low == 0)
+            raise ValueError(f"{what} returns a finite factor{least}, at progress {progress} it is {factor!r}")
 
 
 def check_networks(
@@ -90,6 +89,9 @@ def check_networks(
         raise TypeError(f"the optimizer must be one of kdlearn's, such as kd.Adam(1e-3), got {optimizer!r}{hint}")
     if not students:
         raise ValueError("there is no student to train")
+    for term in objective.terms:
+        for schedule in term.schedules:
+            check_schedule(schedule, f"the weight of {term.name}", -math.inf)
     both = set(students) & set(teachers)
     if both:
         raise ValueError(f"{', '.join(sorted(both))}: a network is either a student or a teacher")

@@ -67,7 +67,7 @@ def evaluate_checked(
     for batch in data.batches(batch_size):
         batch["progress"] = progress
         live, fixed, _ = run_networks(students, teachers, objective, batch)
-        values.append(Values(objective(live, fixed, members=members_of(students), backward=False)))
+        values.append(Values(objective(live, fixed, members=members_of(students), backward=False), students))
         rows.append(len(batch["index"]))
     at = [progress] * len(rows)
     means = means_of(table_of(values), values, rows, at, objective, of_none=math.nan)

@@ -56,7 +56,10 @@ class History:
         """The history of one member of a stack, to the last epoch of all; its weights may be of an earlier one."""
         if self.records:
             loss = self.records[0]["train"]["loss"]
-            i = range(len(loss) if isinstance(loss, list) else 1)[i]  # an IndexError where there is no such member
+            members = len(loss) if isinstance(loss, list) else 1
+            if not -members <= i < members:
+                raise IndexError(f"the history is of the members 0 … {members - 1}, got {i}")
+            i %= members
         own = History()
         for record in self.records:
             parts: dict[str, Any] = {

@@ -15,6 +15,8 @@ from kdlearn.backend import Array, array_module
 from kdlearn.checks import check_count, is_number
 from kdlearn.data import Data
 from kdlearn.data.stacked import StackedData, stack_data
+from kdlearn.evaluation import evaluate_checked
+from kdlearn.history import History
 from kdlearn.nn.layers import Dropout
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
@@ -33,7 +35,8 @@ class EarlyStopping:
     mode : "min" where lower is better, "max" where higher is; default "max" for accuracies, else "min".
 
     In a stack each member has its own best epoch; the training ends when all have run out of patience.
-    A monitored value that is NaN is a ValueError: it would never be a new best.
+    A monitored value that is NaN is a ValueError: it would never be a new best. Where it is NaN of some members of a
+    stack alone, these are entered in `History.diverged`, and the others go on.
     """
 
     def __init__(self, monitor: str = "loss", patience: int = 10, mode: str | None = None) -> None:
@@ -50,19 +53,24 @@ class EarlyStopping:
         self.weights: list[Array] = []
 
     def before_fit(self, run: Run) -> None:
-        """Begin anew."""
+        """Begin anew; ValueError without validation data, KeyError for a value that is not measured on them."""
+        if run.held_out is None:
+            raise ValueError("EarlyStopping needs fit(validation=…)")
+        measured, few = History(), run.held_out.take([0, 1 % len(run.held_out)])
+        with np.errstate(all="ignore"):
+            values = evaluate_checked(run.students, run.teachers, run.objective, few)
+        measured.records.append({"validation": values})
+        measured.full_name(self.monitor, "validation")
         self.forget()
 
     def after_epoch(self, run: Run) -> None:
         """Compare and remember; stop when the patience of all is over."""
-        if "validation" not in run.history.records[-1]:
-            raise ValueError("EarlyStopping needs fit(validation=…)")
         value = np.atleast_1d(run.history[self.monitor, "validation"][-1]).astype(float)
         alive = np.array([i not in run.history.diverged for i in range(len(value))])
-        if np.isnan(value[alive]).any():
-            raise ValueError(
-                f"the validation value {self.monitor!r} is NaN in epoch {run.epoch}; it can't be monitored"
-            )
+        lost = f"the validation value {self.monitor!r} is NaN in epoch {run.epoch}"
+        if np.isnan(value[alive]).all() and alive.any():
+            raise ValueError(f"{lost}; it can't be monitored")
+        run.history.diverged |= dict.fromkeys(np.flatnonzero(alive & np.isnan(value)).tolist(), lost)
         full = run.history.full_name(self.monitor, "validation")  # a beginning of it may have been given
         if self.mode == "max" or (self.mode is None and full.endswith("accuracy")):
             value = -value
@@ -200,7 +208,8 @@ class LastEpoch:
                 f"data that is made anew each epoch cannot keep a column; give fit "
                 f"teachers={{{self.past!r}: student.copy()}} instead of {self.past + '.logits'!r}"
             )
-        run.data = data.with_columns({f"{self.past}.logits": answers(student, self.student, data)})
+        past = f"{self.past}.logits"
+        run.data = data.with_columns({past: finite_answers(student, self.student, data, data.columns.get(past))})
 
 
 class MovingAverage:
@@ -283,11 +292,14 @@ class StalePeers:
         for name in self.names:
             if name not in students:
                 raise ValueError(f"there is no student {name!r} to ask; there are: {', '.join(students)}")
-        members = students[self.names[0]].members
         rows: Any = data
-        if members > 1 and not isinstance(data, StackedData):
-            rows = stack_data([data] * members if isinstance(data, Data) else data)
-        return rows.with_columns({f"stale.{name}.logits": answers(students[name], name, rows) for name in self.names})
+        if not isinstance(data, Data):
+            rows = stack_data(data)
+        elif (members := students[self.names[0]].members) > 1 and not isinstance(data, StackedData):
+            rows = stack_data([data] * members)
+        columns = {name: f"stale.{name}.logits" for name in self.names}
+        known = {name: rows.columns.get(column) for name, column in columns.items()}
+        return rows.with_columns({c: finite_answers(students[n], n, rows, known[n]) for n, c in columns.items()})
 
     def before_fit(self, run: Run) -> None:
         """There must be students of these names."""
@@ -299,10 +311,19 @@ class StalePeers:
             run.data = self.refresh(run.data, run.students)
 
 
-def answers(net: Network, name: str, data: Data) -> Array:
-    """The logits of a network on its rows of the data, as a column: for a stack member after member."""
-    z = net.logits(data.for_logits(input_of(name, data.columns)))
-    return z.reshape(-1, z.shape[-1])
+def finite_answers(net: Network, name: str, data: Data, before: Array | None) -> Array:
+    """The logits of a network on its rows of the data, as a column: for a stack member after member.
+
+    Rows of which an answer is NaN or +inf keep what was there `before`: the weights have come apart, and the next step
+    says so, of the member that it is.
+    """
+    with np.errstate(all="ignore"):
+        z = net.logits(data.for_logits(input_of(name, data.columns)))
+    z, xp = z.reshape(-1, z.shape[-1]), array_module(z)
+    if before is None or before.shape != z.shape:
+        return z
+    sound = (z < xp.inf).all(axis=1, keepdims=True)
+    return xp.where(sound, z, before)
 
 
 def check_names(names: Sequence[str]) -> None:

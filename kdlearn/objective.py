@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -229,20 +230,22 @@ class Term(Objective):
         return number, tuple(w for w in weights if callable(w)), tuple(w for w in weights if isinstance(w, str))
 
     def reads(self) -> tuple[set[str], set[str]]:
-        _, schedules, rows = self._factors
-        return set(self.live), {*self.fixed, *rows, *(("progress",) if schedules else ())}
+        return set(self.live), {*self.fixed, *self.row_weights, *(("progress",) if self.schedules else ())}
 
     @property
     def row_weights(self) -> tuple[str, ...]:
         """Names of the fixed sites that hold one weight a row."""
         return self._factors[2]
 
+    @property
+    def schedules(self) -> tuple[Callable[[float], float], ...]:
+        """Its weights that are functions of the progress."""
+        return self._factors[1]
+
     def factor(self, fixed: Sites) -> float:
         """Its weight at this step: the numbers times the schedules, without the weights of rows."""
-        weight, schedules, _ = self._factors
-        for schedule in schedules:
-            weight *= schedule(site_of("progress", fixed, "fixed"))
-        return weight
+        number, schedules, _ = self._factors
+        return math.prod((schedule(site_of("progress", fixed, "fixed")) for schedule in schedules), start=number)
 
     def scaled(self, weight: Weight) -> Term:
         known = self.weight if isinstance(self.weight, tuple) else (self.weight,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -110,6 +111,10 @@ def same(a: Any, b: Any, open_: tuple[tuple[int, int], ...] = ()) -> bool:
         return len(a) == len(b) and all(map(like, a, b))
     if isinstance(a, Mapping):
         return a.keys() == b.keys() and all(like(a[key], b[key]) for key in a)
+    if isinstance(a, (slice, range)):
+        return a == b
+    if isinstance(a, (operator.itemgetter, operator.attrgetter, operator.methodcaller)):
+        return like(a.__reduce__(), b.__reduce__())
     if isinstance(a, types.MethodType):
         return a.__self__ is b.__self__ and like(a.__func__, b.__func__)
     if isinstance(a, types.FunctionType):
@@ -162,6 +167,8 @@ def streams(seeds: Sequence[Any], names: Iterable[str], stack: bool) -> tuple[An
     kinds = ("order", *names)
     for seed in seeds:
         check_seed(seed)
+        if isinstance(seed, (np.random.Generator, np.random.SeedSequence, np.random.BitGenerator)):
+            raise TypeError(f"seed must be a whole number, from which several streams are made, got {seed!r}")
     spawned = [np.random.SeedSequence(seed).spawn(len(kinds)) for seed in seeds]
     made = [[np.random.default_rng(own[k]) for own in spawned] for k in range(len(kinds))]
     order, *dice = made if stack else [own[0] for own in made]

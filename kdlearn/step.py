@@ -19,6 +19,7 @@ from kdlearn.nn.masks import DropoutMasks
 from kdlearn.nn.module import Module
 from kdlearn.nn.network import Network
 from kdlearn.nn.optim import Optimizer
+from kdlearn.nn.stack import Stack
 from kdlearn.objective import Evaluation, Objective, Sites
 
 Networks = Network | Mapping[str, Network]
@@ -27,17 +28,20 @@ Dice = Roll | Mapping[str, Roll] | None
 
 
 class Values(dict[str, Array]):
-    """{term: value} of a step, "loss" first.
+    """{term: value} of a step, "loss" first; of a stack, of one network too, one number a member.
 
     `counts` is {term: what its mean is over, where not over all rows}: the mean of an epoch needs it.
     """
 
     __slots__ = ("counts",)
 
-    def __init__(self, result: Evaluation) -> None:
+    def __init__(self, result: Evaluation, students: Mapping[str, Network]) -> None:
         self["loss"] = result.value
         self.update(result.terms)
         self.counts = result.counts
+        if result.members == 1 and any(isinstance(net, Stack) for net in students.values()):
+            self.update({name: np.atleast_1d(value) for name, value in self.items()})
+            self.counts = {name: np.atleast_1d(count) for name, count in self.counts.items()}
 
 
 def train_step(
@@ -101,7 +105,7 @@ def _gradients(
     live, fixed, caches = run_networks(students, teachers, objective, batch, rng)
     result = objective(live, fixed, members=members_of(students))
     hand_back(students, caches, result)
-    return Values(result)
+    return Values(result, students)
 
 
 def run_networks(

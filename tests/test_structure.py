@@ -32,9 +32,9 @@ LEVELS = [
     {"step", "history", "counts", "values"},
     {"run"},
     {"description", "faults", "reads"},
-    {"hooks", "door", "checkpoint", "side_by_side"},
+    {"door", "checkpoint", "side_by_side"},
     {"evaluation", "epoch", "resume"},
-    {"training"},
+    {"training", "hooks"},
     {"distill.response", "distill.privacy"},
     {
         "distill.diffusion",

@@ -128,3 +128,102 @@ def test_a_length_is_a_whole_number_from_one_on():
             sequence.enumerated(net, prompts, bad)
     with pytest.raises(TypeError, match=r"context must be an integer, got 2\.0"):
         sequence.windows(np.arange(6), 2.0)
+
+
+# ------------------------------------------------------------------ stacks
+
+
+def test_a_stack_of_one_is_a_stack():
+    """Its loss was a bare number: a study whose last group held one seed ended after training everything."""
+    data, one = kd.Data({"x": X, "y": Y}), kd.Stack([kd.MLP(5, 4, 3, seed=2)])
+    history = kd.fit(one, kd.CrossEntropy(), data, validation=data, epochs=1, batch_size=2, progress=False)
+    for values in (
+        *(history.records[0][part] for part in ("train", "validation")),
+        kd.evaluate(one, kd.CrossEntropy(), data),
+    ):
+        assert all(isinstance(v, list) and len(v) == 1 for v in values.values())
+    value = kd.train_step(one, None, kd.CrossEntropy(ignore=-1), {"x": X, "y": Y}, optimizer=kd.SGD(0.1))["loss"]
+    assert value.shape == (1,)
+    alone = kd.MLP(5, 4, 3, seed=2)
+    expected = kd.fit(alone, kd.CrossEntropy(), data, validation=data, epochs=1, batch_size=2, progress=False)
+    assert history.member(0)["loss"] == expected["loss"]
+    assert history.member(0)["accuracy", "validation"] == expected["accuracy", "validation"]
+    mutual = kd.distill.mutual.alternating_step({"a": one}, None, kd.CrossEntropy("a.logits"), {"x": X, "y": Y},
+                                                optimizer=kd.SGD(0.1))  # fmt: skip
+    assert mutual["loss"].shape == (1,)
+    refreshed = kd.StalePeers("a").refresh([data], {"a": one})
+    np.testing.assert_array_equal(refreshed.columns["stale.a.logits"], one.logits(X)[0])
+
+
+def one_seed_over(seeds):
+    stack = kd.Stack([kd.MLP(5, 4, 3, seed=seed) for seed in seeds])
+    history = kd.fit(stack, kd.CrossEntropy(), kd.Data({"x": X, "y": Y}), seed=seeds, epochs=1, progress=False)
+    return {"labels": {"loss": history["loss"][-1]}}
+
+
+def test_seeds_in_groups_of_any_size_measure_the_same():
+    runs = [kd.study.compare(one_seed_over, seeds=3, together=n, **QUIET) for n in (1, 2, 3)]
+    one, two, three = (run.values("labels", "loss").tolist() for run in runs)
+    assert one == two == three
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("how", ["last epoch", "peers", "early stopping"])
+def test_a_member_that_overflows_ends_its_own_training_alone(how):
+    """Its answers overflowed first where a hook asked for them, and the training of all ended, a column to blame."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 5)).astype(np.float32)
+    rows = kd.Data({"x": x, "y": np.arange(40) % 3, "past.logits": np.zeros((40, 3), np.float32)})
+    big = rows.with_columns({"x": x * np.float32(1e12)})
+    settings = {"epochs": 8, "batch_size": 40, "optimizer": kd.SGD(0.5), "progress": False}
+    students, objective = kd.Stack([kd.MLP(5, 8, 3, seed=i) for i in range(2)]), kd.CrossEntropy()
+    if how == "last epoch":
+        settings["hooks"], objective = [kd.LastEpoch()], kd.progressive()
+    elif how == "peers":
+        stale = kd.StalePeers("a", "b")
+        students = {"a": students, "b": kd.Stack([kd.MLP(5, 8, 3, seed=i) for i in range(5, 7)])}
+        objective = kd.distill.mutual.codistillation("a", "b")
+        history = kd.fit(students, objective, stale.refresh([rows, big], students), hooks=[stale], **settings)
+    else:
+        settings |= {"hooks": [kd.EarlyStopping(patience=20)], "validation": [rows, big]}
+    if how != "peers":
+        history = kd.fit(students, objective, [rows, big], **settings)
+    assert [*history.diverged] == [1] and len(history) == 8
+    assert np.isfinite(history.member(0)["loss"]).all()
+    for net in students.values() if isinstance(students, dict) else [students]:
+        assert np.isfinite(net.theta).all()
+
+
+def test_what_cannot_be_monitored_is_found_before_the_first_step():
+    data, net = kd.Data({"x": X, "y": Y}), kd.MLP(5, 4, 3)
+    before = net.theta.copy()
+    with pytest.raises(ValueError, match="needs fit"):
+        kd.fit(net, kd.CrossEntropy(), data, hooks=[kd.EarlyStopping()], epochs=2, progress=False)
+    with pytest.raises(KeyError, match="'acuracy' is not in the validation values"):
+        kd.fit(
+            net, kd.CrossEntropy(), data, validation=data, hooks=[kd.EarlyStopping("acuracy")], epochs=2, progress=False
+        )
+    np.testing.assert_array_equal(net.theta, before)
+
+
+def test_weights_of_teachers_by_a_function_may_stand_in_each_member_s_objective():
+    """Two functions of the package, made alike, were no equal ones."""
+    teachers = {"teacher": kd.MLP(5, 4, 3, seed=8), "other": kd.MLP(5, 4, 3, seed=9)}
+
+    def objective(seed):
+        hint = kd.fitnets(kd.MLP(4, 4, seed=seed), "student.h1", "teacher.h1")
+        return hint + ensemble.weighted_teachers(("teacher.logits", "other.logits"), ensemble.entropy_weights, T=2)
+
+    data, stack = kd.Data({"x": X, "y": Y}), kd.Stack([kd.MLP(5, 4, 3, seed=i) for i in range(2)])
+    how = {"teachers": teachers, "epochs": 2, "batch_size": 2, "progress": False}
+    history = kd.fit(stack, [objective(0), objective(1)], data, seed=[0, 1], **how)
+    for i in range(2):
+        alone = kd.fit(kd.MLP(5, 4, 3, seed=i), objective(i), data, seed=i, **how)
+        np.testing.assert_allclose(history.member(i)["loss"], alone["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 1.0])
+def test_values_that_are_one_number_are_so_whatever_the_overlap(overlap):
+    """p = 3e-7 of three values: the wider interval was taken for values that differ more."""
+    verdict = kd.study.verdicts({"a": [-1.0097, -1.0107, -1.0092]}, overlap=overlap)["a"]
+    assert (verdict.p, verdict.word) == (0.25, "not shown")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdlearn.commands.decimals import short
+from kdlearn.commands.decimals import LARGEST, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,8 @@ FEW = 5  # rows held out of a class
 NAMES = 20  # different large whole numbers, at the most, that may be names
 ALONE = 100.0  # the same, for a value that stands once,
 GAP = 10.0  # or that lies so many times as far from the median as the next one
+NINES = r"-99+|999+"  # as people write a code: it is said where it lies two ranges of the others away
+SOME = 10  # other cells, at the least, for a value to lie far from them
 
 
 def left_out(what: str, cells: pd.Series, said: list[str]) -> bool:
@@ -37,7 +40,7 @@ def left_out(what: str, cells: pd.Series, said: list[str]) -> bool:
 def numbers_left_out(what: str, cells: pd.Series, values: pd.Series, said: list[str]) -> bool:
     """Whether a column, `values` as floats, is to be left out; says why, or warns of it."""
     n, there = len(values), values.dropna()
-    if np.isinf(there).any():
+    if (there.abs() > LARGEST).any():
         return False  # which is refused where the rows are read
     if there.nunique() == 1:
         said.append(f"{what} holds no number but {short(cells[there.index[0]])}; it was left out.")
@@ -84,24 +87,56 @@ def copies(table: pd.DataFrame, names: Sequence[str], said: list[str]) -> set[st
 
 
 def tell_far(what: str, cells: pd.Series, values: pd.Series, said: list[str]) -> None:
-    """Say which value stands far from all others, such as -999 or 65535: mostly a code, and no measurement."""
-    low, middle, high = values.quantile([0.25, 0.5, 0.75])
-    away = (values - middle).abs()
-    far = values[away > FAR * (high - low)]
-    if high == low or far.empty:
+    """Say which value stands far from all others, such as -999 or 65535: mostly a code, and no measurement.
+
+    A value that fills many cells moves the quartiles: the least and the largest are held to those of the others too.
+    """
+    there = values.dropna()
+    if there.empty:
         return
-    counts = far.value_counts()
-    value, n = counts.index[0], int(counts.iloc[0])
-    if 2 * n < len(far):
-        return  # a long tail
-    if n == 1 and away[far.index[0]] <= min(ALONE * (high - low), GAP * float(away.drop(far.index).max())):
+    found = _far(there, there)
+    if found is None:
+        found = next((end for end in (there.min(), there.max()) if _code(there, end)), None)
+    if found is None:
         return
-    first = short(cells[values == value].iloc[0])
+    alike = values == found
+    low, high = there[there != found].quantile([0.25, 0.75])
+    n, first = int(alike.sum()), short(cells[alike].iloc[0])
     hold, those = (f"1 cell holds {first}", "that cell") if n == 1 else (f"{n} cells hold {first}", "those cells")
     said.append(
         f"{what}: {hold}, far from the others, of which half lie between {low:.4g} and {high:.4g}. If it is a code or "
         f"a mistake, leave {those} empty."
     )
+
+
+def _far(values: pd.Series, others: pd.Series) -> float | None:
+    """The value that most of the cells hold that lie far from the middle half of `others`; None where there is none."""
+    low, middle, high = others.quantile([0.25, 0.5, 0.75])
+    away = (values - middle).abs()
+    far = values[away > FAR * (high - low)]
+    if high == low or far.empty:
+        return None
+    counts = far.value_counts()
+    value, n = float(counts.index[0]), int(counts.iloc[0])
+    if 2 * n < len(far):
+        return None  # a long tail
+    if n == 1 and away[far.index[0]] <= min(ALONE * (high - low), GAP * float(away.drop(far.index).max())):
+        return None
+    return value
+
+
+def _code(values: pd.Series, end: float) -> bool:
+    """Whether the least or the largest value, in several cells or all nines, lies far from all the others."""
+    others = values[values != end]
+    n = len(values) - len(others)
+    if len(others) < max(SOME, len(values) / 10) or (end == 0 and 2 * n > len(values)):
+        return False  # 0 in most cells is a number
+    gap, middle = (others - end).abs().min(), others.median()
+    if re.fullmatch(NINES, f"{end:.12g}") and gap > 2 * (others.max() - others.min()) > 0:
+        return True
+    if others.quantile(0.25) == others.quantile(0.75):  # most are alike
+        return n > 1 and bool(abs(end - middle) > GAP * (others - middle).abs().max() > 0)
+    return n > 1 and 2 * gap > abs(end - middle) and _far(values, others) == end  # the least of many low ones is none
 
 
 def tell_leak(X: pd.DataFrame, y: np.ndarray, target: str, said: list[str]) -> None:

@@ -9,10 +9,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALL_BUT_A_FEW = 0.95  # share of the cells from which on the others count as missing
+LARGEST = 3.4028235e38  # in float32, in which students compute
 MANY = 20  # different numbers from which on a column, or a target, is a quantity rather than names or grades
 CURRENCY = r"[$€£¥]|(?i:\b(?:USD|EUR|GBP|CHF)\b)"
 NAMES = {"$": "USD", "€": "EUR", "£": "GBP"}  # of the signs of currencies
-SIGNS = rf"[\s\u00a0'\u2019%]|{CURRENCY}"  # around or inside a number, without a meaning for it
+SIGNS = rf"[\s\u00a0'\u2019%]|{CURRENCY}"  # around a number, without a meaning for it
+GROUPED = r"(?<![\d.,])[1-9]\d{0,2}(?:[\s'\u2019]\d{3})+(?!\d)"  # thousands: 12 345 678, 1'234
+BETWEEN = rf"[\d.,eE](?:{SIGNS})+(?:[\d.,]|[eE][+-]?\d)"  # of 120 80, which is no number
 # 0.126 is no number of thousands: groups begin with another digit than 0
 POINT = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 COMMA = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
@@ -21,7 +24,7 @@ COMMA = r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+
 LETTERS = r"[^\W\d_]"
 SIGN = r"[+\u2212-]?"
 UNIT = (
-    rf"{SIGN}[\d.,'\u2019\u00a0 ]*\d[.,]?\s*"
+    rf"{SIGN}[\d.,'\u2019\s]*\d[.,]?\s*"
     rf"({LETTERS}{{1,8}}|°{LETTERS}?|{LETTERS}{{1,4}}(?:/{LETTERS}{{1,4}}|[²³]))"
 )
 
@@ -35,14 +38,23 @@ def texts(cells: pd.Series) -> pd.Series:
 
 
 def numbers(cells: pd.Series, comma: bool) -> pd.Series:
-    """Cells as floats, NaN where one is missing or is no number; `comma`: 1.234,5 and not 1,234.5."""
+    """Cells as floats, NaN where one is missing or is no number; `comma`: 1.234,5 and not 1,234.5.
+
+    A blank inside a number stands between thousands, as in 12 345, and nowhere else.
+    """
     if cells.dtype.kind in "biuf":
         return cells.astype(float)
-    text = texts(cells).str.replace(SIGNS, "", regex=True).str.replace("\u2212", "-", regex=False)
+    text = texts(cells).str.replace(GROUPED, _ungrouped, regex=True)
+    text = text.mask(text.str.contains(BETWEEN, na=False).astype(bool))
+    text = text.str.replace(SIGNS, "", regex=True).str.replace("\u2212", "-", regex=False)
     text = text.str.replace(r"^\(([^-+].*)\)$", r"-\1", regex=True)  # (12) is -12 in accounts
     text = text.where(text.str.fullmatch(COMMA if comma else POINT, na=False).astype(bool))
     text = text.str.replace("." if comma else ",", "", regex=False)
     return (text.str.replace(",", ".", regex=False) if comma else text).astype(float)
+
+
+def _ungrouped(found: re.Match[str]) -> str:
+    return re.sub(r"\D", "", found[0])
 
 
 def unit_of(there: pd.Series) -> str | None:
@@ -198,6 +210,11 @@ def target_numbers(table: pd.DataFrame, target: str, said: list[str]) -> tuple[p
 def counted(unit: str | None, per_cent: bool) -> str | None:
     """What a number counts, as it stands in a header; None where its cells do not say."""
     return f"in {unit}" if unit else "in percent, 5 for 5 %" if per_cent else None
+
+
+def are_not(some: pd.Series) -> str:
+    """How many cells are not what the others are, and the first of them."""
+    return f"{f'{len(some)} cells are' if len(some) > 1 else '1 cell is'} not, such as {short(some.iloc[0])}"
 
 
 def short(cell: Any, most: int = 40) -> str:

@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdlearn.commands.decimals import POINT, comma_votes, texts
+from kdlearn.commands.decimals import LARGEST, POINT, comma_votes, infinite, short, texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 QUOTED = r'(?<![^,;\t|\r\n]) *"(?:[^"]|"")*"'
+BINARY = {  # what a file is that begins so
+    b"\x1f\x8b": "is compressed (gzip)",
+    b"BZh": "is compressed (bzip2)",
+    b"\xfd7zXZ": "is compressed (xz)",
+    b"PK\x03\x04": "is a zip or an Excel file",
+    b"\xd0\xcf\x11\xe0": "is an Excel file",
+}
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"]
 
 
@@ -36,6 +43,16 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except TableError as error:
         raise error if str(error).startswith(str(path)) else TableError(f"{path}: {error}") from None
+
+
+def refuse_endless(what: str, cells: pd.Series, values: pd.Series) -> None:
+    """TableError where a cell is infinite or, among `values` as floats, too large for the student's float32."""
+    endless = infinite(cells) | (values.abs() > LARGEST)
+    if endless.any():
+        row = int(np.argmax(endless.to_numpy()))
+        large = f"is too large: a student's numbers end at {LARGEST:.1e}"
+        why = "is infinite" if infinite(cells).iloc[row] or np.isinf(values.iloc[row]) else large
+        raise TableError(f"row {row}, {what}: {short(cells.iloc[row])} {why}")
 
 
 def pandas() -> Any:
@@ -106,6 +123,7 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
             table = pd.read_csv(
                 path, sep=delimiter, encoding=encoding, skiprows=comments, header=0, names=names, dtype=object,
                 na_values=missing, keep_default_na=False, index_col=False, skipinitialspace=True,
+                compression=None,  # whatever the name ends in
                 skip_blank_lines=len(names) > 1,  # the one column's missing cell is a blank line
             )  # fmt: skip
     except (
@@ -138,8 +156,14 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
 
 def _encoding(path: Path, said: list[str]) -> str:
     with open(path, "rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        begin = file.read(1 << 16)
+        if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
+        kind = next((kind for first, kind in BINARY.items() if begin.startswith(first)), None)
+        if kind is None and b"\0" in begin:
+            kind = "is not a text file: it holds zero bytes (UTF-16 without a mark?)"
+        if kind is not None:
+            raise TableError(f"{path} {kind}; save it as CSV in UTF-8")
         for encoding in ("utf-8-sig", "cp1252"):
             file.seek(0)
             decoder = codecs.getincrementaldecoder(encoding)()

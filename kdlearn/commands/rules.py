@@ -9,17 +9,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kdlearn.commands.alarms import copies, left_out, numbers_left_out, tell_others
 from kdlearn.commands.dates import DAY_ZERO, ambiguous, days, year_first
 from kdlearn.commands.decimals import (
     ALL_BUT_A_FEW,
+    are_not,
     bare,
     both,
     comma_votes,
     currencies,
-    infinite,
     numbers,
     percent,
     several_units,
@@ -30,7 +28,7 @@ from kdlearn.commands.decimals import (
     thousands,
     unit_of,
 )
-from kdlearn.commands.frames import TableError, naming, pandas
+from kdlearn.commands.frames import TableError, naming, pandas, refuse_endless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,10 +131,7 @@ class Rules:
                 rule = {**rule, "comma": not rule["comma"]}
             made[rule["name"]] = _values(cells, rule)
             if rule["kind"] == "number":
-                endless = infinite(cells) | np.isinf(made[rule["name"]])
-                if endless.any():
-                    row = int(np.argmax(endless.to_numpy()))
-                    raise TableError(f"row {row}, column {rule['name']!r}: {short(cells.iloc[row])} is infinite")
+                refuse_endless(f"column {rule['name']!r}", cells, made[rule["name"]])
             if said is not None and rule["kind"] != "text":
                 bad = made[rule["name"]].isna() & cells.notna()
                 if bad.any():
@@ -217,9 +212,16 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
     if there.dtype.kind in "biuf":
         return {**rule, "kind": "number"}
     there = there[~there.isin(stand_ins(there))]
-    if days(there).notna().mean() >= ALL_BUT_A_FEW:
+    when = days(there)
+    if when.notna().mean() >= ALL_BUT_A_FEW:
         said.append(f"column {name!r} holds dates; they count in days from {DAY_ZERO} on.")
         return {**rule, "kind": "date"}
+    if when.notna().mean() > 0.5:
+        said.append(
+            f"column {name!r} is almost dates: {are_not(there[when.isna()])}, so each date is a text of its own. "
+            "Leave those cells empty, and it is a column of dates."
+        )
+        return rule
     unit = unit_of(there)
     if unit is None and (mixed := several_units(there)):
         said.append(
@@ -240,8 +242,8 @@ def _rule(name: str, cells: pd.Series, semicolon: bool, text: bool, said: list[s
             behind = texts(some).str.contains(r"\d-$").mean() > 0.5  # as SAP writes amounts; 2- is a grade
             advice = "If it is a minus, write it before the number" if behind else "Leave those cells empty"
             said.append(
-                f"column {name!r} is almost numeric: {len(some)} cells are not, such as {short(some.iloc[0])}, so each "
-                f"number is a text of its own. {advice}, and it is a column of numbers."
+                f"column {name!r} is almost numeric: {are_not(some)}, so each number is a text of its own. {advice}, "
+                "and it is a column of numbers."
             )
         if texts(there).str.fullmatch(r"\d{1,3}:\d{2}(:\d{2})?").mean() > 0.5:
             said.append(f"column {name!r} looks like times, such as {short(there.iloc[0])}: write them as hours, 1.5.")

@@ -8,8 +8,17 @@ import numpy as np
 
 from kdlearn.commands.alarms import tell_far
 from kdlearn.commands.dates import days
-from kdlearn.commands.decimals import ALL_BUT_A_FEW, MANY, several_units, short, stand_ins, target_numbers, texts
-from kdlearn.commands.frames import TableError
+from kdlearn.commands.decimals import (
+    ALL_BUT_A_FEW,
+    MANY,
+    are_not,
+    several_units,
+    short,
+    stand_ins,
+    target_numbers,
+    texts,
+)
+from kdlearn.commands.frames import TableError, refuse_endless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +54,14 @@ def read_target(table: pd.DataFrame, target: str, task: str, said: list[str]) ->
         )
     if task == "numbers" or (task == "auto" and quantity):
         if len(odd) and not quantity:
-            raise TableError(f"the target {target!r} holds {short(odd.iloc[0])}, which is no number")
+            raise TableError(
+                f"the target {target!r} holds {short(odd.iloc[0])}, which is no number ({len(odd)} of {len(cells)} "
+                "cells are none): leave such cells empty"
+            )
         if len(none):
             many = f"{len(none)} rows" if len(none) > 1 else "1 row"
             said.append(f"{many} with no number as {target!r}, such as {short(none.iloc[0])}, left out.")
+        refuse_endless(f"the target {target!r}", cells.where(values.notna()), values)
         said += how
         tell_far(f"the target {target!r}", cells, values, said)
         table = table[values.notna()].reset_index(drop=True)
@@ -78,7 +91,14 @@ def read_target(table: pd.DataFrame, target: str, task: str, said: list[str]) ->
         rest = f"; in {gone} rows it is missing, as where it says NA or None" if gone else ""
         raise TableError(f"the target {target!r} has one class, {str(y[0])!r}; it takes at least two{rest}")
     if different > max(2, len(y) // 2):
+        few = f" ({are_not(odd)})" if len(odd) else ""
+        hint = f"; most are numbers{few}: --task numbers learns numbers" if values.notna().mean() > 0.5 else ""
         raise TableError(
-            f"the target {target!r} has {different} different values in {len(y)} rows; it must hold classes"
+            f"the target {target!r} has {different} different values in {len(y)} rows; it must hold classes{hint}"
+        )
+    if task == "auto" and 0 < len(odd) <= (1 - ALL_BUT_A_FEW) * len(cells):
+        one = "is a class of its own" if odd.nunique() == 1 else "are classes of their own"
+        said.append(
+            f"the target {target!r} is almost numeric: {are_not(odd)}, which {one}. If it is a mistake, leave it empty."
         )
     return table, y

@@ -81,7 +81,7 @@ def alternating_step(
         for other in moved:
             other.written = False
         result = objective(live, fixed, members=members_of(students))
-        report = report or Values(result)
+        report = report or Values(result, students)
         own = {name: student for name, student in students.items() if student is net}
         hand_back(own, caches, result)
         optimizer.step(net)

@@ -29,8 +29,13 @@ def register_skl2onnx() -> None:
     """Tell skl2onnx how `DistilledClassifier` and `DistilledRegressor` are converted; once is enough.
 
     After it `skl2onnx.to_onnx(pipeline, X[:1])` works for a pipeline that ends in one of them. The outputs are
-    `label` and `probabilities` (no ZipMap), or `variable` of a regressor. A row that is refused is NaN, as in
-    `kdlearn.export.to_onnx`. Preprocessing inside the estimator is written by skl2onnx's own converters.
+    `label` and `probabilities` (no ZipMap), or `variable` of a regressor. Preprocessing inside the estimator is
+    written by skl2onnx's own converters.
+
+    Only what reaches the estimator is checked: a NaN or an infinity there makes the answer NaN. One that an earlier
+    step of the pipeline takes for a number (`PowerTransformer`, `KBinsDiscretizer`, `QuantileTransformer`, a scaler
+    with `clip=True`) or drops (`SelectKBest`) gets an answer, where Python refuses the row. `kdlearn.export.to_onnx`
+    checks the rows themselves.
     """
     skl2onnx = extra("skl2onnx")
     from kdlearn.estimators import DistilledClassifier, DistilledRegressor

@@ -304,7 +304,10 @@ def steps(*at: float, factor: float = 0.1) -> Schedule:
 
 
 def warmup(fraction: float, then: Schedule = cosine) -> Schedule:
-    """Rise linearly to 1 over the first `fraction` of the training, then follow `then`."""
+    """Rise linearly to 1 over the first `fraction` of the training, then follow `then`, stretched over the rest.
+
+    So `warmup(0.2, steps(0.5))` drops after 0.6 of the training.
+    """
     if not callable(then):
         raise TypeError(f"then is a function of the progress, such as kd.cosine, got {then!r}")
     if not is_number(fraction) or not 0 < fraction < 1:

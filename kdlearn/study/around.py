@@ -70,8 +70,8 @@ def beyond(
 ) -> dict[str, list[Setting]]:
     """{name: settings with the next value beyond}, for each value of the choice that lies on an edge.
 
-    The next value of a geometric row, or of an arithmetic one where a value is 0 or less. A name whose value
-    was never varied has no edge, unless `steps` says by which factor to go (whole numbers: how far).
+    The two values at that edge go on as a geometric row, or as an arithmetic one where one of them is 0 or less. A
+    name whose value was never varied has no edge, unless `steps` says by which factor to go (whole numbers: how far).
     """
     found: dict[str, list[Setting]] = {}
     for name, value in chosen.items():

@@ -184,6 +184,8 @@ def _number(value: Any, method: str, metric: str) -> float:
 def one_row_a_seed(chunk: Mapping[str, Mapping[str, Any]], n: int) -> list[dict[str, dict[str, float]]]:
     """What n seeds measured together, one row a seed."""
     for method, metrics in chunk.items():
+        if not isinstance(metrics, Mapping):
+            raise TypeError(f"{method}: {{metric: one value for each of {n} seeds}} is needed, got {metrics!r}")
         for metric, values in metrics.items():
             if np.ndim(values) == 0:
                 raise TypeError(f"{method}, {metric}: one value for each of {n} seeds is needed, got {values!r}")

@@ -19,11 +19,12 @@ from kdlearn.checks import check_share, check_size, is_number
 
 
 class Interval(NamedTuple):
-    """A mean and the half width of its 95 % interval over n seeds."""
+    """A mean and the half width of its 95 % interval over n seeds; `overlap` is the one that `interval` was given."""
 
     mean: float
     half_width: float
     n: int
+    overlap: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.mean:+.2f} ± {self.half_width:.2f}"
@@ -62,10 +63,11 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
         raise ValueError(f"level lies between 0 and 1, got {level!r}")
     check_size("overlap", overlap)
     if len(a) < 2:
-        return Interval(float(a.mean()) if len(a) else math.nan, math.inf, len(a))
+        return Interval(float(a.mean()) if len(a) else math.nan, math.inf, len(a), overlap)
     with np.errstate(invalid="ignore"):  # of an infinite value the deviation is NaN
         deviation = float(a.std(ddof=1))
-    return Interval(float(a.mean()), _quantile(level, len(a)) * deviation * math.sqrt(1 / len(a) + overlap), len(a))
+    half_width = _quantile(level, len(a)) * deviation * math.sqrt(1 / len(a) + overlap)
+    return Interval(float(a.mean()), half_width, len(a), overlap)
 
 
 def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
@@ -203,6 +205,11 @@ def judge(
     """
     check_better(better)
     found = _by_name(found, "found")
+    for name, difference in found.items():
+        if not isinstance(difference, Interval):
+            raise TypeError(
+                f"{name}: judge takes intervals, got {difference!r}; kd.study.verdicts takes the differences themselves"
+            )
     zones: dict[Any, Any] = dict.fromkeys(found, zone) if is_number(zone) else _by_name(zone, "zone")
     without = [name for name in found if name not in zones]
     if without:
@@ -232,8 +239,8 @@ def check_better(better: str) -> None:
 def check_zone(*zones: float) -> None:
     """ValueError unless each is a number of at least 0."""
     for zone in zones:
-        if not zone >= 0:
-            raise ValueError(f"zone must be 0 or more, got {zone}")
+        if not is_number(zone) or not zone >= 0:
+            raise ValueError(f"zone must be a number of 0 or more, got {zone!r}")
 
 
 def best_of(means: Sequence[float], better: str) -> int | None:
@@ -270,7 +277,8 @@ def _constant(found: Interval) -> bool:
     """Whether all its values are one number, to the rounding of accuracies in float32 (see `p_value`)."""
     if found.n < 2 or not math.isfinite(found.half_width):
         return False
-    return found.half_width * math.sqrt(found.n) / _quantile(0.95, found.n) <= 1e-3 * abs(found.mean)
+    deviation = found.half_width / _quantile(0.95, found.n) / math.sqrt(1 / found.n + found.overlap)
+    return deviation <= 1e-3 * abs(found.mean)
 
 
 def _quantile(level: float, n: int) -> float:

@@ -152,8 +152,8 @@ def trial(
     metric, better : what chooses on the validation rows and is judged on the test rows; "higher" or "lower" is better.
     zone : differences of at most this size are not worth a claim; in the metric's unit.
     widen : how many settings an arm may add. While its choice lies on the edge of the values tried, the next value
-        beyond is tried too: the next of a geometric row, or of an arithmetic one where a value is 0 or less. So arms
-        may try different numbers of settings; `Trial.tried` has them.
+        beyond is tried too: the last two values go on as a geometric row, or as an arithmetic one where one of the
+        two is 0 or less. So arms may try different numbers of settings; `Trial.tried` has them.
     search : how many settings an arm adds by walking from its best, after `widen`. Name by name it tries what lies
         beyond the edges; where that finds nothing better, the next lower and the next higher value inside; then
         values half-way between. From a better one it begins again. So every arm adds equally many
@@ -161,6 +161,7 @@ def trial(
     limits : {name: (lowest, highest)} beyond which a value makes no sense, such as a weight's (0, 1); what lies on a
         limit is no edge. 0 is always one for values that are not negative.
     steps : {name: factor, or a whole number to add}, for a search: a name with one value in the grid is walked, too.
+        It is the first step alone; from two values on the row goes on as for `widen`.
     overlap : as in `kd.study.interval`.
     jobs, progress, store : as in `sweep`.
     together : how many seeds `train` gets at once, at most.
@@ -200,7 +201,7 @@ def trial(
     check_size("overlap", overlap)
     check_count("together", together)
     compared = (baselines,) if isinstance(baselines, str) else tuple(baselines)
-    grids = {arm: _product(arm, grid) for arm, (_, grid) in arms.items()}
+    grids = {arm: _product(arm, given) for arm, given in _by_name(arms).items()}
     _check(grids, compared)
     limits, steps = limits or {}, (steps or {}) if search else {}
     check_walk(grids, widen, search, limits, steps)
@@ -229,7 +230,17 @@ def trial(
     return Trial(results, validation, chosen, edges, tried, compared, metric, better, zone, overlap)
 
 
-def _product(arm: str, grid: Mapping[str, Sequence[Any]]) -> list[Setting]:
+def _by_name(arms: Any) -> Mapping[str, Any]:
+    if not isinstance(arms, Mapping):
+        raise TypeError(f"arms are {{name: (train, grid)}}, got {arms!r}")
+    return arms
+
+
+def _product(arm: str, given: Any) -> list[Setting]:
+    pair = isinstance(given, (tuple, list)) and len(given) == 2
+    if not (pair and callable(given[0]) and isinstance(given[1], Mapping)):
+        raise TypeError(f"{arm}: an arm is (train, grid), a function and {{name: values}}, got {given!r}")
+    grid: Mapping[str, Sequence[Any]] = given[1]
     for name, values in grid.items():
         if name in ("seeds", "part"):
             raise ValueError(f"{arm}: {name!r} is what train gets from the trial; call the setting something else")

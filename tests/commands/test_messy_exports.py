@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import re
@@ -481,4 +482,109 @@ def test_a_currency_that_the_table_that_taught_had_not_is_said(tmp_path):
     _, made, said = ruled(tmp_path / "t.csv", "a,b", half)
     assert made["a"].notna().all() and any(
         "30 cells have a currency, such as '$1', the others" in line for line in said
+    )
+
+
+# ------------------------------------------------------------------ what looks wrong, at any share
+
+
+@pytest.mark.parametrize("code", [-999, 9999])
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.6, 0.85])
+def test_a_code_is_said_at_any_share(share, code):
+    """At a fifth of the cells and less it was said; where it did most harm it was not."""
+    rng = np.random.default_rng(0)
+    flags = rng.random(400) < 0.1  # most are alike: they have no middle half
+    pulse = rng.integers(60, 200, 400)  # whose middle half is wide: -999 is no twenty times as far
+    for values in (rng.normal(25, 8, 400), rng.integers(1, 6, 400), rng.exponential(3, 400).round(1), pulse, flags):
+        cells, said = pd.Series(values, dtype=float), list[str]()
+        cells[rng.permutation(400)[: int(share * 400)]] = code
+        tell_far("a", cells, cells, said)
+        assert len(said) == 1 and f"a: {int(share * 400)} cells hold '{code}.0', far from the others" in said[0]
+
+
+def test_ordinary_columns_hold_no_code():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        n, tail = 400, np.exp(rng.normal(3, 1.5, 400)).round(2)
+        columns = {
+            "zeros and ones": rng.random(n) < 0.1,
+            "constant": np.full(n, 7),
+            "all but one": np.arange(n) == 7,
+            "half zeros, and a tail": np.where(rng.random(n) < 0.5, 0, tail),
+            "mostly zeros, and a tail": np.where(rng.random(n) < 0.9, 0, tail),
+            "mostly nothing, else nearly the same": np.where(rng.random(n) < 0.7, 0, rng.uniform(20, 21, n)),
+            "years": rng.integers(1950, 2024, n),
+            "prices": np.exp(rng.normal(2, 1, n)).round() + 0.99,
+            "few prices": rng.choice([4.99, 9.99, 19.99, 49.99, 99.99], n),
+            "round prices": rng.choice([49, 99, 199, 499, 999], n),
+            "counts": rng.poisson(0.3, n),
+            "more counts": np.where(rng.random(n) < 0.7, 1, rng.integers(2, 25, n)),
+            "two machines": np.where(rng.random(n) < 0.3, rng.normal(0, 1, n), rng.normal(50, 1, n)).round(),
+            "cut": np.minimum(tail, 30),
+        }
+        for what, values in columns.items():
+            cells, said = pd.Series(values, dtype=float), list[str]()
+            tell_far(what, cells, cells, said)
+            assert not said
+
+
+@pytest.mark.parametrize("target", [False, True])
+@pytest.mark.parametrize("cell", ["1e39", "-4e38", "1e999"])  # the last is infinite in float64 too
+def test_a_number_beyond_the_students_is_refused_by_row_and_column(cell, target, tmp_path):
+    """A forest warned of an overflow and named neither row nor column; other teachers took it."""
+    rows = [f"{cell if i == 40 else i * i % 97},{i % 7}" for i in range(60)]
+    what = "the target 'a'" if target else "column 'a'"
+    with pytest.raises(TableError, match=f"row 40, {what}: '{cell}' is (too large: .* 3.4e.38|infinite)"):
+        if target:
+            read_target(pd.DataFrame({"a": [row.split(",")[0] for row in rows]}, dtype=object), "a", "auto", [])
+        else:
+            ruled(tmp_path / "t.csv", "a,b", rows)
+    rows[40] = "3e38,1"
+    assert ruled(tmp_path / "t.csv", "a,b", rows)[1]["a"][40] == 3e38
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b"a,b\n1,2\n"), r"is compressed \(gzip\)"),
+        (b"PK\x03\x04\x14\x00\x06", "is a zip or an Excel file"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "is not a text file: it holds zero bytes .UTF-16 without a mark"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_what_it_is(content, told, tmp_path):
+    """ "line 3: 2 cells, but the header has 1"."""
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=rf"{path} {told}.*; save it as CSV in UTF-8"):
+        read_table(path)
+    path.write_text("a,b\n1,2\n")  # a name is no content
+    assert read_table(path)["b"].tolist() == ["2"]
+
+
+def test_a_target_that_may_be_numbers_says_how_they_are_learnt():
+    few = pd.DataFrame({"y": ["1.5", "2.5", "2", "7", "3.25"]}, dtype=object)
+    with pytest.raises(TableError, match="it must hold classes; most are numbers: --task numbers learns numbers"):
+        read_target(few, "y", "auto", [])
+    with pytest.raises(TableError, match=r"most are numbers \(1 cell is not, such as 'x'\): --task numbers"):
+        read_target(few.replace("7", "x"), "y", "auto", [])
+    with pytest.raises(TableError, match=r"it must hold classes$"):
+        read_target(pd.DataFrame({"y": list("abcd1")}, dtype=object), "y", "auto", [])
+    many, said = pd.DataFrame({"y": [str(i % 15) for i in range(184)] + ["oops"]}, dtype=object), list[str]()
+    read_target(many, "y", "auto", said)
+    assert said == [
+        "the target 'y' is almost numeric: 1 cell is not, such as 'oops', which is a class of its own. If it is a "
+        "mistake, leave it empty."
+    ]
+    with pytest.raises(TableError, match=r"holds 'oops', which is no number \(1 of 185 cells .*: leave such cells"):
+        read_target(many, "y", "numbers", [])
+
+
+def test_dates_that_are_none_are_said(tmp_path):
+    """Six of 120 made a text of each date, without a word; one was said."""
+    rows = [f"2023-{'02-30' if i % 17 == 3 else f'01-{i % 28 + 1:02d}'},{i * i % 7}" for i in range(120)]
+    rules, _, said = ruled(tmp_path / "t.csv", "day,b", rows)
+    assert rules.columns[0]["kind"] == "text"
+    assert (
+        "column 'day' is almost dates: 7 cells are not, such as '2023-02-30', so each date is a text of its own. Leave "
+        "those cells empty, and it is a column of dates." in said
     )

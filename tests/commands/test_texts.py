@@ -9,7 +9,7 @@ import pytest
 
 from kdlearn.commands.alarms import tell_beyond
 from kdlearn.commands.dates import ambiguous, days
-from kdlearn.commands.decimals import infinite, numbers, percent, short, target_numbers
+from kdlearn.commands.decimals import bare, infinite, numbers, percent, short, target_numbers, unit_of
 from kdlearn.commands.frames import read_table
 from kdlearn.commands.rules import Rules
 
@@ -49,6 +49,31 @@ def test_a_cell_is_read_alike_in_every_type(kind):
     assert ambiguous(cells("1/4/2000", "2/4/2000")) and not ambiguous(cells("2000-01-02"))
     for nothing in (cells(None, None), cells()):
         assert numbers(nothing, False).isna().all() and days(nothing).isna().all() and not infinite(nothing).any()
+
+
+def test_a_blank_inside_a_number_stands_between_thousands():
+    """120 80, a blood pressure, was read as 12080, and 1,2 3 as 1.23."""
+    for space in (" ", NBSP, THIN, "\u202f", "'"):
+        cells = pd.Series([f"12{space}345{space}678 kg", f"-1{space}200 kg", f"1{space}2 kg"], dtype=object)
+        found = numbers(bare(cells, unit_of(cells)), False)
+        assert found.fillna(0).tolist() == [12345678, -1200, 0]
+    none = [
+        "120 80",
+        "1 2",
+        "12 34",
+        "12345 678",
+        "1 2345",
+        "12 345 6",
+        "0 345",
+        "1 .5",
+        "1. 5",
+        "5 $ 3",
+        "5%3",
+        "1 e5",
+    ]
+    assert numbers(pd.Series(none, dtype=object), False).isna().all()
+    commas = pd.Series(["1,2 3", "1 2,5", "1 234,5", "- 5 %", "EUR 1 234", "5 EUR"], dtype=object)
+    assert numbers(commas, True).fillna(0).tolist() == [0, 0, 1234.5, -5, 1234, 5]
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -110,6 +110,8 @@ def test_schedule_and_progress():
     seen = []
     objective = kd.CrossEntropy() * (lambda progress: seen.append(progress) or 1.0)
     _, history = trained(objective=objective, teachers={}, schedule=kd.cosine, epochs=2, batch_size=25)
+    asked, seen = seen[:20], seen[20:]
+    assert asked == [i / 20 for i in range(20)]  # whether it makes a weight everywhere
     assert seen == [0, 0, 0.25, 0.5, 0.75]  # the first is asked before training, whether a step can be taken
     assert history.records[0]["rate"] == pytest.approx(1e-2 * kd.cosine(0.25))
 

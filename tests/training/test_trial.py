@@ -325,7 +325,7 @@ def test_bad_settings():
         trial({"a": (arm(1), grid)}, "a", 0, **QUIET)
     with pytest.raises(ValueError, match="a: no setting has a finite score"):
         trial({"a": (arm(np.nan), grid)}, "a", 2, **QUIET)
-    with pytest.raises(ValueError, match="zone must be 0 or more"):
+    with pytest.raises(ValueError, match="zone must be a number of 0 or more, got -1"):
         verdicts({"a": [1.0, 2.0]}, zone=-1)
 
 
