@@ -149,9 +149,12 @@ def test_stored_answers_of_labels_that_are_true_or_false():
 # ------------------------------------------------------------------ categories
 
 
-def test_a_column_of_which_no_text_is_known_is_said(tmp_path):
+@pytest.mark.parametrize("hole", [False, True])
+def test_a_column_of_which_no_text_is_known_is_said(hole, tmp_path):
+    """One missing cell, which the model knew, and nothing was said of 119 unknown texts."""
     pd = pytest.importorskip("pandas")
-    table = pd.DataFrame({"a": X[:, 0], "town": np.where(X[:, 1] > 0, "Bern", "Genf")})
+    table = pd.DataFrame({"a": X[:, 0], "town": np.where(X[:, 1] > 0, "Bern", "Genf").astype(object)})
+    table.loc[3:3, "town"] = None if hole else "Bern"
     model = DistilledClassifier(FrozenEstimator(LogisticRegression().fit(X, Y)), soft_weight=0, **SETTINGS)
     model.fit(table, Y)
     kd.save(tmp_path / "m.npz", model)
@@ -160,10 +163,31 @@ def test_a_column_of_which_no_text_is_known_is_said(tmp_path):
             warnings.simplefilter("error")
             one.predict(table)
             one.predict(table.assign(town=["Bern", *["BERN"] * 119]))
+            if hole:
+                one.predict(table.assign(town=[None] * 120))
         with pytest.warns(UserWarning, match="column 'town': the model knows none of its categories"):
             one.predict(table.assign(town=table["town"].str.upper()))
         with pytest.warns(UserWarning, match="column 'town'"):
+            one.predict(table.assign(town=[None, *[1.0] * 119]))
+        if not hole:
+            with pytest.warns(UserWarning, match="column 'town'"):
+                one.predict(table.assign(town=[None] * 120))
+        with pytest.warns(UserWarning, match="column 'town'"):
             one.predict(table.assign(town=table["town"].astype("category").cat.codes))
+
+
+def test_an_array_where_fit_saw_names_is_warned_of(tmp_path):
+    """The estimator said so, its file did not."""
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(X, columns=[f"c{j}" for j in range(X.shape[1])])
+    for named, rows in ((True, table), (False, X)):
+        model = DistilledClassifier(**SETTINGS).fit(rows, Y)
+        kd.save(tmp_path / "m.npz", model)
+        for one in (model, kd.load(tmp_path / "m.npz")):
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                one.predict(X)
+            assert [str(w.message)[:38] for w in said] == ["X does not have valid feature names, b"] * named
 
 
 @pytest.mark.parametrize("strict", [False, True])

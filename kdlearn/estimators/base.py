@@ -95,14 +95,14 @@ class Distilled(Training):
             stored = np.concatenate([stored[: len(y)][kept], stored[len(y) :]])
         params = _check_method_params(y, params, kept)
         y, target, weights = y[kept], target[kept], weights[kept]
-        told = np.flatnonzero(weights)  # a class may have the weight 0
+        told = np.flatnonzero(weights)
         if not again:
             everything = x[told] if m == 0 else np.concatenate([x[told], more_x])
             taught = row_weights(weights[told], len(everything))["taught"]
             self.scaler_ = scaler_of(everything, taught)
         lesson = Lesson(
             X, y, self._scaled(x), target, weights, more, self._scaled(more_x) if m else x[:0], stored, params
-        ).take(told)
+        ).of_weight()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         until = None if self.max_time is None else began + self.max_time
         self.teacher_ = None
@@ -150,9 +150,9 @@ class Distilled(Training):
         answers = [] if lesson.stored is None else [lesson.stored]
         if tables:
             memory = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
-            ask = check_memory(memory).cache(teachers.taught)
+            ask, of = check_memory(memory).cache(teachers.taught), lesson.for_teacher()
             try:
-                fitted, given, known = ask(self.teacher, lesson.X, lesson.y, lesson.params, tables, self._method)
+                fitted, given, known = ask(self.teacher, of.X, of.y, of.params, tables, self._method)
             except (ValueError, TypeError) as error:
                 if self.preprocessor_ is None:
                     raise

@@ -37,8 +37,8 @@ class DistilledClassifier(ClassifierMixin, Distilled):
     hidden_layer_sizes : tuple of int, default (32,)
     preprocessor : "auto", transformer or None, default "auto"
         Makes raw rows numbers, for the student alone. "auto" imputes missing numbers with the median and
-        encodes texts, one input for each of a column's 100 commonest, with a warning where there are more;
-        tables of numbers without missing cells it leaves as they are.
+        encodes texts, one input for each of a column's 100 commonest and one for a missing text, with a
+        warning where there are more; tables of numbers without missing cells it leaves as they are.
     temperature : float or "auto", default "auto"
         Of the soft targets. "auto" is part of the contest; where `soft_weight` is a number, it is 2.
     soft_weight : float in [0, 1] or "auto", default "auto"
@@ -48,7 +48,7 @@ class DistilledClassifier(ClassifierMixin, Distilled):
         Rows made of the labelled ones, for the teacher to label: a number of them, True for four times the
         labelled rows, False for none. "auto": in the contest, where there is no X_unlabeled, they compete too.
     class_weight : "balanced", dict or None
-        Multiplies the weights of the rows, for the student alone.
+        Multiplies the weights of the rows, for the student alone: a class of weight 0 is taught to the teacher.
     activation : "relu", "tanh" or "gelu"
     solver : "adam" or "sgd"
         There is no "lbfgs": the training goes by batches.
@@ -62,7 +62,8 @@ class DistilledClassifier(ClassifierMixin, Distilled):
         Falls to zero over `max_iter`, or stays and ends by `tol`.
     learning_rate_init : float, default 0.01
     momentum, nesterovs_momentum : float, default 0.9, and bool, default True
-        Of "sgd".
+        Of "sgd", in the form v = momentum v + gradient, weights -= rate v: under a rate that changes, another
+        than scikit-learn's v = momentum v - rate gradient, weights += v.
     max_iter : int, default 200
         Passes over the data. Labels alone take more where they need them to be as good as a student who saw
         more rows.
@@ -238,7 +239,7 @@ which have two outputs here; `best_validation_score_` is that of the epoch that 
                 "loss here; MultiOutputClassifier fits one student a column"
             )
         y = column_or_1d(y, warn=True)
-        gone = [row for row, label in enumerate(y) if is_missing(label)] if y.dtype.kind == "O" else []
+        gone = [row for row, label in enumerate(y) if is_missing(label)] if y.dtype.kind in "OMm" else []
         if gone:
             raise ValueError(f"y contains NaN, first in row {gone[0]}: leave out rows without a label")
         if y.dtype.kind == "O" and 0 < sum(isinstance(label, str) for label in y) < len(y):

@@ -204,8 +204,8 @@ def verdict(results: Sequence[Result], best: Result, late: bool = False, a_split
         lack = "There are too few rows" if not late else "There was no time"
         return f"{lack} to compare the teacher with labels alone: the teacher is not used."
     ended = _ended(results) if late else ""
+    few = " So few rows show large gains alone." if count < FEW else ""
     if best.choice.soft_weight == 0:
-        few = " So few rows show large gains alone." if count < FEW else ""
         return f"Labels alone are as good here: the teacher is not used ({held}).{few}{ended}{_hangs(best)}"
     (mean, error), left = best.gains["loss"], best.entry()["loss"]
     if "accuracy" not in best.gains:
@@ -216,7 +216,7 @@ def verdict(results: Sequence[Result], best: Result, late: bool = False, a_split
     little = ", but little" if mean < LITTLE * (left + mean) else ""
     return (
         f"The teacher helps here{little}: {size}, against labels alone on {held} ({best.choice})."
-        f"{ended}{_unequal(results)}{_hangs(best)}"
+        f"{few}{ended}{_unequal(results)}{_hangs(best)}"
     )
 
 

@@ -20,17 +20,17 @@ class TableEncoder(ColumnTransformer):
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
         """As of a ColumnTransformer."""
         X = rows.read(X)
-        return super().fit_transform(rows.plain(X, self._texts(X)), y, **params)
+        return super().fit_transform(rows.plain(X, self.text_columns(X)), y, **params)
 
     def transform(self, X: Any, **params: Any) -> Any:
-        """As of a ColumnTransformer; warns of a column without any text that was there in fit."""
-        X = rows.read(X)
-        texts = self._texts(X)
+        """As of a ColumnTransformer; warns of a column of whose texts none was there in fit."""
+        X = rows.read(X, self.text_columns)
+        texts = self.text_columns(X)
         known = dict(zip(texts, map(set, self.named_transformers_["categories"].categories_))) if texts else {}
         X = rows.plain(X, texts, known)
         for j, found in known.items():
-            column = rows.column_of(X, j)
-            if len(column) and found.isdisjoint(column):
+            there = set(rows.column_of(X, j))
+            if there and found.isdisjoint(there - {""} or there):
                 warn_of_unknown(rows.name_of(X, j))
         return super().transform(X, **params)
 
@@ -40,7 +40,7 @@ class TableEncoder(ColumnTransformer):
         vars(made).update(vars(self))
         return made
 
-    def _texts(self, X: Any) -> tuple[int, ...]:
+    def text_columns(self, X: Any) -> tuple[int, ...]:
         """Positions in X of the columns of texts."""
         chosen = [c for name, _, columns in self.transformers if name == "categories" for c in columns]
         place = {name: j for j, name in enumerate(X.columns)} if hasattr(X, "iloc") else {}

@@ -24,6 +24,8 @@ class Lesson:
     more_x: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # (m, d)
     stored: np.ndarray | None = None  # answers that were computed elsewhere, (n, k) or (n + m, k)
     params: dict[str, Any] = field(default_factory=dict)  # for the teacher's fit
+    whole: Lesson | None = None  # of which these rows are those at `places`, and those of weight 0 the teacher's alone
+    places: np.ndarray | None = None
 
     def take(self, chosen: np.ndarray) -> Lesson:
         """Some of the labelled rows, and all others."""
@@ -39,7 +41,19 @@ class Lesson:
             weights=self.weights[chosen],
             stored=stored,
             params=_check_method_params(self.X, self.params, chosen),
+            places=None if self.places is None else self.places[chosen],
         )
+
+    def of_weight(self) -> Lesson:
+        """The rows whose weight is not 0; a class may have the weight 0, for the student, and the teacher learns it."""
+        told = np.flatnonzero(self.weights)
+        return self if len(told) == len(self.x) else replace(self.take(told), whole=self, places=told)
+
+    def for_teacher(self) -> Lesson:
+        """These rows, and those that have weight 0 for the student alone."""
+        if self.whole is None or self.places is None:
+            return self
+        return self.whole.take(np.union1d(self.places, np.flatnonzero(self.whole.weights == 0)))
 
     def with_more(self, X: Any, x: np.ndarray) -> Lesson:
         """The same with these rows as those without labels, raw and encoded."""

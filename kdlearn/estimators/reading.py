@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Collection
 from numbers import Real
 from typing import Any
 
@@ -80,11 +81,11 @@ class Reading(Settings):
             encodes = rows.needs_encoding(X) if auto else self.preprocessor is not None
         else:
             encodes = self.preprocessor_ is not None
-        numeric = {"dtype": [np.float64, np.float32], "accept_sparse": "csr"}
-        checks: dict[str, Any] = {"skip_check_array": True} if encodes else numeric
         if y is None:
             validate_data(self, X, None)  # which says what is missing
-        made = validate_data(self, X, reset=not again, **checks)
+        made = (
+            validate_data(self, X, reset=not again, skip_check_array=True) if encodes else self._numbers(X, not again)
+        )
         check_consistent_length(whole, y)
         y = self._read_y(y)
         weights = read_weights(sample_weight, len(y))
@@ -142,16 +143,17 @@ class Reading(Settings):
             more = (more.tocsr() if alike else made).astype(x.dtype, copy=False)
         return more, made.astype(x.dtype, copy=False)
 
-    def _own_columns(self, X: Any) -> Any:
+    def _own_columns(self, X: Any, texts: Callable[[Any], Collection[int]] | None = None) -> Any:
         """X as read; ValueError for dates, unless a preprocessor of the caller's own takes them."""
-        X = rows.read(X)
+        X = rows.read(X, texts)
         if self.preprocessor is None or isinstance(self.preprocessor, str):
             rows.check_real(X)
         return X
 
     def _same_columns(self, X: Any) -> Any:
         """X as read; ValueError where names that are no texts, which scikit-learn never compares, are others."""
-        X = self._own_columns(X)
+        encoder = getattr(self, "preprocessor_", None)
+        X = self._own_columns(X, encoder.text_columns if isinstance(encoder, TableEncoder) else None)
         known = getattr(self, "_unchecked", None)
         names = getattr(self, "feature_names_in_", None)
         if names is not None and getattr(self, "text_columns_", None) is not None and not hasattr(X, "iloc"):
@@ -161,10 +163,18 @@ class Reading(Settings):
             raise ValueError(f"X has the columns {list(X.columns)}, in fit it had {known}, in this order")
         return X
 
+    def _numbers(self, X: Any, reset: bool) -> Any:
+        """X as scikit-learn checks and keeps numbers, dense or sparse; after fit, the error names a column of texts."""
+        try:
+            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], accept_sparse="csr")
+        except ValueError as error:
+            if not reset and "could not convert string" in str(error):
+                rows.plain(X if hasattr(X, "iloc") else np.asarray(X), ())  # which names it
+            raise
+
     def _encoded(self, X: Any) -> np.ndarray:
         if self.preprocessor_ is None:
-            made = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], accept_sparse="csr")
-            return rows.dense(made, "X")
+            return rows.dense(self._numbers(X, False), "X")
         validate_data(self, X, reset=False, skip_check_array=True)
         if self.text_columns_ is not None and not hasattr(X, "iloc"):
             X = np.asarray(X)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -31,8 +31,11 @@ NUMBERS = (numbers.Real, Decimal, np.bool_)  # kinds of cells
 NEIGHBOURS = 5  # among which a made row finds its second parent
 
 
-def read(X: Any) -> Any:
-    """X as a pandas DataFrame where it is another kind of data frame; else as it is."""
+def read(X: Any, texts: Callable[[Any], Collection[int]] | None = None) -> Any:
+    """X as a pandas DataFrame where it is another kind of data frame; else as it is.
+
+    texts(X) are the positions of the columns that were fitted as texts: their cells stay as they are.
+    """
     X = _array(unmasked(X, "X"))
     if hasattr(X, "iloc") and X.ndim == 1:
         raise ValueError("Expected 2D array, got a column of a table: give the table, X[[name]]")
@@ -41,8 +44,8 @@ def read(X: Any) -> Any:
     if hasattr(X, "iloc"):
         if X.columns.has_duplicates:
             raise ValueError(f"two columns are named {X.columns[X.columns.duplicated()][0]!r}")
-        return nan_for_na(X)
-    return read(X.to_pandas()) if hasattr(X, "to_pandas") else X
+        return nan_for_na(X, () if texts is None else texts(X))
+    return read(X.to_pandas(), texts) if hasattr(X, "to_pandas") else X
 
 
 def labels(y: Any) -> Any:
@@ -56,7 +59,7 @@ def labels(y: Any) -> Any:
 def _array(X: Any) -> Any:
     """A list of rows, or an array of a type that is not NumPy's, as an array of NumPy; all else as it is.
 
-    Beside a text a number stays a number, as in an array of objects.
+    Beside a text a number stays a number, as in an array of objects, and those are NumPy's own texts of any length.
     """
     if isinstance(X, (list, tuple)):
         try:
@@ -64,6 +67,8 @@ def _array(X: Any) -> Any:
             return np.asarray(X, dtype=object) if made.dtype.kind in "US" else made
         except ValueError:  # rows of several lengths: scikit-learn says so
             return X
+    if isinstance(X, np.ndarray) and X.dtype.kind == "T":
+        return X.astype(object)
     return np.asarray(X) if hasattr(X, "dtype") and not hasattr(X.dtype, "kind") else X
 
 
@@ -115,8 +120,8 @@ def needs_encoding(X: Any) -> bool:
 def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
     """`(transformer, positions of the columns of texts)` for a table.
 
-    Numbers are imputed with the median; texts become one input a category, a missing text is a
-    category of its own where the table has one, an unknown one is none of them.
+    Numbers are imputed with the median; texts become one input a category, for the 100 commonest. A missing text is
+    a category more where the table has one, an unknown text is none of them.
     """
     columns = [column_of(X, j) for j in range(X.shape[1])]
     kinds = [_kind(column, name_of(X, j)) for j, column in enumerate(columns)]
@@ -125,13 +130,14 @@ def default_preprocessor(X: Any) -> tuple[ColumnTransformer, tuple[int, ...]]:
     texts = tuple(j for j, kind in enumerate(kinds) if kind == "texts")
     known = []
     for j in texts:
-        found = Counter(_texts(columns[j]))
+        found, missing = _counted(columns[j])
         if like_names(len(found), n):
             raise ValueError(
                 f"column {name_of(X, j)!r} has {len(found)} different texts in {n} rows, more like names than "
                 "categories: drop it, or encode it with a preprocessor of yours"
             )
-        known.append(sorted(text for text, _ in found.most_common(MOST_TEXTS)))
+        own = [text for text, _ in found.most_common(MOST_TEXTS)]
+        known.append(sorted([*own, ""] if missing else own))
     numeric = [j for j, kind in enumerate(kinds) if kind == "numbers"]
     for name, chosen, made in (
         ("numbers", numeric, SimpleImputer(strategy="median", keep_empty_features=True)),
@@ -171,7 +177,7 @@ def plain(X: Any, texts: tuple[int, ...], known: Mapping[int, Collection[str]] |
                 if hasattr(column, "iloc")
                 else column
                 if column.dtype == np.float32
-                else np.array([np.nan if is_missing(v) else float(v) for v in column])
+                else np.array([np.nan if is_missing(v) else float(v) for v in column.tolist()])
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"column {name_of(X, j)!r} held numbers when it was fitted: {error}") from None
@@ -232,9 +238,9 @@ def merged(X: Any, texts: tuple[int, ...]) -> list[str]:
     """A sentence for each column of more texts than have inputs of their own."""
     said = []
     for j in texts:
-        found = Counter(_texts(column_of(X, j)))
+        found, _ = _counted(column_of(X, j))
         if len(found) > MOST_TEXTS:
-            rest = count(X) - sum(often for _, often in found.most_common(MOST_TEXTS))
+            rest = found.total() - sum(often for _, often in found.most_common(MOST_TEXTS))
             said.append(
                 f"column {name_of(X, j)!r} has {len(found):,} different texts: the {MOST_TEXTS} commonest have an "
                 f"input each, the other {len(found) - MOST_TEXTS:,}, in {rest:,} rows, have none and look alike"
@@ -316,3 +322,9 @@ def _kind(column: Any, name: Any) -> str:
 
 def _texts(column: Any) -> list[str]:
     return [as_text(v) for v in column]
+
+
+def _counted(column: Any) -> tuple[Counter[str], int]:
+    """How often each text is there, and how many are missing."""
+    found = Counter(_texts(column))
+    return found, found.pop("", 0)

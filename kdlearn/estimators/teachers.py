@@ -27,6 +27,7 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from kdlearn.cells import as_text, without_point
 from kdlearn.nn.network import Network
 from kdlearn.nn.stack import Stack
 
@@ -186,9 +187,9 @@ def taught(
 def columns_of(known: Any, classes: np.ndarray, may_lack: np.ndarray) -> np.ndarray:
     """For each class of the student the teacher's column, -1 for none.
 
-    Labels are the same if they are equal, or written alike ("1" and 1); a teacher of 0 … K-1, as an encoder of
-    labels leaves it, knows the K sorted classes, unless that would give another column to a label that both have: 1
-    of 1, 2, 3.
+    Labels are the same if they are equal, or written alike ("1", 1, "1.0" and 1.0); a teacher of 0 … K-1, as an
+    encoder of labels leaves it, knows the K sorted classes, unless that would give another column to a label that
+    both have: 1 of 1, 2, 3.
 
     Parameters
     ----------
@@ -199,13 +200,14 @@ def columns_of(known: Any, classes: np.ndarray, may_lack: np.ndarray) -> np.ndar
     if known is None or np.ndim(known) != 1:
         raise ValueError("the teacher has no classes_: the columns of its predict_proba have no names")
     theirs = np.asarray(known).tolist()
-    for alike in (lambda label: label, str):
+    for alike in (lambda label: label, lambda label: without_point(as_text(label))):
         where = {alike(label): column for column, label in enumerate(theirs)}
         found = np.array([where.get(alike(label), -1) for label in classes.tolist()])
-        if len(where) == len(theirs) and ((found >= 0) | may_lack).all() and (found >= 0).any():
+        one_each = len(where) == len(theirs) and len(set(found[found >= 0])) == (found >= 0).sum() > 0
+        if one_each and ((found >= 0) | may_lack).all():
             return found
     hint = ""
-    if sorted(map(str, theirs)) == sorted(map(str, range(len(classes)))):
+    if sorted(where) == sorted(map(str, range(len(classes)))):
         in_order = np.array([where[str(k)] for k in range(len(classes))])
         if ((found < 0) | (found == in_order)).all():
             return in_order

@@ -66,7 +66,7 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
     answers = {}
     result: dict[str, Any] = {"rows": None, "task": task, "agreement": None, "difference": None}
     if x_test is not None:
-        x_test = nan_for_na(x_test) if hasattr(x_test, "iloc") else np.asarray(x_test)
+        x_test = x_test if hasattr(x_test, "iloc") else np.asarray(x_test)
         if y_test is not None and len(y_test) != len(x_test):
             raise ValueError(f"x_test has {len(x_test)} rows, y_test {len(y_test)}")
         result["rows"] = len(x_test)
@@ -80,11 +80,13 @@ def report(student: Any, teacher: Any, x_test: Any = None, y_test: Any = None) -
         entry = _sizes(model)
         entry["door"] = "network" if isinstance(model, Network) else "estimator"
         rows = _one_row(model) if x_test is None else x_test
+        if hasattr(rows, "iloc") and not hasattr(model, "student_"):  # ours read NA themselves
+            rows = nan_for_na(rows)
         with unknown_said():
             entry["latency_us"], entry["rows_per_s"] = _latency(model, rows), _throughput(model, rows)
         entry |= dict.fromkeys(("accuracy", "accuracy_interval", "r2", "r2_interval", "mae", "mae_interval"))
         if x_test is not None:
-            answers[name] = np.asarray(model.predict(x_test))
+            answers[name] = np.asarray(model.predict(rows))
             if y_test is not None:
                 entry |= achieved(task, answers[name], np.asarray(y_test))
         result[name] = entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -49,8 +50,14 @@ class _Fitted(BaseEstimator):
         encoding, mean, scale = self.parts_.plain(), self.parts_.mean, self.parts_.scale
         codes = encoding.codes(X)
         encoding.check(codes)
+        if encoding.named and not hasattr(X, "columns"):
+            said = f"X does not have valid feature names, but {type(self).__name__} was fitted with feature names"
+            warnings.warn(said, stacklevel=3)  # as scikit-learn says it
         for i in encoding.used if len(codes) else ():
-            if (codes[:, i] == UNKNOWN).all() and encoding.columns[i].categories is not None:
+            there = codes[~np.isnan(codes[:, i]), i]
+            gap_unknown = (encoding.fill[encoding.column == i] == UNKNOWN).all()
+            asked = encoding.columns[i].categories is not None and (len(there) or gap_unknown)
+            if asked and (there == UNKNOWN).all():
                 warn_of_unknown(encoding.columns[i].name)
         x = (encoding.features(codes) - encoding.shift) * encoding.factor
         x = np.ascontiguousarray(x if mean is None else (x - mean) / scale)  # as when it was taught, to the last bit
@@ -58,7 +65,7 @@ class _Fitted(BaseEstimator):
 
 
 class FittedClassifier(ClassifierMixin, _Fitted):
-    """A saved classifier. Raw rows, a frame by its columns' names, an array where fit saw no names.
+    """A saved classifier. Raw rows, a frame by its columns' names, an array by position: warned of where fit saw names.
 
     NaN is refused unless an imputer is inside.
     """

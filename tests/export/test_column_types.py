@@ -10,6 +10,7 @@ import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -203,6 +204,64 @@ def test_numbers_once_written_as_texts_are_found_as_numbers(tmp_path):
         np.testing.assert_array_equal(read.predict(numbers), model.predict(table[1:]))
 
 
+def test_numbers_among_texts_are_found_as_they_are_written():
+    """Of categories 0.5 and 1.0 the text "0.5" was known, "1.0" was not."""
+    sizes = np.array([0.5, 1.0, 1.5, 2.0])[np.arange(60) % 4]
+    table = pd.DataFrame({"size": pd.Categorical(sizes), "n": np.arange(60.0)})
+    model = DistilledRegressor(None, (3,), max_iter=1, random_state=0).fit(table, sizes)
+    np.testing.assert_array_equal(model.predict(table.assign(size=sizes.astype(str))), model.predict(table))
+
+
+TRUE_OR_NOT = np.arange(60) % 3 > 0
+KNOWN = {
+    "texts": (TRUE_OR_NOT.astype(str), "boolean"),
+    "truths": (pd.Categorical(TRUE_OR_NOT), "boolean"),
+    "large": (pd.Categorical(2**53 + TRUE_OR_NOT), "Int64"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_cells_of_a_column_of_texts_are_not_made_floats(name, tmp_path, monkeypatch):
+    """One NA made 1.0 of True, and 2.0**53 of 2**53 + 1: the model knew none of its categories, without a word."""
+    monkeypatch.setattr("kdlearn.export.costs.SECONDS", 0.001)
+    cells, nullable = KNOWN[name]
+    table = pd.DataFrame({"x": np.arange(60.0) % 7, "member": cells})
+    table.loc[5, "member"] = None if name == "texts" else np.nan
+    frame = table.assign(member=pd.Series([*np.asarray(2**53 + TRUE_OR_NOT if name == "large" else TRUE_OR_NOT)]))
+    frame["member"] = frame["member"].astype(nullable)
+    frame.loc[5, "member"] = pd.NA
+    teacher = FrozenEstimator(DistilledClassifier(None, (3,), max_iter=5, random_state=0).fit(table, TRUE_OR_NOT))
+    model = DistilledClassifier(teacher, (3,), **QUICK).fit(table, TRUE_OR_NOT, X_unlabeled=frame)
+    want = DistilledClassifier(teacher, (3,), **QUICK).fit(table, TRUE_OR_NOT, X_unlabeled=table)
+    kd.save(tmp_path / "m.npz", model)
+    for one in (model, kd.load(tmp_path / "m.npz")):
+        np.testing.assert_allclose(one.predict_proba(frame), want.predict_proba(table), atol=1e-12)
+    found, same = (kd.export.report(model, want, rows, TRUE_OR_NOT) for rows in (frame, table))
+    assert found["agreement"] == same["agreement"] == 1
+
+
+def test_texts_of_numpy_are_texts():
+    """`could not convert string to float`, of an array of texts."""
+    texts = np.array(["u", "v", "w"])[np.arange(60) % 3]
+    theirs = texts.astype(np.dtypes.StringDType())
+    rows, other = np.stack([texts, texts[::-1]], axis=1), np.stack([theirs, theirs[::-1]], axis=1)
+    one = DistilledClassifier(None, (3,), max_iter=1, random_state=0).fit(rows, texts)
+    two = DistilledClassifier(None, (3,), max_iter=1, random_state=0).fit(other, theirs)
+    np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(other))
+    assert two.classes_.tolist() == ["u", "v", "w"]
+
+
+def test_a_text_among_numbers_is_named():
+    """Only where a cell was missing in fit did the error name the column."""
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["a", "b"])
+    model = DistilledClassifier(None, (3,), max_iter=1, random_state=0).fit(rows, np.arange(40) % 2)
+    with pytest.raises(ValueError, match=r"column 'b' held numbers when it was fitted.*'True'"):
+        model.predict(rows.assign(b="True"))
+    model.fit(rows.to_numpy(), np.arange(40) % 2)
+    with pytest.raises(ValueError, match=r"column 1 held numbers when it was fitted.*: 'True'"):
+        model.predict(rows.assign(b="True").to_numpy())
+
+
 def test_truths_of_numpy_are_truths():
     """Refused as "holds bool", while Python's were taken."""
     ours = pd.DataFrame({"n": np.arange(40.0), "t": pd.Series([bool(k % 3) for k in range(40)], dtype=object)})
@@ -257,3 +316,15 @@ def test_texts_without_an_input_of_their_own_are_counted():
     with pytest.warns(UserWarning, match=said):
         model = DistilledClassifier(None, (3,), max_iter=1, random_state=0).fit(table, np.arange(400) % 2)
     assert model.report_["notes"][-1].startswith(said) and model.student_.sizes[0] == 100
+
+
+def test_a_missing_text_is_no_text_but_has_its_input():
+    """20 texts and a missing one were "21 different texts … more like names"; a rare missing one had no input."""
+    towns = [f"k{k}" for k in range(20)] + [None]
+    model = DistilledClassifier(None, (3,), max_iter=1, random_state=0)
+    model.fit(pd.DataFrame({"town": towns}), np.arange(21) % 2)
+    assert model.student_.sizes[0] == 21
+    table = pd.DataFrame({"town": [f"k{k % 130}" for k in range(390)] + [None, ""]})
+    with pytest.warns(UserWarning, match="has 130 different texts: the 100 commonest .* other 30, in 90 rows, "):
+        model.fit(table, np.arange(392) % 2)
+    assert model.student_.sizes[0] == 101 and model.preprocessor_.transform(table)[-2:].sum() == 2

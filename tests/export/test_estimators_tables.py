@@ -394,6 +394,24 @@ def test_a_class_of_weight_zero_stays():
     assert model.predict_proba(X)[:, 2].max() < 0.2
 
 
+@pytest.mark.parametrize("weight", ["auto", 0.7])
+def test_a_class_of_weight_zero_is_taught_to_the_teacher(weight):
+    """`class_weight` is the student's alone, and it took the class from the teacher."""
+    heard, y, w = [], np.arange(120) % 3, np.arange(120) / 120
+
+    class Heard(Counted):
+        def fit(self, X, y, sample_weight=None):
+            heard.append((X, y, sample_weight))
+            return super().fit(X, y, sample_weight)
+
+    settings = HAND | {"soft_weight": weight, "max_iter": 3}
+    DistilledClassifier(Heard(), **settings, class_weight={0: 0, 1: 3}).fit(X, y, sample_weight=w)
+    assert all(set(labels) == {0, 1, 2} and (labels == 0).sum() == 39 for _, labels, _ in heard)
+    if weight != "auto":
+        for got, want in zip(heard[-1], (X, y, w)):
+            np.testing.assert_array_equal(got, want[1:])
+
+
 class Spy(RegressorMixin, BaseEstimator):
     """A regressor that must not be fitted."""
 

@@ -26,6 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 import kdlearn as kd
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.contest import Choice, Result, decide, verdict
+from kdlearn.estimators.teachers import columns_of
 
 HAND = {"soft_weight": 0.7, "max_iter": 3, "tol": 10, "random_state": 0}
 rng = np.random.default_rng(0)
@@ -80,12 +81,31 @@ def test_a_teacher_of_codes_knows_the_sorted_classes(names):
     assert (model.predict(X) == y).mean() > 0.9
 
 
-@pytest.mark.parametrize("names", [(1, 2, 3), ("1", "2", "3"), (-1, 0, 1), (2, 1, 5)])
+@pytest.mark.parametrize("names", [(1, 2, 3), ("1", "2", "3"), (-1, 0, 1), (2, 1, 5), (-1.0, 0.0, 1.0)])
 def test_codes_that_could_be_labels_are_not_guessed(names):
     """As texts they were taken in order, so that the teacher's 1 taught 2."""
     model = DistilledClassifier(FrozenEstimator(LogisticRegression().fit(X, THREE)), **HAND)
     with pytest.raises(ValueError, match=r"the teacher knows the classes 0, 1, 2, but not .*LabelEncoder"):
         model.fit(X, np.array(names)[THREE])
+
+
+@pytest.mark.parametrize("known", [[0, 1, 2], [0.0, 1.0, 2.0], ["0", "1", "2"], ["0.0", "1.0", "2.0"]])
+@pytest.mark.parametrize("kind", [int, float, str, "1.0"])
+def test_a_label_is_one_label_however_it_is_written(kind, known):
+    """1.0, as y is once a column had a missing cell, was not the teacher's 1: 1.0, 2.0, 3.0 were 0, 1, 2."""
+
+    def written(labels):
+        return np.array(labels, float).astype(str) if kind == "1.0" else np.array(labels, kind)
+
+    all_there = np.zeros(3, bool)
+    assert columns_of(known, written([0, 1, 2]), all_there).tolist() == [0, 1, 2]
+    assert columns_of(known[::-1], written([0, 1, 2]), all_there).tolist() == [2, 1, 0]
+    assert columns_of(known, written([5, 6, 7]), all_there).tolist() == [0, 1, 2]
+    for shifted in ([1, 2, 3], [0, 2, 4]):
+        with pytest.raises(ValueError, match=r"the teacher knows the classes 0.*LabelEncoder"):
+            columns_of(known, written(shifted), all_there)
+    with pytest.raises(ValueError, match="LabelEncoder"):
+        columns_of(known[:2], written([-1, 0]), all_there[:2])
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [False, True], [0.0, 2.0], [np.int64(3), 7], ["a", "b"]])
@@ -104,6 +124,12 @@ def test_what_is_no_label_is_refused():
     for wrong in (np.array([True, 2], dtype=object)[CODES], np.array([b"a", b"b"])[CODES]):
         with pytest.raises((ValueError, TypeError), match=r"[Ll]abel"):
             DistilledClassifier(max_iter=3).fit(X, wrong)
+    for unit in ("datetime64[D]", "timedelta64[D]"):  # NaT was a class
+        days = CODES.astype(unit)
+        days[4] = "NaT"
+        for y in (days, np.array(list(days), dtype=object)):
+            with pytest.raises(ValueError, match="y contains NaN, first in row 4"):
+                DistilledClassifier(max_iter=3).fit(X, y)
 
 
 @pytest.mark.parametrize("weights", [None, [1, 1, 0, 0, 0]])

@@ -106,6 +106,8 @@ def test_a_verdict_says_how_much_it_is_worth():
     assert said.endswith(" Labels alone had one setting against 2: search alpha before you believe a small gain.")
     said = verdict(*contest((alone, 1.0, 0), (taught, 1.1, 0), n=20))
     assert said.endswith("(20 rows held out in turn). So few rows show large gains alone.")
+    said = verdict(*contest((alone, 1.0, 0), (taught, 0.7, 0), n=20))
+    assert said.startswith("The teacher helps") and said.endswith("). So few rows show large gains alone.")
     outlier = np.eye(100)[0] * 1000
     said = verdict(*contest((alone, 1.0, outlier), (taught, 0.9, 2 * outlier), right=False))
     assert "1 of these 100 rows make 91 % of the squared error, so the comparison hangs on them" in said
