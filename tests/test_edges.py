@@ -92,7 +92,7 @@ def test_images_of_another_shape_are_refused(monkeypatch):
     with pytest.raises(kd.DataUnavailable, match=r"x_train of shape \(60000, 28, 28\)"):
         sets.mnist(59_999)
     for held in (-1, 60_000):
-        with pytest.raises(ValueError, match="0 to 59,999 rows"):
+        with pytest.raises(ValueError, match="a number of rows, 0 to 59,999"):
             sets.mnist(held)
 
 

@@ -18,13 +18,16 @@ from kdlearn.backend import as_array
 from kdlearn.checks import check_share, check_size, is_number
 
 
-class Interval(NamedTuple):
-    """A mean and the half width of its 95 % interval over n seeds; `overlap` is the one that `interval` was given."""
-
+class _Numbers(NamedTuple):
     mean: float
     half_width: float
     n: int
-    overlap: float = 0.0
+
+
+class Interval(_Numbers):
+    """A mean and the half width of its 95 % interval over n seeds; `overlap` is the one that `interval` was given."""
+
+    overlap: float = 0.0  # no part of the tuple
 
     def __str__(self) -> str:
         return f"{self.mean:+.2f} ± {self.half_width:.2f}"
@@ -63,11 +66,13 @@ def interval(values: Iterable[float], level: float = 0.95, overlap: float = 0.0)
         raise ValueError(f"level lies between 0 and 1, got {level!r}")
     check_size("overlap", overlap)
     if len(a) < 2:
-        return Interval(float(a.mean()) if len(a) else math.nan, math.inf, len(a), overlap)
+        return Interval(float(a.mean()) if len(a) else math.nan, math.inf, len(a))
     with np.errstate(invalid="ignore"):  # of an infinite value the deviation is NaN
         deviation = float(a.std(ddof=1))
     half_width = _quantile(level, len(a)) * deviation * math.sqrt(1 / len(a) + overlap)
-    return Interval(float(a.mean()), half_width, len(a), overlap)
+    found = Interval(float(a.mean()), half_width, len(a))
+    found.overlap = overlap
+    return found
 
 
 def crossed(table: Sequence[Sequence[float]] | np.ndarray) -> Interval:
