@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.differences import numerical_gradient, own_numbers
-from kdlearn.ideas import Case, Review
+from kdlearn.differences import NOISE, STEP, numerical_gradient, own_numbers
+from kdlearn.ideas import CLOSE, Case, Review
 from kdlearn.judging import judge, number, results
 from kdlearn.learner import Verdict, call, reviewed
 
 LOSS = ("value", "gradient")
+STEPS = (STEP, 1e-3, 0.1, 10.0)  # the last are for large temperatures: what rounding adds to a slope falls with the step
+LEAST = 1e-12  # slopes below it are not told apart
 
 
 def review(
@@ -72,18 +74,25 @@ def _review(
     def value(x: np.ndarray) -> float:
         return number(outcome(truth)(x)[0], case)
 
-    def right(x: np.ndarray) -> tuple[float, np.ndarray]:
-        return value(x), numerical_gradient(value, x)
+    first, (slope, step, error) = outcome(loss)(z)[0], _slope(value, z)
 
-    first, slope = outcome(loss)(z)[0], right(z)[1]
+    def right(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return value(x), numerical_gradient(value, x, step)
+
     if own and number(first, case) != value(z):
         raise Verdict("", "the same arguments give another value each time")
     if own and np.asarray(first).dtype == np.float32:
         raise Verdict("", "the value is in float32, too rough for central differences: keep the dtype of z")
-    if np.abs(slope).max(initial=0.0) < 1e-9 * max(1.0, abs(value(z))):
+    largest, size = float(np.abs(slope).max(initial=0.0)), max(1.0, abs(value(z)))
+    if largest == 0 or (error > 1e-3 and largest <= NOISE * size):
         if not own:
-            raise Verdict("", "nothing can be said here: the true gradient is zero at this place")
-        raise Verdict("the loss", "Your value is zero." if value(z) == 0 else "Your value never changes.")
+            raise Verdict("", "nothing can be said here: the true gradient is zero at this place, or lost in rounding")
+        never = "never changes." if largest == 0 else "never changes by more than rounding."
+        raise Verdict("the loss", "Your value is zero." if value(z) == 0 else f"Your value {never}")
+    if error > CLOSE:
+        raise Verdict("", "nothing can be said here: the value bends too sharply, or rounding hides how it changes")
+    if largest < LEAST:
+        raise Verdict("", f"the true gradient is {largest:.1g} at most, too little to judge: make the loss larger")
     if own and reference is not None:
         places, right = places[:1], lambda x: (float(reference), slope)
     wrong = {idea: outcome(slip) for idea, slip in slips.items()}
@@ -93,6 +102,28 @@ def _review(
         large = outcome(loss)(1000 * z)
         if not all(np.isfinite(part).all() for part in large):
             raise Verdict("large numbers", "Logits of a thousand overflow: take each row's maximum away before exp.")
+
+
+def _slope(value: Callable[[np.ndarray], float], z: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Central differences at z with the first of `STEPS` whose slopes stay when it is doubled.
+
+    `(slopes, step, error)`; the error is relative to the largest slope. Where none stay: slopes of `STEP`, least error.
+    """
+    found = []
+    for step in STEPS:
+        try:
+            slope, other = (numerical_gradient(value, z, h) for h in (step, 2 * step))
+        except Verdict:
+            if not found:
+                raise
+            break  # so far from z there may be no value
+        largest = float(np.abs([slope, other]).max(initial=0.0))
+        error = float(np.abs(slope - other).max(initial=0.0)) / (largest or 1.0)
+        found.append((slope, step, error))
+        if error < CLOSE / 10:
+            break
+    best = min(found, key=lambda of: of[2])
+    return best if best[2] <= CLOSE else (*found[0][:2], best[2])
 
 
 def _temperature(loss: Callable[..., Any], *arguments: Any) -> float:

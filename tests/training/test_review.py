@@ -207,6 +207,47 @@ def test_zero_is_refused():
     assert "zero at this place" in str(review(soft, Z, Z, reference=soft))
 
 
+@pytest.mark.parametrize("c", [1e-3, 1e-9, 1e-11])
+def test_a_small_loss_is_judged_like_any_other(c):
+    """Of 1e-9 times a right loss it was said that its value never changes."""
+
+    def small(z, y):
+        return tuple(c * part for part in ce(z, y))
+
+    assert review(small, Z, Y) and review(small, Z, Y, reference=small)
+    wrong = review(lambda z, y: (small(z, y)[0], 2 * small(z, y)[1]), Z, Y)
+    assert wrong.idea == "a factor of ½"
+
+
+def test_a_loss_too_small_to_judge_is_not_said_to_be_constant():
+    found = str(review(lambda z, y: tuple(1e-15 * part for part in ce(z, y)), Z, Y))
+    assert "too little to judge" in found and "never" not in found
+
+
+@pytest.mark.parametrize("T", [1e3, 1e4])
+@pytest.mark.parametrize("squared", [False, True])
+def test_rounding_at_a_large_temperature_is_not_held_against_a_loss(T, squared):
+    """The loss without T² was called constant at 1e4, and the right one wrong from 1e3 on."""
+
+    def mine(z, v, T):
+        p, q = kd.softmax(v, T), kd.softmax(z, T)
+        size = T**2 if squared else 1.0
+        value = (p * (kd.log_softmax(v, T) - kd.log_softmax(z, T))).sum() / N
+        return size * value, size * (q - p) / (N * T)
+
+    assert str(review(mine, Z, V, T=T)) == "right"
+    wrong = review(lambda z, v, T: (mine(z, v, T)[0], 2 * mine(z, v, T)[1]), Z, V, T=T)
+    assert wrong.idea == "a factor of ½"
+
+
+def test_a_value_that_only_rounding_changes_never_changes():
+    for size in (1.0, 1e-9, 1e9):
+        found = review(lambda z, y, size=size: (size * kd.softmax(z).sum(), 0 * z), Z, Y)
+        assert found.idea == "the loss" and "never changes" in found.hint
+    unsteady = review(lambda z, y: (1e6 * kd.softmax(z / 1e-7).sum() + 1e6 * np.sin(1e9 * z).sum(), z), Z, Y)
+    assert "nothing can be said here" in str(unsteady)
+
+
 def test_a_slip_is_named_where_nothing_general_fits():
     slips = {"the target's logarithm": lambda z, v, T=T: kd.reverse_kl(z, v, T=T)}
     assert str(review(kd.reverse_kl, Z, V, T=T, reference=soft, slips=slips)) == "missing: the target's logarithm."
