@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
-from kdlearn.metrics import by_confidence, calibration_error
+from kdlearn.metrics import by_confidence, calibration_error, entropy
 from kdlearn.nn.functional import softmax
 from kdlearn.theme import (
     GRADIENT,
@@ -70,34 +70,51 @@ def _row(z: Any, what: str) -> np.ndarray:
     return row[0]
 
 
+def _classes(names: Sequence[str] | None, K: int) -> list[str]:
+    """The names of K classes; none where none are given; ValueError for more or fewer."""
+    found = [] if names is None else [str(name) for name in names]
+    if names is not None and len(found) != K:
+        raise ValueError(f"names has {len(found)} names, there are {K} classes: give one for each")
+    return found
+
+
+def _square(pixels: int, what: str) -> int:
+    """The side of a square image; ValueError where so many pixels make none."""
+    side = round(pixels**0.5)
+    if side * side != pixels:
+        raise ValueError(f"{what} has {pixels} pixels, which make no square image: {side}·{side} are {side * side}")
+    return side
+
+
 def probabilities(
     p: Sequence[float] | Array, names: Sequence[str] | None = None, color: str = TEACHER, ax: Any = None
 ) -> Any:
-    """Bars of one row of class probabilities p (K,)."""
-    ax, p = _axes(ax), _row(p, "p")
+    """Bars of one row of class probabilities p (K,), with a name for each, or its number."""
+    p = _row(p, "p")
+    names = _classes(names, len(p)) or [str(k) for k in range(len(p))]
+    ax = _axes(ax)
     ax.bar(range(len(p)), p, color=ink(color, ax))
-    ax.set_xticks(range(len(p)), names if names is not None else [str(k) for k in range(len(p))])
+    ax.set_xticks(range(len(p)), names)
     ax.set(ylim=(0, 1), ylabel="probability")
     return _plain(ax)
 
 
 def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = None) -> Any:
-    """Bars of softmax(z/T) for one row of logits z (K,), with T and the entropy in the title."""
-    p = softmax(_row(z, "z")[None], T)[0]
-    bits = -(p * np.log2(np.maximum(p, 1e-300))).sum()
-    ax = probabilities(p, names, ax=ax)
-    ax.set_title(f"T = {T:g}   entropy {bits:.2f} bits", fontsize=10)
+    """Bars of softmax(z/T) for one row of logits z (K,), with T and the entropy, in nats, in the title."""
+    row = _row(z, "z")[None]
+    ax = probabilities(softmax(row, T)[0], names, ax=ax)
+    ax.set_title(f"T = {T:g}   entropy {abs(entropy(row, T)):.2f} nats", fontsize=10)  # no minus before a zero
     return ax
 
 
 def temperature_paths(z: Array, names: Sequence[str] | None = None, ax: Any = None) -> Any:
     """Each class's probability as T runs from 0.1 to 100, for one row of logits z (K,)."""
-    ax, row = _axes(ax), _row(z, "z")[None]
-    temperatures = np.geomspace(0.1, 100, 200)
+    row = _row(z, "z")[None]
+    labels = _classes(names, row.shape[1]) or [f"class {k}" for k in range(row.shape[1])]
+    ax, temperatures = _axes(ax), np.geomspace(0.1, 100, 200)
     paths = np.array([softmax(row, T)[0] for T in temperatures])
-    for k in range(row.shape[1]):
-        label = names[k] if names is not None else f"class {k}"
-        ax.plot(temperatures, paths[:, k], label=label)
+    for path, label in zip(paths.T, labels):
+        ax.plot(temperatures, path, label=label)
     ax.axhline(1 / row.shape[1], color=ink(NEUTRAL, ax), lw=1, ls=":")
     ax.set(xscale="log", xlabel="temperature T", ylabel="probability", ylim=(0, 1))
     return _plain(_names(ax) if row.shape[1] <= 10 else ax)
@@ -110,7 +127,10 @@ def heatmap(
 
     Not signed, as probabilities are: from zero, white, to one or to the largest. What is NaN or infinite has no colour.
     """
-    ax, a = _axes(ax), to_numpy(values).astype(float)  # of whole numbers of a byte -128 is its own absolute value
+    a = to_numpy(values).astype(float)  # of whole numbers of a byte -128 is its own absolute value
+    if a.ndim != 2:
+        raise ValueError(f"values must be a matrix, got shape {a.shape}")
+    ax = _axes(ax)
     a = np.where(np.isfinite(a), a, np.nan)
     limit = (float(np.nanmax(np.abs(a), initial=0)) or 1.0) if signed else float(np.nanmax(a, initial=1))
     scale = {"cmap": diverging(ax), "vmin": -limit} if signed else {"cmap": sequential(ax), "vmin": 0.0}
@@ -188,8 +208,8 @@ def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> An
 
 def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
     """A square image from its flat pixels."""
-    ax, a = _axes(ax), to_numpy(pixels)
-    side = round(a.size**0.5)
+    a = to_numpy(pixels)
+    side, ax = _square(a.size, "the image"), _axes(ax)
     ax.imshow(a.reshape(side, side), cmap="gray_r")
     ax.set(title=title, xticks=[], yticks=[])
     return ax
@@ -199,14 +219,13 @@ def accuracy_by_temperature(
     by_temperature: Mapping[float, Any], baseline: Any, teacher: float | None = None, ax: Any = None
 ) -> Any:
     """Accuracy (percent) of distilled students against T, with a band for labels alone."""
-    ax = _axes(ax)
-    T = list(by_temperature)
+    ax, T = _axes(ax), sorted(by_temperature)
     ax.axhspan(baseline.low, baseline.high, color=ink(LABEL, ax), alpha=0.2, lw=0)
     ax.axhline(baseline.mean, color=ink(LABEL, ax), label="student, labels alone")
     ax.errorbar(
         T,
-        [d.mean for d in by_temperature.values()],
-        yerr=[d.half_width for d in by_temperature.values()],
+        [by_temperature[t].mean for t in T],
+        yerr=[by_temperature[t].half_width for t in T],
         fmt="o-",
         color=ink(STUDENT, ax),
         capsize=3,
@@ -224,6 +243,8 @@ def accuracy_by_temperature(
 
 def pushes(gradients: Mapping[str, Array], ax: Any = None) -> Any:
     """How descent moves one row's logits: bars of minus the gradient dz (K,), a group for each class."""
+    if not gradients:
+        raise ValueError("there are no gradients to draw")
     ax, width = _axes(ax), 0.8 / len(gradients)
     colors = (LABEL, TEACHER, STUDENT)
     for i, (name, dz) in enumerate(gradients.items()):
@@ -244,6 +265,11 @@ def curves(
 
     A line is made of numbers, or of means with an interval (`kd.study.interval`), which get a band.
     """
+    if log not in ("", "x", "y", "xy", "yx"):
+        raise ValueError(f'log names the axes that are logarithmic, "x", "y" or "xy", got {log!r}')
+    for name, values in lines.items():
+        if len(values) != len(x):
+            raise ValueError(f"the line {name!r} has {len(values)} values, x has {len(x)}")
     ax, colors = _axes(ax), (LABEL, STUDENT, TEACHER, NEUTRAL)
     for i, (name, values) in enumerate(lines.items()):
         color = ink(colors[i % 4], ax)
@@ -264,8 +290,8 @@ def curves(
 
 def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: str = "") -> Any:
     """What the first units look for: columns of W (D, H), each as a square image, zero white."""
-    ax, a = _axes(ax), to_numpy(W)
-    side, count = round(a.shape[0] ** 0.5), min(count, a.shape[1])
+    a = to_numpy(W)
+    side, count, ax = _square(a.shape[0], "a column of W"), min(count, a.shape[1]), _axes(ax)
     rows = -(-count // columns)
     sheet = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), np.nan)
     for i in range(count):
@@ -280,8 +306,11 @@ def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: 
 
 def shares(parts: Mapping[str, float], ax: Any = None) -> Any:
     """What each part takes of the whole, in percent, in the order given: one bar a part."""
+    whole = sum(map(float, parts.values()))
+    if not (0 < whole < np.inf and min(map(float, parts.values())) >= 0):
+        raise ValueError(f"shares are of parts of at least 0 with a sum above 0, got {dict(parts)}")
     ax = _plain(_axes(ax))
-    percent = [100 * float(value) / sum(map(float, parts.values())) for value in parts.values()]
+    percent = [100 * float(value) / whole for value in parts.values()]
     ax.barh(list(parts), percent, color=ink(STUDENT, ax))
     ax.invert_yaxis()
     ax.set_xlabel("share, %")

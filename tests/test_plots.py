@@ -26,7 +26,9 @@ def close():
 def test_softened_bars_are_the_probabilities():
     ax = plots.softened(Z, 2.0, names=["cat", "dog", "car"])
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], kd.softmax(Z[None], 2.0)[0])
-    assert "T = 2" in ax.get_title() and [t.get_text() for t in ax.get_xticklabels()] == ["cat", "dog", "car"]
+    assert ax.get_title() == f"T = 2   entropy {kd.metrics.entropy(Z[None], 2.0):.2f} nats"
+    assert plots.softened(np.array([800.0, 0.0]), 1.0).get_title() == "T = 1   entropy 0.00 nats"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["cat", "dog", "car"]
 
 
 def test_temperature_paths_start_hard_and_end_uniform():
@@ -299,3 +301,36 @@ def test_a_picture_of_one_row_is_not_of_the_first_of_several(draw):
 def test_shares_of_small_whole_numbers_sum_to_a_hundred():
     bars = plots.shares({"a": np.uint8(200), "b": np.uint8(100)}).patches
     np.testing.assert_allclose([bar.get_width() for bar in bars], [200 / 3, 100 / 3])
+
+
+REFUSED = {
+    "shares are of parts of at least 0 with a sum above 0, got {'x': 0, 'y': 0}": lambda: plots.shares(
+        {"x": 0, "y": 0}
+    ),
+    "names has 2 names, there are 3 classes: give one for each": lambda: plots.probabilities(Z, ["a", "b"]),
+    "names has 4 names, there are 3 classes: give one for each": lambda: plots.temperature_paths(Z, list("abcd")),
+    "the image has 8 pixels, which make no square image: 3·3 are 9": lambda: plots.image(np.arange(8)),
+    "a column of W has 7 pixels, which make no square image: 3·3 are 9": lambda: plots.filters(np.ones((7, 3))),
+    'log names the axes that are logarithmic, "x", "y" or "xy", got \'z\'': lambda: plots.curves(
+        [1, 2], {"a": [1, 2]}, log="z"
+    ),
+    "the line 'a' has 3 values, x has 2": lambda: plots.curves([1, 2], {"a": [1, 2, 3]}),
+    "there are no gradients to draw": lambda: plots.pushes({}),
+    "values must be a matrix, got shape (3,)": lambda: plots.heatmap(Z),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_cannot_be_drawn_is_refused_before_there_is_a_figure(words):
+    import matplotlib.pyplot as plt
+
+    with pytest.raises(ValueError) as refused:
+        REFUSED[words]()
+    assert str(refused.value) == words and not plt.get_fignums()
+
+
+def test_temperatures_are_joined_in_their_order():
+    means = {1: Interval(90, 1, 5), 4: Interval(94, 1, 5), 2: Interval(92, 1, 5)}
+    ax = plots.accuracy_by_temperature(means, Interval(88, 1, 5))
+    (line,) = (line for line in ax.lines if line.get_marker() == "o")
+    assert list(line.get_xdata()) == [1, 2, 4] and list(line.get_ydata()) == [90, 92, 94]
