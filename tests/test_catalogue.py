@@ -155,6 +155,17 @@ def test_a_table_and_its_verdicts(tiny, monkeypatch):
         assert verdict.difference.mean == pytest.approx(direct[pair].difference.mean, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    "options, seeds", [([], 10), (["--quick"], 3), (["--seeds", "2"], 2), (["--quick", "--seeds", "2"], 2)]
+)
+def test_the_seeds_that_are_asked_for_are_those_that_run(options, seeds, tmp_path, monkeypatch):
+    """`--quick` took three, whatever `--seeds` said."""
+    asked = []
+    monkeypatch.setattr(study, "run", lambda *which, **how: asked.append(how) or {"tasks": {}})
+    assert cli.main(["catalogue", *options, "--quiet", "--out", str(tmp_path / "rows.json")]) == 0
+    assert asked[0]["seeds"] == seeds and asked[0]["search"] == (0 if "--quick" in options else study.SEARCH)
+
+
 def test_the_command(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tasks, "TASKS", {"digits": tiny})
     monkeypatch.setitem(tasks.TASKS, "tiny", tiny)

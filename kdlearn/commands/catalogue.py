@@ -15,11 +15,11 @@ def run(args: argparse.Namespace) -> int:
     if not any(args.method in name for name in study.METHODS):
         raise ValueError(f"no method's name contains {args.method!r}; there are: {', '.join(study.METHODS)}")
     store = cells_beside(args.out, args.resume)
-    size = {"seeds": 3, "search": 0, "repeats": 1} if args.quick else {"seeds": args.seeds, "search": study.SEARCH}
+    size = {"search": 0, "repeats": 1} if args.quick else {"search": study.SEARCH}
+    seeds = args.seeds or (3 if args.quick else study.SEEDS)
     tasks = [args.task] if args.task else list(TASKS)
-    found = study.run(
-        tasks, args.method, store, jobs=args.jobs, progress=False if args.quiet else None, **size
-    )  # fmt: skip
+    progress = False if args.quiet else None
+    found = study.run(tasks, args.method, store, seeds=seeds, jobs=args.jobs, progress=progress, **size)
     kept = json.loads(args.out.read_text("utf-8")) if args.resume and args.out.exists() else {"tasks": {}}
     for task, rows in found["tasks"].items():  # what other calls measured stays
         kept["tasks"][task] = {**kept["tasks"].get(task, {}), **rows}

@@ -19,6 +19,9 @@ from kdlearn.study.cells import cells_beside
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing of the study, write the rows after each part, print the table."""
+    names = rows_to_choose(args.quick)
+    if not any(args.rows in name for name in names):
+        raise ValueError(f"no row's name contains {args.rows!r}; there are: {'; '.join(names)}")
     device = resolve_device(args.device)
     store = cells_beside(args.out, args.resume)
     on: dict[str, Any] = {"store": store, "jobs": args.jobs or (None if device == "cpu" else 1)}
@@ -57,6 +60,13 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"validation chose: {json.dumps(best)}\n{args.out}: one row a cell")
     return 0
+
+
+def rows_to_choose(quick: bool = False) -> list[str]:
+    """The names of the rows that `--rows` chooses from, each once."""
+    settings: dict[str, dict[str, Any]] = {cell["row"].removeprefix("choice: "): {} for cell in choices(quick)}
+    cells = [*students(settings, quick), *teachers(quick)]
+    return list(dict.fromkeys([*(cell["row"] for cell in cells), *([] if quick else [towards.STEPS])]))
 
 
 def by_seed(cells: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

@@ -361,6 +361,19 @@ def test_quick_resumes_and_writes_rows(small, tmp_path, capsys, monkeypatch):
     assert json.loads(out.read_text()) == rows
 
 
+@pytest.mark.parametrize("quick", [[], ["--quick"]])
+def test_a_row_that_there_is_not_is_refused_before_anything_is_trained(quick, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("kdlearn.commands.hinton.sweep", None)
+    call = ["hinton", *quick, "--quiet", "--out", str(tmp_path / "x.json"), "--rows"]
+    for row in ("zzz", "soft targets, T = 2, moved"):
+        assert cli.main([*call, row]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"kdlearn hinton: no row's name contains {row!r}; there are: {hinton.LABELS}; ")
+        assert said.count("\n") == 1 and said.count("; labels alone;") + said.count("are: labels alone;") == 1
+        assert ("; teacher, twice as long; " in said and towards.STEPS in said) == (not quick)
+    assert not list(tmp_path.iterdir())
+
+
 def test_on_a_gpu_the_seeds_of_a_row_are_trained_at_once(small, standin, tmp_path, monkeypatch):
     monkeypatch.setitem(study.LENGTHS, True, (1, 1, 1))
     stacks = []

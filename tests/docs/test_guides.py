@@ -1,11 +1,12 @@
 """The pages in docs: their code runs, their commands exist, their links lead somewhere.
 
-Sessions with `>>>` are run by pytest itself (--doctest-glob). Here the other blocks of Python are run, those of a page
-in order and in one namespace; blocks for the shell are held to the parsers, the files and the extras they name.
-"""
+Sessions with `>>>` are run by pytest itself (--doctest-glob). Here all blocks of Python of a page are run in order and
+in one namespace, as by a reader who goes on in one session; blocks for the shell are held to the parsers, the files and
+the extras they name.
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import shlex
@@ -50,7 +51,9 @@ def test_python_runs(path, tmp_path, monkeypatch):
     train = train.take(slice(0, 60))
     nets = {"student": kd.MLP(64, 16, 10, seed=1), "teacher": kd.MLP(64, 32, 32, 10, seed=2)}
     space = {"__name__": "page", "np": np, "kd": kd, "train": train, "validation": validation, "test": test, **nets}
-    for i, body in enumerate(scripts(path)):
+    for i, body in enumerate(blocks(path, "python")):
+        if body.lstrip().startswith(">>>"):  # a reader goes on in one session
+            body = "".join(example.source for example in doctest.DocTestParser().get_examples(body))
         for package in ("torch", "onnx", "onnxruntime", "pandas"):
             if re.search(rf"^\s*(import|from) {package}\b", body, re.M):
                 pytest.importorskip(package)
