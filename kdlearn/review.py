@@ -114,7 +114,7 @@ def _slope(value: Callable[[np.ndarray], float], z: np.ndarray) -> tuple[np.ndar
 
     `(slopes, step, error)`; the error is relative to the largest slope. Where none stay: slopes of `STEP`, least error.
     """
-    found = []
+    found: list[tuple[np.ndarray, float, float]] = []
     for step in STEPS:
         try:
             slope, other = (numerical_gradient(value, z, h) for h in (step, 2 * step))
@@ -128,7 +128,7 @@ def _slope(value: Callable[[np.ndarray], float], z: np.ndarray) -> tuple[np.ndar
         if error < CLOSE / 10:
             break
     best = min(found, key=lambda of: of[2])
-    return best if best[2] <= CLOSE else (*found[0][:2], best[2])
+    return best if best[2] <= CLOSE else (found[0][0], STEP, best[2])
 
 
 def _temperature(loss: Callable[..., Any], *arguments: Any) -> float:

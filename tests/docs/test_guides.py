@@ -3,6 +3,7 @@
 Sessions with `>>>` are run by pytest itself (--doctest-glob). Here all blocks of Python of a page are run in order and
 in one namespace, as by a reader who goes on in one session; blocks for the shell are held to the parsers, the files and
 the extras they name.
+"""
 
 from __future__ import annotations
 
