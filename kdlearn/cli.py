@@ -131,11 +131,11 @@ def _add_export(commands: Any) -> None:
 
 def _add_bench(commands: Any) -> None:
     bench = commands.add_parser("bench", help="the same work beside PyTorch, scikit-learn and the bare matrix products")
-    bench.add_argument("--suite", type=_names, default=(), metavar="WORKS", help="some of them: w1,w3 (default all: minutes)")
+    bench.add_argument("--suite", type=_names, default=(), metavar="WORKS", help="such as w1,w3 (default all: minutes)")
     bench.add_argument("--device", default="cpu", choices=("cpu", "cuda", "auto"), help="where to compute")
     bench.add_argument("--threads", type=_at_least_one, default=1, help="of every contender's BLAS (default 1)")
     bench.add_argument("--seconds", type=_positive, default=8.0, help="of timing a work, once it is ready (default 8)")
-    bench.add_argument("--rounds", type=_at_least_one, default=15, help="interleaved bursts, of a unit or more (default 15)")
+    bench.add_argument("--rounds", type=_at_least_one, default=15, help="bursts of each, interleaved (default 15)")
     bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
     bench.add_argument("--profile", type=Path, metavar="FILE", help="only draw where a step's time goes")
     bench.add_argument("--quiet", action="store_true", help="no progress, only the table")

@@ -70,12 +70,11 @@ def _row(z: Any, what: str) -> np.ndarray:
     return row[0]
 
 
-def _classes(names: Sequence[str] | None, K: int) -> list[str]:
-    """The names of K classes; none where none are given; ValueError for more or fewer."""
-    found = [] if names is None else [str(name) for name in names]
-    if names is not None and len(found) != K:
-        raise ValueError(f"names has {len(found)} names, there are {K} classes: give one for each")
-    return found
+def _classes(names: Sequence[str] | None, plain: list[str]) -> Sequence[str]:
+    """The names, one for each class, or the plain ones; ValueError for more or fewer."""
+    if names is not None and len(names) != len(plain):
+        raise ValueError(f"names has {len(names)} names, there are {len(plain)} classes: give one for each")
+    return plain if names is None else names
 
 
 def _square(pixels: int, what: str) -> int:
@@ -91,7 +90,7 @@ def probabilities(
 ) -> Any:
     """Bars of one row of class probabilities p (K,), with a name for each, or its number."""
     p = _row(p, "p")
-    names = _classes(names, len(p)) or [str(k) for k in range(len(p))]
+    names = _classes(names, [str(k) for k in range(len(p))])
     ax = _axes(ax)
     ax.bar(range(len(p)), p, color=ink(color, ax))
     ax.set_xticks(range(len(p)), names)
@@ -110,7 +109,7 @@ def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = N
 def temperature_paths(z: Array, names: Sequence[str] | None = None, ax: Any = None) -> Any:
     """Each class's probability as T runs from 0.1 to 100, for one row of logits z (K,)."""
     row = _row(z, "z")[None]
-    labels = _classes(names, row.shape[1]) or [f"class {k}" for k in range(row.shape[1])]
+    labels = _classes(names, [f"class {k}" for k in range(row.shape[1])])
     ax, temperatures = _axes(ax), np.geomspace(0.1, 100, 200)
     paths = np.array([softmax(row, T)[0] for T in temperatures])
     for path, label in zip(paths.T, labels):
@@ -267,9 +266,6 @@ def curves(
     """
     if log not in ("", "x", "y", "xy", "yx"):
         raise ValueError(f'log names the axes that are logarithmic, "x", "y" or "xy", got {log!r}')
-    for name, values in lines.items():
-        if len(values) != len(x):
-            raise ValueError(f"the line {name!r} has {len(values)} values, x has {len(x)}")
     ax, colors = _axes(ax), (LABEL, STUDENT, TEACHER, NEUTRAL)
     for i, (name, values) in enumerate(lines.items()):
         color = ink(colors[i % 4], ax)

@@ -314,7 +314,6 @@ REFUSED = {
     'log names the axes that are logarithmic, "x", "y" or "xy", got \'z\'': lambda: plots.curves(
         [1, 2], {"a": [1, 2]}, log="z"
     ),
-    "the line 'a' has 3 values, x has 2": lambda: plots.curves([1, 2], {"a": [1, 2, 3]}),
     "there are no gradients to draw": lambda: plots.pushes({}),
     "values must be a matrix, got shape (3,)": lambda: plots.heatmap(Z),
 }
