@@ -172,6 +172,13 @@ def name_gradient(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | N
     return None
 
 
+def name_output(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | None:
+    """The same of an array that is no gradient, such as what a layer makes."""
+    if (c := common_factor(got, expected)) is not None:
+        return name_factor(c, case, "your gradient")
+    return _shares(got, expected, case)
+
+
 def _logits(expected: np.ndarray, case: Case) -> bool:
     """Whether this is a gradient at logits: then every row sums to zero."""
     if expected.ndim != 2 or expected.shape != case.z.shape or expected.shape[1] < 2:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.ideas import Case, name_gradient, name_value, same
+from kdlearn.ideas import Case, name_gradient, name_output, name_value, same
 from kdlearn.learner import Verdict, call
 
 
@@ -111,7 +111,8 @@ def hold(found: Any, expected: np.ndarray, what: str, case: Case) -> None:
     if got.ndim == 2 and got.shape == got.T.shape and same(got.T, expected):
         raise Verdict("a transpose", f"{_start(what)} is right, but for rows and columns.")
     got, expected = np.atleast_1d(got), np.atleast_1d(expected)
-    if idea := name_gradient(got, expected, case):
+    gradient = what.startswith("d") or "gradient" in what
+    if idea := name_gradient(got, expected, case) if gradient else name_output(got, expected, case):
         raise Verdict(idea[0], idea[1].replace("your gradient", what).replace("Your gradient", _start(what)))
     wrong = np.abs(got - expected) > 1e-6 * np.abs(expected).max(initial=0.0)
     at = np.unravel_index(int(np.abs(got - expected).argmax()), got.shape)

@@ -39,11 +39,12 @@ def mean_over_rows(function: Callable[..., tuple[Array, Any]]) -> Callable[..., 
     says which rows count, with True or 1: the mean is over those alone, whatever arrays the others hold. The loss has
     three more keywords:
 
-    weight : (N,) multiplies each row. A row of weight 0 is left out, NaN and infinite numbers in it too; a label or a
-        target that the loss refuses is refused there as well. A weight must be a number in every row: NaN makes NaN,
-        even where the row does not count (`fit` and `evaluate` refuse such a column).
+    weight : (N,) multiplies each row. A row of weight 0 is left out, NaN and infinite numbers in it too.
     normalize : divide by the sum of the weights instead of N.
     members : the rows are those of so many networks of a stack, one after the other; value (members,).
+
+    A label or a target that the loss refuses is refused in a row of weight 0 as well. A weight must be a number in
+    every row: NaN makes NaN, even where the row does not count (`fit` and `evaluate` refuse such a column).
 
     Where no row counts, which may be so in a batch, value and gradient are 0 (in PyTorch NaN); `fit` refuses
     such data, `evaluate` says NaN.

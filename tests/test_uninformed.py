@@ -227,5 +227,5 @@ def test_values_that_are_one_number_are_so_whatever_the_overlap(overlap):
     """p = 3e-7 of three values: the wider interval was taken for values that differ more."""
     verdict = kd.study.verdicts({"a": [-1.0097, -1.0107, -1.0092]}, overlap=overlap)["a"]
     assert (verdict.p, verdict.word) == (0.25, "not shown")
-    mean, half_width, n = kd.study.interval([1.0, 2.0], overlap=overlap)
+    mean, _, n = kd.study.interval([1.0, 2.0], overlap=overlap)
     assert (mean, n) == (1.5, 2)

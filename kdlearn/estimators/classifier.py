@@ -229,6 +229,12 @@ which have two outputs here; `best_validation_score_` is that of the epoch that 
         z = self._forward(X)
         return self.classes_[z.argmax(axis=1)]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of rows (n,), by their weights, whose class is y (n,); labels are read as `fit` reads them."""
+        y = rows.labels(y)
+        own = _own_type(column_or_1d(y)) if getattr(y, "dtype", np.dtype(float)).kind in "OT" else y
+        return super().score(X, own, sample_weight)
+
     # ------------------------------------------------------------------ what `Distilled` asks for
 
     def _read_y(self, y: Any) -> np.ndarray:

@@ -18,7 +18,7 @@ from kdlearn.distill.relation import similarity_preserving
 from kdlearn.distill.response import cross_entropy, soft_targets
 from kdlearn.ideas import Case
 from kdlearn.nn import functional
-from kdlearn.workbook.task import D, E, K, N, Slips, T, Task, also, normal
+from kdlearn.workbook.task import D, E, K, N, Slips, T, Task, also, elsewhere, normal
 
 Loss = tuple[Any, np.ndarray]
 OVERFLOW = "Logits of a thousand overflow: take each row's maximum away before exp."
@@ -174,11 +174,14 @@ SIMILARITY: Slips = {
 
 Z, Z2, V_, V2 = normal((N, K), (N, K), (N, K), (N, K), scale=1.5)
 Y, Y2 = np.array([3, 0, 6, 3, 1]), np.array([2, 2, 5, 0, 4])
-FAR = Z + np.array([[0.0], [900.0], [-900.0], [2000.0], [0.0]])
+FAR = np.round(64 * Z) / 64 + np.array([[0.0], [900.0], [-900.0], [2000.0], [0.0]])  # exact in float32, too
 SURE = 1000.0 * np.eye(K)[:N]
 (H_S, H_S2), (H_T, H_T2) = normal((N, D), (N, D), seed=1), normal((N, E), (N, E), seed=2)
 W_, W2 = normal((D, E), (D, E), seed=3)
 X, X2, DU, DU2 = normal((N, K), (N, K), (N, K), (N, K), seed=4)
+# another number of everything, and a temperature that is no whole number
+Z3, V3, H_S3, H_T3, W3 = normal((3, 4), (3, 4), (3, 2), (3, 5), (2, 5), seed=20)
+Y3, T3 = np.array([2, 0, 3]), 1.7
 
 TASKS = {
     "softmax": Task(
@@ -186,51 +189,79 @@ TASKS = {
         ("p",),
         [(Z, T), (Z2, 0.5)],
         SOFTMAX,
-        more=also(softmax, OVERFLOW, FAR),
+        more=[
+            elsewhere(softmax, Z3, T3),
+            also(softmax, "Without T it is 1: softmax(z) is softmax(z, 1.0).", Z, idea="the default of T"),
+            also(softmax, OVERFLOW, FAR),
+            also(softmax, OVERFLOW, SURE - SURE[::-1]),
+        ],
     ),
     "cross_entropy": Task(
         cross_entropy,
         ("value", "dz"),
         [(Z, Y), (Z2, Y2)],
         CROSS_ENTROPY,
-        more=also(
-            cross_entropy,
-            "Where p is zero its logarithm is not a number, and a floor under p is wrong: log(sum of exp) - z[y].",
-            SURE,
-            Y,
-        ),
+        more=[
+            elsewhere(cross_entropy, Z3, Y3),
+            also(
+                cross_entropy,
+                "Where p is zero its logarithm is not a number, and a floor under p is wrong: log(sum of exp) - z[y].",
+                SURE,
+                Y,
+            ),
+        ],
     ),
     "soft_targets": Task(
         soft_targets,
         ("value", "dz_s"),
         [(Z, V_, T), (Z2, V2, T)],
         SOFT_TARGETS,
-        more=also(
-            soft_targets,
-            "Where q is zero its logarithm is not a number, and a floor under q is wrong: subtract log(sum of exp).",
-            SURE,
-            V_,
-            1.0,
-        ),
+        more=[
+            elsewhere(soft_targets, Z3, V3, T3),
+            also(
+                soft_targets,
+                "Where q is zero its logarithm is no number, and a floor under q is wrong: subtract log(sum of exp).",
+                SURE,
+                V_,
+                1.0,
+            ),
+        ],
     ),
-    "hint": Task(hint, ("value", "dh_s", "dV"), [(H_S, H_T, W_), (H_S2, H_T2, W2)], case=Case(H_T)),
+    "hint": Task(
+        hint,
+        ("value", "dh_s", "dV"),
+        [(H_S, H_T, W_), (H_S2, H_T2, W2)],
+        case=Case(H_T),
+        more=[elsewhere(hint, H_S3, H_T3, W3)],
+    ),
     "unit_rows_backward": Task(
         unit_rows_backward,
         ("dx",),
         [(X, DU), (X2, DU2)],
         UNIT_ROWS_BACKWARD,
-        more=also(
-            unit_rows_backward,
-            "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
-            X * (Y > 0)[:, None],
-            DU,
-            idea="rows of zeros",
-        ),
+        more=[
+            elsewhere(unit_rows_backward, Z3, V3),
+            also(
+                unit_rows_backward,
+                "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
+                X * (Y > 0)[:, None],
+                DU,
+                idea="rows of zeros",
+            ),
+            also(
+                unit_rows_backward,
+                "Where one entry of a row is zero and others are not, the row has a direction, and every entry a dx.",
+                X * (X > 0),
+                DU,
+                idea="single zeros",
+            ),
+        ],
     ),
     "similarity": Task(
         similarity_preserving,
         ("value", "dh_s"),
         [(H_S, H_T), (H_S2, H_T2)],
         SIMILARITY,
+        more=[elsewhere(similarity_preserving, H_S3, H_T3)],
     ),
 }

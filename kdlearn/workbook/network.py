@@ -13,7 +13,7 @@ from kdlearn.judging import array, results
 from kdlearn.learner import Verdict, call
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.network import MLP
-from kdlearn.workbook.task import D, H, K, Layers, N, Slips, Task, normal
+from kdlearn.workbook.task import D, H, K, Layers, N, Slips, Task, elsewhere, normal
 
 Three = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -31,7 +31,12 @@ def linear(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     return _layer(W, b).forward(x)[0]
 
 
-LINEAR: Slips = {"the bias: Add b to every row.": lambda x, W, b: x @ W}
+LINEAR: Slips = {
+    "the bias: Add b to every row.": lambda x, W, b: x @ W,
+    "x W + b alone: The ReLU stands between two layers; this function has none.": (
+        lambda x, W, b: np.maximum(linear(x, W, b), 0)
+    ),
+}
 
 
 def linear_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
@@ -211,20 +216,29 @@ OUT, OUT2 = (np.maximum(a, 0) for a in normal((N, H), (N, H), seed=7))
 NET = list(zip(normal((D, H), (H, 9), (9, K), seed=8), normal((H,), (9,), (K,), seed=9)))
 NET2 = list(zip(normal((D, H), (H, 9), (9, K), seed=10), normal((H,), (9,), (K,), seed=11)))
 DZ, DZ2 = normal((N, K), (N, K), seed=12)
+X3, W3, B3, DY3 = normal((3, 2), (2, 5), (5,), (3, 5), seed=21)
+NET3 = [(W3, B3), *zip(normal((5, 4), seed=22), normal((4,), seed=23))]  # two layers
+DZ3 = normal((3, 4), seed=24)[0]
 LAYERS = range(len(NET))
 
 TASKS = {
-    "linear": Task(linear, ("y",), [(X, W_, B), (X2, W2, B2)], LINEAR),
+    "linear": Task(linear, ("y",), [(X, W_, B), (X2, W2, B2)], LINEAR, more=[elsewhere(linear, X3, W3, B3)]),
     "linear_backward": Task(
-        linear_backward, ("dx", "dW", "db"), [(DY, X, W_), (DY2, X2, W2)], LINEAR_BACKWARD, case=Case(DY)
+        linear_backward,
+        ("dx", "dW", "db"),
+        [(DY, X, W_), (DY2, X2, W2)],
+        LINEAR_BACKWARD,
+        case=Case(DY),
+        more=[elsewhere(linear_backward, DY3, X3, W3)],
     ),
     "relu_backward": Task(
         relu_backward,
         ("dx",),
         [(DY, OUT), (DY2, OUT2)],
         RELU_BACKWARD,
+        more=[elsewhere(relu_backward, DY3, np.maximum(DY3[::-1], 0))],
     ),
-    "start": Task(start, more=check_start),
+    "start": Task(start, more=[check_start]),
     "forward": Task(
         forward,
         ("z", *(f"inputs[{i}]" for i in LAYERS)),
@@ -232,6 +246,7 @@ TASKS = {
         FORWARD,
         unpack=logits_and_inputs,
         case=Case(DZ),
+        more=[elsewhere(forward, NET3, X3, unpack=lambda found: (found[0], *found[1]))],
     ),
     "backward": Task(
         backward,
@@ -240,5 +255,6 @@ TASKS = {
         BACKWARD,
         unpack=flat(len(NET), "(dW, db)"),
         case=Case(DZ),
+        more=[elsewhere(backward, NET3, forward(NET3, X3)[1], DZ3, unpack=flat(len(NET3), "(dW, db)"))],
     ),
 }

@@ -35,7 +35,7 @@ class Task:
     slips : wrong functions, by what their author is told.
     unpack : what the function returns, as a tuple of arrays with these names.
     case : the first place, where it is not the first argument.
-    more : what else must hold, as a function that raises a Verdict.
+    more : what else must hold, as functions that raise a Verdict.
     """
 
     right: Callable[..., Any]
@@ -44,7 +44,7 @@ class Task:
     slips: Slips = field(default_factory=dict)
     unpack: Callable[[Any], Any] | None = None
     case: Case | None = None
-    more: Callable[[Callable[..., Any]], None] | None = None
+    more: Sequence[Callable[[Callable[..., Any]], None]] = ()
 
     def check(self, function: Callable[..., Any]) -> None:
         """A Verdict, where the function is not right."""
@@ -54,8 +54,8 @@ class Task:
             case = self.case or Case(first, temperature, others)
             slips = {idea: self._unpacked(slip) for idea, slip in self.slips.items()}
             judge(self._unpacked(function), self._unpacked(self.right), self.places, self.names, slips, case)
-        if self.more:
-            self.more(function)
+        for holds in self.more:
+            holds(function)
 
     def _unpacked(self, function: Callable[..., Any]) -> Callable[..., Any]:
         unpack = self.unpack
@@ -63,17 +63,36 @@ class Task:
 
 
 def also(
-    right: Callable[..., Any], hint: str, *arguments: Any, idea: str = "large numbers"
+    right: Callable[..., Any],
+    hint: str,
+    *arguments: Any,
+    idea: str = "large numbers",
+    unpack: Callable[[Any], Any] = lambda found: found,
 ) -> Callable[[Callable[..., Any]], None]:
     """What else must hold: for these arguments, too, the function returns what is right, and no NaN or floor."""
 
     def more(function: Callable[..., Any]) -> None:
-        found, wanted = call(function, *arguments), right(*arguments)
-        pairs = zip(found, wanted) if isinstance(wanted, tuple) else [(found, wanted)]
-        if not all(np.isfinite(a).all() and same(np.asarray(a), np.asarray(b)) for a, b in pairs):
+        found, wanted = unpack(call(function, *arguments)), unpack(right(*arguments))
+        pairs = list(zip(found, wanted)) if isinstance(wanted, tuple) else [(found, wanted)]
+        alike = not isinstance(wanted, tuple) or len(found) == len(wanted)
+        if not alike or not all(
+            np.shape(a) == np.shape(b) and np.isfinite(a).all() and same(np.asarray(a), np.asarray(b)) for a, b in pairs
+        ):
             raise Verdict(idea, hint)
 
     return more
+
+
+def elsewhere(
+    right: Callable[..., Any], *arguments: Any, unpack: Callable[[Any], Any] = lambda found: found
+) -> Callable[[Callable[..., Any]], None]:
+    """What is right for arrays of one shape must be right for those of another."""
+    sizes = " and ".join(str(a.shape) for a in arguments if isinstance(a, np.ndarray))
+    layers = f"{len(arguments[0])} layers and " * isinstance(arguments[0], list)
+    numbers = ", ".join(f"{a:g}" for a in arguments if isinstance(a, float))
+    where = f"{layers}arrays {sizes}{f' and the numbers {numbers}' if numbers else ''}"
+    hint = f"Yours is right elsewhere, and wrong for {where}: read all numbers from the arguments, as len(z)."
+    return also(right, hint, *arguments, idea="every size", unpack=unpack)
 
 
 def normal(*shapes: tuple[int, ...], seed: int = 0, scale: float = 1.0) -> list[np.ndarray]:

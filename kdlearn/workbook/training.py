@@ -12,7 +12,7 @@ from kdlearn.distill.response import cross_entropy
 from kdlearn.ideas import Case
 from kdlearn.learner import Verdict
 from kdlearn.workbook.network import backward, flat, forward
-from kdlearn.workbook.task import D, H, K, Layers, Slips, Task, normal
+from kdlearn.workbook.task import D, H, K, Layers, Slips, Task, elsewhere, normal
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]]
 Moved = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -195,6 +195,7 @@ TASKS = {
         ("theta", "m", "v"),
         [(THETA, GRAD, M, ROOT**2, 3, *SETTINGS), (THETA2, GRAD2, 0 * M, 0 * M, 1, *SETTINGS)],
         ADAM,
+        more=[elsewhere(adam, THETA[0], GRAD[0], M[0], ROOT[0] ** 2, 2, *SETTINGS)],
     ),
     "train": Task(
         train,

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multioutput import MultiOutputRegressor, RegressorChain
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPRegressor
@@ -385,3 +385,16 @@ def test_what_cannot_be_saved_says_why(tmp_path):
         found.fit(X, CODES)
     with pytest.raises(TypeError, match="not GridSearchCV: with refit=False it keeps no fitted model"):
         kd.save(tmp_path / "search.npz", found)
+
+
+@pytest.mark.parametrize("kind", [int, bool, str])
+def test_labels_in_an_array_of_objects_can_be_scored(kind):
+    """They were fitted, and score raised: a search had NaN for all of its settings."""
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = (X[:, 0] > 0).astype(kind)
+    model = DistilledClassifier(max_iter=5, random_state=0)
+    model.fit(X, y.astype(object))
+    assert model.score(X, y.astype(object)) == model.score(X, y) == (model.predict(X) == y).mean()
+    assert np.isfinite(cross_val_score(model, X, y.astype(object), cv=3)).all()
+    texts = y.astype(str).astype(np.dtypes.StringDType())
+    assert model.fit(X, texts).score(X, texts) == model.score(X, y.astype(str))

@@ -5,6 +5,10 @@
 
 MISTAKES = {
     "softmax": [
+        ("u.max(axis=1, keepdims=True)", "u.mean(axis=1, keepdims=True)", "missing: large numbers."),
+        ("u.max(axis=1, keepdims=True)", "u.min(axis=1, keepdims=True)", "missing: large numbers."),
+        ("T=1.0", "T=2.0", "missing: the default of T."),
+        ("u = z / T", "u = z / (T // 0.5 * 0.5)", "missing: every size."),
         ("u = z / T\n    e = np.exp(u - u.max", "u = z\n    e = np.exp(u - u.max", "missing: T."),
         ("u = z / T\n    e = np.exp(u - u.max", "u = z * T\n    e = np.exp(u - u.max", "missing: 1/T."),
         ("e.sum(axis=1, keepdims=True)", "e.sum()", "missing: rows that sum to one."),
@@ -26,6 +30,7 @@ MISTAKES = {
         ),
     ],
     "cross_entropy": [
+        ("return value, dz / N", "return value, dz / 5", "missing: every size."),
         ("return value, dz / N", "return value, dz", "missing: 1/N."),
         ("return value, dz / N", "return value, dz / dz.size", "missing: N in place of N·K."),
         ("return value, dz / N", "return value, -dz / N", "missing: a sign."),
@@ -55,6 +60,7 @@ MISTAKES = {
         ),
     ],
     "soft_targets": [
+        ("return value, T * (q - p) / len(z_s)", "return value, T // 1 * (q - p) / len(z_s)", "missing: every size."),
         ("value = T**2 * (p", "value = (p", "missing: T squared. Your value"),
         ("return value, T * (q - p)", "return value, (q - p) / T", "missing: T squared."),
         ("return value, T * (q - p)", "return value, (q - p)", "missing: a factor of T."),
@@ -72,6 +78,8 @@ MISTAKES = {
         ("(p * (log_softmax(z_t) - log_softmax(z_s)))", "(-p * log_softmax(z_s))", "missing: log p."),
     ],
     "linear": [
+        ("return x @ W + b", "return np.maximum(x @ W + b, 0)", "missing: x W + b alone."),
+        ("return x @ W + b", "return np.where(x > 1, 0, x) @ W + b", "y["),
         ("return x @ W + b", "return x @ W", "missing: the bias."),
     ],
     "linear_backward": [
@@ -95,6 +103,11 @@ MISTAKES = {
         ("rng.standard_normal((n, out))", "np.random.randn(n, out)", "missing: rng."),
     ],
     "forward": [
+        (
+            "    for i, (W, b) in enumerate(network):\n",
+            "    (_, _), (_, _), (_, _) = network\n    for i, (W, b) in enumerate(network):\n",
+            "it stops with ValueError: not enough values to unpack",
+        ),
         ("x = np.maximum(x, 0) if i else x", "pass", "missing: the ReLU."),
         ("return x, inputs", "return np.maximum(x, 0), inputs", "missing: logits as they are."),
         (
@@ -162,6 +175,12 @@ MISTAKES = {
         ("h_s.T @ d / N", "d.T @ h_s / N", "missing: a transpose."),
     ],
     "unit_rows_backward": [
+        (
+            "return (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse",
+            "return np.where(x != 0, (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse, 0)",
+            "missing: single zeros.",
+        ),
+        ("where=length > 0)", "where=(x != 0).all(axis=1, keepdims=True))", "missing: single zeros."),
         ("(du - u * (u * du).sum(axis=1, keepdims=True))", "du", "missing: the projection."),
         ("(u * du).sum(axis=1, keepdims=True)", "(u * du).sum()", "missing: each row's own dot"),
         ("keepdims=True)) * inverse", "keepdims=True))", "missing: 1/|x|."),
@@ -173,6 +192,7 @@ MISTAKES = {
         ),
     ],
     "similarity": [
+        ("return (d**2).sum() / N**2,", "return (d**2).sum() / 25,", "missing: every size."),
         ("return (d**2).sum() / N**2, (dS + dS.T) @ h_s", "return (d**2).sum() / N**2, dS @ h_s", "missing: both"),
         ("(dS + dS.T) @ h_s", "2 * dS @ h_s", "missing: the transpose."),
         ("2 * d / N**2)", "2 * d / N)", "missing: 1/N. dh_s"),

@@ -76,6 +76,12 @@ def test_every_slip_is_told_from_what_is_right_and_from_the_others(name):
         assert (found.right, found.idea, found.hint) == (False, idea, hint)
 
 
+def test_a_softmax_in_single_precision_is_right():
+    """It was told to take the maximum away, which it does."""
+    own = module(SOLUTION.replace("u = z / T\n    e =", "u = (z / T).astype('float32')\n    e ="))
+    assert str(check.review(own, "softmax")) == "right"
+
+
 def test_there_are_mistakes_of_every_function():
     assert set(MISTAKES) == set(check.ORDER)
 
