@@ -20,8 +20,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Each module may import those of lower levels, and its own where the level is a folder of losses.
 LEVELS = [
-    {"backend", "files", "cells", "theme", "commands.decimals"},
-    {"checks"},
+    {"backend", "files", "cells", "theme"},
+    {"checks", "commands.decimals"},
     {"nn.functional", "nn.masks", "commands.alarms", "commands.dates"},
     {"data.labelling", "ideas", "nn.mixture"},
     {"loss", "learner", "differences"},
@@ -76,7 +76,7 @@ LEVELS = [
     },
     {"study.cells"},
     {"study.comparison", "commands.outputs", "commands.rules", "commands.target"},
-    {"study.trials"},
+    {"study.trials", "commands.as_taught"},
     {"estimators.watch", "estimators.contest", "estimators.teachers", "estimators.lesson", "estimators.encoder"},
     {"estimators.reading"},
     {"estimators.training"},

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdlearn.commands.decimals import LARGEST, short
+from kdlearn.cells import as_text
+from kdlearn.commands.decimals import LARGEST, short, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,18 +43,27 @@ def numbers_left_out(what: str, cells: pd.Series, values: pd.Series, said: list[
     n, there = len(values), values.dropna()
     if (there.abs() > LARGEST).any():
         return False  # which is refused where the rows are read
+    if _too_large(cells, values):
+        if not left_out(what, cells, said):
+            said.append(
+                f"{what} holds whole numbers too large to be told apart as numbers; it was left out: if they are "
+                "names, use --categorical."
+            )
+        return True
     if there.nunique() == 1:
         said.append(f"{what} holds no number but {short(cells[there.index[0]])}; it was left out.")
         return True
     steps = np.diff(values.to_numpy())
     if n > 10 and len(steps) and np.isfinite(steps).all() and (steps == steps[0]).all() and steps[0] != 0:
-        said.append(f"{what} counts the rows ({values.iloc[0]:g}, {values.iloc[1]:g}, …); it was left out.")
+        said.append(
+            f"{what} counts the rows ({as_text(values.iloc[0])}, {as_text(values.iloc[1])}, …); it was left out."
+        )
         return True
     tell_far(what, cells, values, said)
     if there.nunique() <= NAMES and (there % 1 == 0).all() and there.min() >= 1000 and (there > 2100).any():
         said.append(
-            f"{what} holds {there.nunique()} different whole numbers, such as {there.iloc[0]:g}: if they are names, "
-            "as postcodes are, use --categorical."
+            f"{what} holds {there.nunique()} different whole numbers, such as {as_text(there.iloc[0])}: if they are "
+            "names, as postcodes are, use --categorical."
         )
     spread = float(values.std())
     if spread > 0 and abs(float(values.mean())) > LARGE * spread:
@@ -62,6 +72,13 @@ def numbers_left_out(what: str, cells: pd.Series, values: pd.Series, said: list[
             "and what is exported takes the column in float64."
         )
     return False
+
+
+def _too_large(cells: pd.Series, values: pd.Series) -> bool:
+    """Whether different whole numbers become one as floats, which tell no more than 2**53 apart."""
+    large = texts(cells[values.abs() > 2**53])
+    exact = large[large.str.fullmatch(r"[+-]?\d+").astype(bool)].map(int)
+    return bool(exact.nunique() > values[exact.index].nunique())
 
 
 def copies(table: pd.DataFrame, names: Sequence[str], said: list[str]) -> set[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from kdlearn.cells import as_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -181,7 +183,7 @@ def tell(what: str, there: pd.Series, read: pd.Series, said: list[str]) -> None:
 
     other = there[read.notna() & (pd.to_numeric(there, errors="coerce") != read)]
     if len(other):
-        told = f"{what}: {short(other.iloc[0])} is read as {read[other.index[0]]:g}."
+        told = f"{what}: {short(other.iloc[0])} is read as {as_text(read[other.index[0]])}."
         if told not in said:
             said.append(told)
 

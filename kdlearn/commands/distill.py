@@ -54,6 +54,7 @@ def run(args: Namespace) -> int:
     skip = {target, *args.ignore, *args.id}
     rules = Rules.of(table, skip, args.categorical, args.keep, said)
     X = rules(table, said)
+    rules.read = [(table, X)]
     more = None
     if args.unlabeled is not None:
         heard: list[str] = []
@@ -71,8 +72,8 @@ def run(args: Namespace) -> int:
     if talk and said:
         print("\n".join(said) + "\n", flush=True)  # before a minute goes into the teacher
 
-    teacher = teacher_of(args, X, y, rules, table.attrs.get("counted"))
     warned: list[str] = []
+    teacher = teacher_of(args, X, y, rules, warned, table.attrs.get("counted"))
     student = _taught("student", args, teacher, X, y, warned, more)
     decay = student.report_["alpha_of_labels_alone"]  # the strongest that the contest found, if there was one
     decay = "auto" if decay is None else decay

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdlearn.cells import as_text
 from kdlearn.commands.alarms import copies, left_out, numbers_left_out, tell_others
 from kdlearn.commands.dates import DAY_ZERO, ambiguous, days, year_first
 from kdlearn.commands.decimals import (
@@ -44,6 +45,9 @@ class Rules:
 
     def __init__(self, columns: Sequence[dict[str, Any]]) -> None:
         self.columns = [dict(column) for column in columns]
+        self.read: list[
+            tuple[pd.DataFrame, pd.DataFrame]
+        ] = []  # tables, and their rows; the first is the one that taught
 
     @classmethod
     def of(
@@ -155,6 +159,7 @@ class Rules:
         with naming(path):
             rows = self(table, heard)
         tell_others(X, rows, heard)
+        self.read.append((table, rows))
         said += [line if line.startswith(f"{path}: ") else f"{path}: {line}" for line in heard]
         return rows
 
@@ -191,7 +196,8 @@ def _tell_unit(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> None:
             many = f"{n} cells have" if n > 1 else "1 cell has"
             rest = "the others have none" if n < cells.notna().sum() else "the table that taught has none"
             said.append(
-                f"{what}: {many} a currency, such as {short(cells[first])}, {rest}; it is read as {read[first]:g}."
+                f"{what}: {many} a currency, such as {short(cells[first])}, {rest}; it is read as "
+                f"{as_text(read[first])}."
             )
         return
     with_unit = texts(cells).str.contains(unit, regex=False, case=False, na=False) | money.notna()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -18,11 +17,11 @@ from sklearn.ensemble import (
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from kdlearn.cells import as_text
 from kdlearn.checkpoint import CheckpointError
+from kdlearn.commands.as_taught import AsTaught, as_taught
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_any
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
@@ -37,8 +36,13 @@ TEACHERS = ("forest", "boosting", "mlp")
 TREES = 300
 
 
-def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules, counted: str | None = None) -> Any:
-    """A classifier or regressor of the table's rows, not yet fitted, or frozen; `counted` is what a target counts."""
+def teacher_of(
+    args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules, said: list[str], counted: str | None = None
+) -> Any:
+    """A classifier or regressor of the table's rows, not yet fitted, or frozen; `counted` is what a target counts.
+
+    What a teacher from a file cannot know of the table is `said`.
+    """
     numbers, seed, encode = y.dtype.kind == "f", args.seed, default_preprocessor(X)[0]
     if args.teacher == "forest":
         forest = RandomForestRegressor if numbers else RandomForestClassifier
@@ -50,19 +54,15 @@ def teacher_of(args: Namespace, X: pd.DataFrame, y: np.ndarray, rules: Rules, co
         net = DistilledRegressor if numbers else DistilledClassifier
         settings = {"learning_rate_init": 3e-3, "max_iter": 50, "random_state": seed}
         return net(None, (256, 256), preprocessor=encode, **settings)
-    return FrozenEstimator(_from_file(Path(args.teacher), args.trust_pickle, X, y, rules, counted))
+    return FrozenEstimator(_from_file(Path(args.teacher), args.trust_pickle, X, y, rules, said, counted))
 
 
-class Encoded(ClassifierMixin, BaseEstimator):
-    """A fitted classifier of encoded rows, as a classifier of raw ones."""
+class _Asked(BaseEstimator):
+    """A fitted model of encoded rows from a file, as a model of raw ones."""
 
-    def __init__(self, encode: Any = None, model: Any = None, classes: Any = None) -> None:
-        self.encode, self.model, self.classes = encode, model, classes
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Of the columns of its probabilities."""
-        return np.asarray(self.model.classes_ if self.classes is None else self.classes)
+    encode: Any
+    model: Any
+    path: Path | None
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Nothing to do: it is fitted."""
@@ -71,17 +71,56 @@ class Encoded(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def _ask(self, method: str, X: Any) -> np.ndarray:
+        try:
+            return getattr(self.model, method)(self.encode.transform(X))
+        except Exception as error:  # a pickled model may raise whatever it likes
+            hint = (
+                ". It gets its columns as pandas.read_csv reads them, numbers without their units, dates as texts; "
+                "what else it needs must be in its pipeline"
+            ) * isinstance(self.encode, AsTaught)
+            raise CheckpointError(f"the teacher of {self.path} cannot answer these rows: {error}{hint}") from error
+
+
+class Encoded(ClassifierMixin, _Asked):
+    """A fitted classifier of encoded rows, as a classifier of raw ones."""
+
+    def __init__(self, encode: Any = None, model: Any = None, classes: Any = None, path: Path | None = None) -> None:
+        self.encode, self.model, self.classes, self.path = encode, model, classes, path
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Of the columns of its probabilities."""
+        return np.asarray(self.model.classes_ if self.classes is None else self.classes)
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, K)."""
-        return self.model.predict_proba(self.encode.transform(X))
+        return self._ask("predict_proba", X)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable classes (n,)."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
+class EncodedNumbers(RegressorMixin, _Asked):
+    """A fitted regressor of encoded rows, as a regressor of raw ones."""
+
+    def __init__(self, encode: Any = None, model: Any = None, path: Path | None = None) -> None:
+        self.encode, self.model, self.path = encode, model, path
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Numbers (n,)."""
+        return self._ask("predict", X)
+
+
 def _from_file(
-    path: Path, trust_pickle: bool, X: pd.DataFrame, y: np.ndarray, rules: Rules, counted: str | None
+    path: Path,
+    trust_pickle: bool,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    rules: Rules,
+    said: list[str],
+    counted: str | None,
 ) -> Any:
     if not path.exists():
         raise FileNotFoundError(f"no teacher {str(path)!r}: it is one of {', '.join(TEACHERS)}, or a file")
@@ -94,7 +133,7 @@ def _from_file(
         model: Any = student
         classes = np.unique(y)
         _check_network(path, model, width, len(classes))
-        return Encoded(encode, model, classes)
+        return Encoded(encode, model, classes, path)
     if student is not None:
         if student.rules.names != rules.names:
             raise CheckpointError(
@@ -110,7 +149,7 @@ def _from_file(
     model = _unpickle(path, "predict" if y.dtype.kind == "f" else "predict_proba")
     names, step = getattr(model, "feature_names_in_", None), encode
     if names is not None and set(names) <= set(rules.names):  # a table, of which it gets its columns in its order
-        step = FunctionTransformer(itemgetter(list(names)))
+        step = as_taught(model, list(names), rules, f"the teacher of {path}", said)
     elif names is not None and list(names) != list(encode.get_feature_names_out()):
         raise CheckpointError(f"{path} was taught {', '.join(names[:12])}; the table has {', '.join(rules.names[:12])}")
     n_in = getattr(model, "n_features_in_", width)
@@ -119,7 +158,7 @@ def _from_file(
             f"{path} takes {n_in} inputs, the table gives {width}, encoded from {', '.join(rules.names[:12])}"
         )
     if y.dtype.kind == "f":
-        return make_pipeline(step, model)
+        return EncodedNumbers(step, model, path)
     if not hasattr(model, "classes_"):
         raise CheckpointError(f"{path} has no classes_: the columns of its predict_proba have no names")
     known = np.asarray(model.classes_).tolist()
@@ -127,7 +166,7 @@ def _from_file(
     labels = np.unique(y)
     for label, column in zip(labels.tolist(), columns_of(known, labels, np.zeros(len(labels), bool))):
         known[column] = label
-    return Encoded(step, model, known)
+    return Encoded(step, model, known, path)
 
 
 def _check_units(path: Path, student: Student, rules: Rules, counted: str | None) -> None:

@@ -197,7 +197,8 @@ def _ordinal(t: Any, k: int, f: Feature, columns: list[Column]) -> list[Feature]
         )
     fill: Any = None if is_missing(t.encoded_missing_value) else float(t.encoded_missing_value)
     if fill is not None and fill not in range(UNKNOWN, len(known)):
-        raise NotPlain(f"OrdinalEncoder(encoded_missing_value={fill:g}): that is no code of {columns[f.column].name!r}")
+        what = f"that is no code of {columns[f.column].name!r}; leave it NaN, or give {UNKNOWN} to {len(known) - 1}"
+        raise NotPlain(f"OrdinalEncoder(encoded_missing_value={fill:g}): {what}")
     gap = known.index(None) if None in known else None
     if gap is None:  # in fit none was missing: one that is now is unknown, whatever `encoded_missing_value` says
         fill = None if strict else UNKNOWN

@@ -6,16 +6,23 @@ import gzip
 import json
 import pickle
 import re
+from argparse import Namespace
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
 pd = pytest.importorskip("pandas")
 
 from kdlearn import cli, export  # noqa: E402
+from kdlearn.checkpoint import CheckpointError  # noqa: E402
 from kdlearn.commands import deploy  # noqa: E402
 from kdlearn.commands.alarms import tell_far  # noqa: E402
 from kdlearn.commands.decimals import several_units, stand_ins, target_numbers  # noqa: E402
@@ -23,6 +30,7 @@ from kdlearn.commands.frames import TableError, read_table  # noqa: E402
 from kdlearn.commands.measure import shortfall  # noqa: E402
 from kdlearn.commands.rules import Rules  # noqa: E402
 from kdlearn.commands.target import read_target  # noqa: E402
+from kdlearn.commands.teacher import teacher_of  # noqa: E402
 from kdlearn.estimators.contest import Choice, Result, decide, verdict  # noqa: E402
 
 SHORT = ["--epochs", "8", "--student", "4", "--quiet"]
@@ -343,6 +351,117 @@ def test_a_pickled_regressor_of_other_columns(pairs, tmp_path, capsys):
     assert "was taught b, c; the table has a, b" in capsys.readouterr().err
 
 
+def odd_column(kind, n=200):
+    """A table of x, c and y in which c tells y, read as its owner would have it: `(cells, --categorical, dtype)`."""
+    rng = np.random.default_rng(0)
+    x, code = rng.normal(size=n).round(3), rng.integers(0, 4, size=n)
+    written, categorical, dtype = {
+        "booleans": (np.array(["True", "False"])[code % 2], False, None),
+        "lower": (np.array(["true", "FALSE"])[code % 2], False, None),
+        "booleans as texts": (np.array(["True", "False"])[code % 2], False, str),
+        "gaps": (np.array(["True", "False", "", ""])[code], False, None),
+        "numbers": (code + 10, True, None),
+        "leading zeros": (np.array(["01", "02", "10", "11"])[code], False, None),
+        "numbers as texts": (code + 10, False, str),
+        "codes as texts": (code + 10, True, str),
+        "texts": (np.array(["u", "v", "", ""])[code], False, None),
+        "question marks": (np.array(["u", "v", "?", "?"])[code], False, None),
+        "dates": (np.array(["2024-02-01", "2024-02-01 10:00", "2024-03-05", "05.06.2024"])[code], False, None),
+    }[kind]
+    y = np.where(np.isin(code, [0, 2]) == (x > -1.5), "p", "q")
+    return pd.DataFrame({"x": x, "c": written, "y": y}), ("c",) if categorical else (), dtype
+
+
+def from_pickle(folder, model, categorical=(), said=None):
+    """`(teacher as the command makes it, its rows)` of t.csv in the folder."""
+    joblib.dump(model, folder / "m.pkl")
+    table = read_table(folder / "t.csv")
+    rules = Rules.of(table, {"y"}, categorical, ("c",), [])
+    X, y = rules(table), table["y"].to_numpy(str)
+    rules.read = [(table, X)]
+    args = Namespace(teacher=str(folder / "m.pkl"), trust_pickle=True, seed=0)
+    return teacher_of(args, X, y, rules, [] if said is None else said), X
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["booleans", "lower", "booleans as texts", "gaps", "numbers", "leading zeros", "numbers as texts",
+     "codes as texts", "texts", "question marks", "dates"],
+)  # fmt: skip
+def test_a_pickled_teacher_gets_the_cells_that_it_was_taught(kind, tmp_path):
+    """Its encoder knew True and got "True": zeros for the column, 64 % for 99 %, and nothing was said."""
+    made, categorical, dtype = odd_column(kind)
+    made.to_csv(tmp_path / "t.csv", index=False)
+    owner, said = pd.read_csv(tmp_path / "t.csv", dtype={"c": dtype} if dtype else None), []
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder) if kind == "gaps" else encoder
+    model = make_pipeline(make_column_transformer((encoder, ["c"]), remainder="passthrough"), LogisticRegression())
+    model.fit(owner[["c", "x"]], owner.y)
+    teacher, X = from_pickle(tmp_path, model, categorical, said)
+    np.testing.assert_array_equal(teacher.predict_proba(X), model.predict_proba(owner[["c", "x"]]))
+    np.testing.assert_array_equal(teacher.predict_proba(X[:1]), model.predict_proba(owner[["c", "x"]][:1]))
+    assert not said
+
+
+def test_a_pickled_teacher_of_booleans_needs_no_encoder(tmp_path):
+    """It is fitted, and was told to the reader as one that could not learn: "put an encoder before it"."""
+    made = odd_column("booleans")[0]
+    made.to_csv(tmp_path / "t.csv", index=False)
+    owner = pd.read_csv(tmp_path / "t.csv")
+    model = HistGradientBoostingClassifier(max_iter=5).fit(owner[["c", "x"]], owner.y)
+    teacher, X = from_pickle(tmp_path, model)
+    np.testing.assert_array_equal(teacher.predict_proba(X), model.predict_proba(owner[["c", "x"]]))
+
+
+def test_a_pickled_teacher_without_a_word_for_a_column_is_told_of(tmp_path):
+    made = odd_column("booleans")[0]
+    made.to_csv(tmp_path / "t.csv", index=False)
+    owner, said = made.assign(c=np.where(made.c == "True", "ja", "nein")), []
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["c"]), remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression()).fit(owner[["c", "x"]], owner.y)
+    teacher, X = from_pickle(tmp_path, model, said=said)
+    assert teacher.predict(X).shape == (200,)
+    (one,) = said
+    assert "column 'c': the teacher of" in one and "knows none of its categories, such as '" in one and "'ja'" in one
+
+
+def test_a_pickled_teacher_that_cannot_answer_says_so(tmp_path):
+    made = odd_column("dates")[0]
+    made.to_csv(tmp_path / "t.csv", index=False)
+    owner = made.assign(c=pd.Timestamp("2024-02-01"))
+    model = make_pipeline(FunctionTransformer(day_of), LogisticRegression()).fit(owner[["c", "x"]], owner.y)
+    teacher, X = from_pickle(tmp_path, model)
+    with pytest.raises(CheckpointError, match=r"the teacher of .*m.pkl cannot answer these rows: .* dates as texts"):
+        teacher.predict_proba(X)
+
+
+def day_of(F):
+    return F.assign(c=F.c.dt.day)
+
+
+def test_a_pickled_teacher_knows_the_cells_of_all_files(tmp_path, capsys):
+    """Codes, True and False, units and commas; codes and gaps that stand in the other files alone."""
+    rng = np.random.default_rng(0)
+    made = pd.DataFrame({"x": rng.normal(size=180).round(2), "on": rng.random(180) < 0.5})
+    made["code"] = np.r_[rng.integers(1, 4, 120), rng.integers(1, 6, 60)]
+    made["y"] = np.where((made.code % 2 == 1) == made.on, "p", "q")
+    encoder = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["on"]), (OrdinalEncoder(), ["code"]), remainder="passthrough"
+    )
+    model = make_pipeline(encoder, HistGradientBoostingClassifier(min_samples_leaf=2))
+    names = ["x", "code", "on"]
+    joblib.dump(model.fit(made[names], made.y), tmp_path / "m.pkl")
+    written = made.assign(x=[f"{v:.2f} kg".replace(".", ",") for v in made.x])
+    for name, rows in (("t", written[:120]), ("u", written[names][120:]), ("v", written[120:])):
+        rows.to_csv(tmp_path / f"{name}.csv", index=False, sep=";")
+    rest = ["--target", "y", "--categorical", "code", "--epochs", "2", "--soft-weight", "0.5", "--json"]
+    files = {"data": "t.csv", "unlabeled": "u.csv", "test": "v.csv", "teacher": "m.pkl", "out": "s.npz"}
+    asked = [part for name, file in files.items() for part in (f"--{name}", str(tmp_path / file))]
+    assert cli.main(["distill", *asked, *rest, "--trust-pickle"]) == 0
+    found = json.loads(capsys.readouterr().out)["report"]
+    assert found["achieved"]["teacher"]["accuracy"] == model.score(made[names][120:], made.y[120:]) == 1.0
+
+
 @pytest.mark.parametrize("other", ["lb", ""])
 def test_a_student_that_teaches_counts_as_the_table_does(other, pairs, tmp_path, capsys):
     """A teacher of kilograms was asked for pounds, and was right in half of the rows."""
@@ -588,3 +707,35 @@ def test_dates_that_are_none_are_said(tmp_path):
         "column 'day' is almost dates: 7 cells are not, such as '2023-02-30', so each date is a text of its own. Leave "
         "those cells empty, and it is a column of dates." in said
     )
+
+
+LARGE_WHOLES = {
+    "holds whole numbers too large to be told apart as numbers": [2**60 + i % 4 for i in range(60)],
+    "has 60 different texts in 60 rows, like an ID": [2**60 + i * i for i in range(60)],
+}
+
+
+@pytest.mark.parametrize("told", LARGE_WHOLES)
+@pytest.mark.parametrize("kind", [str, int])
+def test_whole_numbers_that_floats_do_not_tell_apart_are_left_out(told, kind):
+    """Four different ids: "holds no number but '1152921504606846976'", which was not so."""
+    table, said = pd.DataFrame({"b": range(1, 61), "dev": list(map(kind, LARGE_WHOLES[told]))}), []
+    table["b"] = table["b"] % 7
+    assert Rules.of(table, (), (), (), said).names == ["b"]
+    assert len(said) == 1 and told in said[0] and "was left out" in said[0]
+    if "told apart" in told:
+        assert Rules.of(table, (), ("dev",), (), [])(table)["dev"].nunique() == 4
+
+
+def test_large_numbers_that_floats_tell_apart_stay():
+    table = pd.DataFrame({"b": [str(2**60 * (i * i % 7)) for i in range(60)]})
+    assert Rules.of(table, (), (), (), []).names == ["b"]
+
+
+def test_large_numbers_are_said_as_they_are_written():
+    """1e+09, 1e+09, … counted nothing."""
+    table, said = pd.DataFrame({"n": [str(1_000_000_000 + i) for i in range(60)], "b": ["1", "2"] * 30}), []
+    table["v"] = ["1,234,567" if i == 0 else str(i * i % 11) for i in range(60)]
+    Rules.of(table, (), (), (), said)
+    assert any("counts the rows (1000000000, 1000000001, …)" in line for line in said)
+    assert any("'1,234,567' is read as 1234567." in line for line in said)

@@ -27,7 +27,7 @@ import kdlearn as kd
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.export.parts import parts_of
-from kdlearn.export.transformers import KNOWN, NotPlain
+from kdlearn.export.transformers import KNOWN, NotPlain, encoding_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter", "ignore::UserWarning")
 SETTINGS = {"hidden_layer_sizes": (6,), "max_iter": 10, "random_state": 0}
@@ -232,3 +232,12 @@ def test_a_dtype_that_does_not_hold_the_codes_is_refused(tmp_path):
             continue
         with pytest.raises(NotPlain, match=message):
             kd.save(tmp_path / "m.npz", model)
+
+
+def test_a_fill_that_is_no_code_says_what_to_give():
+    """Of a column without a missing cell it has no effect, and the error did not say what has."""
+    X = np.array([["a"], ["b"], ["c"]] * 10, object)
+    encoder = OrdinalEncoder(encoded_missing_value=-2).fit(X)
+    with pytest.raises(NotPlain, match="no code of 'x0'; leave it NaN, or give -1 to 2"):
+        encoding_of([encoder], ["x0"])
+    assert encoding_of([OrdinalEncoder(encoded_missing_value=2).fit(X)], ["x0"]).names == ["x0"]

@@ -1,0 +1,138 @@
+"""Rows for a pickled teacher as whoever taught it had them: as `pandas.read_csv` gives them, unless it knows others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+
+from kdlearn.cells import as_text, is_missing, without_point
+from kdlearn.commands.decimals import short
+from kdlearn.commands.frames import MISSING, pandas
+from kdlearn.commands.rules import Rules
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class AsTaught(TransformerMixin, BaseEstimator):
+    """Columns of rows as the rules read them, with other cells where the teacher had others.
+
+    Parameters
+    ----------
+    names : of the teacher's columns, in its order.
+    cells : of a column, the teacher's cell for each of the rules'; "" is a missing one.
+    types : of these columns, as pandas has them; None: as the cells at hand are, numbers or booleans.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str] = (),
+        cells: Mapping[str, Mapping[Any, Any]] | None = None,
+        types: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.names, self.cells, self.types = names, cells, types
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Nothing to do."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """The teacher's columns, (n, len(names))."""
+        made = X[list(self.names)].copy()
+        for name, cells in (self.cells or {}).items():
+            column = [cells.get("" if is_missing(v) else v, v) for v in X[name]]
+            made[name] = pandas().Series(column, X.index, (self.types or {}).get(name))
+        return made
+
+
+def as_taught(model: Any, names: Sequence[str], rules: Rules, what: str, said: list[str]) -> AsTaught:
+    """The step in front of a pickled model of these columns; says of which column it knows no cell.
+
+    A cell is the value that the model's own encoder knows and that is written so. Where it knows none, a number or a
+    missing cell is what the rules read, a date the text in the file, and a text what `pandas.read_csv` makes of it:
+    True of "True", 7 of "7", NaN of a missing one.
+    """
+    known = known_values(model, names)
+    found: dict[str, dict[Any, Any]] = {}
+    types: dict[str, Any] = {}
+    for rule in rules.columns:
+        name = rule["name"]
+        values = known.get(name)
+        if name not in names or (rule["kind"] == "number" and values is None):
+            continue
+        written: dict[Any, Any] = {}
+        taught: list[str] = []
+        for table, rows in rules.read:
+            cells = dict(zip(rows[name], table[name]))
+            written = {v: as_text(cell) for v, cell in cells.items() if not is_missing(v) and v != ""} | written
+            taught = taught or list(written.values())
+        if rule["kind"] == "number":
+            plain = {v: v for v in written}
+        elif rule["kind"] == "date":
+            plain = written
+        else:
+            plain = {v: v for v in written} | _as_pandas(taught, list(written.values()))
+        if values is not None and any(isinstance(v, str) for v in values):
+            plain = written  # it knows texts: what is none of them is one too
+        same = {without_point(as_text(v).strip()): v for v in (() if values is None else values)}
+        turned = {v: same.get(without_point(text), same.get(as_text(v), plain[v])) for v, text in written.items()}
+        turned[""] = next((same[text] for text in MISSING if text in same), np.nan)
+        if values is not None and taught and not (set(turned.values()) - {turned[""]}) & set(values.tolist()):
+            said.append(
+                f"column {name!r}: {what} knows none of its categories, such as {short(taught[0])}, and answers "
+                f"without it; it knows {', '.join(map(repr, values[:3].tolist()))}."
+            )
+        if any(v is not cell and not (type(v) is type(cell) and v == cell) for v, cell in turned.items()):
+            found[name] = turned
+            column = pandas().Series([turned["" if is_missing(v) else v] for v in rules.read[0][1][name]])
+            types[name] = None if column.dtype.kind in "biuf" else object  # True beside a missing cell is no boolean
+    return AsTaught(list(names), found, types)
+
+
+def _as_pandas(taught: Iterable[str], texts: Iterable[str]) -> dict[str, Any]:
+    """What `pandas.read_csv` makes of texts in a column that held those that taught."""
+
+    def read(cells: Iterable[str]) -> pd.Series:
+        column = pandas().Series(list(cells), name="cell", dtype=object)
+        return pandas().read_csv(StringIO(column.to_csv(index=False)), skip_blank_lines=False)["cell"]
+
+    def kind(column: pd.Series) -> str:
+        return "number" if column.dtype.kind in "iuf" else column.dtype.kind
+
+    first, more = list(dict.fromkeys(taught)), [text for text in dict.fromkeys(texts) if text not in set(taught)]
+    column = read(first)
+    found = dict(zip(first, column.tolist()))
+    if more and kind(other := read(more)) == kind(column):
+        found |= dict(zip(more, other.tolist()))
+    return found
+
+
+def known_values(model: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The categories of each column of which an encoder in front of the model knows some."""
+    if isinstance(model, BaseSearchCV):
+        return known_values(model.best_estimator_, names)
+    found: dict[str, np.ndarray] = {}
+    if isinstance(model, Pipeline):
+        for _, step in model.steps:
+            found |= known_values(step, names)
+            if not isinstance(step, SimpleImputer) or len(step.statistics_) != len(names):
+                break
+    elif isinstance(model, ColumnTransformer):
+        for part, step, _ in model.transformers_:
+            found |= known_values(step, [names[j] for j in model._transformer_to_input_indices[part]])
+    elif hasattr(model, "preprocessor_"):
+        return known_values(model.preprocessor_, names)
+    elif len(getattr(model, "categories_", ())) == len(names):
+        found = dict(zip(names, model.categories_))
+    return found
