@@ -20,7 +20,7 @@ from kdlearn.nn.module import Module
 from kdlearn.objective import Objective
 from kdlearn.run import Run
 
-VERSION = 2  # of what is said; a file that says something else cannot be compared
+VERSION = 3  # of what is said; a file that says something else cannot be compared
 VALUES = "values of the"
 
 
@@ -28,9 +28,10 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is, in words and numbers: a checkpoint goes on only with a run of the same description.
 
     An objective is told with all that its parts hold, whatever parts there are. The weights of what is trained are in
-    the file, and are not compared. Rows are compared by 64 of them: whole numbers each, other columns by their mean,
-    their size and an average that depends on the order, all to three digits. Functions are compared by their names and
-    what they hold, hooks only where they have a state to save.
+    the file, and are not compared. Of the rows, whole numbers are compared each; other columns, whose last bits may
+    differ, by their mean, their size and a sum that depends on the place of each entry, to a ten-thousandth of the
+    size. Functions are compared by their names and what they hold, with the numbers, texts, arrays and data that they
+    read from their module; hooks only where they have a state to save.
     """
     told = {
         "description": VERSION,
@@ -59,7 +60,7 @@ def like(name: str, saved: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
     if not name.startswith(VALUES) or was is None or mine is None:
         return bool(was == mine)
     return set(was) == set(mine) and all(
-        abs(a - b) <= 1e-3 * mine[column][1] for column in mine for a, b in zip(was[column], mine[column])
+        abs(a - b) <= 1e-4 * mine[column][1] for column in mine for a, b in zip(was[column], mine[column])
     )
 
 
@@ -92,6 +93,8 @@ def _said(thing: Any, inside: tuple[Any, ...] = ()) -> Any:
         return [told(t) for t in thing]
     if isinstance(thing, (set, frozenset)):
         return sorted((told(t) for t in thing), key=str)
+    if isinstance(thing, Data):
+        return {name: told(a) for name, a in thing.columns.items()}
     if isinstance(thing, Mapping):
         return {str(name): told(value) for name, value in thing.items()}
     if isinstance(thing, (Objective, Module, Layer)):
@@ -104,9 +107,11 @@ def _said(thing: Any, inside: tuple[Any, ...] = ()) -> Any:
         held = [told(value) for value in (*map(enclosed, thing.__closure__ or ()), *defaults)]
         code = [f"{zlib.crc32(thing.__code__.co_code):08x}", [c for c in thing.__code__.co_consts if is_number(c)]]
         nameless = thing.__name__ == "<lambda>"
+        ours = str(thing.__module__).startswith("kdlearn.")
+        read = {} if ours else {name: told(value) for name, value in _read_by(thing).items()}
         if not nameless and "<locals>" not in thing.__qualname__:
-            return thing.__qualname__
-        return [thing.__qualname__, held, *code * (nameless and not thing.__module__.startswith("kdlearn."))]
+            return [thing.__qualname__, read] if read else thing.__qualname__
+        return [thing.__qualname__, held, *code * (nameless and not ours), *[read] * bool(read)]
     if isinstance(thing, types.MethodType):
         own = thing.__self__
         held = told(own) if callable(own) else [type(own).__qualname__, told(getattr(own, "__dict__", None))]
@@ -154,7 +159,15 @@ def _digest(a: Any) -> list[Any]:
         return []
     if a.dtype.kind != "f":
         return [f"{zlib.crc32(np.ascontiguousarray(to_numpy(a)).tobytes()):08x}"]
-    return [f"{n:.3g}" for n in _three(to_numpy(a).reshape(len(a) if a.ndim else 1, -1))]
+    mean, size, placed = _three(to_numpy(a))
+    return [f"{size:.3g}", *(f"{n / (size or 1.0):.3f}" for n in (mean, placed))]
+
+
+def _read_by(function: types.FunctionType) -> dict[str, Any]:
+    """What a function reads from its module that does not change: numbers, texts, arrays and data."""
+    names = {name: function.__globals__.get(name) for name in function.__code__.co_names}
+    kinds = (bool, int, float, str, tuple, np.generic, np.ndarray, Data)
+    return {name: value for name, value in names.items() if isinstance(value, kinds)}
 
 
 def enclosed(cell: types.CellType) -> Any:
@@ -171,21 +184,23 @@ def _sum(net: Module) -> str:
 
 
 def _whole_numbers(data: Data) -> dict[str, str]:
-    """What tells the labels and positions of 64 rows from those of others; floats may differ in their last bits."""
-    step = max(1, len(data) // 64)
-    sums = {n: to_numpy(a[::step]) for n, a in data.columns.items() if a.dtype.kind in "iu"}
-    return {name: f"{zlib.crc32(np.ascontiguousarray(a).tobytes()):08x}" for name, a in sums.items()}
+    """What tells labels and positions from others; floats may differ in their last bits."""
+    return {name: _digest(a)[0] for name, a in data.columns.items() if a.dtype.kind in "iu" and a.size}
 
 
 def _values(data: Data) -> dict[str, list[float]]:
-    """Three numbers of the same rows' other columns; see `_three`."""
-    step = max(1, len(data) // 64)
-    some = {n: to_numpy(a[::step]) for n, a in data.columns.items() if a.dtype.kind == "f"}
-    return {name: _three(a) for name, a in some.items() if a.size}
+    """Three numbers of each column of floats; see `_three`."""
+    return {name: _three(to_numpy(a)) for name, a in data.columns.items() if a.dtype.kind == "f" and a.size}
 
 
 def _three(a: np.ndarray) -> list[float]:
-    """Mean, root mean square and a mean in which rows have weights by their place."""
-    a = np.where(np.isfinite(a), a, 0.0).astype(float)  # a masked class is -inf
-    place = np.sin(np.arange(len(a)))
-    return [float(a.mean()), float(np.linalg.norm(a)) / a.size**0.5, float((a.T * place).mean())]
+    """Mean, root mean square, and a sum with a weight for each place, over the root of their number."""
+    a = a.reshape(len(a), -1) if a.ndim else a.reshape(1, 1)
+    draw = np.random.default_rng(0)
+    along, across = (draw.choice([-1.0, 1.0], n) * draw.uniform(1, 2, n) for n in a.shape)
+    total = square = placed = 0.0
+    for start in range(0, len(a), 4096):  # as float64, of many images, it would not fit beside them
+        some = np.nan_to_num(a[start : start + 4096].astype(float), nan=1.0, posinf=2.0, neginf=3.0)  # masks, too
+        total, square = total + some.sum(), square + (some * some).sum()
+        placed += along[start : start + 4096] @ (some @ across)
+    return [float(total / a.size), float(square / a.size) ** 0.5, float(placed / a.size**0.5)]

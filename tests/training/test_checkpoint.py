@@ -621,3 +621,80 @@ def test_a_run_that_was_described_in_other_words_is_refused(path):
     checkpoint.write(path, arrays, config)
     with pytest.raises(kd.CheckpointError, match=r"another version of kdlearn.*train anew without resume=True"):
         run(resume=True)
+
+
+# ------------------------------------------------------------------ rows and functions that are others
+
+ENOUGH = np.random.default_rng(3).normal(size=(300, 4)).astype(np.float32)
+SAID = np.random.default_rng(4).normal(size=(300, 3)).astype(np.float32)
+FACTOR = 2.0
+
+
+def many(x=ENOUGH, y=None, z=SAID, w=None):
+    y, w = (np.arange(300) % 3 if y is None else y), (np.ones(300, np.float32) if w is None else w)
+    return kd.Data({"x": x, "y": y, "w": w, "teacher.logits": z})
+
+
+def changed(a, at, value):
+    a = a.copy()
+    a[at] = value
+    return a
+
+
+def by_module(progress):
+    return FACTOR * progress
+
+
+def resumed(path, first, other, objective=None, between=lambda: None):
+    """The run of `first` ends after an epoch; that of `other` goes on from its file."""
+    settings = {"epochs": 2, "batch_size": 100, "checkpoint": path, "progress": False}
+    objective = objective or kd.CrossEntropy() * "w" + kd.SoftTargets()
+    with pytest.raises(KeyboardInterrupt):
+        kd.fit(kd.MLP(4, 5, 3), objective, first, hooks=[Ends()], **settings)
+    between()
+    return kd.fit(kd.MLP(4, 5, 3), objective, other, resume=True, **settings)
+
+
+class Ends:
+    def after_step(self, run):
+        if run.epoch == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x": ENOUGH[:, ::-1]},
+        {"x": ENOUGH * np.float32(1.001)},
+        {"x": changed(ENOUGH, (171, 2), 3.0)},
+        {"x": changed(ENOUGH, [5, 9], ENOUGH[[9, 5]])},
+        {"z": SAID[:, [1, 0, 2]]},
+        {"y": changed(np.arange(300) % 3, 171, 1)},
+        {"w": changed(np.ones(300, np.float32), 171, 50.0)},
+    ],
+    ids=["columns", "scale", "a cell", "two rows", "a teacher's classes", "a label", "a weight"],
+)
+def test_a_run_does_not_go_on_with_rows_a_little_different(change, path):
+    """64 of the rows were compared, their columns in any order."""
+    with pytest.raises(kd.CheckpointError, match=r"of another run: its (values|whole numbers) of the rows"):
+        resumed(path, many(), many(**change))
+
+
+@pytest.mark.parametrize("change", [{}, {"z": np.nextafter(SAID, np.float32(9))}])
+def test_a_run_goes_on_with_rows_that_are_the_same_to_rounding(change, path):
+    assert len(resumed(path, many(), many(**change))) == 2
+
+
+@pytest.mark.parametrize("make", [kd.same_class, lambda data: lambda epoch, rng: data], ids=["same class", "held"])
+def test_data_that_a_function_holds_are_compared(make, path):
+    with pytest.raises(kd.CheckpointError, match="of another run: its data function"):
+        resumed(path, make(many()), make(many(x=2 * ENOUGH)), kd.CrossEntropy())
+    assert len(resumed(path, make(many()), make(many()), kd.CrossEntropy())) == 2
+
+
+def test_a_number_at_the_top_of_the_script_is_compared(path, monkeypatch):
+    objective = kd.CrossEntropy() + kd.SoftTargets() * by_module
+    assert len(resumed(path, many(), many(), objective)) == 2
+    path.unlink()
+    with pytest.raises(kd.CheckpointError, match=r"objective was 2.0, here it is 3.0 at .*FACTOR"):
+        resumed(path, many(), many(), objective, lambda: monkeypatch.setitem(globals(), "FACTOR", 3.0))
