@@ -49,6 +49,15 @@ def browser():
         yield chromium
 
 
+@pytest.fixture(autouse=True)
+def few_trees(request, monkeypatch):
+    """The command line's tests grow a small forest, which is quick."""
+    if request.path.parent.name == "commands":
+        from kdlearn.commands import teacher
+
+        monkeypatch.setattr(teacher, "TREES", 30)
+
+
 def require_cupy():
     """Skip where no GPU is; with KDLEARN_REQUIRE_GPU=1 fail instead."""
     try:

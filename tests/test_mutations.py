@@ -22,6 +22,10 @@ MUTATIONS = {
     "a forgotten T in the gradient": (
         "distill/response.py", "    q *= T\n    return kl, q", "    return kl, q", "test_response.py",
     ),
+    "the divergence the wrong way round": (
+        "distill/response.py", "kl, p, q, _ = kl_rows(z_t, z_s, T)",
+        "kl, q, p, _ = kl_rows(z_s, z_t, T)", "test_response.py",
+    ),
     "soft labels out of step with the shuffle": (
         "data/columns.py", "a.take(rows, axis=0) for name, a",
         "(a[start : start + gather] if name.endswith('.logits') else a.take(rows, axis=0)) for name, a",
