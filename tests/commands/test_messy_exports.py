@@ -669,6 +669,7 @@ def test_a_number_beyond_the_students_is_refused_by_row_and_column(cell, target,
         (b"PK\x03\x04\x14\x00\x06", "is a zip or an Excel file"),
         ("a,b\n1,2\n".encode("utf-16-le"), "is not a text file: it holds zero bytes .UTF-16 without a mark"),
     ],
+    ids=["gzip", "zip", "utf-16"],  # gzip writes the time
 )
 def test_a_file_that_is_no_text_is_told_what_it_is(content, told, tmp_path):
     """ "line 3: 2 cells, but the header has 1"."""
