@@ -126,9 +126,8 @@ def _said(thing: Any, inside: tuple[Any, ...] = ()) -> Any:
 
 def _held(thing: Objective | Module | Layer) -> dict[str, Any]:
     """What a part holds, without what is worked out of it, and without weights: those of what is trained are saved."""
-    own = {
-        name: v for name, v in vars(thing).items() if not isinstance(_of_class(thing, name), functools.cached_property)
-    }
+    kind, derived = type(thing), functools.cached_property
+    own = {name: v for name, v in vars(thing).items() if not isinstance(getattr(kind, name, None), derived)}
     if isinstance(thing, Objective):
         return own
     own = {name: v for name, v in own.items() if not name.startswith("_") and not hasattr(v, "dtype")}
@@ -138,10 +137,6 @@ def _held(thing: Objective | Module | Layer) -> dict[str, Any]:
         own.pop(name, None)
     still = [] if thing.slices or not thing.n_parameters else [_sum(thing)]
     return {**own, "dtype": str(thing.theta.dtype), "frozen": thing.frozen, "still": still}
-
-
-def _of_class(thing: Any, name: str) -> Any:
-    return getattr(type(thing), name, None)
 
 
 def _said_of(thing: Any, inside: tuple[Any, ...] = ()) -> Any:

@@ -15,12 +15,8 @@ from kdlearn.judging import judge, number, results
 from kdlearn.learner import Verdict, call, reviewed
 
 LOSS = ("value", "gradient")
-STEPS = (
-    STEP,
-    1e-3,
-    0.1,
-    10.0,
-)  # the last are for large temperatures: what rounding adds to a slope falls with the step
+# The last are for large temperatures: what rounding adds to a slope falls with the step.
+STEPS = (STEP, 1e-3, 0.1, 10.0)
 LEAST = 1e-12  # slopes below it are not told apart
 
 

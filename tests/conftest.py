@@ -50,12 +50,13 @@ def browser():
 
 
 @pytest.fixture(autouse=True)
-def few_trees(request, monkeypatch):
+def few_trees(request):
     """The command line's tests grow a small forest, which is quick."""
     if request.path.parent.name == "commands":
         from kdlearn.commands import teacher
 
-        monkeypatch.setattr(teacher, "TREES", 30)
+        assert teacher.TREES == 300
+        request.getfixturevalue("monkeypatch").setattr(teacher, "TREES", 30)
 
 
 def require_cupy():
