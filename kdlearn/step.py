@@ -124,6 +124,7 @@ def run_networks(
     fixed, caches = dict(batch), {}
     for name, net in teachers.items():
         if wanted[name]:
+            net.check_laid()
             sites, _ = net.forward(_converted_input(name, net, batch), taps=wanted[name])
             fixed.update({site: sites[tap] for tap, site in wanted[name].items()})
     for name, net in students.items():

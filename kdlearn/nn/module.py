@@ -22,8 +22,8 @@ class Module:
     an optimiser step, a norm, a copy or a moving average is one line over a vector.
 
     Write into them: `net.theta[...] = best`, `layer.W[...] = W`. After `net.theta = best`, `layer.W = W` or another
-    layer in `layers` the network is refused where a training, an answer, a copy or a file begins (`check_laid`).
-    `forward` and further calls of `kd.train_step` do not look at layers, which would cost each step.
+    layer in `layers` the network is refused at each step, answer, copy and file (`check_laid`); `forward` and
+    `backward` alone do not look.
 
     `written` says whether `grad` belongs to the step that is under way. The first `backward` of a step
     writes `grad`, each further one adds to it; an optimiser's step ends the matter.
@@ -40,7 +40,7 @@ class Module:
     grad: Array
     written: bool
     slices: tuple[tuple[int, int, bool], ...]
-    _laid: list[Array]
+    _laid: tuple[Array, Array, list[Layer], list[tuple[Layer, str, Array]]]  # theta, grad, layers, their arrays
 
     def __init__(self, layers: Iterable[Layer], theta: Array | None = None, grad: Array | None = None) -> None:
         given = list(layers)
@@ -94,26 +94,26 @@ class Module:
         for _, layer, name, place in self._parameters():
             setattr(layer, name, self.theta[place].reshape(layer.shapes[name]))
             setattr(layer, "d" + name, self.grad[place].reshape(layer.shapes[name]))
-        self._laid = self._arrays()
+        names = [(layer, prefix + name) for _, layer, name, _ in self._parameters() for prefix in ("", "d")]
+        arrays = [(layer, name, getattr(layer, name)) for layer, name in names]
+        self._laid = self.theta, self.grad, list(self.layers), arrays
         self._find_trainable()
 
     def check_laid(self) -> None:
         """ValueError unless `theta` and the layers' arrays are those that `lay_over` laid.
 
         After `net.theta = …` or `layer.W = …` an optimiser moves one array, and the layer computes with another.
-        Called where a training, an answer, a copy or a file begins, not at each step.
         """
-        now = self._arrays()
-        if len(now) != len(self._laid) or not all(a is b for a, b in zip(now, self._laid)):
+        theta, grad, layers, arrays = self._laid
+        replaced = self.theta is not theta or self.grad is not grad or self.layers != layers
+        for layer, name, array in arrays:
+            replaced = replaced or getattr(layer, name) is not array
+        if replaced:
             raise ValueError(
                 "theta, or an array or a layer of this network, was replaced: the layers no longer compute with theta, "
                 "which is what is trained, copied and saved; write net.theta[...] = …, layer.W[...] = …, or "
                 "make a new network of the new layers"
             )
-
-    def _arrays(self) -> list[Array]:
-        own = [(layer, prefix + name) for _, layer, name, _ in self._parameters() for prefix in ("", "d")]
-        return [self.theta, self.grad, *(getattr(layer, name) for layer, name in own)]
 
     @property
     def n_parameters(self) -> int:

@@ -70,13 +70,12 @@ class Optimizer:
 
     def step(self, net: Module) -> None:
         """Move `net.theta` along `net.grad`, which has done its work then: the next backward begins anew."""
+        net.check_laid()
         memory = self.memory_of(net)
         memory.t += 1
         if self.clip_norm is not None:
             self._clip(net)
         theta, grad, moments = net.theta, net.grad, memory.moments
-        if net.layers and theta is not net._laid[0]:  # replaced: the layers would not move
-            net.check_laid()
         xp, update = array_module(theta), body_for(type(self).update, theta)
         size = min(self.block, theta.size) if xp is np else theta.size
         scratch = xp.empty(size, theta.dtype)
@@ -91,7 +90,6 @@ class Optimizer:
         """What is remembered of this network; made, with moments of zero, where there is none yet."""
         memory = self.memory.get(net)
         if memory is None:
-            net.check_laid()
             zeros = array_module(net.theta).zeros_like
             memory = self.memory[net] = Memory(0, [zeros(net.theta) for _ in range(self.n_moments)])
         return memory
