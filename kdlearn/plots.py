@@ -77,6 +77,14 @@ def _classes(names: Sequence[str] | None, plain: list[str]) -> Sequence[str]:
     return plain if names is None else names
 
 
+def _check_interval(found: Any, what: str) -> None:
+    """TypeError unless it is a mean with an interval."""
+    if not hasattr(found, "half_width"):
+        raise TypeError(
+            f"{what} must be a mean with its interval, kd.study.interval(values), got {type(found).__name__}"
+        )
+
+
 def _square(pixels: int, what: str) -> int:
     """The side of a square image; ValueError where so many pixels make none."""
     side = round(pixels**0.5)
@@ -142,6 +150,8 @@ def heatmap(
 
 def intervals(differences: Mapping[str, Any], ax: Any = None) -> Any:
     """Means with their 95 % intervals, one row each; grey where the interval holds zero."""
+    for name, d in differences.items():
+        _check_interval(d, f"differences[{name!r}]")
     ax = _axes(ax)
     for row, d in enumerate(differences.values()):
         color = ink(STUDENT if d.low > 0 or d.high < 0 else NEUTRAL, ax)
@@ -208,7 +218,10 @@ def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> An
 def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
     """A square image from its flat pixels."""
     a = to_numpy(pixels)
-    side, ax = _square(a.size, "the image"), _axes(ax)
+    side = _square(a.size, "the image")
+    if a.shape not in ((a.size,), (1, a.size), (side, side)):
+        raise ValueError(f"the image must be one image's pixels, got shape {a.shape}: give one row of them")
+    ax = _axes(ax)
     ax.imshow(a.reshape(side, side), cmap="gray_r")
     ax.set(title=title, xticks=[], yticks=[])
     return ax
@@ -217,7 +230,13 @@ def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
 def accuracy_by_temperature(
     by_temperature: Mapping[float, Any], baseline: Any, teacher: float | None = None, ax: Any = None
 ) -> Any:
-    """Accuracy (percent) of distilled students against T, with a band for labels alone."""
+    """Accuracy (percent) of distilled students against T, with a band for labels alone.
+
+    `by_temperature` is {T: mean with its interval}, `baseline` another (`kd.study.interval`); `teacher` a number.
+    """
+    for t, found in by_temperature.items():
+        _check_interval(found, f"by_temperature[{t!r}]")
+    _check_interval(baseline, "baseline")
     ax, T = _axes(ax), sorted(by_temperature)
     ax.axhspan(baseline.low, baseline.high, color=ink(LABEL, ax), alpha=0.2, lw=0)
     ax.axhline(baseline.mean, color=ink(LABEL, ax), label="student, labels alone")
@@ -244,10 +263,13 @@ def pushes(gradients: Mapping[str, Array], ax: Any = None) -> Any:
     """How descent moves one row's logits: bars of minus the gradient dz (K,), a group for each class."""
     if not gradients:
         raise ValueError("there are no gradients to draw")
+    rows = {name: -_row(dz, "dz") for name, dz in gradients.items()}
+    sizes = {name: row.size for name, row in rows.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"the gradients must be of one row's classes, all of one length; got {sizes}")
     ax, width = _axes(ax), 0.8 / len(gradients)
     colors = (LABEL, TEACHER, STUDENT)
-    for i, (name, dz) in enumerate(gradients.items()):
-        row = -_row(dz, "dz")
+    for i, (name, row) in enumerate(rows.items()):
         ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, color=ink(colors[i % 3], ax))
         ax.set_xticks(range(row.size))
     ax.axhline(0, color=ink(NEUTRAL, ax), lw=1)
@@ -266,6 +288,12 @@ def curves(
     """
     if log not in ("", "x", "y", "xy", "yx"):
         raise ValueError(f'log names the axes that are logarithmic, "x", "y" or "xy", got {log!r}')
+    for name, values in lines.items():
+        if len(values) != len(x):
+            raise ValueError(f"the line {name!r} has {len(values)} values, x has {len(x)}")
+        of = {hasattr(v, "half_width") for v in values}
+        if len(of) > 1 or (of == {False} and np.ndim(values) != 1):
+            raise TypeError(f"the line {name!r} must be made of numbers, or of kd.study.interval(values) at each x")
     ax, colors = _axes(ax), (LABEL, STUDENT, TEACHER, NEUTRAL)
     for i, (name, values) in enumerate(lines.items()):
         color = ink(colors[i % 4], ax)
@@ -287,6 +315,8 @@ def curves(
 def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: str = "") -> Any:
     """What the first units look for: columns of W (D, H), each as a square image, zero white."""
     a = to_numpy(W)
+    if a.ndim != 2:
+        raise ValueError(f"W must be a matrix (D, H), got shape {a.shape}")
     side, count, ax = _square(a.shape[0], "a column of W"), min(count, a.shape[1]), _axes(ax)
     rows = -(-count // columns)
     sheet = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), np.nan)

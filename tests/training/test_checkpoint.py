@@ -623,6 +623,37 @@ def test_a_run_that_was_described_in_other_words_is_refused(path):
         run(resume=True)
 
 
+@pytest.mark.parametrize(
+    "name, told", [("", "'' is empty"), ("folder", "folder' is a folder"), (".", "'.' is a folder")]
+)
+def test_a_checkpoint_that_is_a_folder_is_refused_before_the_first_step(name, told, tmp_path):
+    """A whole epoch was trained, and then there was an error with the name of a temporary file."""
+    (tmp_path / "folder").mkdir()
+    net = kd.MLP(4, 3)
+    before = net.theta.copy()
+    with pytest.raises(ValueError, match=f"^checkpoint=.*{told}; give the name of a file"):
+        kd.fit(net, kd.CrossEntropy(), _rows(), checkpoint=tmp_path / name if name == "folder" else name, epochs=1)
+    np.testing.assert_array_equal(net.theta, before)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda to: kd.save(to, kd.MLP(4, 3)), lambda to: kd.soft_labels(kd.MLP(4, 3), ENOUGH, out=to)]
+)
+def test_a_folder_in_the_place_of_a_file_is_told(write, tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"this is a folder; give the name of a file: '.*\d'$"):
+        write(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^give the name of a file to write; it is empty"):
+        write("")
+    assert not list(tmp_path.parent.glob("*.tmp"))
+
+
+def test_values_keep_their_order_when_a_run_goes_on(path):
+    """They came back sorted, the loss no longer first."""
+    run = functools.partial(kd.fit, kd.MLP(4, 3), kd.CrossEntropy(), _rows(), epochs=1, checkpoint=path)
+    first = list(run().records[0]["train"])
+    assert list(run(resume=True).records[0]["train"]) == first != sorted(first)
+
+
 # ------------------------------------------------------------------ rows and functions that are others
 
 ENOUGH = np.random.default_rng(3).normal(size=(300, 4)).astype(np.float32)
