@@ -94,7 +94,7 @@ def _said(thing: Any, inside: tuple[Any, ...] = (), trained: Mapping[Module, str
     if isinstance(thing, np.generic):
         thing = thing.item()
     if thing is None or isinstance(thing, (bool, int, float, str)):
-        return thing
+        return thing if thing == thing else "NaN"
     if isinstance(thing, bytes):
         return _checksum(thing)
     if isinstance(thing, (type, types.ModuleType, types.BuiltinFunctionType)):

@@ -791,7 +791,7 @@ THINGS = {
     "nothing yet, and a number": lambda v: Holds([np.zeros(0), v]),
 }
 FITTED = {
-    "a student": lambda v: DistilledClassifier((4,), max_iter=2, random_state=v).fit(ENOUGH, np.arange(300) % 3),
+    "a student": lambda v: DistilledClassifier(max_iter=2, random_state=v).fit(ENOUGH, np.arange(300) % 3),
     "a search": lambda v: GridSearchCV(GaussianNB(), {"var_smoothing": [v]}, cv=2).fit(ENOUGH, np.arange(300) % 3),
     "a forest": lambda v: RandomForestClassifier(3, random_state=v).fit(ENOUGH, np.arange(300) % 3),
 }
