@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
+import itertools
 import json
 import sysconfig
 import types
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ GROUPS = 1024  # columns of an array of floats, at the most, that are told one b
 DEEP = 40  # things that hold one another, at the most, that are walked over
 CLOCKS = ("seconds", "fit_time", "fit_time_", "score_time")  # of a history and of searches: never twice the same
 FLOATS = "mean, spread and sum"
+ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -158,11 +161,13 @@ def _part(thing: Objective | Module | Layer, told: Any) -> dict[str, Any]:
 def _function(thing: types.FunctionType, told: Any) -> Any:
     """A function by its name, its defaults, what it encloses and reads, and of a lambda the code."""
     codes = list(_codes(thing.__code__))
+    cells = {name: enclosed(cell) for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or ())}
     said: dict[str, Any] = {}
-    held = {name: enclosed(cell) for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or ())}
-    if not (thing.__module__ or "").startswith("kdlearn.") and not thing.__code__.co_filename.startswith(INSTALLED):
-        names = dict.fromkeys(name for code in codes for name in code.co_names)
-        held = {**{name: thing.__globals__[name] for name in names if name in thing.__globals__}, **held}
+    if (thing.__module__ or "").startswith("kdlearn.") or thing.__code__.co_filename.startswith(INSTALLED):
+        held = cells
+    else:
+        held = _read(codes, {**thing.__globals__, **cells})
+        held |= {name: cell for name, cell in cells.items() if not any(k.partition(".")[0] == name for k in held)}
         if thing.__name__ == "<lambda>":
             said["code"] = [[f"{zlib.crc32(c.co_code):08x}", [n for n in c.co_consts if is_number(n)]] for c in codes]
     held |= {"defaults": thing.__defaults__, "keywords": thing.__kwdefaults__}
@@ -176,6 +181,22 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _codes(constant)
+
+
+def _read(codes: Sequence[types.CodeType], values: Mapping[str, Any]) -> dict[str, Any]:
+    """{name: value} of what code reads of these; of `args.noise` the attribute alone, since others may change."""
+    read: dict[str, Any] = {}
+    for first, then in (pair for code in codes for pair in itertools.pairwise(dis.get_instructions(code))):
+        name = first.argval
+        if first.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF") and name in values:
+            absent = object()
+            of_its_own = then.opname in ATTRIBUTE and not isinstance(values[name], types.FunctionType)
+            try:
+                value = getattr(values[name], then.argval, absent) if of_its_own else absent
+            except Exception:  # a property's own
+                value = absent
+            read |= {name: values[name]} if value is absent else {f"{name}.{then.argval}": value}
+    return read
 
 
 def _object(thing: Any, told: Any) -> Any:

@@ -815,6 +815,27 @@ def test_a_function_is_told_with_all_that_it_holds(way, thing):
     assert difference(first, again) is None and difference(first, other) is not None
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "f = lambda epoch, rng: args.noise * epoch",
+        "def f(epoch, rng): return [args.noise for _ in range(epoch)]",
+        "def make(args):\n  def f(epoch, rng): return args.noise + 1\n  return f\nf = make(args)",
+    ],
+)
+@pytest.mark.parametrize("kind", [types.SimpleNamespace, types.ModuleType, type], ids=lambda kind: kind.__name__)
+def test_of_settings_those_that_are_read_are_told(kind, source):
+    """Another setting may change, such as --resume itself."""
+
+    def told(noise, resume):
+        args = kind("Args", (), {}) if kind is type else kind(*["args"] * (kind is types.ModuleType))
+        args.noise, args.resume = noise, resume
+        return _told(_script(source, args=args))
+
+    assert difference(told(1, False), told(1, True)) is None
+    assert difference(told(1, False), told(2, False)) is not None
+
+
 @pytest.mark.parametrize("what", MADE)
 def test_what_is_made_of_functions_is_told_with_them(what):
     first, again, other = (_told(MADE[what](v)) for v in (1, 1, 2))
