@@ -208,7 +208,7 @@ X, X2, DU, DU2 = normal((N, K), (N, K), (N, K), (N, K), seed=4)
 Z3, V3, H_S3, H_T3, W3 = normal((3, 4), (3, 4), (3, 2), (3, 5), (2, 5), seed=20)
 Y3, T3 = np.array([2, 0, 3]), 1.7
 TEMPERATURES = (4.0, 1 / 64)  # beside 1, for large logits: powers of two, exact in float32
-SHORT = X / np.sqrt((X * X).sum(axis=1, keepdims=True)) * np.array([[0.01], [0.05], [0.3], [0.7], [2.0]])
+SHORT = X / np.sqrt((X * X).sum(axis=1, keepdims=True)) * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
 
 TASKS = {
     "softmax": Task(
@@ -271,7 +271,7 @@ TASKS = {
             elsewhere(unit_rows_backward, Z3, V3),
             also(
                 unit_rows_backward,
-                "A short row, of length 0.01, has a direction, too: only a row of zeros has none.",
+                "A short row, of length 0.0001, has a direction, too: only a row of zeros has none.",
                 SHORT,
                 DU,
                 idea="short rows",

@@ -258,7 +258,7 @@ MISTAKES = {
         ("h_s.T @ d / N", "d.T @ h_s / N", "missing: a transpose."),
     ],
     "unit_rows_backward": [
-        *(("where=length > 0", f"where=length > {short}", "missing: short rows.") for short in (0.1, 0.5, 1)),
+        *(("where=length > 0", f"where=length > {short}", "missing: short rows.") for short in (0.001, 0.1, 0.5, 1)),
         (
             "return (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse",
             "return np.where(x != 0, (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse, 0)",
