@@ -82,7 +82,7 @@ class Task:
             if p in settings and own.kind is own.POSITIONAL_OR_KEYWORD and default and own.default != p.default:
                 written = "has no default" if own.default is own.empty else f"is {own.default!r}"
                 raise Verdict(f"the default of {p.name}", f"Without {p.name} it is {p.default:g}; yours {written}.")
-        hint = f"Left out, they are {', '.join(f'{p.name} = {p.default:g}' for p in settings)}."
+        hint = f"What is left out counts as {', '.join(f'{p.name} = {p.default:g}' for p in settings)}."
         place = self.places[0][: asked.index(settings[0])]
         also(self.right, hint, *place, idea="the defaults")(function)
 

@@ -17,6 +17,7 @@ MISTAKES = {
         ("u.max(axis=1, keepdims=True)", "u.mean(axis=1, keepdims=True)", "missing: large numbers."),
         ("u.max(axis=1, keepdims=True)", "u.min(axis=1, keepdims=True)", "missing: large numbers."),
         ("T=1.0", "T=2.0", "missing: the default of T."),
+        ("T=1.0):", "T=None):\n    T = T or 2.0", "missing: the defaults. What is left out counts as T = 1."),
         ("u = z / T", "u = z / (T // 0.5 * 0.5)", "missing: every size."),
         ("u = z / T\n    e = np.exp(u - u.max", "u = z\n    e = np.exp(u - u.max", "missing: T."),
         ("u = z / T\n    e = np.exp(u - u.max", "u = z * T\n    e = np.exp(u - u.max", "missing: 1/T."),
