@@ -164,6 +164,8 @@ def _function(thing: types.FunctionType, told: Any) -> Any:
     cells = {name: enclosed(cell) for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or ())}
     said: dict[str, Any] = {}
     if (thing.__module__ or "").startswith("kdlearn.") or thing.__code__.co_filename.startswith(INSTALLED):
+        if "<locals>" not in thing.__qualname__:
+            return thing.__qualname__
         held = cells
     else:
         held = _read(codes, {**thing.__globals__, **cells})
