@@ -71,9 +71,9 @@ class Case:
         return [a for a in arrays if a.shape == self.z.shape]
 
 
-def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays are one, up to `CLOSE` of the largest entry of b."""
-    return bool(np.abs(a - b).max(initial=0.0) <= CLOSE * max(float(np.abs(b).max(initial=0.0)), 1e-12))
+def same(a: np.ndarray, b: np.ndarray, floor: float = 1e-12) -> bool:
+    """Whether two arrays are one, up to `CLOSE` of the largest entry of b, or of `floor` where that is more."""
+    return bool(np.abs(a - b).max(initial=0.0) <= CLOSE * max(float(np.abs(b).max(initial=0.0)), floor))
 
 
 def common_factor(got: np.ndarray, expected: np.ndarray) -> float | None:

@@ -222,6 +222,7 @@ TASKS = {
             also(softmax, OVERFLOW, SURE - SURE[::-1], 1.0),
             *(also(softmax, OVERFLOW_T.format(T=hot), FAR, hot) for hot in TEMPERATURES),
         ],
+        odd=lambda at: (at.table(at.ends[1]), 2.0),
     ),
     "cross_entropy": Task(
         cross_entropy,
@@ -238,6 +239,7 @@ TASKS = {
                 Y,
             ),
         ],
+        odd=lambda at: (at.table(at.ends[1]), at.labels()) if at.ends[1] > 1 else None,  # one class is none
     ),
     "soft_targets": Task(
         soft_targets,
@@ -252,6 +254,7 @@ TASKS = {
             *(also(soft_targets, OVERFLOW_T.format(T=hot), 4 * SURE, V_, hot) for hot in TEMPERATURES),
             *(also(soft_targets, OVERFLOW_T.format(T=hot), V_, 4 * SURE, hot) for hot in TEMPERATURES),
         ],
+        odd=lambda at: (at.table(at.ends[1]), at.table(at.ends[1], seed=1), 2.0) if at.ends[1] > 1 else None,
     ),
     "hint": Task(
         hint,
@@ -260,6 +263,7 @@ TASKS = {
         case=Case(H_T),
         ideas=(*OF_ROWS, "a factor of 2", "a factor of ½"),
         more=[elsewhere(hint, H_S3, H_T3, W3)],
+        odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[1], seed=1), at.normal(*at.ends, seed=2)),
     ),
     "unit_rows_backward": Task(
         unit_rows_backward,
@@ -291,6 +295,7 @@ TASKS = {
                 idea="single zeros",
             ),
         ],
+        odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[0], seed=1)),
     ),
     "similarity": Task(
         similarity_preserving,
@@ -299,5 +304,6 @@ TASKS = {
         SIMILARITY,
         ideas=(*OF_PAIRS, "a factor of 2"),
         more=[elsewhere(similarity_preserving, H_S3, H_T3)],
+        odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[1], seed=1)) if at.scale else None,  # no row is zero
     ),
 }

@@ -13,7 +13,7 @@ from kdlearn.judging import array, results
 from kdlearn.learner import Verdict, call
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.network import MLP
-from kdlearn.workbook.task import PASSED_ON, D, H, K, Layers, N, Slips, Task, elsewhere, normal
+from kdlearn.workbook.task import ODD, PASSED_ON, D, H, K, Layers, N, Slips, Task, elsewhere, normal
 
 Three = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -88,7 +88,7 @@ def start(widths: Sequence[int], rng: np.random.Generator) -> Layers:
 
 
 WIDTHS = (300, 200, 120, 40)
-ELSEWHERE: list[tuple[tuple[int, ...], int]] = [(WIDTHS, 31), ((2, 3, 1), 32), ((6, 4), 33)]  # and rng's seeds
+ELSEWHERE = [WIDTHS, (2, 3, 1), (6, 4), (400, 400, 400), *(at.widths for at in ODD)]
 INPUTS, OUTPUTS = (np.array(w, float) for w in (WIDTHS[:-1], WIDTHS[1:]))
 GAIN = np.array([2.0, 2.0, 1.0])
 SPREADS = {  # of the weights, layer by layer
@@ -134,7 +134,7 @@ def check_start(function: Callable[..., Any]) -> None:
         raise Verdict(*said[0].split(": ", 1))
     if max(abs(W.mean()) * W.size**0.5 / s for W, s in zip(weights, spread)) > 6:
         raise Verdict("a mean of zero", "Your weights are not centred on zero.")
-    for widths, seed in ELSEWHERE:
+    for seed, widths in enumerate(ELSEWHERE, 31):
         weights = _weights(function, widths, seed)
         right = [W for W, _ in start(widths, np.random.default_rng(seed))]
         if _drawn(weights, seed):
@@ -198,14 +198,18 @@ FORWARD: Slips = {
 }
 
 
-def logits_and_inputs(found: Any) -> tuple[Any, ...]:
-    """(z, inputs) as (z, the input of layer 0, …)."""
-    z, inputs = results(found, ("z", "inputs"))
-    if not isinstance(inputs, (list, tuple)):
-        raise Verdict("", f"inputs must be a list of arrays, it is of type {type(inputs).__name__}")
-    if len(inputs) != len(NET):
-        raise Verdict("", f"inputs holds {len(inputs)} arrays, it must hold {len(NET)}: one for each linear layer")
-    return z, *inputs
+def logits_and_inputs(n: int) -> Callable[[Any], tuple[Any, ...]]:
+    """Makes (z, the input of layer 0, …) of (z, inputs), for n layers."""
+
+    def unpack(found: Any) -> tuple[Any, ...]:
+        z, inputs = results(found, ("z", "inputs"))
+        if not isinstance(inputs, (list, tuple)):
+            raise Verdict("", f"inputs must be a list of arrays, it is of type {type(inputs).__name__}")
+        if len(inputs) != n:
+            raise Verdict("", f"inputs holds {len(inputs)} arrays, it must hold {n}: one for each linear layer")
+        return z, *inputs
+
+    return unpack
 
 
 # ---------------------------------------------------------------- backward
@@ -247,7 +251,14 @@ DZ3 = normal((3, 4), seed=24)[0]
 LAYERS = range(len(NET))
 
 TASKS = {
-    "linear": Task(linear, ("y",), [(X, W_, B), (X2, W2, B2)], LINEAR, more=[elsewhere(linear, X3, W3, B3)]),
+    "linear": Task(
+        linear,
+        ("y",),
+        [(X, W_, B), (X2, W2, B2)],
+        LINEAR,
+        more=[elsewhere(linear, X3, W3, B3)],
+        odd=lambda at: (at.table(at.ends[0]), at.normal(*at.ends, seed=2), at.normal(at.ends[1])),
+    ),
     "linear_backward": Task(
         linear_backward,
         ("dx", "dW", "db"),
@@ -256,6 +267,7 @@ TASKS = {
         case=Case(DY),
         ideas=PASSED_ON,
         more=[elsewhere(linear_backward, DY3, X3, W3)],
+        odd=lambda at: (at.table(at.ends[1], seed=1), at.table(at.ends[0]), at.normal(*at.ends, seed=2)),
     ),
     "relu_backward": Task(
         relu_backward,
@@ -264,6 +276,7 @@ TASKS = {
         RELU_BACKWARD,
         ideas=PASSED_ON,
         more=[elsewhere(relu_backward, DY3, np.maximum(DY3[::-1], 0))],
+        odd=lambda at: (at.table(at.ends[1], seed=1), np.maximum(at.table(at.ends[1]), 0)),
     ),
     "start": Task(start, more=[check_start]),
     "forward": Task(
@@ -271,9 +284,11 @@ TASKS = {
         ("z", *(f"inputs[{i}]" for i in LAYERS)),
         [(NET, X), (NET2, X2)],
         FORWARD,
-        unpack=logits_and_inputs,
+        unpack=logits_and_inputs(len(NET)),
         case=Case(DZ),
-        more=[elsewhere(forward, NET3, X3, unpack=lambda found: (found[0], *found[1]))],
+        more=[elsewhere(forward, NET3, X3, unpack=logits_and_inputs(len(NET3)))],
+        odd=lambda at: (at.network(), at.table(at.ends[0])),
+        unpack_odd=logits_and_inputs,
     ),
     "backward": Task(
         backward,
@@ -284,5 +299,7 @@ TASKS = {
         case=Case(DZ),
         ideas=PASSED_ON,
         more=[elsewhere(backward, NET3, forward(NET3, X3)[1], DZ3, unpack=flat(len(NET3), "(dW, db)"))],
+        odd=lambda at: (at.network(), forward(at.network(), at.table(at.ends[0]))[1], at.table(at.ends[1], seed=1)),
+        unpack_odd=partial(flat, what="(dW, db)"),
     ),
 }

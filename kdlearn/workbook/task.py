@@ -31,6 +31,65 @@ PASSED_ON = ("1/N only once",)
 
 
 @dataclass(frozen=True)
+class Odd:
+    """Sizes and numbers at which a function can be wrong that is right elsewhere; each is asked at all of `ODD`.
+
+    Numbers are whole 64ths, so that they are exact in float32, too.
+
+    Parameters
+    ----------
+    idea, why : what the author of such a function is told.
+    rows : N.
+    widths : inputs, units and classes of a network; a layer has the first and the last of them.
+    scale : 0, for arrays of zeros.
+    far : how far the rows lie from each other.
+    """
+
+    idea: str
+    why: str
+    rows: int = N
+    widths: tuple[int, ...] = (4, 6, 3)
+    scale: float = 1.0
+    far: float = 0.0
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The first width and the last."""
+        return self.widths[0], self.widths[-1]
+
+    def normal(self, *shape: int, seed: int = 0) -> np.ndarray:
+        """Normal numbers of this shape."""
+        return np.round(64 * self.scale * np.random.default_rng((seed, *shape)).normal(size=shape)) / 64
+
+    def table(self, width: int, seed: int = 0) -> np.ndarray:
+        """N rows of this width."""
+        return self.normal(self.rows, width, seed=seed) + self.far * np.arange(self.rows)[:, None]
+
+    def network(self) -> Layers:
+        """A network of these widths."""
+        sizes = zip(self.widths, self.widths[1:])
+        return [(self.normal(n, out, seed=i), self.normal(out, seed=i)) for i, (n, out) in enumerate(sizes, 10)]
+
+    def labels(self) -> np.ndarray:
+        """A label for each row."""
+        return np.arange(self.rows) % self.widths[-1]
+
+
+FITS = "whether shapes fit says nothing there, so know which axis is which"
+KEEP = "an axis of length one must stay"
+ODD = (
+    Odd("square arrays", FITS, 4, (4, 4, 4, 4)),
+    Odd("equal widths", FITS, 5, (4, 4, 3)),
+    Odd("one row", KEEP, 1),
+    Odd("one column", KEEP, 5, (1, 1, 1)),
+    Odd("one layer", "a network may have no hidden layer", 5, (4, 3)),
+    Odd("one number", KEEP, 1, (1, 1)),
+    Odd("arrays of zeros", "nothing may be divided by zero, or left out because it is zero", scale=0.0),
+    Odd("rows far apart", "what is taken from a row, such as its maximum, must be the row's own", far=1000.0),
+)
+
+
+@dataclass(frozen=True)
 class Task:
     """One function of the workbook.
 
@@ -44,6 +103,8 @@ class Task:
     case : the first place, where it is not the first argument.
     ideas : the factors that it can lack, by their names in `kdlearn.ideas`; "a sign" always.
     more : what else must hold, as functions that raise a Verdict.
+    odd : the arguments at one of the places `ODD`; None where there are none for it.
+    unpack_odd : `unpack` for a network of so many layers.
     """
 
     right: Callable[..., Any]
@@ -54,6 +115,8 @@ class Task:
     case: Case | None = None
     ideas: Sequence[str] = ()
     more: Sequence[Callable[[Callable[..., Any]], None]] = ()
+    odd: Callable[[Odd], Sequence[Any] | None] = lambda at: None
+    unpack_odd: Callable[[int], Callable[[Any], Any]] = lambda layers: lambda found: found
 
     def check(self, function: Callable[..., Any]) -> None:
         """A Verdict, where the function is not right."""
@@ -65,7 +128,24 @@ class Task:
             judge(self._unpacked(function), self._unpacked(self.right), self.places, self.names, slips, case)
         for holds in self.more:
             holds(function)
+        for at in ODD:
+            self._oddly(function, at)
         self._defaults(function)
+
+    def _oddly(self, function: Callable[..., Any], at: Odd) -> None:
+        """A Verdict, where the function is not right at an odd place."""
+        if (place := self.odd(at)) is None:
+            return
+        arrays = " and ".join(str(a.shape) for a in place if isinstance(a, np.ndarray) and a.ndim)
+        where = f"widths {at.widths} and " * isinstance(place[0], list) + f"arrays {arrays}"
+        hint = f"Yours is right elsewhere, and wrong for {where}: {at.why}."
+        try:
+            unpack = self.unpack_odd(len(at.widths) - 1)
+            also(self.right, hint, *place, idea=at.idea, unpack=unpack, floor=1.0)(function)
+        except Verdict as verdict:
+            if verdict.review.idea:
+                raise
+            raise Verdict(at.idea, f"For {where}: {verdict.review.hint}.") from None
 
     def _defaults(self, function: Callable[..., Any]) -> None:
         """A Verdict, where what holds without a setting is not what the workbook says."""
@@ -97,15 +177,20 @@ def also(
     *arguments: Any,
     idea: str = "large numbers",
     unpack: Callable[[Any], Any] = lambda found: found,
+    floor: float = 1e-12,
 ) -> Callable[[Callable[..., Any]], None]:
-    """What else must hold: for these arguments, too, the function returns what is right, and no NaN or floor."""
+    """What else must hold: for these arguments, too, the function returns what is right, and no NaN or floor.
+
+    `floor` is the least size that a result is measured by.
+    """
 
     def more(function: Callable[..., Any]) -> None:
         found, wanted = (unpack(call(one, *arguments)) for one in (function, right))
         pairs = list(zip(found, wanted)) if isinstance(wanted, tuple) else [(found, wanted)]
         alike = not isinstance(wanted, tuple) or len(found) == len(wanted)
         if not alike or not all(
-            np.shape(a) == np.shape(b) and np.isfinite(a).all() and same(np.asarray(a), np.asarray(b)) for a, b in pairs
+            np.shape(a) == np.shape(b) and np.isfinite(a).all() and same(np.asarray(a), np.asarray(b), floor)
+            for a, b in pairs
         ):
             raise Verdict(idea, hint)
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.distill.feature import squared_error
 from kdlearn.distill.response import cross_entropy
 from kdlearn.ideas import Case
 from kdlearn.learner import Verdict
 from kdlearn.workbook.network import backward, flat, forward
-from kdlearn.workbook.task import D, H, K, Layers, Slips, Task, also, elsewhere, normal
+from kdlearn.workbook.task import D, H, K, Layers, Odd, Slips, Task, also, elsewhere, normal
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]]
 Moved = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -195,6 +196,12 @@ def labels(z: np.ndarray, rows: np.ndarray) -> tuple[Any, np.ndarray]:
     return cross_entropy(np.asarray(z, np.float64), Y[rows])
 
 
+def distance_at(at: Odd) -> Loss:
+    """A loss at one of the odd places, also of one output."""
+    targets = at.normal(at.rows, at.ends[1], seed=4)
+    return lambda z, rows: squared_error(np.asarray(z, np.float64), targets[rows])
+
+
 def steep(z: np.ndarray, rows: np.ndarray) -> tuple[Any, np.ndarray]:
     """A loss with large gradients."""
     value, dz = labels(z, rows)
@@ -225,6 +232,7 @@ TASKS = {
                 idea="late steps",
             ),
         ],
+        odd=lambda at: (*(at.table(at.ends[1], i) for i in range(3)), at.table(at.ends[1], 3) ** 2, 1, *SETTINGS),
     ),
     "train": Task(
         train,
@@ -246,5 +254,15 @@ TASKS = {
             )
             for (idea, hint), place in PLACES.items()
         ],
+        odd=lambda at: (
+            at.network(),
+            at.normal(at.rows, at.ends[0]),
+            distance_at(at),
+            2,
+            2,
+            0.05,
+            np.random.default_rng(30),
+        ),
+        unpack_odd=functools.partial(flat, what="(W, b)"),
     ),
 }

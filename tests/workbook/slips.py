@@ -6,6 +6,9 @@
 STABLE = "u = z / T\n    e = np.exp(u - u.max(axis=1, keepdims=True))"
 DRAW = "np.sqrt(gain / n) * rng.standard_normal((n, out))"
 
+DRAWN = "gain = 1 if i == len(widths) - 2 else 2"
+WHOLE = "u = z - z.max(axis=1, keepdims=True)"
+
 MISTAKES = {
     "softmax": [
         (
@@ -40,6 +43,11 @@ MISTAKES = {
         ),
     ],
     "cross_entropy": [
+        (
+            WHOLE,
+            "u = z - z.max()",
+            "missing: rows far apart. Yours is right elsewhere, and wrong for arrays (5, 3) and",
+        ),
         ("return value, dz / N", "return value, dz / 5", "missing: every size."),
         ("return value, dz / N", "return value, dz", "missing: 1/N."),
         (
@@ -76,6 +84,7 @@ MISTAKES = {
         ),
     ],
     "soft_targets": [
+        ("u = u - u.max(axis=1, keepdims=True)", "u = u - u.max()", "missing: rows far apart."),
         ("T=4.0", "T=1.0", "missing: the default of T. Without T it is 4; yours is 1.0."),
         ("T=4.0", "T=None", "it stops with ValueError: T must be one"),
         ("(p * (log_softmax(z_t) - log_softmax(z_s)))", "(p * (np.log(p) - log_softmax(z_s)))", "missing: large numb"),
@@ -102,11 +111,18 @@ MISTAKES = {
         ("(p * (log_softmax(z_t) - log_softmax(z_s)))", "(-p * log_softmax(z_s))", "missing: log p."),
     ],
     "linear": [
+        ("return x @ W + b", "return x @ (W.T if W.shape == W.T.shape else W) + b", "missing: square arrays."),
         ("return x @ W + b", "return np.maximum(x @ W + b, 0)", "missing: x W + b alone."),
         ("return x @ W + b", "return np.where(x > 1, 0, x) @ W + b", "y["),
         ("return x @ W + b", "return x @ W", "missing: the bias."),
     ],
     "linear_backward": [
+        (
+            "return dy @ W.T, x.T @ dy,",
+            "dW = dy.T @ x\n    return dy @ W.T, dW if dW.shape == W.shape else dW.T,",
+            "missing: square arrays. Yours is right elsewhere, and wrong for arrays (4, 4) and (4, 4) and (4, 4): wh",
+        ),
+        ("dy @ W.T,", "dy @ (W if dy.shape[1] == len(W) else W.T),", "missing: square arrays."),
         (
             "x.T @ dy, dy",
             "x.T @ dy / W.shape[1], dy",
@@ -129,6 +145,8 @@ MISTAKES = {
         ("return dy * (y > 0)", "return np.maximum(dy, 0)", "missing: the output as the judge."),
     ],
     "start": [
+        (DRAWN, "gain = 1 if widths[i + 1] == widths[-1] else 2", "missing: the scale. W of layer 0 is 0.7071 times"),
+        (DRAWN, "gain = 1 if widths.index(n) == len(widths) - 2 else 2", "missing: the scale."),
         ("gain = 1 if i == len(widths) - 2 else 2", "gain = 1", "missing: the 2 of the ReLU."),
         ("gain = 1 if i == len(widths) - 2 else 2", "gain = 2", "missing: the last layer."),
         ("np.sqrt(gain / n)", "np.sqrt(gain / out)", "missing: the number of inputs."),
@@ -146,6 +164,11 @@ MISTAKES = {
     ],
     "forward": [
         (
+            "    inputs = []\n",
+            "    inputs = []\n    network[1]\n",
+            "missing: one layer. For widths (4, 3) and arrays (5, 4): it st",
+        ),
+        (
             "    for i, (W, b) in enumerate(network):\n",
             "    (_, _), (_, _), (_, _) = network\n    for i, (W, b) in enumerate(network):\n",
             "it stops with ValueError: not enough values to unpack",
@@ -160,10 +183,21 @@ MISTAKES = {
         ("return x, inputs", "return x, inputs[1:]", "inputs holds 2 arrays, it must hold 3"),
     ],
     "backward": [
+        (
+            "    gradients = []\n",
+            "    gradients = []\n    network[1]\n",
+            "missing: one layer. For widths (4, 3) and arr",
+        ),
+        (
+            "gradients.insert(0, (dW, db))",
+            "gradients.insert(0, (dW.T if len(dW) == len(db) else dW, db))",
+            "missing: square arrays.",
+        ),
         ("dz = relu_backward(dx, inputs[i])", "dz = dx", "missing: the ReLU."),
         ("gradients.insert(0, (dW, db))", "gradients.append((dW, db))", "missing: the order."),
     ],
     "adam": [
+        ("(np.sqrt(v_hat) + eps)", "(np.sqrt(v_hat) + eps * (v_hat > 0))", "missing: arrays of zeros."),
         ("lr=1e-3", "lr=1e-2", "missing: the default of lr. Without lr it is 0.001; yours is 0.01."),
         ("beta1=0.9,", "beta1=0.95,", "missing: the default of beta1."),
         ("beta2=0.999", "beta2=0.99", "missing: the default of beta2."),
@@ -243,6 +277,7 @@ MISTAKES = {
         ("    return list(zip(theta[::2], theta[1::2]))", "    return None", "not written yet: it returns nothing"),
     ],
     "hint": [
+        ("d = h_s @ V", "d = h_s @ (V.T if V.shape == V.T.shape else V)", "missing: square arrays."),
         ("return 0.5 * (d**2).sum() / N", "return (d**2).sum() / N", "missing: a factor of ½. Your value"),
         ("d @ V.T / N,", "d @ V.T,", "missing: 1/N. dh_s"),
         (
