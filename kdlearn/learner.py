@@ -88,7 +88,7 @@ def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
     for i, (before, after) in enumerate(zip(arguments, given)):
         if not _unchanged(before, after):
             name = _parameter(function, i)
-            other = f"write {name} = {name} - …, not {name} -= …."
+            other = f"begin with {name} = {name}.copy(), or write {name} = {name} - …, not {name} -= …."
             way = other if isinstance(before, np.ndarray) else "work on a copy."
             raise Verdict("a copy", f"It changes its argument {name}: {way}")
     return result

@@ -101,8 +101,11 @@ def _review(
     judge(outcome(loss), right, places, LOSS, wrong, case, praise)
     if not own and np.isfinite(value(1000 * z)):
         large = outcome(loss)(1000 * z)
-        if not all(np.isfinite(part).all() for part in large):
-            raise Verdict("large numbers", "Logits of a thousand overflow: take each row's maximum away before exp.")
+        for name, part in zip(LOSS, large):
+            if not np.isfinite(part).all():
+                hint = f"Yours has no finite {name} for logits of a thousand: take each row's maximum away before exp"
+                what = "." if name == "gradient" else ", and write log p as what is left minus log(sum of exp)."
+                raise Verdict("large numbers", hint + what)
 
 
 def _of_reference(found: Callable[[], Any], case: Case) -> float:

@@ -39,8 +39,10 @@ from kdlearn.workbook.task import (
 Loss = tuple[Any, np.ndarray]
 OVERFLOW = "Logits of a thousand overflow: take each row's maximum away before exp."
 OVERFLOW_T = "Wrong for logits of a thousand at T = {T:g}: divide by T first, then take each row's maximum away."
-NO_Q = "Where q is zero its logarithm is no number, and a floor under q is wrong: subtract log(sum of exp)."
-NO_P = "Where p is zero, p · log p must be zero, and no NaN: log p is z_t / T minus its maximum, minus log(sum of exp)."
+MAXIMUM = "Take each row's maximum away before exp"
+NO_FLOOR = f"{MAXIMUM}; log p is what is left minus log(sum of exp), with no floor under p."
+NO_NAN = f"{MAXIMUM}; log p is what is left minus log(sum of exp), and p · log p is zero where p is, no NaN."
+T_FIRST = "Divide by T first, then take each row's maximum away; log p is what is left minus log(sum of exp)."
 
 # ---------------------------------------------------------------- softmax
 
@@ -59,6 +61,15 @@ SOFTMAX: Slips = {
 }
 
 # ---------------------------------------------------------------- losses on logits
+
+
+def large(right: Callable[..., Loss], where: str, remedy: str, *arguments: Any) -> list[Callable[..., None]]:
+    """What else must hold for large logits, told of the value and of the gradient alone."""
+    alone = f"The value is right for {where}, the gradient is not: its softmax overflows. {MAXIMUM}."
+    return [
+        also(right, f"The value is wrong for {where}. {remedy}", *arguments, unpack=lambda found: found[0]),
+        also(right, alone, *arguments, unpack=lambda found: found[1]),
+    ]
 
 
 def cross_entropy(z: np.ndarray, y: np.ndarray) -> Loss:
@@ -232,12 +243,7 @@ TASKS = {
         ideas=OF_ROWS,
         more=[
             elsewhere(cross_entropy, Z3, Y3),
-            also(
-                cross_entropy,
-                "Where p is zero its logarithm is not a number, and a floor under p is wrong: log(sum of exp) - z[y].",
-                SURE,
-                Y,
-            ),
+            *large(cross_entropy, "logits of a thousand", NO_FLOOR, SURE, Y),
         ],
         odd=lambda at: (at.table(at.ends[1]), at.labels()) if at.ends[1] > 1 else None,  # one class is none
     ),
@@ -249,10 +255,15 @@ TASKS = {
         ideas=(*OF_ROWS, *WITH_T),
         more=[
             elsewhere(soft_targets, Z3, V3, T3),
-            also(soft_targets, NO_Q, SURE, V_, 1.0),
-            also(soft_targets, NO_P, V_, SURE, 1.0),
-            *(also(soft_targets, OVERFLOW_T.format(T=hot), 4 * SURE, V_, hot) for hot in TEMPERATURES),
-            *(also(soft_targets, OVERFLOW_T.format(T=hot), V_, 4 * SURE, hot) for hot in TEMPERATURES),
+            also(soft_targets, "T may be below 1, too: take it as it is.", Z, V_, 0.25, idea="a low temperature"),
+            *large(soft_targets, "a student's logits of a thousand", NO_FLOOR, SURE, V_, 1.0),
+            *large(soft_targets, "a teacher's logits of a thousand", NO_NAN, V_, SURE, 1.0),
+            *(
+                holds
+                for hot in TEMPERATURES
+                for of, place in (("student", (4 * SURE, V_)), ("teacher", (V_, 4 * SURE)))
+                for holds in large(soft_targets, f"a {of}'s logits of 4000 at T = {hot:g}", T_FIRST, *place, hot)
+            ),
         ],
         odd=lambda at: (at.table(at.ends[1]), at.table(at.ends[1], seed=1), 2.0) if at.ends[1] > 1 else None,
     ),

@@ -76,7 +76,7 @@ ADAM: Slips = {
     "eps outside the root: It is √v + eps, not √(v + eps).": _adam(
         step=lambda m, v, t, lr, b1, b2, eps: lr * (m / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + eps)
     ),
-    "eps: The step is divided by √v + eps; yours has no eps.": _adam(
+    "eps: The step is divided by √v + eps; yours leaves out the argument eps, or has a number in its place.": _adam(
         step=lambda m, v, t, lr, b1, b2, eps: step(m, v, t, lr, b1, b2, 0.0)
     ),
     "a sign: The step goes against the gradient; yours climbs.": _adam(step=lambda *place: -step(*place)),

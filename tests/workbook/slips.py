@@ -9,6 +9,9 @@ DRAW = "np.sqrt(gain / n) * rng.standard_normal((n, out))"
 DRAWN = "gain = 1 if i == len(widths) - 2 else 2"
 WHOLE = "u = z - z.max(axis=1, keepdims=True)"
 
+ALONE = "missing: large numbers. The value is right for"
+RAW = "np.exp(z_s / T) / np.exp(z_s / T).sum(axis=1, keepdims=True)"
+
 MISTAKES = {
     "softmax": [
         (
@@ -43,6 +46,16 @@ MISTAKES = {
         ),
     ],
     "cross_entropy": [
+        (
+            WHOLE,
+            "u = z",
+            "missing: large numbers. The value is wrong for logits of a thousand. Take each row's maximum a",
+        ),
+        (
+            "dz = softmax(z)",
+            "dz = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)",
+            f"{ALONE} logits of a thousand, th",
+        ),
         (
             WHOLE,
             "u = z - z.max()",
@@ -84,6 +97,13 @@ MISTAKES = {
         ),
     ],
     "soft_targets": [
+        ("    def log_soft", "    T = max(T, 1)\n\n    def log_soft", "missing: a low temperature. T may be below 1"),
+        (
+            "        u = u - u.max(axis=1, keepdims=True)\n",
+            "",
+            "missing: large numbers. The value is wrong for a student's",
+        ),
+        ("softmax(z_t, T), softmax(z_s, T)", f"softmax(z_t, T), {RAW}", f"{ALONE} a student's logits of a thousand"),
         ("u = u - u.max(axis=1, keepdims=True)", "u = u - u.max()", "missing: rows far apart."),
         ("T=4.0", "T=1.0", "missing: the default of T. Without T it is 4; yours is 1.0."),
         ("T=4.0", "T=None", "it stops with ValueError: T must be one"),
@@ -140,6 +160,7 @@ MISTAKES = {
         ("return dy @ W.T,", "return dy @ W,", "it stops with ValueError: matmul"),
     ],
     "relu_backward": [
+        ("(y > 0)", "(y > 0).any(axis=1, keepdims=True)", "missing: the mask. 17 entries must be zero: what is masked"),
         ("return dy * (y > 0)", "return dy", "missing: the mask."),
         ("return dy * (y > 0)", "return dy * (y >= 0)", "missing: the mask."),
         ("return dy * (y > 0)", "return np.maximum(dy, 0)", "missing: the output as the judge."),
@@ -197,6 +218,11 @@ MISTAKES = {
         ("gradients.insert(0, (dW, db))", "gradients.append((dW, db))", "missing: the order."),
     ],
     "adam": [
+        (
+            "v_hat) + eps)",
+            "v_hat) + 1e-8)",
+            "missing: eps. The step is divided by √v + eps; yours leaves out the argument eps, or has",
+        ),
         ("(np.sqrt(v_hat) + eps)", "(np.sqrt(v_hat) + eps * (v_hat > 0))", "missing: arrays of zeros."),
         ("lr=1e-3", "lr=1e-2", "missing: the default of lr. Without lr it is 0.001; yours is 0.01."),
         ("beta1=0.9,", "beta1=0.95,", "missing: the default of beta1."),
@@ -349,7 +375,9 @@ HARMS = {  # whole functions, in place of relu_backward, that do what no functio
     "dx must be an array of numbers, it is of type dict": "return {}",
     "dx[0, 0] is nan": "return dy * float('nan')",
     "not written yet": "...",
-    "missing: a copy. It changes its argument dy": "dy[y <= 0] = 0\n    return dy",
+    "missing: a copy. It changes its argument dy: begin with dy = dy.copy(), or write dy = dy - …": (
+        "dy[y <= 0] = 0\n    return dy"
+    ),
     "it stops with NameError": "return dyy",
     "this cannot be checked": (
         "class Bad:\n        def __array__(self, *a, **k):\n            raise KeyError\n    return Bad()"
