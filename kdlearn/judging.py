@@ -40,7 +40,8 @@ def array(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
             raise TypeError
         a = a.astype(np.float64)
     except (TypeError, ValueError):
-        raise Verdict("", f"{what} must be an array of numbers, it is of type {type(found).__name__}") from None
+        kind = "an array of numbers" if shape else "a number"
+        raise Verdict("", f"{what} must be {kind}, it is of type {type(found).__name__}") from None
     if a.shape != shape:
         if len(shape) == 2 and a.shape == shape[::-1]:
             raise Verdict("a transpose", f"{_start(what)} has shape {a.shape}, it must have {shape}.")
@@ -93,6 +94,8 @@ def _fit(found: Sequence[tuple[Any, ...]], others: Sequence[tuple[Any, ...]]) ->
     """Whether all results at all places are the same, NaN included."""
     for a, b in (pair for place in zip(found, others) for pair in zip(*place)):
         try:
+            if np.asarray(a).dtype.kind not in "biuf":  # float("0.5") would do
+                return False
             a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
         except (TypeError, ValueError):
             return False

@@ -60,7 +60,12 @@ def load(path: Path) -> types.ModuleType:
     """The learner's file as a module; a ValueError of one line where it cannot be run."""
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
-    source = path.read_text("utf-8")
+    if path.suffix == ".ipynb":
+        raise ValueError(f"{path} is a notebook: put its functions into a .py file, and check that")
+    try:
+        source = path.read_text("utf-8-sig")  # some editors put a mark before the first letter
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text in UTF-8: save it as such") from None
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         exec(compile(source, str(path), "exec"), vars(module))

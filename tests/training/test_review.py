@@ -263,7 +263,18 @@ def overflows(z, y):
 
 def test_overflow_is_found():
     assert review(overflows, Z, Y)  # without a reference nobody knows that it should not
-    assert review(overflows, Z, Y, reference=ce).idea == "large numbers"
+    found = review(overflows, Z, Y, reference=ce)
+    assert found.idea == "large numbers" and found.hint.startswith("Yours has no finite value for logits of a")
+    alone = review(lambda z, y: (ce(z, y)[0], overflows(z, y)[1]), Z, Y, reference=ce)
+    assert alone.hint.startswith(
+        "Yours has no finite gradient for logits of a thousand: take each row's maximum away b"
+    )
+
+
+def test_a_number_in_words_is_none():
+    """It was told of a ufunc."""
+    found = review(lambda z, y: (str(ce(z, y)[0]), ce(z, y)[1]), Z, Y, reference=ce)
+    assert str(found) == "your value must be a number, it is of type str"
 
 
 @pytest.mark.parametrize("loss", [ce, kd.decoupled_kd, soft, kd.logit_matching, kd.reverse_kl, kd.dist_kd])

@@ -167,7 +167,7 @@ def test_what_calls_a_wrong_function_is_told_apart_from_it():
 
 def run(tmp_path, text, capsys):
     path = tmp_path / "my_kd.py"
-    path.write_text(text, "utf-8")
+    path.write_text(text, "utf-8", errors="surrogateescape")
     status = cli.main(["check", str(path)])
     out, err = capsys.readouterr()
     return status, out, err.replace(str(path), "my_kd.py")
@@ -255,6 +255,7 @@ def test_lists_that_are_right_run_together(tmp_path, capsys, monkeypatch):
         ("import numpy\n\nnumpy.nothing\n", "my_kd.py, line 3: AttributeError: "),
         ("raise SystemExit\n", "my_kd.py, line 1: SystemExit"),
         (None, "No such file"),
+        ("\udcff", "my_kd.py is no text in UTF-8: save it as such"),
     ],
 )
 def test_a_file_that_cannot_be_run_is_refused_in_one_line(text, words, tmp_path, capsys):
@@ -265,6 +266,21 @@ def test_a_file_that_cannot_be_run_is_refused_in_one_line(text, words, tmp_path,
         status, out, err = run(tmp_path, text, capsys)
         assert status == 2
     assert out == "" and words in err and len(err.splitlines()) == 1
+
+
+def test_a_notebook_is_no_file_of_functions(tmp_path, capsys):
+    """It had no function, fourteen times."""
+    path = tmp_path / "my.ipynb"
+    path.write_text('{"cells": []}')
+    assert cli.main(["check", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.endswith("my.ipynb is a notebook: put its functions into a .py file, and check that\n")
+
+
+def test_a_mark_before_the_first_letter_is_no_mistake(tmp_path):
+    path = tmp_path / "my_kd.py"
+    path.write_text("one = 1\n", "utf-8-sig")
+    assert check.load(path).one == 1
 
 
 def test_a_name_that_is_no_function():
