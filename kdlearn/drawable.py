@@ -50,6 +50,23 @@ def check_line(values: Sequence[Any], x: Sequence[float], name: str) -> None:
         raise TypeError(f"the line {name!r} must be made of numbers, or of kd.study.interval(values) at each x")
 
 
+def check_points(x: np.ndarray, y: np.ndarray) -> None:
+    """ValueError unless x (N, 2) are points of a plane with finite coordinates, and y (N,) their labels."""
+    if x.ndim != 2 or x.shape[1] != 2 or not len(x):
+        raise ValueError(f"x must be points of a plane (N, 2), at least one, got shape {x.shape}")
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"y must be a label for each of the {len(x)} points, ({len(x)},), got shape {y.shape}")
+    lost = np.flatnonzero(~np.isfinite(x.astype(float)).all(axis=1))
+    if lost.size:
+        raise ValueError(f"x[{lost[0]}] has a coordinate that is NaN or infinite: leave such points out")
+
+
+def check_apart(count: int, most: int, what: str) -> None:
+    """ValueError for more things than colours and patterns tell apart."""
+    if count > most:
+        raise ValueError(f"at most {most} {what} can be told apart, got {count}: draw fewer in one picture")
+
+
 def rows_of_one_length(gradients: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Each dz as one row (K,); ValueError for none, or where K differs."""
     if not gradients:

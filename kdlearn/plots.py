@@ -11,23 +11,33 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.arrows import graph
 from kdlearn.backend import Array, to_numpy
-from kdlearn.drawable import check_interval, check_line, class_names, one_row, rows_of_one_length, square_side
+from kdlearn.drawable import (
+    check_apart,
+    check_interval,
+    check_line,
+    check_points,
+    class_names,
+    one_row,
+    rows_of_one_length,
+    square_side,
+)
 from kdlearn.metrics import by_confidence, calibration_error, entropy
 from kdlearn.nn.functional import softmax
 from kdlearn.theme import (
+    CYCLE,
     GRADIENT,
     LABEL,
     NEUTRAL,
     STUDENT,
     TEACHER,
+    axes_of,
     diverging,
     ink,
-    is_dark,
     label_lines,
     one_scale,
     panels,
-    pyplot,
     sequential,
     style,
     theme,
@@ -40,13 +50,7 @@ __all__ = [
     "temperature_paths", "theme",
 ]  # fmt: skip
 MOST_NAMES = 8  # that find room beside their lines
-
-
-def _axes(ax: Any) -> Any:
-    if ax is not None:
-        return ax
-    with style(is_dark()):
-        return pyplot().subplots(figsize=(5, 3.2))[1]
+DASHES, HATCHES = ("-", "--", ":", "-."), ("", "///", "...", "xxx")  # of the first, second, … round of the colours
 
 
 def _plain(ax: Any) -> Any:
@@ -59,7 +63,7 @@ def _names(ax: Any) -> Any:
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
     if len(lines) <= MOST_NAMES and ax.figure.get_layout_engine() is not None:
         return label_lines(ax)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, ncols=-(-len(lines) // 10))
     return ax
 
 
@@ -69,7 +73,7 @@ def probabilities(
     """Bars of one row of class probabilities p (K,), with a name for each, or its number."""
     p = one_row(p, "p")
     names = class_names(names, [str(k) for k in range(len(p))])
-    ax = _axes(ax)
+    ax = axes_of(ax)
     ax.bar(range(len(p)), p, color=ink(color, ax))
     ax.set_xticks(range(len(p)), names)
     ax.set(ylim=(0, 1), ylabel="probability")
@@ -85,16 +89,24 @@ def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = N
 
 
 def temperature_paths(z: Array, names: Sequence[str] | None = None, ax: Any = None) -> Any:
-    """Each class's probability as T runs from 0.1 to 100, for one row of logits z (K,)."""
+    """Each class's probability as T runs from 0.1 to 100, for one row of logits z (K,).
+
+    More than ten classes are named where `names` are given; more than twenty cannot be told apart: ValueError.
+    """
     row = one_row(z, "z")[None]
     labels = class_names(names, [f"class {k}" for k in range(row.shape[1])])
-    ax, temperatures = _axes(ax), np.geomspace(0.1, 100, 200)
+    if names is not None:
+        check_apart(len(names), len(CYCLE) * len(DASHES), "named classes")
+    ax, temperatures = axes_of(ax), np.geomspace(0.1, 100, 200)
     paths = np.array([softmax(row, T)[0] for T in temperatures])
+    drawn: list[Any] = []  # colours
     for path, label in zip(paths.T, labels):
-        ax.plot(temperatures, path, label=label)
+        (line,) = ax.plot(temperatures, path, label=label)
+        line.set_linestyle(DASHES[drawn.count(line.get_color()) % len(DASHES)])
+        drawn.append(line.get_color())
     ax.axhline(1 / row.shape[1], color=ink(NEUTRAL, ax), lw=1, ls=":")
     ax.set(xscale="log", xlabel="temperature T", ylabel="probability", ylim=(0, 1))
-    return _plain(_names(ax) if row.shape[1] <= 10 else ax)
+    return _plain(_names(ax) if names is not None or row.shape[1] <= 10 else ax)
 
 
 def heatmap(
@@ -107,7 +119,7 @@ def heatmap(
     a = to_numpy(values).astype(float)  # of whole numbers of a byte -128 is its own absolute value
     if a.ndim != 2:
         raise ValueError(f"values must be a matrix, got shape {a.shape}")
-    ax = _axes(ax)
+    ax = axes_of(ax)
     a = np.where(np.isfinite(a), a, np.nan)
     limit = (float(np.nanmax(np.abs(a), initial=0)) or 1.0) if signed else float(np.nanmax(a, initial=1))
     scale = {"cmap": diverging(ax), "vmin": -limit} if signed else {"cmap": sequential(ax), "vmin": 0.0}
@@ -122,7 +134,7 @@ def intervals(differences: Mapping[str, Any], ax: Any = None) -> Any:
     """Means with their 95 % intervals, one row each; grey where the interval holds zero."""
     for name, d in differences.items():
         check_interval(d, f"differences[{name!r}]")
-    ax = _axes(ax)
+    ax = axes_of(ax)
     for row, d in enumerate(differences.values()):
         color = ink(STUDENT if d.low > 0 or d.high < 0 else NEUTRAL, ax)
         ax.errorbar(d.mean, row, xerr=d.half_width, fmt="o", color=color, capsize=3)
@@ -134,7 +146,7 @@ def intervals(differences: Mapping[str, Any], ax: Any = None) -> Any:
 
 def history(record: Any, *terms: str, ax: Any = None) -> Any:
     """Training (line) and validation (dashes) values of a `History`, by default the whole loss."""
-    ax = _axes(ax)
+    ax = axes_of(ax)
     epochs = range(1, len(record) + 1)
     for i, term in enumerate(terms or ("loss",)):
         ax.plot(epochs, record[term], color=f"C{i}", label=term)
@@ -146,7 +158,7 @@ def history(record: Any, *terms: str, ax: Any = None) -> Any:
 
 def reliability(z: Array, y: Array, bins: int = 10, ax: Any = None) -> Any:
     """Accuracy within each confidence bin; on the diagonal a network is as right as it believes."""
-    ax = _axes(ax)
+    ax = axes_of(ax)
     if np.isnan(calibration_error(z, y, bins)):  # which looks at shapes and labels, too
         raise ValueError("some rows have no probabilities: their largest logit is NaN or infinite")
     _, right, which = by_confidence(to_numpy(z), to_numpy(y), bins)
@@ -163,7 +175,9 @@ def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> An
 
     A point has the colour of its label's region; labels are those of `net.classes_`, or 0 … K-1.
     """
-    ax, x, y = _axes(ax), to_numpy(x), to_numpy(y)
+    x, y = to_numpy(x), to_numpy(y)
+    check_points(x, y)
+    ax = axes_of(ax)
     (left, low), (right, high) = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
     a, b = np.meshgrid(np.linspace(left, right, 150), np.linspace(low, high, 150))
     grid = np.stack([a.ravel(), b.ravel()], axis=1).astype(np.float32)
@@ -191,7 +205,7 @@ def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
     side = square_side(a.size, "the image")
     if a.shape not in ((a.size,), (1, a.size), (side, side)):
         raise ValueError(f"the image must be one image's pixels, got shape {a.shape}: give one row of them")
-    ax = _axes(ax)
+    ax = axes_of(ax)
     ax.imshow(a.reshape(side, side), cmap="gray_r")
     ax.set(title=title, xticks=[], yticks=[])
     return ax
@@ -207,7 +221,7 @@ def accuracy_by_temperature(
     for t, found in by_temperature.items():
         check_interval(found, f"by_temperature[{t!r}]")
     check_interval(baseline, "baseline")
-    ax, T = _axes(ax), sorted(by_temperature)
+    ax, T = axes_of(ax), sorted(by_temperature)
     ax.axhspan(baseline.low, baseline.high, color=ink(LABEL, ax), alpha=0.2, lw=0)
     ax.axhline(baseline.mean, color=ink(LABEL, ax), label="student, labels alone")
     ax.errorbar(
@@ -230,12 +244,17 @@ def accuracy_by_temperature(
 
 
 def pushes(gradients: Mapping[str, Array], ax: Any = None) -> Any:
-    """How descent moves one row's logits: bars of minus the gradient dz (K,), a group for each class."""
+    """How descent moves one row's logits: bars of minus the gradient dz (K,), a group for each class.
+
+    From the fourth gradient on bars have a pattern; more than twelve cannot be told apart: ValueError.
+    """
     rows = {name: -row for name, row in rows_of_one_length(gradients).items()}
-    ax, width = _axes(ax), 0.8 / len(gradients)
     colors = (LABEL, TEACHER, STUDENT)
+    check_apart(len(rows), len(colors) * len(HATCHES), "gradients")
+    ax, width = axes_of(ax), 0.8 / len(gradients)
     for i, (name, row) in enumerate(rows.items()):
-        ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, color=ink(colors[i % 3], ax))
+        look = {"color": ink(colors[i % 3], ax), "hatch": HATCHES[i // 3], "edgecolor": "white", "lw": 0}
+        ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, **look)
         ax.set_xticks(range(row.size))
     ax.axhline(0, color=ink(NEUTRAL, ax), lw=1)
     ax.set(xlabel="class", ylabel="push on the logit")
@@ -249,19 +268,22 @@ def curves(
 ) -> Any:  # fmt: skip
     """Named lines over one x; `log` names the axes that are logarithmic: "x", "y" or "xy".
 
-    A line is made of numbers, or of means with an interval (`kd.study.interval`), which get a band.
+    A line is made of numbers, or of means with an interval (`kd.study.interval`), which get a band. From the fifth
+    line on they are dashed; more than sixteen cannot be told apart: ValueError.
     """
     if log not in ("", "x", "y", "xy", "yx"):
         raise ValueError(f'log names the axes that are logarithmic, "x", "y" or "xy", got {log!r}')
     for name, values in lines.items():
         check_line(values, x, name)
-    ax, colors = _axes(ax), (LABEL, STUDENT, TEACHER, NEUTRAL)
+    colors = (LABEL, STUDENT, TEACHER, NEUTRAL)
+    check_apart(len(lines), len(colors) * len(DASHES), "lines")
+    ax = axes_of(ax)
     for i, (name, values) in enumerate(lines.items()):
         color = ink(colors[i % 4], ax)
         if len(values) and all(hasattr(v, "half_width") for v in values):
             ax.fill_between(x, [v.low for v in values], [v.high for v in values], color=color, alpha=0.2, lw=0)
             values = [v.mean for v in values]
-        ax.plot(x, values, label=name, color=color)
+        ax.plot(x, values, label=name, color=color, ls=DASHES[i // 4])
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if "x" in log:
         ax.set_xscale("log")
@@ -278,7 +300,7 @@ def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: 
     a = to_numpy(W)
     if a.ndim != 2:
         raise ValueError(f"W must be a matrix (D, H), got shape {a.shape}")
-    side, count, ax = square_side(a.shape[0], "a column of W"), min(count, a.shape[1]), _axes(ax)
+    side, count, ax = square_side(a.shape[0], "a column of W"), min(count, a.shape[1]), axes_of(ax)
     rows = -(-count // columns)
     sheet = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), np.nan)
     for i in range(count):
@@ -296,44 +318,9 @@ def shares(parts: Mapping[str, float], ax: Any = None) -> Any:
     whole = sum(map(float, parts.values()))
     if not (0 < whole < np.inf and min(map(float, parts.values())) >= 0):
         raise ValueError(f"shares are of parts of at least 0 with a sum above 0, got {dict(parts)}")
-    ax = _plain(_axes(ax))
+    ax = _plain(axes_of(ax))
     percent = [100 * float(value) / whole for value in parts.values()]
     ax.barh(list(parts), percent, color=ink(STUDENT, ax))
     ax.invert_yaxis()
     ax.set_xlabel("share, %")
-    return ax
-
-
-def graph(
-    places: Mapping[str, tuple[float, float]],
-    values: Mapping[str, float],
-    edges: Mapping[tuple[str, str], float],
-    ax: Any = None,
-) -> Any:
-    """A computational graph: the values on their way forward, and in purple the gradients on their way back.
-
-    Parameters
-    ----------
-    places : where the box of each value stands, {name: (x, y)}.
-    values : what each box holds, {name: number}.
-    edges : {(from, to): gradient that comes back along this arrow}. Below a box stands the sum of what comes
-        back to it.
-    """
-    ax = _axes(ax)
-    box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": NEUTRAL}
-    for name, (x, y) in places.items():
-        ax.text(x, y, f"{name} = {values[name]:.2f}", ha="center", va="center", bbox=box, zorder=3, fontsize=9)
-        back = [g for (start, _), g in edges.items() if start == name]
-        if back:
-            ax.text(
-                x, y - 0.3, f"{sum(back):+.2f}", ha="center", va="center", color=GRADIENT, weight="bold", fontsize=9
-            )
-    for (start, end), g in edges.items():
-        a, b = np.array(places[start]), np.array(places[end])
-        ax.annotate("", b, a, arrowprops={"arrowstyle": "->", "color": NEUTRAL, "shrinkA": 28, "shrinkB": 28})
-        label = {"fc": "white", "ec": "none", "pad": 0.5}
-        ax.text(*(a + b) / 2, f"{g:+.2f}", ha="center", va="center", color=GRADIENT, bbox=label, fontsize=8)
-    x, y = np.array(list(places.values())).T
-    ax.set(xlim=(x.min() - 0.5, x.max() + 0.5), ylim=(y.min() - 0.6, y.max() + 0.4))
-    ax.axis("off")
     return ax

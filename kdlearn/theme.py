@@ -88,6 +88,14 @@ def _map(name: str, colors: list[str]) -> Any:
     return LinearSegmentedColormap.from_list(name, colors)
 
 
+def axes_of(ax: Any) -> Any:
+    """`ax`, or the axes of a new figure where there is none."""
+    if ax is not None:
+        return ax
+    with style(is_dark()):
+        return pyplot().subplots(figsize=(5, 3.2))[1]
+
+
 def label_lines(ax: Any, gap: float = 11.0) -> Any:
     """Each line's name at its end and in its colour, in place of a legend; names are at least `gap` points apart.
 

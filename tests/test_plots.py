@@ -305,6 +305,23 @@ def test_shares_of_small_whole_numbers_sum_to_a_hundred():
     np.testing.assert_allclose([bar.get_width() for bar in bars], [200 / 3, 100 / 3])
 
 
+def plane(x=None, y=None):
+    return plots.regions(kd.MLP(2, 4, 2), np.eye(3)[:, :2] if x is None else x, np.arange(3) % 2 if y is None else y)
+
+
+def test_different_names_look_different():
+    """The fourth gradient looked like the first, the fifth line like the first, and the eleventh class had no name."""
+    bars = plots.pushes({str(i): Z for i in range(12)}).containers
+    assert len({(b[0].get_facecolor(), b[0].get_hatch()) for b in bars}) == 12
+    lines = plots.curves([0, 1], {str(i): [0, i] for i in range(16)}).lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 16
+    names = [f"class of {i}" for i in range(20)]
+    ax = plots.temperature_paths(np.arange(20.0), names)
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines[:20]}) == 20
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == names
+    assert plots.temperature_paths(np.arange(20.0)).get_legend() is None
+
+
 REFUSED = {
     "shares are of parts of at least 0 with a sum above 0, got {'x': 0, 'y': 0}": lambda: plots.shares(
         {"x": 0, "y": 0}
@@ -324,6 +341,22 @@ REFUSED = {
     ),
     "the gradients must be of one row's classes, all of one length; got {'hard': 3, 'soft': 2}": lambda: plots.pushes(
         {"hard": Z, "soft": Z[:2]}
+    ),
+    "x must be points of a plane (N, 2), at least one, got shape (3, 3)": lambda: plane(np.ones((3, 3))),
+    "x must be points of a plane (N, 2), at least one, got shape (0, 2)": lambda: plane(np.ones((0, 2))),
+    "y must be a label for each of the 3 points, (3,), got shape (3, 1)": lambda: plane(y=np.ones((3, 1), int)),
+    "y must be a label for each of the 3 points, (3,), got shape (2,)": lambda: plane(y=np.ones(2, int)),
+    "x[1] has a coordinate that is NaN or infinite: leave such points out": lambda: plane(
+        np.array([[0, 0], [np.nan, 0], [1, 1]])
+    ),
+    "at most 16 lines can be told apart, got 17: draw fewer in one picture": lambda: plots.curves(
+        [0, 1], {str(i): [0, i] for i in range(17)}
+    ),
+    "at most 12 gradients can be told apart, got 13: draw fewer in one picture": lambda: plots.pushes(
+        {str(i): Z for i in range(13)}
+    ),
+    "at most 20 named classes can be told apart, got 21: draw fewer in one picture": lambda: plots.temperature_paths(
+        np.arange(21.0), [str(i) for i in range(21)]
     ),
     "the line 'a' has 3 values, x has 2": lambda: plots.curves([1, 2], {"a": [1, 2, 3]}),
 }
