@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has stopped: nothing to say, and nobody to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ImportError, ValueError, RuntimeError, MemoryError) as error:
+    except (OSError, ImportError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"kdlearn {args.command}: {message}", file=sys.stderr)
         return 2

@@ -112,6 +112,9 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
         raise TableError(f"{path}, line {comments + 1}: {error}") from None
     names = [" ".join(re.split(r"\s*[\r\n]+\s*", name.strip())) for name in names]
     twice = {name for name in names if names.count(name) > 1}
+    if len(names) > 2 and names.count("") == len(names) - 1 and names[0]:
+        title = f"{short(names[0])} may be a title: write # before it"
+        raise TableError(f"{path}: the first line must name the columns; {title}")
     if twice:
         raise TableError(f"{path}: two columns are named {min(twice)!r}")
     if all(re.fullmatch(POINT, name) for name in names):
@@ -157,6 +160,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
 def _encoding(path: Path, said: list[str]) -> str:
     with open(path, "rb") as file:
         begin = file.read(1 << 16)
+        if begin.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            return "utf-32"
         if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
         kind = next((kind for first, kind in BINARY.items() if begin.startswith(first)), None)

@@ -604,6 +604,14 @@ def test_a_currency_that_the_table_that_taught_had_not_is_said(tmp_path):
     )
 
 
+def test_a_currency_is_said_with_the_number_that_is_read(tmp_path):
+    """ "it is read as ." of '4211,54 €', where the table that taught had points."""
+    rules, _, said = ruled(tmp_path / "t.csv", "a,b", [f"{i * i % 89}.5,{i % 7}" for i in range(60)])
+    rules(pd.DataFrame({"a": ["x €", "4211,54 €", "6,25 €"], "b": 1}), said)
+    told = "column 'a': 2 cells have a currency, such as '4211,54 €', the others have none; it is read as 4211.54."
+    assert told in said and any("1 cell is no number, such as 'x €'" in line for line in said)
+
+
 # ------------------------------------------------------------------ what looks wrong, at any share
 
 
@@ -677,6 +685,8 @@ def test_a_file_that_is_no_text_is_told_what_it_is(content, told, tmp_path):
     path.write_bytes(content)
     with pytest.raises(TableError, match=rf"{path} {told}.*; save it as CSV in UTF-8"):
         read_table(path)
+    path.write_text("a,b\n1,2\n", "utf-32")
+    assert read_table(path)["b"].tolist() == ["2"]
     path.write_text("a,b\n1,2\n")  # a name is no content
     assert read_table(path)["b"].tolist() == ["2"]
 
