@@ -29,7 +29,7 @@ from kdlearn.commands.decimals import (
     thousands,
     unit_of,
 )
-from kdlearn.commands.frames import TableError, naming, pandas, refuse_endless
+from kdlearn.commands.frames import TableError, naming, pandas, refuse_endless, tell_blanks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +74,8 @@ class Rules:
                     dropped.append(name)
                 else:
                     found.append(rule)
+                    if rule["kind"] == "text":
+                        tell_blanks(f"column {name!r}", name, table, said)
         if not found:
             others = ", ".join(repr(name) for name in table.columns if name in skip)
             why = " ".join(said[before:]) or f"the table has none but {others}, which are not learnt from"
