@@ -17,7 +17,9 @@ from kdlearn.checks import check_size
 from kdlearn.ideas import common_factor
 
 STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
+STEPS = (STEP, 1e-3, 0.1, 10.0)  # what rounding adds to a slope falls with the step
 TOLERANCE = 1e-7
+SEEN = 1e-3  # of the largest slope: where rounding may be more, slopes show nothing
 NOISE = 16 * np.finfo(float).eps / STEP  # 4e-10, of a value of about 1: what is left where the derivative is 0
 
 
@@ -92,21 +94,62 @@ def hold_gradient(
     tolerance: float = TOLERANCE,
     value: Any = 1.0,
 ) -> float:
-    """`compare_gradients` with what `numerical` says at `STEP`, and, before it is called wrong, without its error h².
+    """Largest |got - slope| relative to the largest slope, or to 4e-3 where all are smaller; what `numerical` says.
 
-    Where the gradient is 0 all that central differences say is their own error: h² times the third derivative.
+    Slopes are those of `STEP`, and, before a gradient is called wrong, without their error h²: where the gradient is 0
+    that is all they are. Where the value is so large that rounding hides more of them, they are those of a longer step.
+    GradientError for a gradient that is wrong, and where no step shows a thousandth of the largest slope.
     """
     expected = numerical(STEP)
-    try:
-        return compare_gradients(got, expected, name, tolerance, value)
-    except GradientError as error:
-        if np.shape(got) != expected.shape:
-            raise
+    size = abs(float(value))
+    if np.shape(got) != expected.shape or not (np.isfinite(got).all() and np.isfinite(expected).all()):
+        return compare_gradients(got, expected, name, tolerance)
+    wrong = None
+    if size <= 1 or NOISE * size <= SEEN * np.abs(expected).max(initial=0.0):
+        try:
+            return compare_gradients(got, expected, name, tolerance)
+        except GradientError as error:
+            wrong = error
         straight = (4 * expected - numerical(2 * STEP)) / 3
         try:
-            return compare_gradients(got, straight, name, tolerance, value)
+            return compare_gradients(got, straight, name, tolerance)
         except GradientError:
-            raise error from None
+            if size <= 1:
+                raise wrong from None
+    slopes, times = _slopes(numerical, size, tolerance)
+    largest, noise = float(np.abs(slopes).max(initial=0.0)), NOISE * size / times
+    if noise <= SEEN * largest:
+        compare_gradients(got, slopes, name, tolerance, size / times)
+        return float(np.abs(got - slopes).max()) / largest
+    if wrong is not None:
+        raise wrong
+    if not largest <= noise <= SEEN or NOISE < np.abs(got).max(initial=0.0) <= noise:
+        raise GradientError(
+            f"the value is {float(value):.3g}, so large that rounding hides how it changes, and nothing can be said of "
+            f"the {name.strip()}: take the constant part away from the value, or check where z has an ordinary size"
+        )
+    return compare_gradients(got, slopes, name, tolerance, size / times)
+
+
+def _slopes(numerical: Callable[[float], np.ndarray], size: float, tolerance: float) -> tuple[np.ndarray, float]:
+    """`(slopes without their error h², times)`: of a step, `times` STEP, at which they stay when it is doubled.
+
+    Of the first where rounding leaves `tolerance` of the largest, else of the longest; NaN where they stay at none.
+    """
+    best, times = np.array(np.nan), 1.0
+    for step in STEPS:
+        try:
+            with np.errstate(all="ignore"):
+                a, b, c = (numerical(h * step) for h in (1, 2, 4))
+        except Exception:
+            break  # so far away there may be no value
+        near, far, noise = (4 * a - b) / 3, (4 * b - c) / 3, NOISE * size * STEP / step
+        enough = tolerance * float(np.abs(near).max(initial=0.0))
+        if np.abs(near - far).max(initial=0.0) <= max(enough, noise):
+            best, times = near, step / STEP
+            if noise <= enough:
+                break
+    return best, times
 
 
 def _diagnosis(got: np.ndarray, expected: np.ndarray, noise: float, tolerance: float) -> str:

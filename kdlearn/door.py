@@ -55,10 +55,13 @@ def check_settings(
             raise TypeError(f"{name} takes no micro_batch: leave it out, or take kd.train_step") from None
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=, the file to go on from")
-    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
-        raise ValueError(
-            f"checkpoint={os.fspath(checkpoint)!r}: the folder {str(Path(checkpoint).parent)!r} is not there"
-        )
+    if checkpoint is None:
+        return
+    told, file = f"checkpoint={os.fspath(checkpoint)!r}", Path(checkpoint)
+    if not os.fspath(checkpoint) or file.is_dir():
+        raise ValueError(f"{told} is {'a folder' if os.fspath(checkpoint) else 'empty'}; give the name of a file")
+    if not file.parent.is_dir():
+        raise ValueError(f"{told}: the folder {str(file.parent)!r} is not there")
 
 
 def check_schedule(schedule: Any, what: str = "a schedule", low: float = 0.0) -> None:

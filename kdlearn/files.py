@@ -17,9 +17,9 @@ ABANDONED = 600.0  # seconds without a write after which a temporary file belong
 
 
 def config_text(config: Any) -> str:
-    """Its JSON, keys made texts and sorted; TypeError for what JSON cannot hold."""
+    """Its JSON, keys made texts, in their order; TypeError for what JSON cannot hold."""
     try:
-        return json.dumps(json.loads(json.dumps(config)), sort_keys=True)  # only texts have an order among all keys
+        return json.dumps(json.loads(json.dumps(config)))  # 1 and "1" are one name
     except (TypeError, ValueError) as error:
         raise TypeError(f"the settings of a checkpoint must be what JSON can hold: {error}") from None
 
@@ -30,9 +30,13 @@ def written_aside(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
     A process that is killed at any moment leaves what was at `path` intact, and a temporary file beside it
     that a later writer of the same path removes. After an exception nothing is left. An OSError, such as that
-    of a full disk, names the file, or the folder that there is not.
+    of a full disk, names the file, the folder that there is not, or that which stands in the file's place.
     """
+    if not os.fspath(path):
+        raise FileNotFoundError("give the name of a file to write; it is empty")
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "this is a folder; give the name of a file", os.fspath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "there is no such folder to write into", os.fspath(path.parent))
     for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):

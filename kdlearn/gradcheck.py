@@ -1,7 +1,8 @@
 """Losses, layers, objectives and whole steps held to central differences (`kdlearn.differences`).
 
 All checks compute in float64 on small inputs; each raises a `GradientError` that says which entry is wrong
-and by what factor, and returns the largest relative error if all is well.
+and by what factor, and returns the largest error relative to the largest slope if all is well. Of a value so large
+that rounding hides how it changes, longer steps are taken; where they show nothing either, the error says so.
 
 `review` is for learners: it never raises, judges the value too, and names the idea that is missing.
 """
@@ -23,7 +24,7 @@ from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
 from kdlearn.objective import Objective, Sites
 from kdlearn.review import review as review  # kd.gradcheck.review
-from kdlearn.step import Networks, named, run_networks, train_step, trained
+from kdlearn.step import Networks, members_of, named, run_networks, train_step, trained
 
 
 def _check_double(nets: Iterable[Module]) -> None:
@@ -152,12 +153,13 @@ def check_step(
     before = [net.theta.copy() for net in distinct]
     dice = (lambda: None) if seed is None else (lambda: np.random.default_rng(seed))
     live, fixed, _ = run_networks(students, teachers, objective, batch, dice())
-    made = objective(live, fixed, backward=False).made
+    members = members_of(students)
+    made = objective(live, fixed, members=members, backward=False).made
     held = {**fixed, **{site: a.copy() for site, a in made.items()}}
 
     def value() -> float:
         live, _, _ = run_networks(students, teachers, objective, batch, dice())
-        return objective(live, held, backward=False).value
+        return float(np.sum(objective(live, held, members=members, backward=False).value))  # each member's own
 
     size = value()
     train_step(students, teachers, objective, batch, optimizer=SGD(lr=1.0), rng=dice())

@@ -8,7 +8,7 @@ the idea has a name. `kd.gradcheck.review` asks for these names.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,11 +43,15 @@ class Review:
 
 @dataclass(frozen=True)
 class Case:
-    """Where a function was asked: its first argument, the temperature, and its other arguments."""
+    """Where a function was asked: its first argument, the temperature, and its other arguments.
+
+    `ideas` names the factors that such a function can lack; None, where nothing is known of it.
+    """
 
     z: np.ndarray
     T: float = 1.0
     others: Sequence[Any] = ()
+    ideas: Collection[str] | None = None
 
     @property
     def labels(self) -> list[np.ndarray]:
@@ -82,33 +86,40 @@ def common_factor(got: np.ndarray, expected: np.ndarray) -> float | None:
 # ---------------------------------------------------------------- factors
 
 
-def factors(case: Case) -> Iterator[tuple[str, float, str]]:
-    """Factors that are forgotten, or taken twice: `(idea, got / expected, why)`."""
+def factors(case: Case, value: bool = False) -> Iterator[tuple[str, str, float, str]]:
+    """Factors that are forgotten, or taken twice: `(kind, idea, got / expected, why)`.
+
+    Two of one kind exclude each other. What a derivative brings in explains no `value`.
+    """
     N, K, T = case.z.shape[0], case.z.shape[-1] if case.z.ndim > 1 else 1, case.T
-    yield "a sign", -1.0, "plus and minus are exchanged"
+    yield "sign", "a sign", -1.0, "plus and minus are exchanged"
     if N > 1:
-        yield "1/N", float(N), f"the loss is a mean over the {N} rows, so divide by {N}"
-        yield "1/N only once", 1 / N, f"it is divided by the {N} rows once too often"
-        yield "1/N²", float(N) ** 2, f"the loss is a mean over the {N}·{N} pairs of rows"
+        pairs = case.ideas is not None and "1/N²" in case.ideas
+        over = f"the {N}·{N} pairs of rows, so divide by {N} once more" if pairs else f"the {N} rows, so divide by {N}"
+        yield "mean", "1/N", float(N), f"the loss is a mean over {over}"
+        yield "mean", "1/N only once", 1 / N, f"it is divided by the {N} rows once too often"
+        yield "mean", "1/N²", float(N) ** 2, f"the loss is a mean over the {N}·{N} pairs of rows"
     if K > 1:
-        yield "N in place of N·K", 1 / K, f"divide by the {N} rows alone, not by all {N * K} entries"
+        yield "mean", "N in place of N·K", 1 / K, f"divide by the {N} rows alone, not by all {N * K} entries"
     if K > 1 and N > 1:
-        yield "1/(N·K)", float(N * K), f"the loss is a mean over all {N * K} entries"
+        yield "mean", "1/(N·K)", float(N * K), f"the loss is a mean over all {N * K} entries"
+    if case.ideas and N != K:
+        yield "mean", "rows in place of columns", N / K, f"divide by the {N} rows, not by the {K} columns"
     if T != 1:
-        yield "a factor of T", 1 / T, f"T is {T:g}"
-        yield "T squared", 1 / T**2, f"T² is {T * T:g}: with it a gradient keeps its size when T changes"
-        yield "a factor of 1/T", T, f"T is {T:g}: the derivative of z/T in z is 1/T"
-        yield "a factor of 1/T²", T**2, f"T² is {T * T:g}"
-    yield "a factor of 2", 0.5, "the derivative of x² is 2x"
-    yield "a factor of ½", 2.0, "the loss may begin with ½"
+        yield "T", "a factor of T", 1 / T, f"T is {T:g}"
+        yield "T", "T squared", 1 / T**2, f"T² is {T * T:g}: with it a gradient keeps its size when T changes"
+        yield "T", "a factor of 1/T", T, f"T is {T:g}" + ": the derivative of z/T in z is 1/T" * (not value)
+        yield "T", "a factor of 1/T²", T**2, f"T² is {T * T:g}"
+    yield "2", "a factor of 2", 0.5, "the derivative of x² is 2x" * (not value)
+    yield "2", "a factor of ½", 2.0, "the loss may begin with ½"
     for w in case.weights:
         if 0 < w.sum() != N:
             why = f"divide by the sum of the weights, {w.sum():g}, not by {N}"
-            yield "the mean over rows that count", w.sum() / N, why
+            yield "mean", "the mean over rows that count", w.sum() / N, why
 
 
 def name_factor(c: float, case: Case, subject: str) -> Idea:
-    """The idea behind a factor c = got / expected, also where it is the product of two."""
+    """The idea behind a factor c = got / expected, also where it is one product of two, and of no two others."""
 
     def near(value: float) -> bool:
         return abs(c - value) <= CLOSE * abs(value)
@@ -117,13 +128,20 @@ def name_factor(c: float, case: Case, subject: str) -> Idea:
     size = f"{subject} is {times} times what it must be" + (", with the wrong sign" if c < 0 else "")
     if near(-1):
         size = f"{subject} has the opposite sign"
-    known = list(factors(case))
-    if found := [(idea, why) for idea, value, why in known if near(value)]:
-        return " or ".join(idea for idea, _ in found), _sentence(f"{size}: {'; or '.join(why for _, why in found)}")
-    for (one, a, why), (two, b, because) in itertools.combinations(known, 2):
-        if near(a * b) and abs(a * b - 1) > CLOSE:  # a product of 1 leaves no trace
-            return f"{one}, and {two}", _sentence(f"{size}: {why}; {because}")
-    return "a factor", _sentence(f"{size}, everywhere")
+    meant = None if case.ideas is None else {"a sign", *case.ideas}
+    known = [f for f in factors(case, subject == "your value") if meant is None or f[1] in meant]
+    if found := [(idea, why) for _, idea, value, why in known if near(value)]:
+        whys = "; or ".join(why for _, why in found if why)
+        return " or ".join(idea for idea, _ in found), _sentence(f"{size}: {whys}" if whys else size)
+    pairs = [
+        (one, two)
+        for one, two in itertools.combinations(known, 2)
+        if one[0] != two[0] and near(one[2] * two[2]) and abs(one[2] * two[2] - 1) > CLOSE  # 1 leaves no trace
+    ]
+    if len(pairs) != 1:
+        return "a factor", _sentence(f"{size}, everywhere")
+    (_, one, _, why), (_, two, _, because) = pairs[0]
+    return f"{one}, and {two}", _sentence(f"{size}: {'; '.join(filter(None, (why, because)))}")
 
 
 def _sentence(text: str) -> str:

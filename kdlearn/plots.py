@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array, to_numpy
+from kdlearn.drawable import check_interval, check_line, class_names, one_row, rows_of_one_length, square_side
 from kdlearn.metrics import by_confidence, calibration_error, entropy
 from kdlearn.nn.functional import softmax
 from kdlearn.theme import (
@@ -62,35 +63,12 @@ def _names(ax: Any) -> Any:
     return ax
 
 
-def _row(z: Any, what: str) -> np.ndarray:
-    """One row of numbers (K,); ValueError for several, of which the first would pass for all."""
-    row = np.atleast_2d(to_numpy(z)).astype(float)
-    if row.ndim != 2 or len(row) != 1:
-        raise ValueError(f"{what} must be one row of numbers, got shape {np.shape(z)}: give {what}[0], or another")
-    return row[0]
-
-
-def _classes(names: Sequence[str] | None, plain: list[str]) -> Sequence[str]:
-    """The names, one for each class, or the plain ones; ValueError for more or fewer."""
-    if names is not None and len(names) != len(plain):
-        raise ValueError(f"names has {len(names)} names, there are {len(plain)} classes: give one for each")
-    return plain if names is None else names
-
-
-def _square(pixels: int, what: str) -> int:
-    """The side of a square image; ValueError where so many pixels make none."""
-    side = round(pixels**0.5)
-    if side * side != pixels:
-        raise ValueError(f"{what} has {pixels} pixels, which make no square image: {side}·{side} are {side * side}")
-    return side
-
-
 def probabilities(
     p: Sequence[float] | Array, names: Sequence[str] | None = None, color: str = TEACHER, ax: Any = None
 ) -> Any:
     """Bars of one row of class probabilities p (K,), with a name for each, or its number."""
-    p = _row(p, "p")
-    names = _classes(names, [str(k) for k in range(len(p))])
+    p = one_row(p, "p")
+    names = class_names(names, [str(k) for k in range(len(p))])
     ax = _axes(ax)
     ax.bar(range(len(p)), p, color=ink(color, ax))
     ax.set_xticks(range(len(p)), names)
@@ -100,7 +78,7 @@ def probabilities(
 
 def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = None) -> Any:
     """Bars of softmax(z/T) for one row of logits z (K,), with T and the entropy, in nats, in the title."""
-    row = _row(z, "z")[None]
+    row = one_row(z, "z")[None]
     ax = probabilities(softmax(row, T)[0], names, ax=ax)
     ax.set_title(f"T = {T:g}   entropy {abs(entropy(row, T)):.2f} nats", fontsize=10)  # no minus before a zero
     return ax
@@ -108,8 +86,8 @@ def softened(z: Array, T: float, names: Sequence[str] | None = None, ax: Any = N
 
 def temperature_paths(z: Array, names: Sequence[str] | None = None, ax: Any = None) -> Any:
     """Each class's probability as T runs from 0.1 to 100, for one row of logits z (K,)."""
-    row = _row(z, "z")[None]
-    labels = _classes(names, [f"class {k}" for k in range(row.shape[1])])
+    row = one_row(z, "z")[None]
+    labels = class_names(names, [f"class {k}" for k in range(row.shape[1])])
     ax, temperatures = _axes(ax), np.geomspace(0.1, 100, 200)
     paths = np.array([softmax(row, T)[0] for T in temperatures])
     for path, label in zip(paths.T, labels):
@@ -142,6 +120,8 @@ def heatmap(
 
 def intervals(differences: Mapping[str, Any], ax: Any = None) -> Any:
     """Means with their 95 % intervals, one row each; grey where the interval holds zero."""
+    for name, d in differences.items():
+        check_interval(d, f"differences[{name!r}]")
     ax = _axes(ax)
     for row, d in enumerate(differences.values()):
         color = ink(STUDENT if d.low > 0 or d.high < 0 else NEUTRAL, ax)
@@ -208,7 +188,10 @@ def regions(net: Any, x: Array, y: Array, ax: Any = None, title: str = "") -> An
 def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
     """A square image from its flat pixels."""
     a = to_numpy(pixels)
-    side, ax = _square(a.size, "the image"), _axes(ax)
+    side = square_side(a.size, "the image")
+    if a.shape not in ((a.size,), (1, a.size), (side, side)):
+        raise ValueError(f"the image must be one image's pixels, got shape {a.shape}: give one row of them")
+    ax = _axes(ax)
     ax.imshow(a.reshape(side, side), cmap="gray_r")
     ax.set(title=title, xticks=[], yticks=[])
     return ax
@@ -217,7 +200,13 @@ def image(pixels: Array, ax: Any = None, title: str = "") -> Any:
 def accuracy_by_temperature(
     by_temperature: Mapping[float, Any], baseline: Any, teacher: float | None = None, ax: Any = None
 ) -> Any:
-    """Accuracy (percent) of distilled students against T, with a band for labels alone."""
+    """Accuracy (percent) of distilled students against T, with a band for labels alone.
+
+    `by_temperature` is {T: mean with its interval}, `baseline` another (`kd.study.interval`); `teacher` a number.
+    """
+    for t, found in by_temperature.items():
+        check_interval(found, f"by_temperature[{t!r}]")
+    check_interval(baseline, "baseline")
     ax, T = _axes(ax), sorted(by_temperature)
     ax.axhspan(baseline.low, baseline.high, color=ink(LABEL, ax), alpha=0.2, lw=0)
     ax.axhline(baseline.mean, color=ink(LABEL, ax), label="student, labels alone")
@@ -242,12 +231,10 @@ def accuracy_by_temperature(
 
 def pushes(gradients: Mapping[str, Array], ax: Any = None) -> Any:
     """How descent moves one row's logits: bars of minus the gradient dz (K,), a group for each class."""
-    if not gradients:
-        raise ValueError("there are no gradients to draw")
+    rows = {name: -row for name, row in rows_of_one_length(gradients).items()}
     ax, width = _axes(ax), 0.8 / len(gradients)
     colors = (LABEL, TEACHER, STUDENT)
-    for i, (name, dz) in enumerate(gradients.items()):
-        row = -_row(dz, "dz")
+    for i, (name, row) in enumerate(rows.items()):
         ax.bar(np.arange(row.size) + (i + 0.5) * width - 0.4, row, width, label=name, color=ink(colors[i % 3], ax))
         ax.set_xticks(range(row.size))
     ax.axhline(0, color=ink(NEUTRAL, ax), lw=1)
@@ -266,6 +253,8 @@ def curves(
     """
     if log not in ("", "x", "y", "xy", "yx"):
         raise ValueError(f'log names the axes that are logarithmic, "x", "y" or "xy", got {log!r}')
+    for name, values in lines.items():
+        check_line(values, x, name)
     ax, colors = _axes(ax), (LABEL, STUDENT, TEACHER, NEUTRAL)
     for i, (name, values) in enumerate(lines.items()):
         color = ink(colors[i % 4], ax)
@@ -287,7 +276,9 @@ def curves(
 def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: str = "") -> Any:
     """What the first units look for: columns of W (D, H), each as a square image, zero white."""
     a = to_numpy(W)
-    side, count, ax = _square(a.shape[0], "a column of W"), min(count, a.shape[1]), _axes(ax)
+    if a.ndim != 2:
+        raise ValueError(f"W must be a matrix (D, H), got shape {a.shape}")
+    side, count, ax = square_side(a.shape[0], "a column of W"), min(count, a.shape[1]), _axes(ax)
     rows = -(-count // columns)
     sheet = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), np.nan)
     for i in range(count):

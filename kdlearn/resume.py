@@ -11,7 +11,7 @@ import numpy as np
 from kdlearn.backend import device_of, to_device
 from kdlearn.checkpoint import CheckpointError, check_arrays, read, write
 from kdlearn.checks import is_number
-from kdlearn.description import difference, like
+from kdlearn.description import difference
 from kdlearn.nn.optim import Memory
 from kdlearn.run import Run
 
@@ -68,8 +68,9 @@ def load_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
             "not known; train anew without resume=True, or go on with the version that began"
         )
     for name in {**saved, **told}:
-        if not like(name, saved, told):
-            where, was, mine = difference(saved.get(name), told.get(name))
+        apart = difference(saved.get(name), told.get(name))
+        if apart is not None:
+            where, was, mine = apart
             raise CheckpointError(
                 f"{path} is of another run: its {name} was {was!r}, here it is {mine!r}{where and ' at ' + where}; "
                 "give fit what it was given the first time, or another file"

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.differences import NOISE, STEP, numerical_gradient, own_numbers
+from kdlearn.differences import NOISE, STEP, STEPS, numerical_gradient, own_numbers
 from kdlearn.ideas import CLOSE, Case, Review
 from kdlearn.judging import judge, number, results
 from kdlearn.learner import Verdict, call, reviewed
 
 LOSS = ("value", "gradient")
-# The last are for large temperatures: what rounding adds to a slope falls with the step.
-STEPS = (STEP, 1e-3, 0.1, 10.0)
 LEAST = 1e-12  # slopes below it are not told apart
 
 
@@ -40,6 +38,7 @@ def review(
     others, settings : further arguments. Vectors of integers are taken for labels, or for positions of rows,
         other vectors (N,) for weights or a mask.
     reference : the right loss, or its value at z. Without one the gradient is held to the learner's own value.
+        One that has no finite value is named as the one at fault.
     slips : {name of an idea: the loss without it}, for mistakes that leave no general trace.
 
     Returns
@@ -73,8 +72,9 @@ def _review(
         return lambda x: results(call(f, x, *others, **settings), LOSS)
 
     def value(x: np.ndarray) -> float:
-        return number(outcome(truth)(x)[0], case)
+        return number(outcome(truth)(x)[0], case) if own else _of_reference(lambda: outcome(truth)(x)[0], case)
 
+    known = None if not own or reference is None else _of_reference(lambda: reference, case)
     first, (slope, step, error) = outcome(loss)(z)[0], _slope(value, z)
 
     def right(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -94,8 +94,8 @@ def _review(
         raise Verdict("", "nothing can be said here: the value bends too sharply, or rounding hides how it changes")
     if largest < LEAST:
         raise Verdict("", f"the true gradient is {largest:.1g} at most, too little to judge: make the loss larger")
-    if own and reference is not None:
-        places, right = places[:1], lambda x: (float(reference), slope)
+    if known is not None:
+        places, right = places[:1], lambda x: (known, slope)
     wrong = {idea: outcome(slip) for idea, slip in slips.items()}
     praise = "The gradient is that of your value." if own else "The gradient is right."
     judge(outcome(loss), right, places, LOSS, wrong, case, praise)
@@ -103,6 +103,15 @@ def _review(
         large = outcome(loss)(1000 * z)
         if not all(np.isfinite(part).all() for part in large):
             raise Verdict("large numbers", "Logits of a thousand overflow: take each row's maximum away before exp.")
+
+
+def _of_reference(found: Callable[[], Any], case: Case) -> float:
+    """The value of a reference; a Verdict that blames it, not the learner, where it has none."""
+    try:
+        return number(found(), case)
+    except Verdict as verdict:
+        told = verdict.review.hint.replace("your value", "its value").replace("Your value", "Its value")
+        raise Verdict("", f"the reference is at fault, not your function: {told}") from None
 
 
 def _slope(value: Callable[[np.ndarray], float], z: np.ndarray) -> tuple[np.ndarray, float, float]:

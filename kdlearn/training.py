@@ -74,8 +74,9 @@ def fit(
         returns is returned as it is: it knows which rows each mean is over.
     checkpoint : a file that is rewritten, atomically, after each epoch.
     resume : continue from `checkpoint` where it exists, bit for bit as if never stopped. Students,
-        objective, data and settings must be those of the first time; `micro_batch` alone may be another, and the
-        steps then agree to rounding, without dropout.
+        objective, data and settings must be those of the first time; they are compared as
+        `kdlearn.description.describe` says, functions by what they hold and not by their code. `micro_batch` alone
+        may be another, and the steps then agree to rounding, without dropout.
 
     Returns
     -------
@@ -120,7 +121,7 @@ def fit(
     if held_out is not None:
         run.held_out = held_out = check_data(held_out, run, "validation data")
 
-    settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "schedule": schedule}
+    settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "seed": seeds, "schedule": schedule}
     settings |= {"drop_last": drop_last, "step": step}  # pieces of a batch are no other step
     settings["data function"] = None if isinstance(rows, Data) else rows
     one_step = step if micro_batch is None else functools.partial(step, micro_batch=micro_batch)

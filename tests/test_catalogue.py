@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -184,5 +185,18 @@ def test_the_command(tiny, tmp_path, monkeypatch, capsys):
     kept = json.loads(out.read_text())
     assert set(kept["tasks"]["digits"]) == {*rows, "normalised distillation (NKD)"}
     assert kept["tasks"]["digits"]["soft targets by need (WSLD)"]["test"] == rows["soft targets by need (WSLD)"]["test"]
+    more = [*(word for word in call if word != "--quick"), "--seeds", "2", "--resume"]
+    capsys.readouterr()
+    assert cli.main(more) == 2  # rows of two seeds stood beside rows of three, and nobody said so
+    assert (
+        "holds rows of 3 seeds, such as 'labels', and these would be of 2: go on with --seeds 3"
+        in capsys.readouterr().err
+    )
+    assert json.loads(out.read_text()) == kept
+    asked = ["labels" if word == "WSLD" else word for word in call]
+    assert cli.main([*asked, "--resume"]) == 0  # the baselines among them were measured, and not shown
+    shown = capsys.readouterr().out
+    assert "baselines, which the methods are held against\n  labels " in shown
+    assert re.search(r"smoothed labels +accuracy \d+\.\d+ ± \d+\.\d+ %; labels: [+-]", shown)
     assert cli.main(["catalogue", "--method", "nobody", "--out", str(tmp_path / "x.json")]) == 2
     assert "no method's name contains 'nobody'" in capsys.readouterr().err

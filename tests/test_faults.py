@@ -139,7 +139,11 @@ def times(factor, i):
     return factor * i
 
 
+TEXTS = [frozenset(map(str, range(start, start + 9))) for start in (0, 1)]
 PAIRS = {
+    "enclosed sets": (make(TEXTS[0]), make(TEXTS[1])),
+    "sets in a list of defaults": (make(2, [{"a": TEXTS[0]}]), make(2, [{"a": TEXTS[1]}])),
+    "sets of sets": (functools.partial(times, {TEXTS[0]}), functools.partial(times, {TEXTS[1]})),
     "lambdas": (lambda i: 2 * i, lambda i: 3 * i),
     "constants": (edited("2 * i"), edited("3 * i")),
     "operations": (edited("2 * i"), edited("2 + i")),
@@ -160,6 +164,13 @@ def test_two_functions_do_not_share_their_cells(what):
     one, other = PAIRS[what]
     assert study.cell_key(one, {"i": 1}) != study.cell_key(other, {"i": 1})
     assert study.cell_key(one, {"i": 1}) == study.cell_key(one, {"i": 1})
+
+
+def test_a_class_that_was_set_anew_has_other_cells(monkeypatch):
+    before = study.cell_key(make(Times), {"i": 1})
+    assert before == study.cell_key(make(Times), {"i": 1})
+    monkeypatch.setattr(Times, "unit", 2.0, raising=False)
+    assert study.cell_key(make(Times), {"i": 1}) != before
 
 
 def test_equal_functions_share_their_cells():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib
 import numpy as np
 import pytest
@@ -316,7 +318,32 @@ REFUSED = {
     ),
     "there are no gradients to draw": lambda: plots.pushes({}),
     "values must be a matrix, got shape (3,)": lambda: plots.heatmap(Z),
+    "W must be a matrix (D, H), got shape (9,)": lambda: plots.filters(np.ones(9)),
+    "the image must be one image's pixels, got shape (4, 9): give one row of them": lambda: plots.image(
+        np.ones((4, 9))
+    ),
+    "the gradients must be of one row's classes, all of one length; got {'hard': 3, 'soft': 2}": lambda: plots.pushes(
+        {"hard": Z, "soft": Z[:2]}
+    ),
+    "the line 'a' has 3 values, x has 2": lambda: plots.curves([1, 2], {"a": [1, 2, 3]}),
 }
+NO_INTERVAL = {
+    "by_temperature[8]": lambda: plots.accuracy_by_temperature({8: [0.9, 0.91]}, Interval(88, 1, 5)),
+    "baseline": lambda: plots.accuracy_by_temperature({8: Interval(88, 1, 5)}, [0.7, 0.72]),
+    "differences['a']": lambda: plots.intervals({"a": [0.1, 0.2]}),
+    "the line 'a'": lambda: plots.curves([1, 2], {"a": [Interval(88, 1, 5), 88.0]}),
+    "the line 'b'": lambda: plots.curves([1, 2], {"b": [[0.9, 0.91], [0.7, 0.72]]}),
+}
+
+
+@pytest.mark.parametrize("what", NO_INTERVAL)
+def test_scores_in_the_place_of_an_interval_are_refused(what):
+    """A raw AttributeError of `low`; and a line of two seeds was drawn as two lines of one name."""
+    import matplotlib.pyplot as plt
+
+    with pytest.raises(TypeError, match=rf"^{re.escape(what)} must be .*kd\.study\.interval\(values\)"):
+        NO_INTERVAL[what]()
+    assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize("words", REFUSED)

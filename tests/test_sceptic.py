@@ -298,7 +298,7 @@ def test_a_run_does_not_go_on_with_other_labels(tmp_path):
     settings = {"epochs": 3, "progress": False, "checkpoint": path}
     kd.fit(net, kd.CrossEntropy(), rows(), hooks=[stop], **settings)
     for other in (rows().with_columns({"y": (rows().y + 1) % 3}), rows().take(np.arange(40)[::-1])):
-        with pytest.raises(kd.CheckpointError, match=r"of another run: its (whole numbers|values) of the rows"):
+        with pytest.raises(kd.CheckpointError, match="of another run: its rows was"):
             kd.fit(kd.MLP(3, 3), kd.CrossEntropy(), other, resume=True, **settings)
     noise = rows().with_columns({"x": rows().x * np.float32(1 + 1e-6)})  # another machine rounds otherwise
     for same in (rows(), noise):

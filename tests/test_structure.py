@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Each module may import those of lower levels, and its own where the level is a folder of losses.
 LEVELS = [
     {"backend", "files", "cells", "theme"},
-    {"checks", "commands.decimals"},
+    {"checks", "commands.decimals", "drawable"},
     {"nn.functional", "nn.masks", "commands.alarms", "commands.dates"},
     {"data.labelling", "ideas", "nn.mixture"},
     {"loss", "learner", "differences"},

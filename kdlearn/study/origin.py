@@ -19,9 +19,10 @@ from kdlearn.description import enclosed
 def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:
     """What a cell is known by: a hash of its settings and of the function that runs it.
 
-    Of the function its name and bytecode, its defaults, what it encloses at that moment, and what a
-    `functools.partial` sets; not the code of what it calls, nor what it reads from its module: after a change
-    there, begin a new store. Another Python may compile another bytecode; then the cells are run again.
+    Of the function its name and bytecode, its defaults, what it encloses at that moment (of a class of a module the
+    numbers and texts that it holds), and what a `functools.partial` sets; not the code of what it calls, nor what it
+    reads from its module: after a change there, begin a new store. Another Python may compile another bytecode; then
+    the cells are run again.
     Of a mapping within a setting the order counts too; without a function, where settings are looked up, it does not.
     TypeError for a function that holds what cannot be hashed: it could not be told from another.
     """
@@ -91,6 +92,8 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
         return [_identity(part, inside) for part in (thing.fget, thing.fset, thing.fdel)]
     if isinstance(thing, (list, tuple)):
         return [_identity(part, inside) for part in thing]
+    if type(thing) in (set, frozenset):  # whose order, of texts, is another in each process
+        return [type(thing).__name__, sorted((_identity(part, inside) for part in thing), key=json.dumps)]
     # joblib's hash of a mapping knows no order
     pairs = [[_identity(part, inside) for part in pair] for pair in thing.items()] if isinstance(thing, dict) else []
     if type(thing) is dict:
@@ -99,7 +102,7 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
         holds = [[key, _identity(v, inside)] for key, v in sorted(vars(thing).items()) if key not in _OF_EVERY_CLASS]
         return [thing.__module__, thing.__qualname__, [_identity(base, inside) for base in thing.__bases__], holds]
     if isinstance(thing, (type, types.BuiltinFunctionType)):
-        return [thing.__module__, thing.__qualname__]
+        return [thing.__module__, thing.__qualname__, *_set_on(thing)]
     kind = type(thing)
     call = next((vars(k)["__call__"] for k in kind.__mro__ if "__call__" in vars(k)), None)
     own = _identity(call, inside) if isinstance(call, types.FunctionType) else None
@@ -110,6 +113,14 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
             f"run holds a {kind.__name__}, which cannot be hashed: its stored cells could be those of another "
             "function; give it as a setting of the cell, or let run be a function of a module"
         ) from error
+
+
+def _set_on(thing: Any) -> list[Any]:
+    """Numbers and texts that a class of a module holds, its own and inherited: they may be set anew."""
+    classes = reversed(thing.__mro__) if isinstance(thing, type) else ()
+    held = {name: value for kind in classes for name, value in vars(kind).items() if not name.startswith("_")}
+    plain = {name: value for name, value in held.items() if isinstance(value, (int, float, str, np.generic))}
+    return [[[name, repr(value)] for name, value in sorted(plain.items())]] if plain else []
 
 
 def _code(code: types.CodeType) -> list[Any]:

@@ -11,17 +11,36 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.distill import response
 from kdlearn.distill.divergence import reverse_kl
 from kdlearn.distill.feature import squared_error, unit_rows
 from kdlearn.distill.feature import unit_rows_backward as back_through_rows
 from kdlearn.distill.relation import similarity_preserving
-from kdlearn.distill.response import cross_entropy, soft_targets
+from kdlearn.distill.response import soft_targets
 from kdlearn.ideas import Case
 from kdlearn.nn import functional
-from kdlearn.workbook.task import D, E, K, N, Slips, T, Task, also, elsewhere, normal
+from kdlearn.workbook.task import (
+    OF_PAIRS,
+    OF_ROWS,
+    PASSED_ON,
+    WITH_T,
+    D,
+    E,
+    K,
+    N,
+    Slips,
+    T,
+    Task,
+    also,
+    elsewhere,
+    normal,
+)
 
 Loss = tuple[Any, np.ndarray]
 OVERFLOW = "Logits of a thousand overflow: take each row's maximum away before exp."
+OVERFLOW_T = "Wrong for logits of a thousand at T = {T:g}: divide by T first, then take each row's maximum away."
+NO_Q = "Where q is zero its logarithm is no number, and a floor under q is wrong: subtract log(sum of exp)."
+NO_P = "Where p is zero, p · log p must be zero, and no NaN: log p is z_t / T minus its maximum, minus log(sum of exp)."
 
 # ---------------------------------------------------------------- softmax
 
@@ -40,6 +59,12 @@ SOFTMAX: Slips = {
 }
 
 # ---------------------------------------------------------------- losses on logits
+
+
+def cross_entropy(z: np.ndarray, y: np.ndarray) -> Loss:
+    """As the workbook asks for it."""
+    return response.cross_entropy(z, y)
+
 
 CROSS_ENTROPY: Slips = {
     "the logarithm: The value is the mean of -log p[y], not of -p[y].": lambda z, y: (
@@ -182,6 +207,8 @@ X, X2, DU, DU2 = normal((N, K), (N, K), (N, K), (N, K), seed=4)
 # another number of everything, and a temperature that is no whole number
 Z3, V3, H_S3, H_T3, W3 = normal((3, 4), (3, 4), (3, 2), (3, 5), (2, 5), seed=20)
 Y3, T3 = np.array([2, 0, 3]), 1.7
+TEMPERATURES = (4.0, 1 / 64)  # beside 1, for large logits: powers of two, exact in float32
+SHORT = X / np.sqrt((X * X).sum(axis=1, keepdims=True)) * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
 
 TASKS = {
     "softmax": Task(
@@ -191,9 +218,9 @@ TASKS = {
         SOFTMAX,
         more=[
             elsewhere(softmax, Z3, T3),
-            also(softmax, "Without T it is 1: softmax(z) is softmax(z, 1.0).", Z, idea="the default of T"),
-            also(softmax, OVERFLOW, FAR),
-            also(softmax, OVERFLOW, SURE - SURE[::-1]),
+            also(softmax, OVERFLOW, FAR, 1.0),
+            also(softmax, OVERFLOW, SURE - SURE[::-1], 1.0),
+            *(also(softmax, OVERFLOW_T.format(T=hot), FAR, hot) for hot in TEMPERATURES),
         ],
     ),
     "cross_entropy": Task(
@@ -201,6 +228,7 @@ TASKS = {
         ("value", "dz"),
         [(Z, Y), (Z2, Y2)],
         CROSS_ENTROPY,
+        ideas=OF_ROWS,
         more=[
             elsewhere(cross_entropy, Z3, Y3),
             also(
@@ -216,15 +244,13 @@ TASKS = {
         ("value", "dz_s"),
         [(Z, V_, T), (Z2, V2, T)],
         SOFT_TARGETS,
+        ideas=(*OF_ROWS, *WITH_T),
         more=[
             elsewhere(soft_targets, Z3, V3, T3),
-            also(
-                soft_targets,
-                "Where q is zero its logarithm is no number, and a floor under q is wrong: subtract log(sum of exp).",
-                SURE,
-                V_,
-                1.0,
-            ),
+            also(soft_targets, NO_Q, SURE, V_, 1.0),
+            also(soft_targets, NO_P, V_, SURE, 1.0),
+            *(also(soft_targets, OVERFLOW_T.format(T=hot), 4 * SURE, V_, hot) for hot in TEMPERATURES),
+            *(also(soft_targets, OVERFLOW_T.format(T=hot), V_, 4 * SURE, hot) for hot in TEMPERATURES),
         ],
     ),
     "hint": Task(
@@ -232,6 +258,7 @@ TASKS = {
         ("value", "dh_s", "dV"),
         [(H_S, H_T, W_), (H_S2, H_T2, W2)],
         case=Case(H_T),
+        ideas=(*OF_ROWS, "a factor of 2", "a factor of ½"),
         more=[elsewhere(hint, H_S3, H_T3, W3)],
     ),
     "unit_rows_backward": Task(
@@ -239,8 +266,16 @@ TASKS = {
         ("dx",),
         [(X, DU), (X2, DU2)],
         UNIT_ROWS_BACKWARD,
+        ideas=PASSED_ON,
         more=[
             elsewhere(unit_rows_backward, Z3, V3),
+            also(
+                unit_rows_backward,
+                "A short row, of length 0.0001, has a direction, too: only a row of zeros has none.",
+                SHORT,
+                DU,
+                idea="short rows",
+            ),
             also(
                 unit_rows_backward,
                 "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
@@ -262,6 +297,7 @@ TASKS = {
         ("value", "dh_s"),
         [(H_S, H_T), (H_S2, H_T2)],
         SIMILARITY,
+        ideas=(*OF_PAIRS, "a factor of 2"),
         more=[elsewhere(similarity_preserving, H_S3, H_T3)],
     ),
 }

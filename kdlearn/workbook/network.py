@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.ideas import Case
+from kdlearn.ideas import CLOSE, Case, common_factor, same
 from kdlearn.judging import array, results
 from kdlearn.learner import Verdict, call
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.network import MLP
-from kdlearn.workbook.task import D, H, K, Layers, N, Slips, Task, elsewhere, normal
+from kdlearn.workbook.task import PASSED_ON, D, H, K, Layers, N, Slips, Task, elsewhere, normal
 
 Three = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -21,14 +21,15 @@ Three = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _layer(W: np.ndarray, b: np.ndarray) -> Linear:
-    layer = Linear(*W.shape)
-    layer.hold(W=W, b=b)
+    """In float64, whatever a learner's function hands to it."""
+    layer = Linear(*np.shape(W))
+    layer.hold(W=np.asarray(W, np.float64), b=np.asarray(b, np.float64))
     return layer
 
 
 def linear(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """As the workbook asks for it."""
-    return _layer(W, b).forward(x)[0]
+    return _layer(W, b).forward(np.asarray(x, np.float64))[0]
 
 
 LINEAR: Slips = {
@@ -41,8 +42,8 @@ LINEAR: Slips = {
 
 def linear_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> Three:
     """As the workbook asks for it."""
-    layer = _layer(W, np.zeros(W.shape[1]))
-    dx = layer.backward(dy, x)
+    layer = _layer(W, np.zeros(np.shape(W)[1]))
+    dx = layer.backward(np.asarray(dy, np.float64), np.asarray(x, np.float64))
     assert dx is not None
     return dx, layer.dW, layer.db
 
@@ -87,6 +88,7 @@ def start(widths: Sequence[int], rng: np.random.Generator) -> Layers:
 
 
 WIDTHS = (300, 200, 120, 40)
+ELSEWHERE: list[tuple[tuple[int, ...], int]] = [(WIDTHS, 31), ((2, 3, 1), 32), ((6, 4), 33)]  # and rng's seeds
 INPUTS, OUTPUTS = (np.array(w, float) for w in (WIDTHS[:-1], WIDTHS[1:]))
 GAIN = np.array([2.0, 2.0, 1.0])
 SPREADS = {  # of the weights, layer by layer
@@ -99,15 +101,28 @@ SPREADS = {  # of the weights, layer by layer
 }
 
 
-def check_start(function: Callable[..., Any]) -> None:
-    """By widths, means and spreads; the numbers themselves are the learner's."""
-    network = pairs(call(function, WIDTHS, np.random.default_rng(0)), 3, "(W, b)")
+def _weights(function: Callable[..., Any], widths: tuple[int, ...], seed: int) -> list[np.ndarray]:
+    """The weights of a new network, whose shapes and biases are right."""
+    network = pairs(call(function, widths, np.random.default_rng(seed)), len(widths) - 1, "(W, b)")
     for i, (W, b) in enumerate(network):
-        for name, a, shape in (("W", W, WIDTHS[i : i + 2]), ("b", b, WIDTHS[i + 1 : i + 2])):
+        for name, a, shape in (("W", W, widths[i : i + 2]), ("b", b, widths[i + 1 : i + 2])):
             array(a, shape, f"{name} of layer {i}")
         if np.any(b):
             raise Verdict("biases of zero", f"b of layer {i} is not zero.")
-    weights = [np.asarray(W, float) for W, _ in network]
+    return [np.asarray(W, float) for W, _ in network]
+
+
+def _drawn(weights: Sequence[np.ndarray], seed: int) -> bool:
+    """Whether they are the numbers of rng.standard_normal, each once and well scaled, in any order and precision."""
+    gains = [2.0] * (len(weights) - 1) + [1.0]
+    mine = np.sort(np.concatenate([(W / np.sqrt(gain / len(W))).ravel() for W, gain in zip(weights, gains)]))
+    draws = (np.random.default_rng(seed).standard_normal(mine.size, dtype) for dtype in ("float64", "float32"))
+    return any(same(mine, np.sort(draw)) for draw in draws)
+
+
+def check_start(function: Callable[..., Any]) -> None:
+    """By shapes and spreads, which have names if they are wrong, and by the numbers that rng draws."""
+    weights = _weights(function, WIDTHS, 31)
     spread = np.array([W.std() for W in weights])
     if (spread < 1e-12).any():
         raise Verdict("different weights", "Weights of a layer that are all equal stay equal for ever.")
@@ -119,9 +134,19 @@ def check_start(function: Callable[..., Any]) -> None:
         raise Verdict(*said[0].split(": ", 1))
     if max(abs(W.mean()) * W.size**0.5 / s for W, s in zip(weights, spread)) > 6:
         raise Verdict("a mean of zero", "Your weights are not centred on zero.")
-    again, other = (call(function, WIDTHS, np.random.default_rng(seed))[0][0] for seed in (0, 1))
-    if not np.array_equal(again, weights[0]) or np.array_equal(other, weights[0]):
-        raise Verdict("rng", "Draw the weights from rng: the same generator gives the same network.")
+    for widths, seed in ELSEWHERE:
+        weights = _weights(function, widths, seed)
+        right = [W for W, _ in start(widths, np.random.default_rng(seed))]
+        if _drawn(weights, seed):
+            continue
+        for i, (W, W0) in enumerate(zip(weights, right)):
+            c = common_factor(np.sort(W.ravel()), np.sort(W0.ravel()))
+            if c is not None and abs(c - 1) > CLOSE:
+                times = f"W of layer {i} is {c:.4g} times what it must be for the widths {widths}"
+                raise Verdict("the scale", f"{times}: its spread is √(2/n), in the last layer √(1/n), for n inputs.")
+        raise Verdict(
+            "rng", "Each weight is a new number of rng.standard_normal, times the spread: draw from nothing else."
+        )
 
 
 def pairs(found: Any, n: int, what: str) -> Layers:
@@ -229,6 +254,7 @@ TASKS = {
         [(DY, X, W_), (DY2, X2, W2)],
         LINEAR_BACKWARD,
         case=Case(DY),
+        ideas=PASSED_ON,
         more=[elsewhere(linear_backward, DY3, X3, W3)],
     ),
     "relu_backward": Task(
@@ -236,6 +262,7 @@ TASKS = {
         ("dx",),
         [(DY, OUT), (DY2, OUT2)],
         RELU_BACKWARD,
+        ideas=PASSED_ON,
         more=[elsewhere(relu_backward, DY3, np.maximum(DY3[::-1], 0))],
     ),
     "start": Task(start, more=[check_start]),
@@ -255,6 +282,7 @@ TASKS = {
         BACKWARD,
         unpack=flat(len(NET), "(dW, db)"),
         case=Case(DZ),
+        ideas=PASSED_ON,
         more=[elsewhere(backward, NET3, forward(NET3, X3)[1], DZ3, unpack=flat(len(NET3), "(dW, db)"))],
     ),
 }

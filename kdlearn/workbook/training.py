@@ -12,7 +12,7 @@ from kdlearn.distill.response import cross_entropy
 from kdlearn.ideas import Case
 from kdlearn.learner import Verdict
 from kdlearn.workbook.network import backward, flat, forward
-from kdlearn.workbook.task import D, H, K, Layers, Slips, Task, elsewhere, normal
+from kdlearn.workbook.task import D, H, K, Layers, Slips, Task, also, elsewhere, normal
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]]
 Moved = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -179,15 +179,36 @@ SLIPS: Slips = {
 ROWS = 11  # batches of 4, and 3 that are left
 THETA, GRAD, M, ROOT, THETA2, GRAD2 = normal((D, H), (D, H), (D, H), (D, H), (D, H), (D, H), seed=13)
 SETTINGS = (0.1, 0.8, 0.9, 0.05)
-X, X2 = normal((ROWS, D), (ROWS, D), seed=14)
-Y = np.random.default_rng(15).integers(0, K, ROWS)
+X, X2, X3 = normal((ROWS, D), (ROWS, D), (ROWS + 1, D), seed=14)
+Y = np.random.default_rng(15).integers(0, K, ROWS + 1)
 NET = list(zip(normal((D, H), (H, K), seed=16), normal((H,), (K,), seed=17)))
+DEEP = list(zip(normal((D, H), (H, H), (H, K), seed=25), normal((H,), (H,), (K,), seed=26)))
+ONE = list(zip(normal((D, K), seed=28), normal((K,), seed=29)))
 
 
 def labels(z: np.ndarray, rows: np.ndarray) -> tuple[Any, np.ndarray]:
     """The loss that `train` is asked with."""
-    return cross_entropy(z, Y[rows])
+    if not len(rows):
+        raise Verdict(
+            "rows in each batch", "Where batch_size divides N no row is left; yours steps once more, with none."
+        )
+    return cross_entropy(np.asarray(z, np.float64), Y[rows])
 
+
+def steep(z: np.ndarray, rows: np.ndarray) -> tuple[Any, np.ndarray]:
+    """A loss with large gradients."""
+    value, dz = labels(z, rows)
+    return 1000 * value, 1000 * dz
+
+
+PLACES = {  # (idea, hint): the network, the rows, the loss, epochs, batch_size
+    ("rows in each batch", "Yours is wrong where batch_size divides N, and no row is left."): (NET, X3, labels, 2, 4),
+    ("every size", "Yours is right for two layers, and wrong for three."): (DEEP, X, labels, 2, 4),
+    ("every size", "Yours is right for two layers, and wrong for one."): (ONE, X, labels, 2, 4),
+    ("every size", "Yours is wrong where batch_size is larger than N."): (NET, X, labels, 3, 20),
+    ("the epochs", "Yours is right for 3 epochs, and wrong for 12."): (NET, X, labels, 12, 4),
+    ("the gradients", "Large gradients go to `adam` as they are."): (NET, X, steep, 2, 4),
+}
 
 TASKS = {
     "adam": Task(
@@ -195,7 +216,15 @@ TASKS = {
         ("theta", "m", "v"),
         [(THETA, GRAD, M, ROOT**2, 3, *SETTINGS), (THETA2, GRAD2, 0 * M, 0 * M, 1, *SETTINGS)],
         ADAM,
-        more=[elsewhere(adam, THETA[0], GRAD[0], M[0], ROOT[0] ** 2, 2, *SETTINGS)],
+        more=[
+            elsewhere(adam, THETA[0], GRAD[0], M[0], ROOT[0] ** 2, 2, *SETTINGS),
+            also(
+                adam,
+                "Yours is wrong in step 50: t, as it is, is the power in 1 - beta^t.",
+                *(THETA, GRAD, M, ROOT**2, 50, *SETTINGS[:2], 0.99, SETTINGS[3]),
+                idea="late steps",
+            ),
+        ],
     ),
     "train": Task(
         train,
@@ -207,5 +236,15 @@ TASKS = {
         SLIPS,
         unpack=flat(len(NET), "(W, b)"),
         case=Case(X),
+        more=[
+            also(
+                train,
+                hint,
+                *(*place, 0.05, np.random.default_rng(27)),
+                idea=idea,
+                unpack=flat(len(place[0]), "(W, b)"),
+            )
+            for (idea, hint), place in PLACES.items()
+        ],
     ),
 }

@@ -6,25 +6,32 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
+import types
 import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 from small import Trip
 
 import kdlearn as kd
 from kdlearn import checkpoint
 from kdlearn.catalogue.recipes.parts import all_recipes
-from kdlearn.description import describe
+from kdlearn.description import describe, difference
+from kdlearn.estimators import DistilledClassifier
 from kdlearn.run import Run
 
 
@@ -584,7 +591,7 @@ def test_an_objective_is_described_with_all_that_its_parts_hold():
 @pytest.mark.parametrize("what", ADAPTORS)
 def test_an_adaptor_is_described_with_its_layers(what):
     first, other = (kd.Through(net, "student.logits", "q", kd.CrossEntropy("q")) for net in ADAPTORS[what])
-    assert _described(first)["objective"] != _described(other)["objective"]
+    assert _described(first) != _described(other)
     assert _described(first) == _described(copy.deepcopy(first))
 
 
@@ -621,6 +628,37 @@ def test_a_run_that_was_described_in_other_words_is_refused(path):
     checkpoint.write(path, arrays, config)
     with pytest.raises(kd.CheckpointError, match=r"another version of kdlearn.*train anew without resume=True"):
         run(resume=True)
+
+
+@pytest.mark.parametrize(
+    "name, told", [("", "'' is empty"), ("folder", "folder' is a folder"), (".", "'.' is a folder")]
+)
+def test_a_checkpoint_that_is_a_folder_is_refused_before_the_first_step(name, told, tmp_path):
+    """A whole epoch was trained, and then there was an error with the name of a temporary file."""
+    (tmp_path / "folder").mkdir()
+    net = kd.MLP(4, 3)
+    before = net.theta.copy()
+    with pytest.raises(ValueError, match=f"^checkpoint=.*{told}; give the name of a file"):
+        kd.fit(net, kd.CrossEntropy(), _rows(), checkpoint=tmp_path / name if name == "folder" else name, epochs=1)
+    np.testing.assert_array_equal(net.theta, before)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda to: kd.save(to, kd.MLP(4, 3)), lambda to: kd.soft_labels(kd.MLP(4, 3), ENOUGH, out=to)]
+)
+def test_a_folder_in_the_place_of_a_file_is_told(write, tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"this is a folder; give the name of a file: '.*\d'$"):
+        write(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^give the name of a file to write; it is empty"):
+        write("")
+    assert not list(tmp_path.parent.glob("*.tmp"))
+
+
+def test_values_keep_their_order_when_a_run_goes_on(path):
+    """They came back sorted, the loss no longer first."""
+    run = functools.partial(kd.fit, kd.MLP(4, 3), kd.CrossEntropy(), _rows(), epochs=1, checkpoint=path)
+    first = list(run().records[0]["train"])
+    assert list(run(resume=True).records[0]["train"]) == first != sorted(first)
 
 
 # ------------------------------------------------------------------ rows and functions that are others
@@ -676,7 +714,7 @@ class Ends:
 )
 def test_a_run_does_not_go_on_with_rows_a_little_different(change, path):
     """64 of the rows were compared, their columns in any order."""
-    with pytest.raises(kd.CheckpointError, match=r"of another run: its (values|whole numbers) of the rows"):
+    with pytest.raises(kd.CheckpointError, match=r"of another run: its rows was"):
         resumed(path, many(), many(**change))
 
 
@@ -698,3 +736,220 @@ def test_a_number_at_the_top_of_the_script_is_compared(path, monkeypatch):
     path.unlink()
     with pytest.raises(kd.CheckpointError, match=r"objective was 2.0, here it is 3.0 at .*FACTOR"):
         resumed(path, many(), many(), objective, lambda: monkeypatch.setitem(globals(), "FACTOR", 3.0))
+
+
+# ------------------------------------------------------------------ what functions and hooks hold
+
+
+class Holds:
+    def __init__(self, value):
+        self.value = value
+
+    def rows(self, epoch, rng):
+        return self.value
+
+
+class Slots:
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+
+class Decay:
+    """A hook of one's own, whose setting moves the rate."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def after_epoch(self, run):
+        run.optimizer.lr *= self.factor
+
+    def state(self):
+        return {}, {}
+
+    def restore(self, values, arrays):
+        pass
+
+
+def _script(source, **values):
+    """The function f of a script, which reads these values at its top."""
+    space = {"__name__": "__main__", **values}
+    exec(source, space)
+    return space["f"]
+
+
+def _lambda_with(held):
+    return lambda epoch, rng: held
+
+
+def _default(held):
+    def rows(epoch, rng, own=held):
+        return own
+
+    rows.__qualname__ = "rows"  # as at the top of a module
+    return rows
+
+
+WAYS = {  # how a function holds something
+    "enclosed": _lambda_with,
+    "a default": _default,
+    "of its object": lambda held: Holds(held).rows,
+    "called": Weight,
+    "in slots": lambda held: _lambda_with(Slots(held)),
+    "partial": lambda held: functools.partial(_mean, held),
+    "read": lambda held: _script("f = lambda epoch, rng: held", held=held),
+    "read in a comprehension": lambda held: _script("def f(e, rng): return [held for _ in range(2)]", held=held),
+    "read by what it calls": lambda held: _script("def g(): return held\ndef f(e, rng): return g()", held=held),
+}
+THINGS = {
+    "a number": float,
+    "a list": lambda v: [0.0, v, 1.0],
+    "a long list": lambda v: [0.0] * 200 + [v],
+    "a mapping": lambda v: {"noise": v},
+    "texts": lambda v: frozenset({"a", str(v)}),
+    "bytes": lambda v: str(v).encode(),
+    "a namespace": lambda v: types.SimpleNamespace(noise=v),
+    "arrays": lambda v: [v * np.ones(3)],
+    "a mask": lambda v: np.arange(5) == v,
+    "texts in an array": lambda v: np.array(["a", v], object),
+    "dates": lambda v: np.array([v], "datetime64[D]"),
+    "data": lambda v: [many(x=v * ENOUGH)],
+    "dice": np.random.default_rng,
+    "a network": lambda v: kd.MLP(4, 3, seed=v),
+    "networks": lambda v: {"team": [kd.MLP(4, 3, seed=v)]},
+    "answers of a network": lambda v: kd.MLP(4, 3, seed=v).logits,
+    "nothing yet, and a number": lambda v: Holds([np.zeros(0), v]),
+}
+FITTED = {
+    "a student": lambda v: DistilledClassifier(max_iter=2, random_state=v).fit(ENOUGH, np.arange(300) % 3),
+    "a search": lambda v: GridSearchCV(GaussianNB(), {"var_smoothing": [v]}, cv=2).fit(ENOUGH, np.arange(300) % 3),
+    "a forest": lambda v: RandomForestClassifier(3, random_state=v).fit(ENOUGH, np.arange(300) % 3),
+}
+MADE = {
+    "a generator of texts": lambda v: kd.distill.sequence.generated(
+        kd.distill.sequence.character_model(5, 3, 4, 8, seed=v), np.zeros((6, 3), np.int64), 8
+    ),
+    "a weight": lambda v: kd.CrossEntropy() * _default(v),
+    "given": lambda v: kd.Given("t", _lambda_with(kd.MLP(4, 3, seed=v)), ("x",), kd.SoftTargets(2.0, "q", "t")),
+}
+
+
+def _told(thing, **students):
+    return describe(Run(students, {}, kd.CrossEntropy(), kd.Adam()), {"step": thing})
+
+
+@pytest.mark.parametrize("way, thing", [*itertools.product(WAYS, THINGS), *(("enclosed", fitted) for fitted in FITTED)])
+def test_a_function_is_told_with_all_that_it_holds(way, thing):
+    """A list by hand left out networks, masks, mappings, defaults, what a comprehension reads ..."""
+    first, again, other = (_told(WAYS[way]((THINGS | FITTED)[thing](v))) for v in (1, 1, 2))
+    assert difference(first, again) is None and difference(first, other) is not None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "f = lambda epoch, rng: args.noise * epoch",
+        "def f(epoch, rng): return [args.noise for _ in range(epoch)]",
+        "def make(args):\n  def f(epoch, rng): return args.noise + 1\n  return f\nf = make(args)",
+    ],
+)
+@pytest.mark.parametrize("kind", [types.SimpleNamespace, types.ModuleType, type], ids=lambda kind: kind.__name__)
+def test_of_settings_those_that_are_read_are_told(kind, source):
+    """Another setting may change, such as --resume itself."""
+
+    def told(noise, resume):
+        args = kind("Args", (), {}) if kind is type else kind(*["args"] * (kind is types.ModuleType))
+        args.noise, args.resume = noise, resume
+        return _told(_script(source, args=args))
+
+    assert difference(told(1, False), told(1, True)) is None
+    assert difference(told(1, False), told(2, False)) is not None
+
+
+@pytest.mark.parametrize("what", MADE)
+def test_what_is_made_of_functions_is_told_with_them(what):
+    first, again, other = (_told(MADE[what](v)) for v in (1, 1, 2))
+    assert difference(first, again) is None and difference(first, other) is not None
+
+
+def test_a_frame_that_a_function_holds_is_told():
+    pd = pytest.importorskip("pandas")
+    for kind in (pd.DataFrame, lambda columns, index: pd.DataFrame(columns, index)["b"]):
+        first, again, other, index = (
+            _told(_lambda_with(kind({"a": [1.0, 2.0], "b": ["x", text]}, index=[3, i])))
+            for text, i in [("x", 4), ("x", 4), ("y", 4), ("x", 5)]
+        )
+        assert difference(first, again) is None and difference(first, other) and difference(first, index)
+
+
+def test_a_network_that_is_trained_is_told_without_its_weights():
+    """They are in the file; those of its copy are not."""
+    net = kd.MLP(4, 3)
+    other = net.copy()
+    before, copied = (_told(_lambda_with(held), student=net)["step"] for held in (net, other))
+    for each in (net, other):
+        each.theta += 1
+    after, moved = (_told(_lambda_with(held), student=net)["step"] for held in (net, other))
+    assert after == before and moved != copied and "student" in str(before)
+
+
+@pytest.mark.parametrize("make, first, other", [(kd.EarlyStopping, "loss", "accuracy"), (Decay, 0.9, 0.8)])
+def test_hooks_with_a_state_are_told_with_their_settings(make, first, other):
+    def told(setting):
+        run = Run({}, {}, kd.CrossEntropy(), kd.Adam())
+        run.hooks = [make(setting)]
+        return describe(run, {})
+
+    assert told(first) == told(first) != told(other)
+
+
+def test_a_function_may_enclose_modules_and_what_cannot_be_told(path):
+    """NumPy has a `dtype` and a `shape`, as arrays have: fit ended in a TypeError."""
+    lock, module, itself = threading.Lock(), np, []
+    itself.append(itself)
+
+    def step(*arrays, **settings):
+        return kd.train_step(*arrays, **settings) if lock and itself else None
+
+    for resume in (False, True):
+        kd.fit(
+            kd.MLP(4, 3), kd.CrossEntropy(), many(), epochs=1, checkpoint=path, resume=resume, step=step,
+            schedule=lambda t: float(module.cos(t)), progress=False,
+        )  # fmt: skip
+
+
+SMALL = np.column_stack([2e4 * ENOUGH[:, 0], ENOUGH[:, 1]])  # beside a large column
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ~(SAID > 0)},
+        {"x": np.column_stack([SMALL[:, 0], np.roll(SMALL[:, 1], 5)])},
+        {"x": SMALL * [1, 0]},
+    ],
+    ids=["a mask", "a small column, moved", "a small column, empty"],
+)
+def test_columns_are_compared_each_by_its_own_size(change, path):
+    """Columns of booleans were not compared at all, and floats by the size of the largest."""
+    first = {"labels": SAID > 0, "x": SMALL}
+    run = functools.partial(kd.fit, objective=kd.BinaryCrossEntropy(), epochs=1, checkpoint=path, progress=False)
+    run(kd.MLP(2, 3), data=kd.Data(first))
+    run(kd.MLP(2, 3), data=kd.Data({**first, "labels": first["labels"].astype(np.int8)}), resume=True)
+    with pytest.raises(kd.CheckpointError, match=f"its rows was .* at {next(iter(change))}"):
+        run(kd.MLP(2, 3), data=kd.Data(first | change), resume=True)
+
+
+def test_many_columns_are_compared_in_groups(path):
+    wide = np.random.default_rng(0).normal(size=(20, 3000)).astype(np.float32)
+    run = functools.partial(kd.fit, objective=kd.CrossEntropy(), epochs=1, checkpoint=path, progress=False)
+
+    def data(x):
+        return kd.Data({"x": x, "y": np.arange(20) % 3})
+
+    run(kd.MLP(3000, 3), data=data(wide))
+    run(kd.MLP(3000, 3), data=data(np.nextafter(wide, np.float32(9))), resume=True)
+    for other in (changed(wide, (3, 1500), 2.0), wide[:, ::-1], changed(wide, [3, 4], wide[[4, 3]])):
+        with pytest.raises(kd.CheckpointError, match=r"its rows was .* at x, column"):
+            run(kd.MLP(3000, 3), data=data(other), resume=True)

@@ -220,3 +220,52 @@ def test_a_step_at_a_minimum_is_no_wrong_step(rng):
     batch = {"x": rng.normal(size=(6, 4))}
     same = kd.Match("student.h1", "teacher.h1", kd.cosine_distance)
     assert check_step(student, same, batch, student.copy()) <= 1e-7
+
+
+def test_a_step_of_a_stack_is_each_members_own(rng, monkeypatch):
+    """It was 'off by the same factor 2': the value was the mean over the members, the step is each member's own."""
+    stack = kd.Stack([kd.MLP(4, 5, 3, seed=i, dtype="float64") for i in range(2)])
+    batch = {"x": rng.normal(size=(12, 4)), "y": rng.integers(0, 3, 12)}
+    assert check_step(stack, kd.CrossEntropy(), batch) < 1e-7
+    monkeypatch.setattr(kd.ReLU, "backward", lambda self, dy, cache, accumulate=False, need_dx=True: dy)
+    with pytest.raises(GradientError, match="step of network 0"):
+        check_step(stack, kd.CrossEntropy(), batch)
+
+
+# ------------------------------------------------------------------ values so large that rounding hides their slopes
+
+
+def square(constant, factor, size=1.0):
+    return lambda z: (constant + 0.5 * (size * z**2).sum(), factor * size * z)
+
+
+@pytest.mark.parametrize(
+    "constant, scale, factor",
+    [(0, 1e6, 1.001), (0, 1e7, 1.01), (0, 1e8, 1.1), (1e9, 1, 1.1), (1e12, 1, -1), (1e12, 1, 0)],
+)
+def test_a_large_value_hides_no_wrong_gradient(constant, scale, factor):
+    """All of these passed, the last but one with 6.5e-10."""
+    told = "every entry is zero" if factor == 0 else f"off by the same factor {factor:.6g}"
+    with pytest.raises(GradientError, match=told):
+        check_loss(square(constant, factor), scale * Z)
+    assert check_loss(square(constant, 1.0), scale * Z) < 1e-5
+
+
+def test_the_error_of_a_large_value_is_relative_to_the_largest_slope():
+    error = check_loss(square(1e9, 1 + 1e-4), Z, tolerance=1e-3)
+    assert 0.9e-4 < error < 1.1e-4
+
+
+@pytest.mark.parametrize("constant", [1e9, 1e16])
+@pytest.mark.parametrize("factor", [1.0, 1.1, -1.0])
+def test_what_rounding_hides_is_not_called_right(constant, factor):
+    with pytest.raises(GradientError, match=r"so large that rounding hides how it changes.*take the constant part"):
+        check_loss(lambda z: (constant + np.sin(z).sum(), factor * np.cos(z)), Z)
+
+
+@pytest.mark.parametrize("constant", [1e3, 1e6])
+def test_a_gradient_of_zero_beside_a_large_value_is_right(constant):
+    bent = check_loss(lambda z: (constant + (np.exp(z) - z).sum(), np.exp(z) - 1), 0 * Z)
+    assert max(bent, check_loss(square(constant, 1.0), 0 * Z), check_loss(square(constant, 0.0, 0.0), Z)) < 1e-7
+    with pytest.raises(GradientError, match="the value does not change there"):
+        check_loss(lambda z: (constant + 0 * z.sum(), 0 * z + 1), Z)

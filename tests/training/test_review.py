@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -339,3 +340,20 @@ THINGS = st.one_of(
 @given(st.one_of(THINGS, st.lists(THINGS, max_size=3), st.tuples(THINGS, THINGS)), st.sampled_from([None, ce, 1.0]))
 def test_no_result_makes_it_raise(result, reference):
     assert not review(lambda z, y: result, Z, Y, reference=reference)
+
+
+@pytest.mark.parametrize(
+    "reference, told",
+    [
+        (float("nan"), "its value is nan"),
+        (np.ones(3), "has shape"),
+        (lambda z, y: (1 / 0, z), "it stops with ZeroDivisionError"),
+        (lambda z, y: ce(z, y)[0], r"it returns one \w+; it must return \(value, gradient\)"),
+        (lambda z, y: (np.nan, z), "its value is nan"),
+        (lambda z, y: (ce(z, y)[1].sum(axis=1), z), "Its value has shape"),
+    ],
+)
+def test_a_reference_without_a_value_is_told_as_its_own_fault(reference, told):
+    """The learner, who was right, was told 'your value is nan' or 'it stops with ZeroDivisionError'."""
+    found = str(review(ce, Z, Y, reference=reference))
+    assert re.search(f"the reference is at fault, not your function: .*{told}", found)

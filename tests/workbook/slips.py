@@ -3,11 +3,21 @@
 {function: [(old, new, words)]}. The words begin the function's line; every other function must stay right.
 """
 
+STABLE = "u = z / T\n    e = np.exp(u - u.max(axis=1, keepdims=True))"
+DRAW = "np.sqrt(gain / n) * rng.standard_normal((n, out))"
+
 MISTAKES = {
     "softmax": [
+        (
+            STABLE,
+            "e = np.exp(z / T - z.max(axis=1, keepdims=True))",
+            "missing: large numbers. Wrong for logits of a th",
+        ),
+        ("T=1.0", "T", "missing: the default of T. Without T it is 1; yours has no default."),
         ("u.max(axis=1, keepdims=True)", "u.mean(axis=1, keepdims=True)", "missing: large numbers."),
         ("u.max(axis=1, keepdims=True)", "u.min(axis=1, keepdims=True)", "missing: large numbers."),
         ("T=1.0", "T=2.0", "missing: the default of T."),
+        ("T=1.0):", "T=None):\n    T = T or 2.0", "missing: the defaults. What is left out counts as T = 1."),
         ("u = z / T", "u = z / (T // 0.5 * 0.5)", "missing: every size."),
         ("u = z / T\n    e = np.exp(u - u.max", "u = z\n    e = np.exp(u - u.max", "missing: T."),
         ("u = z / T\n    e = np.exp(u - u.max", "u = z * T\n    e = np.exp(u - u.max", "missing: 1/T."),
@@ -32,6 +42,12 @@ MISTAKES = {
     "cross_entropy": [
         ("return value, dz / N", "return value, dz / 5", "missing: every size."),
         ("return value, dz / N", "return value, dz", "missing: 1/N."),
+        (
+            "return value, dz / N",
+            "return value, dz / z.shape[1]",
+            "missing: rows in place of columns. dz is 0.7143 times",
+        ),
+        ("return value, dz / N", "return value, 2 * dz / N", "missing: a factor. dz is 2 times what it must be, ev"),
         ("return value, dz / N", "return value, dz / dz.size", "missing: N in place of N·K."),
         ("return value, dz / N", "return value, -dz / N", "missing: a sign."),
         ("    dz[rows, y] -= 1\n", "", "missing: the entry of the label."),
@@ -60,6 +76,14 @@ MISTAKES = {
         ),
     ],
     "soft_targets": [
+        ("T=4.0", "T=1.0", "missing: the default of T. Without T it is 4; yours is 1.0."),
+        ("T=4.0", "T=None", "it stops with ValueError: T must be one"),
+        ("(p * (log_softmax(z_t) - log_softmax(z_s)))", "(p * (np.log(p) - log_softmax(z_s)))", "missing: large numb"),
+        (
+            "        u = u - u.max(axis=1, keepdims=True)\n",
+            "        u = u - z.max(axis=1, keepdims=True)\n",
+            "missing: large",
+        ),
         ("return value, T * (q - p) / len(z_s)", "return value, T // 1 * (q - p) / len(z_s)", "missing: every size."),
         ("value = T**2 * (p", "value = (p", "missing: T squared. Your value"),
         ("return value, T * (q - p)", "return value, (q - p) / T", "missing: T squared."),
@@ -83,6 +107,16 @@ MISTAKES = {
         ("return x @ W + b", "return x @ W", "missing: the bias."),
     ],
     "linear_backward": [
+        (
+            "x.T @ dy, dy",
+            "x.T @ dy / W.shape[1], dy",
+            "missing: a factor. dW is 0.1667 times what it must be, everywhere.",
+        ),
+        (
+            "return dy @ W.T,",
+            "return dy @ W.T / W.shape[1],",
+            "missing: a factor. dx is 0.1667 times what it must be, ev",
+        ),
         ("dy.sum(axis=0)", "dy.mean(axis=0)", "missing: the sum over rows."),
         ("x.T @ dy, dy", "x.T @ dy / len(x), dy", "missing: the sum over rows. dW"),
         ("dy.sum(axis=0)", "dy.sum(axis=1)", "db has shape (5,), it must have (6,)"),
@@ -101,6 +135,14 @@ MISTAKES = {
         ("np.sqrt(gain / n)", "(gain / n)", "missing: the root."),
         ("np.sqrt(gain / n) * rng.standard_normal((n, out))", "np.zeros((n, out))", "missing: different weights."),
         ("rng.standard_normal((n, out))", "np.random.randn(n, out)", "missing: rng."),
+        (DRAW, "np.sqrt(gain / n) * np.random.default_rng(0).standard_normal((n, out))", "missing: rng."),
+        (DRAW, "np.sqrt(3 * gain / n) * rng.uniform(-1, 1, (n, out))", "missing: rng."),
+        (DRAW, "np.sqrt(gain / n / 2) * rng.laplace(size=(n, out))", "missing: rng."),
+        (DRAW, "np.sqrt(gain / n) * rng.choice([-1.0, 1.0], (n, out))", "missing: rng."),
+        (DRAW, "np.sqrt(gain / n) * rng.spawn(1)[0].standard_normal((n, out))", "missing: rng."),
+        ("np.sqrt(gain / n)", "np.sqrt(gain / (n + 1))", "missing: the scale. W of layer 0 is 0.9983 times"),
+        ("np.sqrt(gain / n)", "np.sqrt(gain / (n - 1))", "missing: the scale. W of layer 0 is 1.002 times"),
+        ("np.sqrt(gain / n)", "1.03 * np.sqrt(gain / n)", "missing: the scale. W of layer 0 is 1.03 times"),
     ],
     "forward": [
         (
@@ -122,6 +164,11 @@ MISTAKES = {
         ("gradients.insert(0, (dW, db))", "gradients.append((dW, db))", "missing: the order."),
     ],
     "adam": [
+        ("lr=1e-3", "lr=1e-2", "missing: the default of lr. Without lr it is 0.001; yours is 0.01."),
+        ("beta1=0.9,", "beta1=0.95,", "missing: the default of beta1."),
+        ("beta2=0.999", "beta2=0.99", "missing: the default of beta2."),
+        ("eps=1e-8", "eps=1e-3", "missing: the default of eps."),
+        ("    m = beta1 * m", "    t = min(t, 10)\n    m = beta1 * m", "missing: late steps."),
         ("m / (1 - beta1**t), v / (1 - beta2**t)", "m, v", "missing: the bias correction."),
         ("* m_hat / (np.sqrt(v_hat) + eps)", "* m_hat / np.sqrt(v_hat + eps)", "missing: eps outside the root."),
         ("1 - beta1**t), v / (1 - beta2**t)", "1 - beta1), v / (1 - beta2)", "missing: the power t."),
@@ -137,6 +184,32 @@ MISTAKES = {
         ),
     ],
     "train": [
+        (
+            "range(0, len(x), batch_size)",
+            "range(0, len(x) // batch_size * batch_size + 1, batch_size)",
+            "missing: rows in each",
+        ),
+        (
+            "    t = 0\n",
+            "    t = 0\n    (_, _), (_, _) = network\n",
+            "it stops with ValueError: too many values to unpack",
+        ),
+        (
+            "enumerate(moments):",
+            "enumerate(moments[:4]):",
+            "missing: every size. Yours is right for two layers, and wrong f",
+        ),
+        ("range(epochs)", "range(min(epochs, 5))", "missing: the epochs."),
+        (
+            "            t += 1\n",
+            "            t += 1\n            grads = [g.clip(-10, 10) for g in grads]\n",
+            "missing: the gra",
+        ),
+        (
+            "range(0, len(x), batch_size)",
+            "range(0, len(x), min(batch_size, 7))",
+            "missing: every size. Yours is wrong where",
+        ),
         ("order = rng.permutation(len(x))", "order = np.arange(len(x))", "missing: the shuffle."),
         ("range(0, len(x), batch_size)", "range(0, len(x) - batch_size + 1, batch_size)", "missing: the last rows."),
         ("            t += 1\n", "            t = 1\n", "missing: Adam's clock. t grows"),
@@ -172,9 +245,21 @@ MISTAKES = {
     "hint": [
         ("return 0.5 * (d**2).sum() / N", "return (d**2).sum() / N", "missing: a factor of ½. Your value"),
         ("d @ V.T / N,", "d @ V.T,", "missing: 1/N. dh_s"),
+        (
+            "d @ V.T / N,",
+            "d @ V.T / h_t.shape[1],",
+            "missing: rows in place of columns. dh_s is 0.4545 times what it must be: d",
+        ),
+        (
+            "d @ V.T / N, h_s.T @ d / N",
+            "d @ V.T / N / 4, h_s.T @ d / N / 4",
+            "missing: a factor. dh_s is 0.25 times what",
+        ),
+        ("0.5 * (d**2)", "0.25 * (d**2)", "missing: a factor of 2. Your value is 0.5 times what it must be."),
         ("h_s.T @ d / N", "d.T @ h_s / N", "missing: a transpose."),
     ],
     "unit_rows_backward": [
+        *(("where=length > 0", f"where=length > {short}", "missing: short rows.") for short in (0.001, 0.1, 0.5, 1)),
         (
             "return (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse",
             "return np.where(x != 0, (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse, 0)",
@@ -192,6 +277,21 @@ MISTAKES = {
         ),
     ],
     "similarity": [
+        (
+            "return (d**2).sum() / N**2,",
+            "return (d**2).sum() / (N * (N - 1)),",
+            "missing: a factor. Your value is 1.25 times",
+        ),
+        (
+            "return (d**2).sum() / N**2,",
+            "return 0.5 * (d**2).sum() / N**2,",
+            "missing: a factor of 2. Your value is 0.5 times what it must be. The gradient is right.",
+        ),
+        (
+            "(dS + dS.T) @ h_s",
+            "2 * (dS + dS.T) @ h_s",
+            "missing: a factor. dh_s is 2 times what it must be, everywhere.",
+        ),
         ("return (d**2).sum() / N**2,", "return (d**2).sum() / 25,", "missing: every size."),
         ("return (d**2).sum() / N**2, (dS + dS.T) @ h_s", "return (d**2).sum() / N**2, dS @ h_s", "missing: both"),
         ("(dS + dS.T) @ h_s", "2 * dS @ h_s", "missing: the transpose."),

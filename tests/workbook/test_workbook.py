@@ -82,6 +82,52 @@ def test_a_softmax_in_single_precision_is_right():
     assert str(check.review(own, "softmax")) == "right"
 
 
+STYLES = {  # (function, old, new): as right, written otherwise
+    "other names and no default in the line": (
+        "soft_targets",
+        "def soft_targets(z_s, z_t, T=4.0):",
+        "def soft_targets(z_s, teacher, T=None):\n    T, z_t = 4.0 if T is None else T, teacher",
+    ),
+    "a setting of its own": ("cross_entropy", "def cross_entropy(z, y):", "def cross_entropy(z, y, floor=1e-12):"),
+    "a transposed draw": ("start", "rng.standard_normal((n, out))", "rng.standard_normal((out, n)).T"),
+    "a spread inside": (
+        "start",
+        "np.sqrt(gain / n) * rng.standard_normal((n, out))",
+        "rng.normal(0, (gain / n) ** 0.5, (n, out))",
+    ),
+    "one number after another": (
+        "start",
+        "rng.standard_normal((n, out))",
+        "np.array([[rng.standard_normal() for _ in range(out)] for _ in range(n)])",
+    ),
+    "single precision": (
+        "start",
+        "rng.standard_normal((n, out))",
+        "rng.standard_normal((n, out), dtype=np.float32)",
+    ),
+    "weights in single precision": (
+        "train",
+        "theta = [a for layer in network for a in layer]",
+        "theta = [a.astype('float32') for layer in network for a in layer]",
+    ),
+    "rows as a list": ("train", "rows = order[i : i + batch_size]", "rows = order[i : i + batch_size].tolist()"),
+    "batches in one go": (
+        "train",
+        "for i in range(0, len(x), batch_size):\n            rows = order[i : i + batch_size]",
+        "for rows in np.split(order, range(batch_size, len(x), batch_size)):",
+    ),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_what_is_right_may_be_written_otherwise(style):
+    """Weights in single precision were told of the `forward` that was lent."""
+    name, old, new = STYLES[style]
+    before = source(name)
+    assert before.count(old) == 1
+    assert str(check.review(module(SOLUTION.replace(before, before.replace(old, new))), name)) == "right"
+
+
 def test_there_are_mistakes_of_every_function():
     assert set(MISTAKES) == set(check.ORDER)
 
@@ -160,6 +206,31 @@ def test_what_is_right_alone_runs_together_or_says_where_not(what, tmp_path, cap
     status, out, err = run(tmp_path, text, capsys)
     assert "All 14 are right." in out and re.fullmatch(f"(kdlearn check: {words})?", err)
     assert (status, bool(err)) == ((2, True) if words else (0, False))
+
+
+EVERYWHERE = """
+
+def lists(found):
+    if isinstance(found, (list, tuple)):
+        return [lists(part) for part in found]
+    return found.tolist()
+
+
+def listed(function):
+    return functools.wraps(function)(lambda *place, **settings: lists(function(*place, **settings)))
+
+
+import functools
+"""
+
+
+def test_lists_that_are_right_run_together(tmp_path, capsys, monkeypatch):
+    """All 14 are right, and then: 'list' object has no attribute 'shape'."""
+    monkeypatch.setattr(check, "SEEDS", range(2))
+    monkeypatch.setattr(check, "EPOCHS", 2)
+    text = SOLUTION + EVERYWHERE + "\n".join(f"{name} = listed({name})" for name in check.ORDER)
+    status, out, err = run(tmp_path, text, capsys)
+    assert (status, err) == (0, "") and "All 14 are right." in out and out.count(" %") == 4 + 1
 
 
 @pytest.mark.parametrize(

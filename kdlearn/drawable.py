@@ -1,0 +1,61 @@
+"""What can be drawn: one row, a name a class, a mean with its interval. All else is refused before a figure is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import to_numpy
+
+
+def one_row(z: Any, what: str) -> np.ndarray:
+    """One row of numbers (K,); ValueError for several, of which the first would pass for all."""
+    row = np.atleast_2d(to_numpy(z)).astype(float)
+    if row.ndim != 2 or len(row) != 1:
+        raise ValueError(f"{what} must be one row of numbers, got shape {np.shape(z)}: give {what}[0], or another")
+    return row[0]
+
+
+def class_names(names: Sequence[str] | None, plain: list[str]) -> Sequence[str]:
+    """The names, one for each class, or the plain ones; ValueError for more or fewer."""
+    if names is not None and len(names) != len(plain):
+        raise ValueError(f"names has {len(names)} names, there are {len(plain)} classes: give one for each")
+    return plain if names is None else names
+
+
+def check_interval(found: Any, what: str) -> None:
+    """TypeError unless it is a mean with an interval."""
+    if not hasattr(found, "half_width"):
+        raise TypeError(
+            f"{what} must be a mean with its interval, kd.study.interval(values), got {type(found).__name__}"
+        )
+
+
+def square_side(pixels: int, what: str) -> int:
+    """The side of a square image; ValueError where so many pixels make none."""
+    side = round(pixels**0.5)
+    if side * side != pixels:
+        raise ValueError(f"{what} has {pixels} pixels, which make no square image: {side}·{side} are {side * side}")
+    return side
+
+
+def check_line(values: Sequence[Any], x: Sequence[float], name: str) -> None:
+    """ValueError or TypeError unless a line has one number, or one mean with an interval, at each x."""
+    if len(values) != len(x):
+        raise ValueError(f"the line {name!r} has {len(values)} values, x has {len(x)}")
+    means = {hasattr(v, "half_width") for v in values}
+    if len(means) > 1 or (means == {False} and np.ndim(values) != 1):
+        raise TypeError(f"the line {name!r} must be made of numbers, or of kd.study.interval(values) at each x")
+
+
+def rows_of_one_length(gradients: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Each dz as one row (K,); ValueError for none, or where K differs."""
+    if not gradients:
+        raise ValueError("there are no gradients to draw")
+    rows = {name: one_row(dz, "dz") for name, dz in gradients.items()}
+    sizes = {name: row.size for name, row in rows.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"the gradients must be of one row's classes, all of one length; got {sizes}")
+    return rows
