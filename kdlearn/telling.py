@@ -10,7 +10,6 @@ import itertools
 import json
 import operator
 import os
-import sys
 import sysconfig
 import types
 import zlib
@@ -32,6 +31,7 @@ DEEP = 40  # things that hold one another, at the most, that are walked over
 CLOCKS = ("seconds", "fit_time", "fit_time_", "score_time")  # of a history and of searches: never twice the same
 FLOATS = "mean, spread and sum"
 NAMED = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc)
+UNBOUND = (type, types.ModuleType, types.NoneType)  # what a method may be of without holding anything
 GLOBAL: Any = (os.environ, np.random.mtrand._rand)  # told by their kind
 ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 INSTALLED = (os.path.dirname(__file__), *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
@@ -55,9 +55,7 @@ class Telling:
             return thing if thing == thing else "NaN"
         if isinstance(thing, bytes):
             return _checksum(thing)
-        if isinstance(thing, types.BuiltinMethodType) and not isinstance(
-            thing.__self__, (types.ModuleType, type, types.NoneType)
-        ):
+        if isinstance(thing, types.BuiltinMethodType) and not isinstance(thing.__self__, UNBOUND):
             return [thing.__qualname__, self(thing.__self__, inside)]  # such as that of a mapping
         if isinstance(thing, NAMED) or any(thing is other for other in GLOBAL):
             return getattr(thing, "__qualname__", None) or getattr(thing, "__name__", type(thing).__name__)
@@ -129,11 +127,9 @@ def _made_with(thing: Any, told: Any) -> dict[str, Any]:
     return {"kind": type(thing).__qualname__, **{name: told(getattr(thing, name, None)) for name in names}}
 
 
-def _own(thing: Any) -> bool:
-    """Whether a function or a class is the user's: neither of this package nor of an installed one."""
-    code = getattr(thing, "__code__", None)
-    file = getattr(sys.modules.get(thing.__module__), "__file__", None) if code is None else code.co_filename
-    return thing.__module__ != "builtins" and not (file or "").startswith(INSTALLED)
+def _own(function: types.FunctionType) -> bool:
+    """Whether it is the user's: neither of this package nor of an installed one."""
+    return not function.__code__.co_filename.startswith(INSTALLED)
 
 
 def _methods(kind: type, first: Any, told: Any) -> dict[str, Any]:
@@ -148,7 +144,7 @@ def _methods(kind: type, first: Any, told: Any) -> dict[str, Any]:
             value = inspect.getattr_static(kind, name, None)
             value = getattr(value, "__func__", value)  # of a staticmethod or classmethod
             value = getattr(value, "fget", value)  # of a property
-            if name not in read and value is not None and _own(kind):
+            if name not in read and value is not None:
                 read[name] = told(value)
                 waiting.append(value)
     return read
@@ -177,7 +173,8 @@ def _function(thing: types.FunctionType, told: Any) -> Any:
     cells = {name: enclosed(cell) for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or ())}
     said: dict[str, Any] = {}
     if not _own(thing):
-        if "<locals>" not in thing.__code__.co_qualname:
+        within = inspect.unwrap(thing)
+        if not _own(within) and "<locals>" not in within.__code__.co_qualname:
             return thing.__qualname__
         held = cells
     else:
