@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has stopped: nothing to say, and nobody to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ImportError, ValueError, RuntimeError, MemoryError) as error:
+    except (OSError, ImportError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"kdlearn {args.command}: {message}", file=sys.stderr)
         return 2
@@ -73,8 +73,8 @@ def _add_distill(commands: Any) -> None:
     distill.add_argument("--target", help="the column to predict (for .npz default y)")
     distill.add_argument(
         "--teacher", default="forest", metavar="forest|boosting|mlp|FILE",
-        help="a kind, fitted on the table, or a file: a student or network saved by kdlearn, which takes the table's "
-        "columns as they are, or encoded (default forest)",
+        help="a kind, fitted on the table, or a file: a student saved by kdlearn, of the same columns, each of the "
+        "same kind (numbers, texts), or a network of the encoded ones (default forest)",
     )  # fmt: skip
     distill.add_argument("--trust-pickle", action="store_true", help="read a teacher that is a pickle; it can run code")
     distill.add_argument("--student", type=_widths, default=(32,), help="hidden widths, such as 64,32 (default 32)")

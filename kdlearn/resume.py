@@ -72,7 +72,8 @@ def load_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
         if apart is not None:
             where, was, mine = apart
             raise CheckpointError(
-                f"{path} is of another run: its {name} was {was!r}, here it is {mine!r}{where and ' at ' + where}; "
+                f"{path} is of another run: its {name} was {_cut(was)}, here it is {_cut(mine)}"
+                f"{where and ' at ' + where}; "
                 "give fit what it was given the first time, or another file"
             )
     try:
@@ -82,6 +83,11 @@ def load_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
     except Exception as error:  # whatever another program made of it
         raise CheckpointError(f"{path} does not describe a run of fit ({type(error).__name__}: {error})") from error
     put_back()
+
+
+def _cut(told: Any) -> str:
+    text = repr(told)
+    return text if len(text) <= 200 else text[:200] + " …"
 
 
 def _understood(

@@ -15,12 +15,12 @@ from kdlearn.backend import to_numpy
 from kdlearn.checks import check_seed
 from kdlearn.data import Data
 from kdlearn.data.stacked import StackedData, stack_data
-from kdlearn.description import enclosed
 from kdlearn.loss import unwrapped
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.network import Network
 from kdlearn.nn.stack import Stack, stacked
 from kdlearn.objective import Objective
+from kdlearn.telling import enclosed
 
 
 def one_each(thing: Any, members: int, what: str) -> list[Any]:

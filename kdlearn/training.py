@@ -68,7 +68,8 @@ def fit(
     validation : columns on which every term, and each student's accuracy, is measured after
         each epoch, without dropout, with the weights that the terms have by then.
     hooks : functions `hook(run)` called after each epoch, or objects with any of `before_fit`, `after_step`,
-        `after_epoch`, `after_fit`; see `Run`.
+        `after_epoch`, `after_fit`; see `Run`. One that remembers something has `state() -> (values, arrays)`, two
+        mappings for the checkpoint, and `restore(values, arrays)`.
     progress : show a bar; by default only on a terminal.
     step : the training step; `train_step` unless an algorithm updates its networks otherwise. What `train_step`
         returns is returned as it is: it knows which rows each mean is over.
@@ -76,7 +77,8 @@ def fit(
     resume : continue from `checkpoint` where it exists, bit for bit as if never stopped. Students,
         objective, data and settings must be those of the first time; they are compared as
         `kdlearn.description.describe` says, functions by what they hold and not by their code. `micro_batch` alone
-        may be another, and the steps then agree to rounding, without dropout.
+        may be another, and the steps then agree to rounding, without dropout. Dice, counters and iterators that a
+        function of yours holds are not saved: let it draw from the `rng` that it is given.
 
     Returns
     -------

@@ -85,7 +85,18 @@ def as_taught(model: Any, names: Sequence[str], rules: Rules, what: str, said: l
             plain = {v: v for v in written} | _as_pandas(taught, list(written.values()))
         if values is not None and any(isinstance(v, str) for v in values):
             plain = written  # it knows texts: what is none of them is one too
-        same = {without_point(as_text(v).strip()): v for v in (() if values is None else values)}
+        as_read = sorted(() if values is None else values, key=lambda v: as_text(v) == as_text(v).strip())
+        same = {without_point(as_text(v).strip()): v for v in as_read}  # the last one stays: without blanks, if known
+        told = {as_text(v) for v in as_read if isinstance(v, str) and v.strip() in written.values()}
+        if twice := [
+            v for v in sorted(told) if v != v.strip() and len({w for w in told if w.strip() == v.strip()}) > 1
+        ]:
+            bare = twice[0].strip()
+            said.append(
+                f"column {name!r}: {what} tells {short(twice[0])} from other texts that differ in blanks alone; cells "
+                f"are read without blanks, and it gets {short(same[bare])} for all of them, so its answers may be "
+                "worse than they were: strip the texts before it is fitted."
+            )
         turned = {v: same.get(without_point(text), same.get(as_text(v), plain[v])) for v, text in written.items()}
         turned[""] = next((same[text] for text in MISSING if text in same), np.nan)
         if values is not None and taught and not (set(turned.values()) - {turned[""]}) & set(values.tolist()):

@@ -55,6 +55,13 @@ def refuse_endless(what: str, cells: pd.Series, values: pd.Series) -> None:
         raise TableError(f"row {row}, {what}: {short(cells.iloc[row])} {why}")
 
 
+def tell_blanks(what: str, name: str, table: pd.DataFrame, said: list[str]) -> None:
+    """Say of a column of texts which of them are one here and two for another reader."""
+    text = table.attrs.get("blanks", {}).get(name)
+    if text is not None:
+        said.append(f"{what}: texts that differ in blanks around them alone, such as {short(text)}, are one.")
+
+
 def pandas() -> Any:
     """The module, or an ImportError that says how to get it."""
     try:
@@ -112,17 +119,20 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
         raise TableError(f"{path}, line {comments + 1}: {error}") from None
     names = [" ".join(re.split(r"\s*[\r\n]+\s*", name.strip())) for name in names]
     twice = {name for name in names if names.count(name) > 1}
+    if len(names) > 2 and names.count("") == len(names) - 1 and names[0]:
+        title = f"{short(names[0])} may be a title: write # before it"
+        raise TableError(f"{path}: the first line must name the columns; {title}")
     if twice:
         raise TableError(f"{path}: two columns are named {min(twice)!r}")
     if all(re.fullmatch(POINT, name) for name in names):
         raise TableError(f"{path}: the first line must name the columns, it holds numbers: {header[:60]}")
-    _check_rows(path, encoding, delimiter, comments, len(names))
+    spaced = _check_rows(path, encoding, delimiter, comments, len(names))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 path, sep=delimiter, encoding=encoding, skiprows=comments, header=0, names=names, dtype=object,
-                na_values=missing, keep_default_na=False, index_col=False, skipinitialspace=True,
+                na_values=missing, keep_default_na=False, index_col=False, skipinitialspace=spaced,
                 compression=None,  # whatever the name ends in
                 skip_blank_lines=len(names) > 1,  # the one column's missing cell is a blank line
             )  # fmt: skip
@@ -134,8 +144,11 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
         ValueError,
     ) as error:
         raise TableError(f"{path}: {' '.join(str(error).split())}") from None
-    table = table.apply(lambda column: texts(column).str.strip())
+    written = table.apply(texts)
+    table = written.apply(lambda column: column.str.strip())
     table = table.mask(table.isin(missing)).astype(object)
+    merged = [name for name in table if written[name][table[name].notna()].nunique() > table[name].nunique()]
+    table.attrs["blanks"] = {name: written[name][written[name] != table[name]].dropna().iloc[0] for name in merged}
     empty = table.isna().all(axis=1)
     if empty.any() and not every_row:
         many = f"{int(empty.sum())} rows" if empty.sum() > 1 else "1 row"
@@ -157,6 +170,8 @@ def _cells(path: Path, delimiter: str | None, said: list[str], every_row: bool, 
 def _encoding(path: Path, said: list[str]) -> str:
     with open(path, "rb") as file:
         begin = file.read(1 << 16)
+        if begin.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            return "utf-32"
         if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
         kind = next((kind for first, kind in BINARY.items() if begin.startswith(first)), None)
@@ -180,18 +195,30 @@ def _encoding(path: Path, said: list[str]) -> str:
     return "latin-1"
 
 
-def _check_rows(path: Path, encoding: str, delimiter: str, skip: int, n: int) -> None:
-    """A row with fewer cells than the header would be filled up with missing ones: a file cut off, unseen."""
+def _check_rows(path: Path, encoding: str, delimiter: str, skip: int, n: int) -> bool:
+    """A row with fewer cells than the header would be filled up with missing ones: a file cut off, unseen.
+
+    Whether a quotation mark stands behind a blank: it is one only where blanks before a cell are skipped.
+    """
+    spaced, begin = False, re.compile(rf'(?:^|{re.escape(delimiter)}) +"')
+
+    def lines(file: Iterator[str]) -> Iterator[str]:
+        nonlocal spaced
+        for line in file:
+            spaced = spaced or begin.search(line) is not None
+            yield line
+
     with open(path, encoding=encoding, newline="") as file:
         for _ in range(skip):
             next(file)
-        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+        reader = csv.reader(lines(file), delimiter=delimiter, skipinitialspace=True, strict=True)
         try:
             for row in reader:
                 if len(row) != n and any(cell.strip() for cell in row):
                     raise TableError(f"{path}, line {skip + reader.line_num}: {len(row)} cells, but the header has {n}")
         except csv.Error as error:
             raise TableError(f"{path}, line {skip + reader.line_num}: {error}") from None
+    return spaced
 
 
 def _what_to_do(y: np.ndarray, n: int) -> str:

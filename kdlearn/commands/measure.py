@@ -62,8 +62,8 @@ def _most_frequent(y: np.ndarray) -> list[Any]:
 
 
 def _of_classes(model: Any, X: pd.DataFrame, y: np.ndarray) -> dict[str, Any]:
-    classes = np.asarray(model.classes_)
-    p = model.predict_proba(X)
+    order = np.argsort(model.classes_)  # a teacher from a file may have another
+    classes, p = np.asarray(model.classes_)[order], model.predict_proba(X)[:, order]
     answers = classes[p.argmax(axis=1)]
     recall = {}
     for label in classes.tolist():
@@ -72,7 +72,9 @@ def _of_classes(model: Any, X: pd.DataFrame, y: np.ndarray) -> dict[str, Any]:
     there = np.isin(classes, y)
     auc = None
     if there.sum() > 1:
-        q = p[:, there] / np.maximum(p[:, there].sum(axis=1, keepdims=True), 1e-300)
+        q = p[:, there]
+        if not np.allclose(q.sum(axis=1), 1):  # else the rounding of a division would part equal probabilities
+            q = q / np.maximum(q.sum(axis=1, keepdims=True), 1e-300)
         auc = roc_auc_score(y, q[:, 1] if there.sum() == 2 else q, multi_class="ovr", labels=classes[there])
     return {
         **achieved("classes", answers, y),

@@ -29,7 +29,7 @@ from kdlearn.commands.decimals import (
     thousands,
     unit_of,
 )
-from kdlearn.commands.frames import TableError, naming, pandas, refuse_endless
+from kdlearn.commands.frames import TableError, naming, pandas, refuse_endless, tell_blanks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +45,7 @@ class Rules:
 
     def __init__(self, columns: Sequence[dict[str, Any]]) -> None:
         self.columns = [dict(column) for column in columns]
+        self.dropped: list[str] = []  # columns that look useless; `keep` keeps them
         self.read: list[
             tuple[pd.DataFrame, pd.DataFrame]
         ] = []  # tables, and their rows; the first is the one that taught
@@ -73,12 +74,16 @@ class Rules:
                     dropped.append(name)
                 else:
                     found.append(rule)
+                    if rule["kind"] == "text":
+                        tell_blanks(f"column {name!r}", name, table, said)
         if not found:
             others = ", ".join(repr(name) for name in table.columns if name in skip)
             why = " ".join(said[before:]) or f"the table has none but {others}, which are not learnt from"
             hint = f" --keep {','.join(dropped[:3])} keeps {'it' if len(dropped) == 1 else 'them'}." if dropped else ""
             raise TableError(f"there is no column left to learn from: {why}{hint}")
-        return cls(found)
+        made = cls(found)
+        made.dropped = [*dropped, *twice]
+        return made
 
     @property
     def names(self) -> list[str]:
@@ -128,11 +133,11 @@ class Rules:
         made = {}
         for rule in self.columns:
             cells = table[rule["name"]]
+            if rule["name"] in turned:
+                rule = {**rule, "comma": not rule["comma"]}
             if rule["kind"] == "number" and said is not None:
                 _tell_percent(rule, percent(cells), said)
                 _tell_unit(rule, cells, said)
-            if rule["name"] in turned:
-                rule = {**rule, "comma": not rule["comma"]}
             made[rule["name"]] = _values(cells, rule)
             if rule["kind"] == "number":
                 refuse_endless(f"column {rule['name']!r}", cells, made[rule["name"]])
@@ -190,9 +195,10 @@ def _tell_unit(rule: dict[str, Any], cells: pd.Series, said: list[str]) -> None:
         return
     read, money = numbers(bare(cells, unit), rule["comma"]), currencies(cells)
     if unit is None:
-        n = int(money.notna().sum())
-        first = money.first_valid_index()
+        money = money[read.notna()].dropna()  # of a cell that is no number it is said elsewhere
+        n = len(money)
         if n:
+            first = money.index[0]
             many = f"{n} cells have" if n > 1 else "1 cell has"
             rest = "the others have none" if n < cells.notna().sum() else "the table that taught has none"
             said.append(

@@ -18,7 +18,7 @@ from kdlearn.commands.decimals import (
     target_numbers,
     texts,
 )
-from kdlearn.commands.frames import TableError, refuse_endless
+from kdlearn.commands.frames import TableError, refuse_endless, tell_blanks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +72,7 @@ def read_target(table: pd.DataFrame, target: str, task: str, said: list[str]) ->
             f"the target {target!r} holds dates, such as {short(cells.iloc[0])}: make it a number, such as the days "
             "from another date of the row to it; --task classes makes each date a class"
         )
+    tell_blanks(f"the target {target!r}", target, table, said)
     if cells.dtype == object and values.notna().all():  # 1 and 1.0 are one label; 01 is a code
         whole = texts(cells).str.replace(r"^([+-]?\d+)\.0*$", r"\1", regex=True)
         if whole.nunique() < different:

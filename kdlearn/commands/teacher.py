@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,14 +21,16 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from kdlearn.cells import as_text
+from kdlearn.cells import as_text, without_point
 from kdlearn.checkpoint import CheckpointError
 from kdlearn.commands.as_taught import AsTaught, as_taught
+from kdlearn.commands.frames import pandas
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_any
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
 from kdlearn.estimators.rows import default_preprocessor
 from kdlearn.estimators.teachers import columns_of
+from kdlearn.export.fitted import fitted
 from kdlearn.nn.network import Network
 
 if TYPE_CHECKING:
@@ -131,16 +135,21 @@ def _from_file(
     student = load_any(path) if is_zip else None
     if isinstance(student, Network):
         model: Any = student
-        classes = np.unique(y)
+        classes = _in_order(np.unique(y))
         _check_network(path, model, width, len(classes))
+        _tell_places(classes, said)
         return Encoded(encode, model, classes, path)
     if student is not None:
         if student.rules.names != rules.names:
+            taught = student.rules.names
             raise CheckpointError(
-                f"{path} was taught other columns than this table has: {', '.join(student.rules.names[:12])}"
+                f"{path} was taught other columns than this table has: {', '.join(taught[:12])}{_kept(taught, rules)}"
             )
         _check_units(path, student, rules, counted)
-        return student.model
+        if student.model.classes_ is None or y.dtype.kind == "f":
+            return student.model
+        own = np.array(_as_labels(student.model.classes_, y, said), y.dtype if y.dtype.kind != "U" else str)
+        return fitted(replace(student.model.parts_, classes=own))
     if not trust_pickle:
         raise CheckpointError(
             f"{path} is not a checkpoint of kdlearn; if it is a pickle, reading it runs whatever code it holds: "
@@ -151,22 +160,60 @@ def _from_file(
     if names is not None and set(names) <= set(rules.names):  # a table, of which it gets its columns in its order
         step = as_taught(model, list(names), rules, f"the teacher of {path}", said)
     elif names is not None and list(names) != list(encode.get_feature_names_out()):
-        raise CheckpointError(f"{path} was taught {', '.join(names[:12])}; the table has {', '.join(rules.names[:12])}")
+        raise CheckpointError(
+            f"{path} was taught {', '.join(names[:12])}; the table has {', '.join(rules.names[:12])}"
+            + _kept(names, rules)
+        )
     n_in = getattr(model, "n_features_in_", width)
     if step is encode and n_in != width:
         raise CheckpointError(
             f"{path} takes {n_in} inputs, the table gives {width}, encoded from {', '.join(rules.names[:12])}"
+            + _kept(rules.dropped, rules) * (n_in > width)
         )
     if y.dtype.kind == "f":
         return EncodedNumbers(step, model, path)
     if not hasattr(model, "classes_"):
         raise CheckpointError(f"{path} has no classes_: the columns of its predict_proba have no names")
-    known = np.asarray(model.classes_).tolist()
-    known = [as_text(label) for label in known] if y.dtype.kind == "U" else known  # as a table's labels are
-    labels = np.unique(y)
-    for label, column in zip(labels.tolist(), columns_of(known, labels, np.zeros(len(labels), bool))):
+    return Encoded(step, model, _as_labels(model.classes_, y, said), path)
+
+
+def _as_labels(classes: Any, y: np.ndarray, said: list[str]) -> list[Any]:
+    """A teacher's classes as the table's labels y are; one of 0 … K-1 knows them in order, which is said."""
+    known, labels = np.asarray(classes).tolist(), _in_order(np.unique(y))
+    if y.dtype.kind == "U":
+        truths = {label.casefold(): label for label in labels.tolist()}  # TRUE, or 1, is what pandas reads as True
+        known = [
+            truths.get(str(k).casefold(), truths.get(str(int(k)), str(k))) if isinstance(k, bool) else as_text(k)
+            for k in known
+        ]
+    columns = columns_of(known, labels, np.zeros(len(labels), bool))
+    if any(k != v and _plain(k) != _plain(v) for k, v in zip([known[c] for c in columns], labels.tolist())):
+        _tell_places(labels, said)
+    for label, column in zip(labels.tolist(), columns):
         known[column] = label
-    return Encoded(step, model, known, path)
+    return known
+
+
+def _plain(label: Any) -> str:
+    return without_point(as_text(label))
+
+
+def _in_order(labels: np.ndarray) -> np.ndarray:
+    """Sorted labels in the order in which they stand once `pandas.read_csv` has read them: 9 before 10."""
+    numbers = pandas().to_numeric(pandas().Series(labels), errors="coerce")
+    return labels if numbers.isna().any() else labels[np.argsort(numbers.to_numpy(), kind="stable")]
+
+
+def _tell_places(labels: np.ndarray, said: list[str]) -> None:
+    some = ", ".join(map(str, labels[:5].tolist())) + (", …" if len(labels) > 5 else "")
+    to = "to" if len(labels) > 2 else "and"
+    said.append(f"the teacher's classes 0 {to} {len(labels) - 1} are taken as {some}, in this order.")
+
+
+def _kept(names: Sequence[str], rules: Rules) -> str:
+    """How columns that the teacher needs, and that looked useless, are kept."""
+    lacking = [name for name in names if name in rules.dropped and name not in rules.names]
+    return f". The table's {', '.join(map(repr, lacking))} was left out: --keep {','.join(lacking)}" if lacking else ""
 
 
 def _check_units(path: Path, student: Student, rules: Rules, counted: str | None) -> None:

@@ -121,7 +121,7 @@ def listed(text: str) -> str:
     """A text in a list, in quotes where its ends would not be seen."""
     plain = text and text == text.strip() and not set(text) & set(',;=:"')
     mark = "'" if '"' in text else '"'
-    return comment(text) if plain else f"{mark}{comment(text)}{mark}"
+    return comment(text, "" if plain else mark)
 
 
 def class_texts(steps: Plan) -> list[str]:

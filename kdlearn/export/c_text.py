@@ -71,10 +71,14 @@ def string(text: str) -> str:
     return '"' + "".join(plain) + '"'
 
 
-def comment(text: str) -> str:
-    """A text that cannot end the comment it stands in, with all that can be seen as it is."""
+def comment(text: str, mark: str = "") -> str:
+    """A text that cannot end the comment it stands in, with all that can be seen as it is, between two marks.
+
+    A backslash at its end is put between quotes: at the end of a line it would join it with the next.
+    """
     safe = "".join(c if c.isprintable() and c != "\\" else ascii(c)[1:-1] for c in text)
-    return safe.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").rstrip("\\")
+    mark = mark or '"' * safe.endswith("\\")
+    return mark + safe.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?") + mark
 
 
 def indent(code: Sequence[str], by: int = 1) -> list[str]:

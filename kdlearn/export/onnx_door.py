@@ -38,7 +38,10 @@ def kind_of(steps: Plan, i: int) -> str:
             return "str"
         if all(type(v) is int or (isinstance(v, float) and v.is_integer()) for v in known):
             return "int64"
-        raise TypeError(f"column {steps.encoding.columns[i].name!r}: categories in ONNX are texts or whole numbers")
+        raise TypeError(
+            f"column {steps.encoding.columns[i].name!r}: categories in ONNX are texts or whole numbers: make "
+            "them texts before fit, or write C"
+        )
     wide = steps.centre is not None and (steps.encoding.is_plain or bool(steps.centre[i]))
     return "float64" if wide else "float32"
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import gpu
-from kdlearn.description import enclosed
+from kdlearn.telling import enclosed
 
 
 def cell_key(run: Callable[..., Any] | None, cell: Mapping[str, Any]) -> str:

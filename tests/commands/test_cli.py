@@ -467,6 +467,7 @@ WRONG_CSV = {
     "a class for each row": ("a,b,y\n" + "".join(f"1,2,k{i}\n" for i in range(9)), "9 different values in 9 rows"),
     "no label at all": ("a,b,y\n" + "1,2,\n" * 9, "the target 'y' is empty"),
     "two rows": ("a,b,y\n1,2,p\n3,5,q\n", "one row of each class: none is left"),
+    "a title": (f"Report 2024,,\na,b,y\n{BODY}", "'Report 2024' may be a title: write # before it"),
     "a name twice": (f"a,a,y\n{BODY}", "two columns are named 'a'"),
     "only the target": ("y\n" + "p\nq\n" * 9, "no column left to learn from"),
     "names of people": (

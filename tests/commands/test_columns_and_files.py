@@ -6,19 +6,25 @@ import csv
 import json
 import os
 import re
+from argparse import Namespace
 
 import joblib
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 pd = pytest.importorskip("pandas")
 
 import kdlearn as kd  # noqa: E402
 from kdlearn import cli  # noqa: E402
 from kdlearn.commands.frames import TableError, read_table  # noqa: E402
+from kdlearn.commands.measure import figures  # noqa: E402
 from kdlearn.commands.rules import Rules  # noqa: E402
 from kdlearn.commands.student import load_student  # noqa: E402
+from kdlearn.commands.teacher import teacher_of  # noqa: E402
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor  # noqa: E402
 
 HAND = {"max_iter": 3, "tol": 10, "hidden_layer_sizes": (4,), "random_state": 0}
@@ -250,6 +256,89 @@ def test_a_pickled_teacher_of_codes_knows_the_sorted_labels(tmp_path, capsys):
     assert (
         "the teacher knows the classes 0, 1, 2, but not 3" in run(capsys, *taught(tmp_path, lines, *more), status=2).err
     )
+
+
+def from_file(folder, y, model):
+    """A fitted teacher of column a in a file, as the command makes it for a table of these labels; and what is said."""
+    path, said = folder / "f.npz", []
+    joblib.dump(model, path) if isinstance(model, RandomForestClassifier) else kd.save(path, model)
+    a = pd.DataFrame({"a": np.random.default_rng(0).normal(size=len(y)).round(3)})
+    args = Namespace(teacher=str(path), trust_pickle=True, seed=0)
+    return teacher_of(args, a, np.array(y), Rules.of(a, (), (), (), []), said), a, said
+
+
+@pytest.mark.parametrize("labels", [(8, 9, 10), (10, 20, 100), (-2, -1, 3), ("u", "v", "w")], ids=str)
+def test_a_pickled_teacher_of_codes_knows_numbers_as_numbers_are_sorted(labels, tmp_path):
+    """It was matched to 10, 8, 9: right in 6 % of the rows, not in 88 %, and nothing was said."""
+    codes = np.arange(90) % 3
+    model = RandomForestClassifier(3, random_state=0).fit(np.random.default_rng(0).normal(size=(90, 1)), codes)
+    teacher, a, said = from_file(tmp_path, [str(labels[k]) for k in codes], model)
+    assert teacher.classes_.tolist() == [str(label) for label in labels]
+    wanted = np.array(labels).astype(str)[model.predict(a.to_numpy())]
+    assert teacher.predict(a).tolist() == wanted.tolist()
+    some = ", ".join(map(str, labels))
+    assert said == [f"the teacher's classes 0 to 2 are taken as {some}, in this order."]
+    classes = from_file(tmp_path, [str(labels[k]) for k in codes], kd.MLP(1, 4, 3))[0].classes_
+    assert classes.tolist() == teacher.classes_.tolist()
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        (["8", "9", "10"], [8, 9, 10]),
+        (["0", "1", "2"], [0.0, 1.0, 2.0]),
+        (["0.0", "1.0", "2.0"], [0, 1, 2]),
+        (["False", "True"], [False, True]),
+        (["FALSE", "TRUE"], [False, True]),
+        (["0", "1"], [False, True]),
+        ([8, 9, 10], [8, 9, 10]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_teacher_answers_in_the_labels_of_the_table(pickled, written, known, tmp_path):
+    """A student of 0, 1, 2 taught for minutes, and the report ended in "texts: 0 is not '0'"."""
+    codes = np.arange(60) % len(known)
+    a = pd.DataFrame({"a": np.random.default_rng(0).normal(size=60).round(3)})
+    model = (RandomForestClassifier(3, random_state=0) if pickled else DistilledClassifier(**HAND)).fit(
+        a, np.array(known)[codes]
+    )
+    teacher, a, said = from_file(tmp_path, [written[k] for k in codes], model)
+    assert not said and sorted(teacher.classes_.tolist()) == sorted(written)
+    places = [known.index(k) for k in model.predict(a).tolist()]
+    assert teacher.predict(a).tolist() == [written[k] for k in places]
+    rest = figures(teacher, teacher, teacher, a, np.array([written[k] for k in codes]), 1)["achieved"]["student"]
+    assert rest["accuracy"] == model.score(a, np.array(known)[codes])
+
+
+def test_a_column_that_the_teacher_needs_and_that_was_left_out_can_be_kept(tmp_path, capsys):
+    """ "was taught a, k; the table has a", which was not so."""
+    made = pd.DataFrame({"a": np.random.default_rng(0).normal(size=40).round(3), "k": 1.0})
+    lines = ["a,k,t", *(f"{v},1,{'pq'[v > 0]}" for v in made.a)]
+    for rows in (made, made.to_numpy()):
+        joblib.dump(RandomForestClassifier(2).fit(rows, np.where(made.a > 0, "q", "p")), tmp_path / "f.pkl")
+        asked = taught(tmp_path, lines, "--teacher", tmp_path / "f.pkl", "--trust-pickle")
+        assert "The table's 'k' was left out: --keep k" in run(capsys, *asked, status=2).err
+
+
+def test_equal_probabilities_stay_equal_in_the_auc():
+    """A division by a sum that was 1 to rounding parted them."""
+    rng = np.random.default_rng(0)
+    X, y = pd.DataFrame(rng.normal(size=(200, 2)), columns=["a", "b"]), rng.integers(0, 3, 200).astype(str)
+    model = RandomForestClassifier(10, random_state=0).fit(X[:100], y[:100])
+    p = model.predict_proba(X)
+    right = roc_auc_score(y, p, multi_class="ovr")
+    assert right != roc_auc_score(y, p / p.sum(axis=1, keepdims=True), multi_class="ovr")
+    assert figures(model, model, model, X, y, 1)["achieved"]["student"]["auc"] == right
+
+
+def test_categories_that_onnx_has_not_are_one_line(tmp_path, capsys):
+    """A traceback, and status 1."""
+    a = np.arange(40) % 4 + 0.5
+    model = make_pipeline(OneHotEncoder(sparse_output=False), DistilledClassifier(**HAND)).fit(a[:, None], a > 2)
+    kd.save(tmp_path / "f.npz", model)
+    asked = ["export", "--model", tmp_path / "f.npz", "--to", "onnx", "--out", tmp_path / "f.onnx"]
+    assert "categories in ONNX are texts or whole numbers: make them texts" in run(capsys, *asked, status=2).err
 
 
 def test_a_contest_of_two_rows_ends(tmp_path, capsys):

@@ -425,6 +425,29 @@ def test_a_pickled_teacher_without_a_word_for_a_column_is_told_of(tmp_path):
     assert "column 'c': the teacher of" in one and "knows none of its categories, such as '" in one and "'ja'" in one
 
 
+def test_texts_that_blanks_alone_tell_apart_are_said(tmp_path):
+    """A teacher that knew "Bern" and "Bern " got one for both, 80 % for 89 %, and nothing was said."""
+    made = odd_column("texts")[0].assign(c=np.array(["Bern", "Bern ", " Bern", "Basel"])[np.arange(200) % 4])
+    made["y"] = np.array(["a", "a ", "b", "b"])[np.arange(200) // 3 % 4]
+    made.to_csv(tmp_path / "t.csv", index=False)
+    table, notes = read_table(tmp_path / "t.csv"), []
+    Rules.of(table, {"y"}, (), (), notes)
+    read_target(table, "y", "auto", notes)
+    assert notes == [
+        f"{what}: texts that differ in blanks around them alone, such as {text!r}, are one."
+        for what, text in (("column 'c'", "Bern "), ("the target 'y'", "a "))
+    ]
+    assert not read_table(tmp_path / "t.csv")["c"].isin(["Bern ", " Bern"]).any()
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["c"]), remainder="passthrough")
+    owner, said = pd.read_csv(tmp_path / "t.csv"), []
+    model = make_pipeline(encoder, LogisticRegression()).fit(owner[["c", "x"]], owner.y.str.strip())
+    teacher, X = from_pickle(tmp_path, model, said=said)
+    (one,) = said
+    assert "tells ' Bern' from other texts that differ in blanks alone" in one and "gets 'Bern' for all" in one
+    bare = owner.assign(c=owner.c.str.strip())[["c", "x"]]
+    np.testing.assert_array_equal(teacher.predict_proba(X), model.predict_proba(bare))
+
+
 def test_a_pickled_teacher_that_cannot_answer_says_so(tmp_path):
     made = odd_column("dates")[0]
     made.to_csv(tmp_path / "t.csv", index=False)
@@ -604,6 +627,14 @@ def test_a_currency_that_the_table_that_taught_had_not_is_said(tmp_path):
     )
 
 
+def test_a_currency_is_said_with_the_number_that_is_read(tmp_path):
+    """ "it is read as ." of '4211,54 €', where the table that taught had points."""
+    rules, _, said = ruled(tmp_path / "t.csv", "a,b", [f"{i * i % 89}.5,{i % 7}" for i in range(60)])
+    rules(pd.DataFrame({"a": ["x €", "4211,54 €", "6,25 €"], "b": 1}), said)
+    told = "column 'a': 2 cells have a currency, such as '4211,54 €', the others have none; it is read as 4211.54."
+    assert told in said and any("1 cell is no number, such as 'x €'" in line for line in said)
+
+
 # ------------------------------------------------------------------ what looks wrong, at any share
 
 
@@ -677,6 +708,8 @@ def test_a_file_that_is_no_text_is_told_what_it_is(content, told, tmp_path):
     path.write_bytes(content)
     with pytest.raises(TableError, match=rf"{path} {told}.*; save it as CSV in UTF-8"):
         read_table(path)
+    path.write_text("a,b\n1,2\n", "utf-32")
+    assert read_table(path)["b"].tolist() == ["2"]
     path.write_text("a,b\n1,2\n")  # a name is no content
     assert read_table(path)["b"].tolist() == ["2"]
 

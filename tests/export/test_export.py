@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 import kdlearn as kd
 from kdlearn import export
 from kdlearn.estimators import DistilledClassifier, DistilledRegressor
-from kdlearn.export import c_text, plan
+from kdlearn.export import c_frame, c_text, plan
 from kdlearn.nn.layers import Embedding
 
 D, K = 5, 3
@@ -326,6 +326,12 @@ def test_texts_in_c_are_what_they_were(text):
     assert body.encode("ascii").decode("unicode_escape").encode("latin-1").decode() == text
     comment = c_text.comment(text)
     assert "*/" not in comment and "/*" not in comment and "??" not in comment and comment.isprintable()
+    assert not comment.endswith("\\")  # it would join the next line
+
+
+def test_a_backslash_at_the_end_of_a_class_is_seen():
+    """Class `mid\\` stood in the header as "mid"."""
+    assert [c_frame.listed(text) for text in ("mid\\", "a,\\", "low")] == ['"mid\\\\"', '"a,\\\\"', "low"]
 
 
 # ------------------------------------------------------------------ the report

@@ -10,16 +10,19 @@ import itertools
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import types
+import unittest.mock
 import zipfile
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
@@ -953,3 +956,125 @@ def test_many_columns_are_compared_in_groups(path):
     for other in (changed(wide, (3, 1500), 2.0), wide[:, ::-1], changed(wide, [3, 4], wide[[4, 3]])):
         with pytest.raises(kd.CheckpointError, match=r"its rows was .* at x, column"):
             run(kd.MLP(3000, 3), data=data(other), resume=True)
+
+
+# ------------------------------------------------------------------ ways to hold a value that were not seen
+
+
+def _capped(least):
+    def decorate(schedule):
+        @functools.wraps(schedule)
+        def capped(progress):
+            return max(least, schedule(progress))
+
+        return capped
+
+    return decorate
+
+
+def _class_with(value):
+    class Settings:
+        level = value
+
+        def __call__(self, progress):
+            return self.at(progress)
+
+        def at(self, progress):
+            return self.level * progress
+
+    return Settings
+
+
+HIDDEN = {
+    "wraps": lambda v: _capped(v)(kd.cosine),
+    "lru_cache": lambda v: functools.lru_cache(_lambda_with(v)),
+    "of a class": lambda v: _class_with(v)(),
+    "of a class, by a method": lambda v: _class_with(v)().at,
+    "read by a method": lambda v: _script("class S:\n  def __call__(self, p): return v * p\nf = S()", v=v),
+    "read by another method": lambda v: _script(
+        "class S:\n  def f(self, p): return self.g() * p\n  def g(self): return v\nf = S().f", v=v
+    ),
+    "an attribute's name": lambda v: _script(f"f = lambda p: np.{['', 'tanh', 'sinh'][v]}(p)", np=np),
+    "a text of a lambda": lambda v: _script(f"f = lambda p: getattr(p, {'ab'[v - 1]!r})"),
+    "a constant tuple": lambda v: _script(f"f = lambda p: sum((p, {v}))"),
+    "the order of a mapping": lambda v: _script(
+        "def f(p): return [*M.items()]", M=dict([(1, 2), (3, 4)][:: 3 - 2 * v])
+    ),
+    "the order of names": lambda v: _script("def f(p): return [*M]", M=dict([("a", 2), ("b", 4)][:: 3 - 2 * v])),
+    "keys that look alike": lambda v: _lambda_with({1: v, "1": 0}),
+    "networks as keys": lambda v: _script("def f(p): return M.items()", M={kd.MLP(4, 3, seed=v): 1, kd.MLP(4, 3): 1}),
+    "functions as keys": lambda v: _lambda_with({kd.cosine: v, max: 1}),
+    "a method of a list": lambda v: _lambda_with([v].index),
+    "NumPy's functions": lambda v: _lambda_with([np.sin, [np.cos, np.tan][v - 1]]),
+    "a pattern": lambda v: _lambda_with(re.compile(f"a{v}")),
+    "a masked array": lambda v: _lambda_with(np.ma.masked_array([1.0, 2.0, 3.0], [0, v - 1, 1])),
+    "a column far from zero": lambda v: _lambda_with(1.7e9 + np.arange(60.0)[:: 3 - 2 * v]),
+    "a distribution": lambda v: _lambda_with([scipy.stats.norm(0, v), np.random.rand, os.environ]),
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_values_in_other_places_are_told(what):
+    first, again, other = (_told(HIDDEN[what](v)) for v in (1, 1, 2))
+    assert difference(first, again) is None and difference(first, other) is not None
+
+
+def test_a_tensor_is_told_by_its_numbers():
+    torch = pytest.importorskip("torch")
+    first, again, other = (_told(_lambda_with([torch.full((3,), float(v))])) for v in (1, 1, 2))
+    assert difference(first, again) is None and difference(first, other) is not None
+
+
+class Dotted(dict):
+    __getattr__ = dict.__getitem__
+
+
+class Anything:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize(
+    "thing", [Dotted(k=1, sub=Dotted(z=1)), Anything(), unittest.mock.Mock(), unittest.mock.MagicMock()], ids=str
+)
+def test_an_object_with_every_attribute_is_told(thing):
+    assert difference(_told(_lambda_with(thing)), _told(_lambda_with(thing))) is None
+
+
+def test_a_picture_is_told_and_ends():
+    """Its parts know one another in many ways; told along each of them, they had no end."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    figure, ax = plt.subplots()
+    assert _told(_lambda_with(ax))["step"]
+    plt.close(figure)
+
+
+def test_a_hook_of_ones_own_is_not_told_with_what_it_saves():
+    @dataclasses.dataclass
+    class Counts:
+        every: int = 2
+        n: int = 0
+
+        def after_epoch(self, run):
+            self.n += 1
+
+        def state(self):
+            return {"n": self.n}, {}
+
+        def restore(self, values, arrays):
+            self.n = values["n"]
+
+    def told(hook):
+        run = Run({}, {}, kd.CrossEntropy(), kd.Adam())
+        run.hooks = [hook]
+        return describe(run, {})["hooks"]
+
+    assert told(Counts(2, 0)) == told(Counts(2, 7)) != told(Counts(3, 0))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1.7e9])
+@pytest.mark.parametrize("change", [lambda t: t + 0.01, lambda t: 1.01 * (t - t[0]) + t[0], lambda t: t[::-1]])
+def test_a_column_far_from_zero_is_compared_by_its_spread(offset, change):
+    first = offset + np.arange(60.0)
+    told = [_told(_lambda_with(t)) for t in (first, np.nextafter(first, np.inf), change(first))]
+    assert difference(told[0], told[1]) is None and difference(told[0], told[2]) is not None

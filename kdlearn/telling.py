@@ -1,0 +1,290 @@
+"""A thing told with all that it holds, so that it can be compared with another: a function, an object, rows."""
+
+from __future__ import annotations
+
+import copyreg
+import dis
+import functools
+import inspect
+import itertools
+import json
+import operator
+import os
+import sysconfig
+import types
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdlearn.backend import to_numpy
+from kdlearn.data import Data
+from kdlearn.nn.layers import Layer
+from kdlearn.nn.module import Module
+from kdlearn.nn.optim import Optimizer
+from kdlearn.objective import Objective
+
+MANY = 100  # entries of a list; longer ones are told by a checksum
+GROUPS = 1024  # columns of an array of floats, at the most, that are told one by one
+DEEP = 40  # things that hold one another, at the most, that are walked over
+CLOCKS = ("seconds", "fit_time", "fit_time_", "score_time")  # of a history and of searches: never twice the same
+FLOATS = "mean, spread and sum"
+NAMED = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc)
+UNBOUND = (type, types.ModuleType, types.NoneType)  # what a method may be of without holding anything
+GLOBAL: Any = (os.environ, np.random.mtrand._rand)  # told by their kind
+ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
+INSTALLED = (os.path.dirname(__file__), *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+
+class Telling:
+    """Things told one after the other: what was told once is told by its number the next time.
+
+    Without that, things that know one another in many ways, such as those of a picture, would never end.
+    """
+
+    def __init__(self, trained: Mapping[Module, str]) -> None:
+        self.trained = trained
+        self.known: dict[int, tuple[int, Any]] = {}  # by id; the thing is kept, so that the id stays its own
+
+    def __call__(self, thing: Any, inside: tuple[Any, ...] = ()) -> Any:
+        """Anything by its class and what it holds; a function by its name, what is set of it, encloses and reads."""
+        if isinstance(thing, np.generic):
+            thing = thing.item()
+        if thing is None or isinstance(thing, (bool, int, float, str)):
+            return thing if thing == thing else "NaN"
+        if isinstance(thing, bytes):
+            return _checksum(thing)
+        if isinstance(thing, types.BuiltinMethodType) and not isinstance(thing.__self__, UNBOUND):
+            return [thing.__qualname__, self(thing.__self__, inside)]  # such as that of a mapping
+        if isinstance(thing, NAMED) or any(thing is other for other in GLOBAL):
+            return getattr(thing, "__qualname__", None) or getattr(thing, "__name__", type(thing).__name__)
+        if isinstance(thing, Module) and thing in self.trained:
+            return self.trained[thing]
+        if any(thing is other for other in inside):  # it encloses itself
+            return "itself"
+        if len(inside) > DEEP:
+            return type(thing).__qualname__
+        told = functools.partial(self, inside=(*inside, thing))
+        if isinstance(thing, (tuple, list, range)):
+            return _short([told(t) for t in thing])
+        if isinstance(thing, (set, frozenset)):
+            return _short(sorted((told(t) for t in thing), key=str))
+        if id(thing) in self.known:
+            return [type(thing).__qualname__, self.known[id(thing)][0]]
+        self.known[id(thing)] = len(self.known), thing
+        return self.compound(thing, told, any(map(_has_state, inside)))
+
+    def compound(self, thing: Any, told: Any, moves: bool) -> Any:
+        """A thing with parts, told for the first time; what an object with a state holds `moves`."""
+        kind = type(thing)
+        if isinstance(thing, Data):
+            return {name: _array(thing.columns[name], told) for name in sorted(thing.columns)}
+        if isinstance(thing, Mapping):
+            return _mapping(thing, told)
+        if isinstance(thing, Optimizer):
+            return thing.settings()
+        if isinstance(thing, (Objective, Layer)):
+            return part(thing, told)
+        if isinstance(thing, Module):
+            return part(thing, told) | {"weights": None if moves else _sum(thing)}
+        if isinstance(thing, np.ndarray) or hasattr(kind, "__cuda_array_interface__"):
+            return ["array", list(thing.shape)] if moves else _array(thing, told)
+        if hasattr(kind, "iloc"):  # a table of pandas, whose own arrays may differ where their cells do not
+            columns = thing.to_frame() if thing.ndim == 1 else thing
+            return {"index": told(columns.index.to_numpy()), "columns": list(map(str, columns))} | {
+                str(name): told(cells.to_numpy()) for name, cells in columns.items()
+            }
+        if hasattr(kind, "detach") and hasattr(kind, "numpy"):  # a tensor of PyTorch
+            return told(thing.detach().cpu().numpy())
+        if isinstance(thing, functools.partial):
+            return [told(thing.func), [told(a) for a in thing.args], _mapping(thing.keywords, told)]
+        if isinstance(thing, types.FunctionType):
+            return _function(thing, told)
+        if isinstance(thing, types.MethodType):
+            return [told(thing.__self__), _methods(type(thing.__self__), thing.__func__, told)]
+        if hasattr(kind, "__wrapped__") or isinstance(thing, functools._lru_cache_wrapper):
+            return ["cached", told(thing.__wrapped__)]
+        if _has_state(thing):
+            return _made_with(thing, told)
+        methods = _methods(kind, kind.__call__, told) if callable(thing) else {}
+        return [_object(thing, told), methods] if methods else _object(thing, told)
+
+
+def _mapping(thing: Mapping, told: Any) -> Any:
+    if all(isinstance(name, str) for name in thing):
+        return _short({name: told(value) for name, value in thing.items() if not name.endswith(CLOCKS)})
+    return _short([[told(name), told(value)] for name, value in thing.items()])
+
+
+def _made_with(thing: Any, told: Any) -> dict[str, Any]:
+    """An object with a state by the arguments it was made with, but for those that it saves itself."""
+    try:
+        moving = set().union(*thing.state())
+    except Exception:  # it may have none before the first epoch
+        moving = set()
+    names = [name for name in inspect.signature(type(thing)).parameters if name not in moving]
+    return {"kind": type(thing).__qualname__, **{name: told(getattr(thing, name, None)) for name in names}}
+
+
+def _own(function: types.FunctionType) -> bool:
+    """Whether it is the user's: neither of this package nor of an installed one."""
+    return not function.__code__.co_filename.startswith(INSTALLED)
+
+
+def _methods(kind: type, first: Any, told: Any) -> dict[str, Any]:
+    """What a method and those that it calls read of their class, and from their modules."""
+    read = {first.__name__: told(first)} if isinstance(first, types.FunctionType) else {}
+    waiting = [first]
+    while waiting:
+        function = waiting.pop()
+        if not isinstance(function, types.FunctionType) or not _own(function):
+            continue
+        for name in dict.fromkeys(name for code in _codes(function.__code__) for name in code.co_names):
+            value = inspect.getattr_static(kind, name, None)
+            value = getattr(value, "__func__", value)  # of a staticmethod or classmethod
+            value = getattr(value, "fget", value)  # of a property
+            if name not in read and value is not None:
+                read[name] = told(value)
+                waiting.append(value)
+    return read
+
+
+def _has_state(thing: Any) -> bool:
+    return callable(getattr(type(thing), "state", None))
+
+
+def part(thing: Objective | Module | Layer, told: Any) -> dict[str, Any]:
+    """What a part holds, without what is worked out of it, and without weights."""
+    kind, derived = type(thing), functools.cached_property
+    own = {name: v for name, v in vars(thing).items() if not isinstance(getattr(kind, name, None), derived)}
+    if not isinstance(thing, Objective):
+        own = {name: v for name, v in own.items() if not name.startswith("_") and not hasattr(v, "dtype")}
+    if isinstance(thing, Module):
+        own = {name: v for name, v in own.items() if name not in ("written", "slices")}
+        own |= {"dtype": str(thing.theta.dtype), "frozen": thing.frozen}
+        own |= {"still": None if thing.slices or not thing.n_parameters else _sum(thing)}
+    return {"kind": kind.__qualname__, **{name: told(value) for name, value in own.items()}}
+
+
+def _function(thing: types.FunctionType, told: Any) -> Any:
+    """A function by its name, its defaults, what it encloses and reads, and of a lambda the code."""
+    codes = list(_codes(thing.__code__))
+    cells = {name: enclosed(cell) for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or ())}
+    said: dict[str, Any] = {}
+    if not _own(thing):
+        within = inspect.unwrap(thing)
+        if not _own(within) and "<locals>" not in within.__code__.co_qualname:
+            return thing.__qualname__
+        held = cells
+    else:
+        held = _read(codes, {**thing.__globals__, **cells})
+        held |= {name: cell for name, cell in cells.items() if not any(k.partition(".")[0] == name for k in held)}
+        if thing.__name__ == "<lambda>":
+            constants = [[told(n) for n in c.co_consts if not isinstance(n, types.CodeType)] for c in codes]
+            said["code"] = [[_checksum(c.co_code), list(c.co_names), own] for c, own in zip(codes, constants)]
+    held |= {"defaults": thing.__defaults__, "keywords": thing.__kwdefaults__}
+    said |= {name: told(v) for name, v in held.items() if v is not None and not isinstance(v, types.ModuleType)}
+    return [thing.__qualname__, said] if said else thing.__qualname__
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """This code and that of the functions and comprehensions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _read(codes: Sequence[types.CodeType], values: Mapping[str, Any]) -> dict[str, Any]:
+    """{name: value} of what code reads of these; of `args.noise` the attribute alone, since others may change."""
+    read: dict[str, Any] = {}
+    for first, then in (pair for code in codes for pair in itertools.pairwise(dis.get_instructions(code))):
+        name = first.argval
+        if first.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF") and name in values:
+            absent = object()
+            of_its_own = then.opname in ATTRIBUTE and not isinstance(values[name], types.FunctionType)
+            try:
+                value = getattr(values[name], then.argval, absent) if of_its_own else absent
+            except Exception:  # a property's own
+                value = absent
+            read |= {name: values[name]} if value is absent else {f"{name}.{then.argval}": value}
+    return read
+
+
+def _object(thing: Any, told: Any) -> Any:
+    """Any other object by its class and what pickle would save of it; by its class alone where that is nothing."""
+    kind = type(thing).__qualname__
+    try:
+        parts = copyreg.dispatch_table.get(type(thing), operator.methodcaller("__reduce_ex__", 4))(thing)
+        if isinstance(parts, str):
+            return [kind, parts]
+        _, arguments, *rest = parts
+        held = [told([a for a in arguments if a is not type(thing)])]
+        held += [told(part if i == 0 else list(part)) for i, part in enumerate(rest[:3]) if part is not None]
+    except Exception:  # a lock, a file, a thread ...
+        return kind
+    return [kind, *(part for part in held if part not in ([], {}))]
+
+
+def _array(a: Any, told: Any) -> dict[str, Any]:
+    """What tells an array from another: whole numbers by a checksum, floats by three numbers for each column."""
+    shape = list(a.shape)
+    if isinstance(a, np.ma.MaskedArray):
+        return {"shape": shape, "mask": _array(np.ma.getmaskarray(a), told), "cells": _array(np.asarray(a), told)}
+    a = to_numpy(a)
+    if a.dtype.kind == "f":
+        return {"shape": shape, "eps": 4 * float(np.finfo(a.dtype).eps), FLOATS: _three(a)}
+    if a.dtype.kind in "biu":  # of any width
+        return {"shape": shape, "checksum": _checksum(np.ascontiguousarray(a, np.int64).tobytes())}
+    return {"shape": shape, "checksum": _checksum(json.dumps(told(a.tolist()), default=str).encode())}
+
+
+def _checksum(content: bytes) -> str:
+    return f"{zlib.crc32(content):08x}"
+
+
+def _short(told: Any) -> Any:
+    """A list or a mapping, or where it is long how many entries it has, and their checksum."""
+    if len(told) <= MANY:
+        return told
+    return {"entries": len(told), "checksum": _checksum(json.dumps(told, default=str).encode())}
+
+
+def enclosed(cell: types.CellType) -> Any:
+    """What a function holds there; None for a name that has no value yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _sum(net: Module) -> str:
+    """What tells the weights of a network, which are not saved, from those of another."""
+    return f"weights with the sum {_checksum(to_numpy(net.theta).tobytes())}"
+
+
+def _three(a: np.ndarray) -> list[list[float]]:
+    """Of each column the mean, the standard deviation, and of what is left a sum with a weight for each place, over √N.
+
+    More than `GROUPS` columns, as those of large images, are added up by groups, each column with a weight of its own.
+    """
+    if not a.size:
+        return [[], [], []]
+    a = a.reshape(len(a), -1) if a.ndim else a.reshape(1, 1)
+    n, width = a.shape
+    draw = np.random.default_rng(0)
+    along, across = (draw.choice([-1.0, 1.0], size) * draw.uniform(1, 2, size) for size in a.shape)
+    found, rows = np.zeros((3, width)), max(1, 2**22 // width)  # as float64, of many images, it would not fit
+    first = np.nan_to_num(a[0].astype(float), nan=1.0, posinf=2.0, neginf=3.0)
+    for start in range(0, n, rows):
+        some = np.nan_to_num(a[start : start + rows].astype(float), nan=1.0, posinf=2.0, neginf=3.0)  # masks, too
+        some -= first  # or a column far from zero would lose its digits in the squares
+        found += some.sum(axis=0), (some * some).sum(axis=0), along[start : start + rows] @ some
+    mean = found[0] / n
+    variance, placed = np.maximum(found[1] / n - mean**2, 0), (found[2] - along.sum() * mean) / n**0.5
+    mean = mean + first
+    if width > GROUPS:
+        starts = np.arange(0, width, -(-width // GROUPS))
+        mean, variance, placed = (np.add.reduceat(c, starts) for c in (across * mean, variance, across * placed))
+    return np.stack([mean, variance**0.5, placed]).tolist()
