@@ -88,7 +88,7 @@ def start(widths: Sequence[int], rng: np.random.Generator) -> Layers:
 
 
 WIDTHS = (300, 200, 120, 40)
-ELSEWHERE = [WIDTHS, (2, 3, 1), (6, 4), (400, 400, 400), *(at.widths for at in ODD)]
+ELSEWHERE = [WIDTHS, (2, 3, 1), (6, 4), *(at.widths for at in ODD)]
 INPUTS, OUTPUTS = (np.array(w, float) for w in (WIDTHS[:-1], WIDTHS[1:]))
 GAIN = np.array([2.0, 2.0, 1.0])
 SPREADS = {  # of the weights, layer by layer
