@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import dis
 import functools
@@ -88,6 +89,8 @@ class Telling:
             return part(thing, told)
         if isinstance(thing, Module):
             return part(thing, told) | {"weights": None if moves else _sum(thing)}
+        if hasattr(kind, "detach") and hasattr(kind, "numpy"):  # a tensor of PyTorch
+            return told(thing.detach().cpu().numpy())
         if isinstance(thing, np.ndarray) or hasattr(kind, "__cuda_array_interface__"):
             return ["array", list(thing.shape)] if moves else _array(thing, told)
         if hasattr(kind, "iloc"):  # a table of pandas, whose own arrays may differ where their cells do not
@@ -95,14 +98,13 @@ class Telling:
             return {"index": told(columns.index.to_numpy()), "columns": list(map(str, columns))} | {
                 str(name): told(cells.to_numpy()) for name, cells in columns.items()
             }
-        if hasattr(kind, "detach") and hasattr(kind, "numpy"):  # a tensor of PyTorch
-            return told(thing.detach().cpu().numpy())
         if isinstance(thing, functools.partial):
             return [told(thing.func), [told(a) for a in thing.args], _mapping(thing.keywords, told)]
         if isinstance(thing, types.FunctionType):
             return _function(thing, told)
         if isinstance(thing, types.MethodType):
-            return [told(thing.__self__), _methods(type(thing.__self__), thing.__func__, told)]
+            own = thing.__self__
+            return [told(own), _methods(own if isinstance(own, type) else type(own), thing.__func__, told)]
         if hasattr(kind, "__wrapped__") or isinstance(thing, functools._lru_cache_wrapper):
             return ["cached", told(thing.__wrapped__)]
         if _has_state(thing):
@@ -173,8 +175,10 @@ def _function(thing: types.FunctionType, told: Any) -> Any:
     cells = {name: enclosed(cell) for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or ())}
     said: dict[str, Any] = {}
     if not _own(thing):
-        within = inspect.unwrap(thing)
-        if not _own(within) and "<locals>" not in within.__code__.co_qualname:
+        inner = getattr(thing, "__wrapped__", None)
+        if inner is not None:
+            return told(inner)  # a loss that `mean_over_rows` made is its function
+        if "<locals>" not in thing.__code__.co_qualname:
             return thing.__qualname__
         held = cells
     else:
@@ -199,16 +203,22 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 def _read(codes: Sequence[types.CodeType], values: Mapping[str, Any]) -> dict[str, Any]:
     """{name: value} of what code reads of these; of `args.noise` the attribute alone, since others may change."""
     read: dict[str, Any] = {}
-    for first, then in (pair for code in codes for pair in itertools.pairwise(dis.get_instructions(code))):
-        name = first.argval
-        if first.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF") and name in values:
-            absent = object()
-            of_its_own = then.opname in ATTRIBUTE and not isinstance(values[name], types.FunctionType)
-            try:
-                value = getattr(values[name], then.argval, absent) if of_its_own else absent
-            except Exception:  # a property's own
-                value = absent
-            read |= {name: values[name]} if value is absent else {f"{name}.{then.argval}": value}
+    for steps in (list(dis.get_instructions(code)) for code in codes):
+        for i, step in enumerate(steps):
+            if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF") or step.argval not in values:
+                continue
+            name, value = step.argval, values[step.argval]
+            for then in itertools.takewhile(lambda then: then.opname in ATTRIBUTE, steps[i + 1 :]):
+                of, absent = value, object()
+                with contextlib.suppress(Exception):  # a property's own
+                    value = absent if isinstance(of, types.FunctionType) else getattr(of, then.argval, absent)
+                if value is absent:
+                    value = of
+                    break
+                name += f".{then.argval}"
+                if not isinstance(of, (types.ModuleType, type)):
+                    break
+            read[name] = value
     return read
 
 

@@ -972,6 +972,23 @@ def _capped(least):
     return decorate
 
 
+def _scaled(factor):
+    def decorate(loss):
+        @functools.wraps(loss)
+        def scaled(*arrays):
+            return factor * loss(*arrays)
+
+        return scaled
+
+    return decorate
+
+
+def _module(**values):
+    made = types.ModuleType("made")
+    vars(made).update(values)
+    return made
+
+
 def _class_with(value):
     class Settings:
         level = value
@@ -1006,6 +1023,13 @@ HIDDEN = {
     "functions as keys": lambda v: _lambda_with({kd.cosine: v, max: 1}),
     "a method of a list": lambda v: _lambda_with([v].index),
     "NumPy's functions": lambda v: _lambda_with([np.sin, [np.cos, np.tan][v - 1]]),
+    "a method of a class": lambda v: _script(
+        "class S:\n  K = v\n  @classmethod\n  def f(cls): return cls.K\nf = S.f", v=v
+    ),
+    "in a class of a module": lambda v: _script("def f(): return m.S.K", m=_module(S=type("S", (), {"K": v}))),
+    "in a module of a package": lambda v: _script("def f(): return m.inner.K", m=_module(inner=_module(K=v))),
+    "read by a loss over rows": lambda v: kd.mean_over_rows(_script("def f(z, t): return v * z, z", v=v)),
+    "decorated, over rows": lambda v: kd.mean_over_rows(_scaled(v)(_script("def f(z, t): return z, z"))),
     "a pattern": lambda v: _lambda_with(re.compile(f"a{v}")),
     "a masked array": lambda v: _lambda_with(np.ma.masked_array([1.0, 2.0, 3.0], [0, v - 1, 1])),
     "a column far from zero": lambda v: _lambda_with(1.7e9 + np.arange(60.0)[:: 3 - 2 * v]),
@@ -1020,9 +1044,22 @@ def test_values_in_other_places_are_told(what):
 
 
 def test_a_tensor_is_told_by_its_numbers():
+    """What PyTorch pickles of one is another in each process."""
     torch = pytest.importorskip("torch")
-    first, again, other = (_told(_lambda_with([torch.full((3,), float(v))])) for v in (1, 1, 2))
-    assert difference(first, again) is None and difference(first, other) is not None
+
+    def linear(v):
+        made = torch.nn.Linear(2, 2)
+        torch.nn.init.constant_(made.weight, v)
+        torch.nn.init.zeros_(made.bias)
+        return made
+
+    for make in (linear, lambda v: torch.full((3,), float(v)), lambda v: torch.full((3,), v, requires_grad=False)):
+        first, again, other = (_told(_lambda_with([make(v)])) for v in (1, 1, 2))
+        assert (
+            difference(first, again) is None
+            and difference(first, other) is not None
+            and "TypedStorage" not in str(first)
+        )
 
 
 class Dotted(dict):
