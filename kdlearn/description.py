@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.run import Run
-from kdlearn.telling import FLOATS, Telling, part
+from kdlearn.telling import FLOATS, Telling, made_with, part
 
 VERSION = 4  # of what is said; a file that says something else cannot be compared
 
@@ -23,7 +23,7 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     column's mean, spread and a sum that depends on the place of each entry, to a ten-thousandth of the spread.
     A function is told by its name, its defaults, what it encloses and what it reads from its module; of the code
     itself only a lambda's. An object with a `state` of its own, such as a hook, is told by the arguments it was made
-    with, where it keeps them under their names; hooks without a state are not told.
+    with, where it keeps them under their names, and so are this package's hooks; other hooks are not told.
     """
     said = Telling(run.owners)
     told = {
@@ -32,12 +32,16 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         "teachers": {name: said(run.teachers[name]) for name in sorted(run.teachers)},
         "objective": said(run.objective),
         "optimizer": run.optimizer.settings(),
-        "hooks": [said(hook) for hook in run.hooks if hasattr(hook, "state")],
+        "hooks": [made_with(hook, said) for hook in run.hooks if hasattr(hook, "state") or _ours(hook)],
         "rows": said(run.given),
         "validation rows": said(run.held_out),
         **{name: said(value) for name, value in settings.items()},
     }
     return json.loads(json.dumps(told, default=str))
+
+
+def _ours(hook: Any) -> bool:
+    return type(hook).__module__.startswith("kdlearn.")
 
 
 def difference(was: Any, mine: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:

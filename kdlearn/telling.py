@@ -108,7 +108,7 @@ class Telling:
         if hasattr(kind, "__wrapped__") or isinstance(thing, functools._lru_cache_wrapper):
             return ["cached", told(thing.__wrapped__)]
         if _has_state(thing):
-            return _made_with(thing, told)
+            return made_with(thing, told)
         methods = _methods(kind, kind.__call__, told) if callable(thing) else {}
         return [_object(thing, told), methods] if methods else _object(thing, told)
 
@@ -119,7 +119,7 @@ def _mapping(thing: Mapping, told: Any) -> Any:
     return _short([[told(name), told(value)] for name, value in thing.items()])
 
 
-def _made_with(thing: Any, told: Any) -> dict[str, Any]:
+def made_with(thing: Any, told: Any) -> dict[str, Any]:
     """An object with a state by the arguments it was made with, but for those that it saves itself."""
     try:
         moving = set().union(*thing.state())

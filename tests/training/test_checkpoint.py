@@ -897,8 +897,15 @@ def test_a_network_that_is_trained_is_told_without_its_weights():
     assert after == before and moved != copied and "student" in str(before)
 
 
-@pytest.mark.parametrize("make, first, other", [(kd.EarlyStopping, "loss", "accuracy"), (Decay, 0.9, 0.8)])
-def test_hooks_with_a_state_are_told_with_their_settings(make, first, other):
+@pytest.mark.parametrize(
+    "make, first, other",
+    [
+        (kd.EarlyStopping, "loss", "accuracy"),
+        (Decay, 0.9, 0.8),
+        (lambda every: kd.StalePeers("a", "b", every=every), 1, 2),
+    ],
+)
+def test_hooks_with_a_state_and_those_of_the_package_are_told_with_their_settings(make, first, other):
     def told(setting):
         run = Run({}, {}, kd.CrossEntropy(), kd.Adam())
         run.hooks = [make(setting)]
