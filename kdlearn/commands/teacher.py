@@ -246,7 +246,8 @@ def _unpickle(path: Path, method: str) -> Any:
         teacher = joblib.load(path)
     except Exception as error:  # a pickle may raise whatever it likes
         raise CheckpointError(f"{path} cannot be unpickled ({type(error).__name__}: {error})") from error
-    if not hasattr(teacher, method):
+    classes = hasattr(teacher, "predict_proba") or hasattr(teacher, "classes_")
+    if not hasattr(teacher, method) or (classes and method == "predict"):
         kind = "classifier" if method == "predict_proba" else "regressor"
         raise CheckpointError(f"{path} holds {type(teacher).__name__}; a teacher is a fitted {kind}")
     if isinstance(teacher, BaseEstimator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import pickle
@@ -18,6 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
+from sklearn.svm import LinearSVC
 
 pd = pytest.importorskip("pandas")
 
@@ -773,3 +775,16 @@ def test_large_numbers_are_said_as_they_are_written():
     Rules.of(table, (), (), (), said)
     assert any("counts the rows (1000000000, 1000000001, …)" in line for line in said)
     assert any("'1,234,567' is read as 1234567." in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "kind", [LogisticRegression, LinearSVC, functools.partial(make_pipeline, LogisticRegression())]
+)
+def test_a_classifier_is_no_teacher_of_numbers(kind, tmp_path, capsys):
+    """Its codes 0 and 1 were taken for answers to a target of about 100."""
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": 100 + 20 * x[:, 0]}).to_csv(tmp_path / "t.csv", index=False)
+    joblib.dump(kind().fit(x, (x[:, 0] > 0).astype(int)), tmp_path / "t.pkl")
+    arguments = ["distill", "--data", tmp_path / "t.csv", "--target", "y", "--teacher", tmp_path / "t.pkl"]
+    assert cli.main([str(a) for a in (*arguments, "--trust-pickle", "--out", tmp_path / "s.npz", *SHORT)]) == 2
+    assert "a teacher is a fitted regressor" in capsys.readouterr().err and not (tmp_path / "s.npz").exists()
