@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,7 +33,11 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         "teachers": {name: said(run.teachers[name]) for name in sorted(run.teachers)},
         "objective": said(run.objective),
         "optimizer": run.optimizer.settings(),
-        "hooks": [made_with(hook, said) for hook in run.hooks if hasattr(hook, "state") or _ours(hook)],
+        "hooks": [
+            made_with(hook, functools.partial(said, inside=(hook,)))
+            for hook in run.hooks
+            if hasattr(hook, "state") or _ours(hook)
+        ],
         "rows": said(run.given),
         "validation rows": said(run.held_out),
         **{name: said(value) for name, value in settings.items()},

@@ -1122,3 +1122,18 @@ def test_a_column_far_from_zero_is_compared_by_its_spread(offset, change):
     first = offset + np.arange(60.0)
     told = [_told(_lambda_with(t)) for t in (first, np.nextafter(first, np.inf), change(first))]
     assert difference(told[0], told[1]) is None and difference(told[0], told[2]) is not None
+
+
+def test_networks_and_arrays_of_a_hook_with_a_state_may_move():
+    """It saves them itself; the same hook, taken again after an interrupt, is the same."""
+
+    class Holding(Decay):
+        def __init__(self, net, sums):
+            self.net, self.sums = net, sums
+
+    run = Run({}, {}, kd.CrossEntropy(), kd.Adam())
+    run.hooks = [Holding(kd.MLP(4, 3), np.zeros(3))]
+    before = describe(run, {})
+    run.hooks[0].net.theta += 1
+    run.hooks[0].sums += 1
+    assert difference(before, describe(run, {})) is None
