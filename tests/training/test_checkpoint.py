@@ -1079,7 +1079,9 @@ class Anything:
 
 
 @pytest.mark.parametrize(
-    "thing", [Dotted(k=1, sub=Dotted(z=1)), Anything(), unittest.mock.Mock(), unittest.mock.MagicMock()], ids=str
+    "thing",
+    [Dotted(k=1, sub=Dotted(z=1)), Anything(), unittest.mock.Mock(), unittest.mock.MagicMock()],
+    ids=["dotted", "anything", "a mock", "another"],
 )
 def test_an_object_with_every_attribute_is_told(thing):
     assert difference(_told(_lambda_with(thing)), _told(_lambda_with(thing))) is None
