@@ -29,8 +29,6 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     said = Telling(run.owners)
     told = {
         "description": VERSION,
-        "networks": [[name, net.theta.size, part(net, said)] for net, name in run.owners.items()],
-        "teachers": {name: said(run.teachers[name]) for name in sorted(run.teachers)},
         "objective": said(run.objective),
         "optimizer": run.optimizer.settings(),
         "hooks": [
@@ -38,6 +36,8 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
             for hook in run.hooks
             if hasattr(hook, "state") or _ours(hook)
         ],
+        "networks": [[name, net.theta.size, part(net, said)] for net, name in run.owners.items()],
+        "teachers": {name: said(run.teachers[name]) for name in sorted(run.teachers)},
         "rows": said(run.given),
         "validation rows": said(run.held_out),
         **{name: said(value) for name, value in settings.items()},
