@@ -870,12 +870,6 @@ def test_of_settings_those_that_are_read_are_told(kind, source):
     assert difference(told(1, False), told(2, False)) is not None
 
 
-@pytest.mark.parametrize("what", MADE)
-def test_what_is_made_of_functions_is_told_with_them(what):
-    first, again, other = (_told(MADE[what](v)) for v in (1, 1, 2))
-    assert difference(first, again) is None and difference(first, other) is not None
-
-
 def test_a_frame_that_a_function_holds_is_told():
     pd = pytest.importorskip("pandas")
     for kind in (pd.DataFrame, lambda columns, index: pd.DataFrame(columns, index)["b"]):
@@ -1044,9 +1038,9 @@ HIDDEN = {
 }
 
 
-@pytest.mark.parametrize("what", HIDDEN)
+@pytest.mark.parametrize("what", MADE | HIDDEN)
 def test_values_in_other_places_are_told(what):
-    first, again, other = (_told(HIDDEN[what](v)) for v in (1, 1, 2))
+    first, again, other = (_told((MADE | HIDDEN)[what](v)) for v in (1, 1, 2))
     assert difference(first, again) is None and difference(first, other) is not None
 
 
