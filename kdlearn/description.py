@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.run import Run
+from kdlearn.run import Run, has_state
 from kdlearn.telling import FLOATS, Telling, made_with, part
 
 VERSION = 4  # of what is said; a file that says something else cannot be compared
@@ -34,7 +34,7 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         "hooks": [
             made_with(hook, functools.partial(said, inside=(hook,)))
             for hook in run.hooks
-            if hasattr(hook, "state") or _ours(hook)
+            if has_state(hook) or _ours(hook)
         ],
         "networks": [[name, net.theta.size, part(net, said)] for net, name in run.owners.items()],
         "teachers": {name: said(run.teachers[name]) for name in sorted(run.teachers)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from kdlearn.checkpoint import CheckpointError, check_arrays, read, write
 from kdlearn.checks import is_number
 from kdlearn.description import difference
 from kdlearn.nn.optim import Memory
-from kdlearn.run import Run
+from kdlearn.run import Run, has_state
 
 Dice = Mapping[str, np.random.Generator]  # every generator of the run, by name
 
@@ -35,8 +35,8 @@ def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
     arrays |= {f"column:{name}": a for name, a in run.rewritten().items()}
     hooks = {}
     for i, hook in enumerate(run.hooks):
-        if hasattr(hook, "state"):
-            hooks[str(i)], own = hook.state()
+        if has_state(hook):
+            hooks[str(i)], own = _state(hook)
             arrays |= {f"hook:{i}:{name}": a for name, a in own.items()}
     config = {
         "epoch": run.epoch,
@@ -51,6 +51,32 @@ def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
         "run": told,
     }
     write(path, arrays, config)
+
+
+def _state(hook: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    said = hook.state()
+    if not isinstance(said, tuple) or len(said) != 2 or not all(isinstance(part, Mapping) for part in said):
+        raise TypeError(
+            f"state() of the hook {type(hook).__name__} must return two mappings, (values, arrays), got {_cut(said)}"
+        )
+    for name in _names(said):
+        if not isinstance(name, str):
+            raise TypeError(
+                f"state() of the hook {type(hook).__name__} names a value {name!r}; names must be texts, since JSON, "
+                f"which keeps them, would give {str(name)!r} back"
+            )
+    return said
+
+
+def _names(said: Any) -> Iterator[Any]:
+    """Every name of a mapping, and of the mappings and lists in it."""
+    if isinstance(said, Mapping):
+        yield from said
+        said = said.values()
+    elif not isinstance(said, (list, tuple)):
+        return
+    for value in said:
+        yield from _names(value)
 
 
 def load_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, Any]) -> None:
@@ -119,7 +145,7 @@ def _understood(
     there = {name: to_device(a, device) for name, a in arrays.items()}
     columns = {name.partition(":")[2]: a for name, a in there.items() if name.startswith("column:")}
     data = run.data.with_columns(columns) if columns and run.data is not None else run.data
-    mine = [hook for hook in run.hooks if hasattr(hook, "state")]  # in their order; others may stand between them
+    mine = [hook for hook in run.hooks if has_state(hook)]  # in their order; others may stand between them
     if len(mine) != len(config["hooks"]):
         raise ValueError(f"it holds {len(config['hooks'])} hooks, the run has {len(mine)}")
     for i, hook in zip(sorted(config["hooks"], key=int), mine):  # last: they are the caller's, and cannot be taken back

@@ -18,6 +18,11 @@ from kdlearn.step import members_of
 MOMENTS = ("before_fit", "after_step", "after_epoch", "after_fit")
 
 
+def has_state(thing: Any) -> bool:
+    """Whether it says itself, by a method `state`, what of it changes."""
+    return callable(getattr(type(thing), "state", None))
+
+
 class Run:
     """A `fit` under way. A hook may set `stop = True`, which ends it after the epoch, and replace `data`.
 
@@ -98,6 +103,10 @@ class Run:
                 raise TypeError(f"a hook has the methods {', '.join(MOMENTS)}; {kind} has {unknown[0]!r}")
             if not own and not callable(hook):
                 raise TypeError(f"a hook is a function, or has one of {', '.join(MOMENTS)}; got {hook!r}")
+            if has_state(hook) and not hasattr(hook, "restore"):
+                raise TypeError(
+                    f"{kind} has state(), so it needs restore(values, arrays), which takes back what that gave"
+                )
             for name in getattr(hook, "moves", ()):
                 teacher = self.teachers.get(name)
                 same = [s for s, net in self.students.items() if teacher is not None and net.theta is teacher.theta]

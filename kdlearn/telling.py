@@ -25,6 +25,7 @@ from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import Optimizer
 from kdlearn.objective import Objective
+from kdlearn.run import has_state
 
 MANY = 100  # entries of a list; longer ones are told by a checksum
 GROUPS = 1024  # columns of an array of floats, at the most, that are told one by one
@@ -74,7 +75,7 @@ class Telling:
         if id(thing) in self.known:
             return [type(thing).__qualname__, self.known[id(thing)][0]]
         self.known[id(thing)] = len(self.known), thing
-        return self.compound(thing, told, any(map(_has_state, inside)))
+        return self.compound(thing, told, any(map(has_state, inside)))
 
     def compound(self, thing: Any, told: Any, moves: bool) -> Any:
         """A thing with parts, told for the first time; what an object with a state holds `moves`."""
@@ -107,7 +108,7 @@ class Telling:
             return [told(own), _methods(own if isinstance(own, type) else type(own), thing.__func__, told)]
         if hasattr(kind, "__wrapped__") or isinstance(thing, functools._lru_cache_wrapper):
             return ["cached", told(thing.__wrapped__)]
-        if _has_state(thing):
+        if has_state(thing):
             return made_with(thing, told)
         methods = _methods(kind, kind.__call__, told) if callable(thing) else {}
         return [_object(thing, told), methods] if methods else _object(thing, told)
@@ -150,10 +151,6 @@ def _methods(kind: type, first: Any, told: Any) -> dict[str, Any]:
                 read[name] = told(value)
                 waiting.append(value)
     return read
-
-
-def _has_state(thing: Any) -> bool:
-    return callable(getattr(type(thing), "state", None))
 
 
 def part(thing: Objective | Module | Layer, told: Any) -> dict[str, Any]:

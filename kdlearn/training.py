@@ -69,7 +69,7 @@ def fit(
         each epoch, without dropout, with the weights that the terms have by then.
     hooks : functions `hook(run)` called after each epoch, or objects with any of `before_fit`, `after_step`,
         `after_epoch`, `after_fit`; see `Run`. One that remembers something has `state() -> (values, arrays)`, two
-        mappings for the checkpoint, and `restore(values, arrays)`.
+        mappings for the checkpoint with texts as names, and `restore(values, arrays)`.
     progress : show a bar; by default only on a terminal.
     step : the training step; `train_step` unless an algorithm updates its networks otherwise. What `train_step`
         returns is returned as it is: it knows which rows each mean is over.

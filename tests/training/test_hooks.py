@@ -148,3 +148,49 @@ def test_an_error_of_a_hook_carries_the_history_if_it_can():
                 kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), data(), hooks=[hook], **settings(epochs=2))
             if kind is ValueError:
                 assert len(error.value.history) == length
+
+
+@pytest.mark.parametrize(
+    "said, message",
+    [
+        ({"seen": 1}, "two mappings"),
+        (({"seen": 1}, [1.0]), "two mappings"),
+        (({1: 0.5}, {}), "names a value 1;"),
+        (({"seen": [{"by epoch": {3: 0.5}}]}, {}), "names a value 3;"),
+    ],
+)
+def test_a_state_that_would_not_come_back_as_it_is_is_refused(said, message, tmp_path):
+    class Remembers:
+        def after_epoch(self, run): ...
+        def state(self):
+            return said
+
+        def restore(self, values, arrays): ...
+
+    with pytest.raises(TypeError, match=f"hook Remembers .*{message}"):
+        kd.fit(
+            kd.MLP(4, 3), kd.CrossEntropy(), data(), hooks=[Remembers()], checkpoint=tmp_path / "c.npz", **settings()
+        )
+
+
+def test_a_hook_with_a_state_can_take_it_back():
+    class Forgets:
+        def after_epoch(self, run): ...
+        def state(self):
+            return {}, {}
+
+    with pytest.raises(TypeError, match=r"Forgets has state\(\), so it needs restore"):
+        kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), data(), hooks=[Forgets()], **settings())
+
+
+def test_an_attribute_called_state_is_no_method(tmp_path):
+    class Counts:
+        def __init__(self):
+            self.state = 0
+
+        def after_epoch(self, run):
+            self.state += 1
+
+    counts = Counts()
+    kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), data(), hooks=[counts], checkpoint=tmp_path / "c.npz", **settings())
+    assert counts.state == 6
