@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from kdlearn.commands.alarms import tell_leak, weak_points
 from kdlearn.commands.frames import TableError, naming, read_table
-from kdlearn.commands.measure import figures, format_figures, shortfall
+from kdlearn.commands.measure import figures, format_figures, own_rule, shortfall
 from kdlearn.commands.outputs import as_json, check_out
 from kdlearn.commands.rules import Rules
 from kdlearn.commands.student import Student, load_student
@@ -99,6 +99,8 @@ def run(args: Namespace) -> int:
     from_file = None if args.teacher in TEACHERS else Path(args.teacher).stat().st_size
     measures = figures(read_back.model, measured, control, X_test, y_test, args.out.stat().st_size, from_file)
     warned += shortfall(measures)
+    if y.dtype.kind != "f" and from_file is not None:
+        warned += own_rule(measured, X_test)
     found = {
         "verdict": student.report_["verdict"],
         "data": str(args.data),

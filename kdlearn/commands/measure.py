@@ -55,6 +55,20 @@ def shortfall(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def own_rule(teacher: Any, X: pd.DataFrame) -> list[str]:
+    """A sentence where a classifier's answers are not its most probable classes, as behind a threshold of its own."""
+    with unknown_said():
+        answers, p = np.asarray(teacher.predict(X)), np.asarray(teacher.predict_proba(X))
+    answered = np.where(np.asarray(teacher.classes_) == answers[:, None], p, 0).max(axis=1)
+    n = int((answered < p.max(axis=1)).sum())
+    if not n:
+        return []
+    return [
+        f"The teacher answers {n} of {len(X)} rows otherwise than its highest probability, by a threshold or rule of "
+        "its own: its figures are those of its answers, and the student learns its probabilities."
+    ]
+
+
 def _most_frequent(y: np.ndarray) -> list[Any]:
     """`[label, share]` of the class that is right most often: what an answer is worth that looks at nothing."""
     labels, n = np.unique(y, return_counts=True)
@@ -64,7 +78,7 @@ def _most_frequent(y: np.ndarray) -> list[Any]:
 def _of_classes(model: Any, X: pd.DataFrame, y: np.ndarray) -> dict[str, Any]:
     order = np.argsort(model.classes_)  # a teacher from a file may have another
     classes, p = np.asarray(model.classes_)[order], model.predict_proba(X)[:, order]
-    answers = classes[p.argmax(axis=1)]
+    answers = np.asarray(model.predict(X))  # which may follow a threshold of its own
     recall = {}
     for label in classes.tolist():
         rows = y == label

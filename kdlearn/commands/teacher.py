@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -102,7 +102,14 @@ class Encoded(ClassifierMixin, _Asked):
         return self._ask("predict_proba", X)
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable classes (n,)."""
+        """The model's own answers (n,), as labels of `classes_`; the most probable where it has none of its classes."""
+        known = getattr(self.model, "classes_", None)
+        if known is not None and hasattr(self.model, "predict"):
+            own = np.asarray(self._ask("predict", X))
+            where = {label: place for place, label in enumerate(np.asarray(known).tolist())}
+            places = [where.get(label, -1) for label in own.ravel().tolist()]
+            if own.size == len(X) and min(places, default=0) >= 0:
+                return self.classes_[places]
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
@@ -248,6 +255,11 @@ def _unpickle(path: Path, method: str) -> Any:
         raise CheckpointError(f"{path} cannot be unpickled ({type(error).__name__}: {error})") from error
     classes = hasattr(teacher, "predict_proba") or hasattr(teacher, "classes_")
     if not hasattr(teacher, method) or (classes and method == "predict"):
+        if method == "predict_proba" and (classes or (isinstance(teacher, BaseEstimator) and is_classifier(teacher))):
+            raise CheckpointError(
+                f"{path} holds {type(teacher).__name__}, which has no predict_proba, and a teacher's probabilities are "
+                "what it teaches: CalibratedClassifierCV, fitted around it, gives it some"
+            )
         kind = "classifier" if method == "predict_proba" else "regressor"
         raise CheckpointError(f"{path} holds {type(teacher).__name__}; a teacher is a fitted {kind}")
     if isinstance(teacher, BaseEstimator):
