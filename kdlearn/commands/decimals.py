@@ -27,7 +27,7 @@ LETTERS = r"[^\W\d_]"
 SIGN = r"[+\u2212-]?"
 UNIT = (
     rf"{SIGN}[\d.,'\u2019\s]*\d[.,]?\s*"
-    rf"({LETTERS}{{1,8}}|°{LETTERS}?|{LETTERS}{{1,4}}(?:/{LETTERS}{{1,4}}|[²³]))"
+    rf"({LETTERS}{{1,8}}\.?|°{LETTERS}?|{LETTERS}{{1,4}}(?:/{LETTERS}{{1,4}}|[²³]))"
 )
 
 

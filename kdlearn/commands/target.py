@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,6 +87,14 @@ def read_target(table: pd.DataFrame, target: str, task: str, said: list[str]) ->
             f"the target {target!r}: labels that differ in capitals alone, such as {short(first)}, are different "
             "classes."
         )
+    if cells.dtype == object:
+        alike = cells.map(lambda text: unicodedata.normalize("NFC", text))
+        if alike.nunique() < different:
+            said.append(
+                f"the target {target!r}: labels that look alike and are written with other characters, such as "
+                f"{short(cells[alike != cells].iloc[0])}, where an accent is a character of its own, are different "
+                "classes."
+            )
     y = cells.to_numpy()
     y = y.astype(str) if y.dtype == object else y
     if different < 2:

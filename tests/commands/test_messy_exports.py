@@ -7,6 +7,7 @@ import gzip
 import json
 import pickle
 import re
+import unicodedata
 from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
@@ -783,6 +784,18 @@ def test_a_cell_in_another_currency_is_missing_as_one_in_another_unit_is(tmp_pat
     made = rules(pd.DataFrame({"a": ["USD 7", "EUR 7", "£7", "7"], "b": 1}), said)["a"]
     assert made.fillna(-1).tolist() == [7, -1, -1, 7]
     assert said[0] == "column 'a': 1 cell has no unit and is read as $, in which the table that taught has them."
+
+
+def test_a_unit_may_end_in_a_full_stop(tmp_path):
+    """12.3 kg was a number, and 8 Stk. a text."""
+    rules, made, said = ruled(tmp_path / "t.csv", "a,b", [f"{i * i % 89} Stk.,{i % 7}" for i in range(60)])
+    assert rules.columns[0]["unit"] == "Stk." and made["a"][4] == 16 and "column 'a': '0 Stk.' is read as 0." in said
+
+
+def test_labels_that_look_alike_and_are_not_the_same_are_said():
+    written, said = [unicodedata.normalize(form, "Caf\u00e9") for form in ("NFC", "NFD")], []
+    y = read_target(pd.DataFrame({"y": 20 * written}, dtype=object), "y", "auto", said)[1]
+    assert len(np.unique(y)) == 2 and "labels that look alike and are written with other characters" in said[0]
 
 
 def test_one_currency_may_be_written_in_two_ways(tmp_path):
