@@ -89,8 +89,8 @@ def _state(hook: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     for name, a in said[1].items():
         if not hasattr(a, "dtype"):
             raise TypeError(
-                f"the array {name!r} of state() of the hook {type(hook).__name__} is of type {type(a).__name__}: numbers and "
-                "lists go into the values, the first mapping"
+                f"the array {name!r} of state() of the hook {type(hook).__name__} is of type {type(a).__name__}: "
+                "numbers and lists go into the values, the first mapping"
             )
     try:
         config_text(said[0])
