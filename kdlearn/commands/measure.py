@@ -65,7 +65,7 @@ def own_rule(teacher: Any, X: pd.DataFrame) -> list[str]:
         return []
     return [
         f"The teacher answers {n} of {len(X)} rows otherwise than its highest probability, by a threshold or rule of "
-        "its own: its figures are those of its answers, and the student learns its probabilities."
+        "its own: its figures are those of its answers, what it teaches are its probabilities."
     ]
 
 
