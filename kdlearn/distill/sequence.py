@@ -277,8 +277,8 @@ def _check_sequences(data: Data, length: int) -> None:
 def _check_single(net: Network) -> None:
     if net.members > 1:
         raise TypeError(
-            "a stack has no one answer: take its members one by one, stack[0] and so on; these are copies, so a student "
-            "that learns from its own writing trains alone, as a network"
+            "a stack has no one answer: take its members one by one, stack[0] and so on; these are copies, so a "
+            "student that learns from its own writing trains alone, as a network"
         )
 
 
