@@ -219,7 +219,11 @@ X, X2, DU, DU2 = normal((N, K), (N, K), (N, K), (N, K), seed=4)
 Z3, V3, H_S3, H_T3, W3 = normal((3, 4), (3, 4), (3, 2), (3, 5), (2, 5), seed=20)
 Y3, T3 = np.array([2, 0, 3]), 1.7
 TEMPERATURES = (4.0, 1 / 64)  # beside 1, for large logits: powers of two, exact in float32
-SHORT = X / np.sqrt((X * X).sum(axis=1, keepdims=True)) * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
+UNIT = X / np.sqrt((X * X).sum(axis=1, keepdims=True))
+SHORT = UNIT * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
+SIGNS = np.zeros((N, K))  # sums of zero, all entries negative, a largest entry of zero
+SIGNS[:, :3] = [[1, -1, 0], [-2, -1, -3], [-1, 0, -2], [2, -1, -1], [0, 3, -3]]
+SIGNS[1, 3:] = -1
 
 TASKS = {
     "softmax": Task(
@@ -233,7 +237,7 @@ TASKS = {
             also(softmax, OVERFLOW, SURE - SURE[::-1], 1.0),
             *(also(softmax, OVERFLOW_T.format(T=hot), FAR, hot) for hot in TEMPERATURES),
         ],
-        odd=lambda at: (at.table(at.ends[1]), 2.0),
+        odd=lambda at: (at.table(at.ends[1]), T),
     ),
     "cross_entropy": Task(
         cross_entropy,
@@ -265,7 +269,7 @@ TASKS = {
                 for holds in large(soft_targets, f"a {of}'s logits of 4000 at T = {hot:g}", T_FIRST, *place, hot)
             ),
         ],
-        odd=lambda at: (at.table(at.ends[1]), at.table(at.ends[1], seed=1), 2.0) if at.ends[1] > 1 else None,
+        odd=lambda at: (at.table(at.ends[1]), at.table(at.ends[1], seed=1), T) if at.ends[1] > 1 else None,
     ),
     "hint": Task(
         hint,
@@ -304,6 +308,20 @@ TASKS = {
                 X * (X > 0),
                 DU,
                 idea="single zeros",
+            ),
+            also(
+                unit_rows_backward,
+                "A row has a direction, too, where its sum or its largest entry is zero, or all entries are negative.",
+                SIGNS,
+                DU,
+                idea="signs in a row",
+            ),
+            also(
+                unit_rows_backward,
+                "A row of length 1e-9 has a direction, too: only a row of zeros has none.",
+                1e-9 * UNIT,
+                DU,
+                idea="short rows",
             ),
         ],
         odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[0], seed=1)),
