@@ -224,6 +224,15 @@ SHORT = UNIT * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
 SIGNS = np.zeros((N, K))  # sums of zero, all entries negative, a largest entry of zero
 SIGNS[:, :3] = [[1, -1, 0], [-2, -1, -3], [-1, 0, -2], [2, -1, -1], [0, 3, -3]]
 SIGNS[1, 3:] = -1
+ODD_ROWS = {  # "idea: hint": x
+    "short rows: A short row, of length 0.0001, has a direction, too: only a row of zeros has none.": SHORT,
+    "rows of zeros: A row of zeros has no direction, and 0/0 is not a number: its dx is zero.": X * (Y > 0)[:, None],
+    "single zeros: Where some entries of a row are zero it has a direction, and every entry a dx.": X * (X > 0),
+    "signs in a row: A row has a direction, too, where its sum or its largest entry is zero, or none is positive.": (
+        SIGNS
+    ),
+    "short rows: A row of length 1e-9 has a direction, too: only a row of zeros has none.": 1e-9 * UNIT,
+}
 
 TASKS = {
     "softmax": Task(
@@ -288,40 +297,10 @@ TASKS = {
         ideas=PASSED_ON,
         more=[
             elsewhere(unit_rows_backward, Z3, V3),
-            also(
-                unit_rows_backward,
-                "A short row, of length 0.0001, has a direction, too: only a row of zeros has none.",
-                SHORT,
-                DU,
-                idea="short rows",
-            ),
-            also(
-                unit_rows_backward,
-                "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
-                X * (Y > 0)[:, None],
-                DU,
-                idea="rows of zeros",
-            ),
-            also(
-                unit_rows_backward,
-                "Where one entry of a row is zero and others are not, the row has a direction, and every entry a dx.",
-                X * (X > 0),
-                DU,
-                idea="single zeros",
-            ),
-            also(
-                unit_rows_backward,
-                "A row has a direction, too, where its sum or its largest entry is zero, or all entries are negative.",
-                SIGNS,
-                DU,
-                idea="signs in a row",
-            ),
-            also(
-                unit_rows_backward,
-                "A row of length 1e-9 has a direction, too: only a row of zeros has none.",
-                1e-9 * UNIT,
-                DU,
-                idea="short rows",
+            *(
+                also(unit_rows_backward, hint, x, DU, idea=idea)
+                for told, x in ODD_ROWS.items()
+                for idea, hint in [told.split(": ", 1)]
             ),
         ],
         odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[0], seed=1)),

@@ -156,7 +156,7 @@ def pairs(found: Any, n: int, what: str) -> Layers:
     except (TypeError, ValueError):
         raise Verdict("", f"it must return a list of pairs {what}") from None
     if len(made) != n:
-        raise Verdict("", f"it returns {len(made)} pairs {what} for {n} layers")
+        raise Verdict("", f"it returns {len(made)} pair{'s' * (len(made) != 1)} {what}, not {n}: one for each layer")
     return made
 
 
@@ -206,7 +206,8 @@ def logits_and_inputs(n: int) -> Callable[[Any], tuple[Any, ...]]:
         if not isinstance(inputs, (list, tuple)):
             raise Verdict("", f"inputs must be a list of arrays, it is of type {type(inputs).__name__}")
         if len(inputs) != n:
-            raise Verdict("", f"inputs holds {len(inputs)} arrays, it must hold {n}: one for each linear layer")
+            held = f"{len(inputs)} array{'s' * (len(inputs) != 1)}"
+            raise Verdict("", f"inputs holds {held}, it must hold {n}: one for each linear layer")
         return z, *inputs
 
     return unpack
