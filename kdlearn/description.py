@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.run import Run, has_state
-from kdlearn.telling import FLOATS, Telling, made_with, part
+from kdlearn.telling import FLOATS, MOVED, Telling, made_with, part, with_arguments
 
-VERSION = 4  # of what is said; a file that says something else cannot be compared
+VERSION = 5  # of what is said; a file that says something else cannot be compared
+RAN: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # hooks that runs have moved, by their id
 
 
 def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,9 +25,11 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     hold in turn. Networks that the run trains are told without weights, which are in the file; others with them.
     Of arrays and columns, whole numbers and texts are compared each; floats, whose last bits may differ, by each
     column's mean, spread and a sum that depends on the place of each entry, to a ten-thousandth of the spread.
-    A function is told by its name, its defaults, what it encloses and what it reads from its module; of the code
-    itself only a lambda's. An object with a `state` of its own, such as a hook, is told by the arguments it was made
-    with, where it keeps them under their names, and so are this package's hooks; other hooks are not told.
+    A function is told by its name, its defaults and attributes, what it encloses and what it reads from its module;
+    of the code itself only a lambda's. An object with a `state` of its own, such as a hook, is told by the arguments
+    it was made with, where it keeps them under their names, and so are this package's hooks; other hooks are not told.
+    A hook that has been through a `fit` before is told without those arguments that its `state` gives, too: they may
+    have moved, and the file has them.
     """
     said = Telling(run.owners)
     told = {
@@ -32,7 +37,7 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         "objective": said(run.objective),
         "optimizer": run.optimizer.settings(),
         "hooks": [
-            made_with(hook, functools.partial(said, inside=(hook,)))
+            (made_with if RAN.get(id(hook)) is hook else with_arguments)(hook, functools.partial(said, inside=(hook,)))
             for hook in run.hooks
             if has_state(hook) or _ours(hook)
         ],
@@ -45,6 +50,13 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(told, default=str))
 
 
+def remember(hooks: Iterable[Any]) -> None:
+    """From now on these hooks may have been moved by a run."""
+    for hook in hooks:
+        with contextlib.suppress(TypeError):  # one with slots alone
+            RAN[id(hook)] = hook
+
+
 def _ours(hook: Any) -> bool:
     return type(hook).__module__.startswith("kdlearn.")
 
@@ -52,6 +64,8 @@ def _ours(hook: Any) -> bool:
 def difference(was: Any, mine: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:
     """`(where, was, mine)`: the first entry in which two descriptions differ, and the way to it; None: in none."""
     pairs: Iterable[tuple[str, Any, Any]] = ()
+    if MOVED in (was, mine):
+        return None
     if isinstance(was, dict) and isinstance(mine, dict) and list(was) == list(mine):
         if FLOATS in was:
             return _difference_of_floats(was, mine, path)

@@ -35,9 +35,10 @@ def evaluate(
 
     Accuracies are there if the data has integer labels `y`: "accuracy" for one student,
     "<name>.accuracy" for several, over the rows whose label is one of the network's classes. There is none where the
-    objective reads `y` as numbers of some of the classes alone, as `OnClasses` does. A mean in which no row counts, as
-    where no label is known, is NaN, and so is the loss. A loss that does not say what its mean is over, such as a
-    `lambda` around one with `ignore`, counts each batch by its rows; `functools.partial` keeps what is said.
+    objective numbers some of the classes anew and reads `y` so, as `OnClasses` of any but the first does. A mean in
+    which no row counts, as where no label is known, is NaN, and so is the loss. A loss that does not say what its
+    mean is over, such as a `lambda` around one with `ignore`, counts each batch by its rows; `functools.partial` keeps
+    what is said.
     `progress` in [0, 1] is where in the training schedules are asked.
     For a stack each value is a list, one number a member; data are for all members, or one a member.
     """

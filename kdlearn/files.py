@@ -13,15 +13,23 @@ from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 ABANDONED = 600.0  # seconds without a write after which a temporary file belongs to a writer that was killed
 
 
 def config_text(config: Any) -> str:
-    """Its JSON, keys made texts, in their order; TypeError for what JSON cannot hold."""
+    """Its JSON, keys made texts, in their order, NumPy's scalars as numbers; TypeError for what JSON cannot hold."""
     try:
-        return json.dumps(json.loads(json.dumps(config)))  # 1 and "1" are one name
+        return json.dumps(json.loads(json.dumps(config, default=_plain)))  # 1 and "1" are one name
     except (TypeError, ValueError) as error:
         raise TypeError(f"the settings of a checkpoint must be what JSON can hold: {error}") from None
+
+
+def _plain(thing: Any) -> Any:
+    if isinstance(thing, np.generic):
+        return thing.item()
+    raise TypeError(f"Object of type {type(thing).__name__} is not JSON serializable")
 
 
 @contextlib.contextmanager

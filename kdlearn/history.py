@@ -21,6 +21,7 @@ class History:
     For a stack each value is a list with one number a member; `history.member(i)` is the history of member i,
     what it would have had alone, and on to the last epoch of all where it would have stopped early.
     `diverged` is {member: what happened}; from that epoch on its weights were held, and its training values are NaN.
+    Of a member that `EarlyStopping` entered after an epoch, that is so from the next epoch on.
     """
 
     def __init__(self) -> None:

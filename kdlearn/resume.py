@@ -12,6 +12,9 @@ from kdlearn.backend import device_of, to_device
 from kdlearn.checkpoint import CheckpointError, check_arrays, read, write
 from kdlearn.checks import is_number
 from kdlearn.description import difference
+from kdlearn.files import config_text
+from kdlearn.nn.layers import Layer
+from kdlearn.nn.module import Module
 from kdlearn.nn.optim import Memory
 from kdlearn.run import Run, has_state
 
@@ -22,8 +25,9 @@ def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
     """Everything that the rest of a `fit` depends on, after a complete epoch.
 
     Weights of students and adaptors, the optimiser's moments, the generators' states, the history,
-    columns that a hook has rewritten, settings of the optimiser and frozen layers, which it may have changed, and what
-    hooks with a method `state()` say of themselves. `told` is the run as it began (`describe`).
+    columns that a hook has replaced, settings of the optimiser and of layers, such as a dropout rate, and frozen
+    layers, which it may have changed, and what hooks with a method `state()` say of themselves.
+    `told` is the run as it began (`describe`).
     """
     arrays: dict[str, Any] = {f"theta:{i}": net.theta for i, net in enumerate(run.trained)}
     steps = {}
@@ -32,7 +36,14 @@ def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
         if memory is not None:
             steps[str(i)] = memory.t
             arrays |= {f"moment:{i}:{k}": m for k, m in enumerate(memory.moments)}
-    arrays |= {f"column:{name}": a for name, a in run.rewritten().items()}
+    columns = run.rewritten()
+    for i, (name, a) in enumerate(columns.items()):
+        if a.dtype.hasobject:
+            raise TypeError(
+                f"a hook has replaced the column {name!r} by Python objects; a checkpoint holds numbers, and texts as "
+                "column.astype(str) makes them"
+            )
+        arrays[f"column:{i}"] = a
     hooks = {}
     for i, hook in enumerate(run.hooks):
         if has_state(hook):
@@ -48,9 +59,19 @@ def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
         "hooks": hooks,
         "optimizer": {name: v for name, v in run.optimizer.settings().items() if name != "rule"},
         "frozen": [sorted(net.frozen) for net in run.trained],
+        "layers": [_numbers_of(net) for net in run.trained],
+        "columns": list(columns),
         "run": told,
     }
     write(path, arrays, config)
+
+
+def _numbers_of(net: Module) -> list[dict[str, Any]]:
+    """The settings of each layer that are numbers, and that it keeps under their names."""
+    return [
+        {name: v for name, v in layer.settings().items() if is_number(v) and getattr(layer, name, None) == v}
+        for layer in net.layers
+    ]
 
 
 def _state(hook: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -65,6 +86,19 @@ def _state(hook: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
                 f"state() of the hook {type(hook).__name__} names a value {name!r}; names must be texts, since JSON, "
                 f"which keeps them, would give {str(name)!r} back"
             )
+    for name, a in said[1].items():
+        if not hasattr(a, "dtype"):
+            raise TypeError(
+                f"the array {name!r} of state() of the hook {type(hook).__name__} is of type {type(a).__name__}: "
+                "numbers and lists go into the values, the first mapping"
+            )
+    try:
+        config_text(said[0])
+    except TypeError as error:
+        raise TypeError(
+            f"the values of state() of the hook {type(hook).__name__} must be what JSON can hold, arrays go beside "
+            f"them: {str(error).partition(': ')[2]}"
+        ) from None
     return said
 
 
@@ -141,9 +175,10 @@ def _understood(
     for name, rng in dice.items():
         type(rng.bit_generator)(0).state = config["dice"][name]
     changed, frozen = _changed(config, run)
+    moved = [list(_moved(net, layers)) for net, layers in zip(nets, config["layers"], strict=True)]
     device = device_of(nets[0].theta)
     there = {name: to_device(a, device) for name, a in arrays.items()}
-    columns = {name.partition(":")[2]: a for name, a in there.items() if name.startswith("column:")}
+    columns = {name: there[f"column:{i}"] for i, name in enumerate(config["columns"])}
     data = run.data.with_columns(columns) if columns and run.data is not None else run.data
     mine = [hook for hook in run.hooks if has_state(hook)]  # in their order; others may stand between them
     if len(mine) != len(config["hooks"]):
@@ -159,6 +194,8 @@ def _understood(
             net.theta[...] = there[f"theta:{i}"]
             if net.frozen != frozen[i]:
                 net.frozen = frozen[i]
+            for layer, name, value in moved[i]:
+                setattr(layer, name, value)
         for net, (i, t) in steps.items():
             run.optimizer.memory[net] = Memory(t, [there[f"moment:{i}:{k}"] for k in range(n_moments)])
         for name, rng in dice.items():
@@ -168,6 +205,14 @@ def _understood(
         run.epoch, run.stop = epoch, stop
 
     return put_back
+
+
+def _moved(net: Module, layers: list[dict[str, Any]]) -> Iterator[tuple[Layer, str, Any]]:
+    """`(layer, setting, value)` where a hook has changed one."""
+    for layer, now, then in zip(net.layers, _numbers_of(net), layers, strict=True):
+        if now.keys() != then.keys() or not all(map(is_number, then.values())):
+            raise ValueError(f"it holds other settings of {layer!r}: {then}")
+        yield from ((layer, name, value) for name, value in then.items() if value != now[name])
 
 
 def _changed(config: Mapping[str, Any], run: Run) -> tuple[dict[str, Any], list[frozenset[int]]]:

@@ -26,6 +26,8 @@ def has_state(thing: Any) -> bool:
 class Run:
     """A `fit` under way. A hook may set `stop = True`, which ends it after the epoch, and replace `data`.
 
+    Columns of `data` cannot be written into; one that changes is replaced, `run.data.with_columns({"w": …})`.
+
     A hook is a function called with the run after each epoch, or an object with any of the methods
     `before_fit`, `after_step`, `after_epoch`, `after_fit`. One that has `state()` and `restore()` is saved in
     checkpoints; one that moves a teacher names it in `moves`, so that the teacher is restored after a

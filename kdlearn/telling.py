@@ -32,6 +32,7 @@ GROUPS = 1024  # columns of an array of floats, at the most, that are told one b
 DEEP = 40  # things that hold one another, at the most, that are walked over
 CLOCKS = ("seconds", "fit_time", "fit_time_", "score_time")  # of a history and of searches: never twice the same
 FLOATS = "mean, spread and sum"
+MOVED = "whatever it was left at"  # what an object saves itself, once a run has moved it
 NAMED = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc)
 UNBOUND = (type, types.ModuleType, types.NoneType)  # what a method may be of without holding anything
 GLOBAL: Any = (os.environ, np.random.mtrand._rand)  # told by their kind
@@ -126,7 +127,14 @@ def made_with(thing: Any, told: Any) -> dict[str, Any]:
         moving = set().union(*thing.state())
     except Exception:  # it may have none before the first epoch
         moving = set()
-    names = [name for name in inspect.signature(type(thing)).parameters if name not in moving]
+    return {name: MOVED if name in moving else value for name, value in with_arguments(thing, told).items()}
+
+
+def with_arguments(thing: Any, told: Any) -> dict[str, Any]:
+    """An object by the arguments that it was made with, its bases' too, where it keeps them under their names."""
+    makers = [vars(kind)["__init__"] for kind in type(thing).__mro__[:-1] if "__init__" in vars(kind)]
+    makers = [maker for maker in makers if isinstance(maker, types.FunctionType)]
+    names = dict.fromkeys(name for maker in makers for name in list(inspect.signature(maker).parameters)[1:])
     return {"kind": type(thing).__qualname__, **{name: told(getattr(thing, name, None)) for name in names}}
 
 
@@ -185,6 +193,7 @@ def _function(thing: types.FunctionType, told: Any) -> Any:
             constants = [[told(n) for n in c.co_consts if not isinstance(n, types.CodeType)] for c in codes]
             said["code"] = [[_checksum(c.co_code), list(c.co_names), own] for c, own in zip(codes, constants)]
     held |= {"defaults": thing.__defaults__, "keywords": thing.__kwdefaults__}
+    held |= {f".{name}": value for name, value in vars(thing).items()}
     said |= {name: told(v) for name, v in held.items() if v is not None and not isinstance(v, types.ModuleType)}
     return [thing.__qualname__, said] if said else thing.__qualname__
 

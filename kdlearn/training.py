@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from kdlearn.backend import Array
 from kdlearn.data.columns import Data, DataFunction
-from kdlearn.description import describe
+from kdlearn.description import describe, remember
 from kdlearn.door import check_data, check_networks, check_schedule, check_settings
 from kdlearn.epoch import one_epoch
 from kdlearn.evaluation import evaluate_checked
@@ -78,7 +80,8 @@ def fit(
         objective, data and settings must be those of the first time; they are compared as
         `kdlearn.description.describe` says, functions by what they hold and not by their code. `micro_batch` alone
         may be another, and the steps then agree to rounding, without dropout. Dice, counters and iterators that a
-        function of yours holds are not saved: let it draw from the `rng` that it is given.
+        function of yours holds are not saved: let it draw from the `rng` that it is given. The first file comes
+        after the first epoch and its hooks: where one of them failed in it, make the networks anew.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def fit(
     run.hooks = hooks
     run.check_hooks()
     if isinstance(rows, Data):
-        run.data = run.given = check_data(rows, run)
+        run.data = run.given = _held(check_data(rows, run))
     elif not callable(rows):
         hint = "; make it kd.Data(…)" if isinstance(rows, dict) else ""
         raise TypeError(f"data must be kd.Data or a function (epoch, rng) -> kd.Data, got {type(rows).__name__}{hint}")
@@ -132,6 +135,7 @@ def fit(
     told = {} if checkpoint is None else describe(run, settings)  # as it begins: a hook may change the rate
     if checkpoint is not None and resume and os.path.exists(checkpoint):
         load_run(checkpoint, run, generators, told)
+    remember(run.hooks)
 
     checked = run.data
     try:
@@ -141,9 +145,9 @@ def fit(
             run.epoch = epoch + 1
             with restored_on_error(run, batch_size) as start:
                 if not isinstance(rows, Data):
-                    run.data = check_data(rows(epoch, order), run, rehearse=epoch == 0)
+                    run.data = _held(check_data(rows(epoch, order), run, rehearse=epoch == 0))
                 elif run.data is not checked:  # a hook has replaced it
-                    run.data = checked = check_data(run.data, run, rehearse=False)  # type: ignore[arg-type]
+                    run.data = checked = _held(check_data(run.data, run, rehearse=False))  # type: ignore[arg-type]
                 start.rest(run.history.diverged)
                 record = one_epoch(run, one_step, schedule, epochs, batch_size, drop_last, order, dice)
                 start.put_back(run.history.diverged)
@@ -160,6 +164,14 @@ def fit(
     finally:
         hand_back_adaptors(objective, goal)
     return run.history
+
+
+def _held(data: Data) -> Data:
+    """The same columns, which cannot be written into: what a hook changes so would be neither checked nor saved."""
+    views = {name: a.view() for name, a in data.columns.items() if isinstance(a, np.ndarray)}
+    for a in views.values():
+        a.flags.writeable = False
+    return data.with_columns(views)
 
 
 def _bar(start: int, epochs: int, progress: bool | None) -> Iterable[int]:

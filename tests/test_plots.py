@@ -57,6 +57,8 @@ def test_history_draws_both_parts():
     ax = plots.history(record)
     assert [line.get_label() for line in ax.lines] == ["loss", "loss, validation"]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), record["loss"])
+    ax = plots.history(record, "cross")  # a beginning of the name drew the training alone
+    assert [line.get_label() for line in ax.lines] == ["cross", "cross, validation"]
 
 
 def test_reliability_bars_are_accuracies():

@@ -38,6 +38,8 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
     seed : of the shuffle.
     scale : `"feature"`: each feature to mean 0 and deviation 1 over the training rows, constant
         ones to 0; `"global"`: all features by one mean and deviation, as suits pixels.
+
+    ValueError where x holds NaN or infinity, which would be the mean of all: fill or drop such rows first.
     """
     if scale not in ("feature", "global"):
         raise ValueError(f"scale is 'feature' or 'global', got {scale!r}")
@@ -45,6 +47,12 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
     x = x.astype(np.float64) if x.dtype.kind == "O" else x
     if x.dtype.kind not in "fiub" or x.ndim == 0:
         raise TypeError(f"x must hold real numbers, one row an example, got {x.dtype} of shape {x.shape}")
+    if not (finite := np.isfinite(x)).all():
+        at = tuple(int(i) for i in np.argwhere(~finite)[0])
+        where = f"row {at[0]}" + f", column {', '.join(map(str, at[1:]))}" * (x.ndim > 1)
+        raise ValueError(
+            f"x is {x[at]} in {where}, counted from 0, and no mean is over it: fill or drop such rows first"
+        )
     if y.shape != x.shape[:1]:
         raise ValueError(f"y must hold one label a row, shape {x.shape[:1]}, got {y.shape}")
     if y.dtype.kind not in "iub" and not (y.dtype.kind == "f" and (np.isfinite(y) & (y == np.floor(y))).all()):

@@ -162,6 +162,7 @@ def generated(
 
     Parameters
     ----------
+    net : a network; not a stack, whose members `stack[i]` are copies that do not learn with it.
     data : prompts are rows of its `x`, drawn with replacement.
     length : tokens written after each prompt.
     fraction : share of rows that are written by `net` (GKD's lambda); the others are rows of `data`.
@@ -275,7 +276,10 @@ def _check_sequences(data: Data, length: int) -> None:
 
 def _check_single(net: Network) -> None:
     if net.members > 1:
-        raise TypeError("a stack has no one answer: take its members one by one, stack[0] and so on")
+        raise TypeError(
+            "a stack has no one answer: take its members one by one, stack[0] and so on; these are copies, so a "
+            "student that learns from its own writing trains alone, as a network"
+        )
 
 
 def _for_all_tokens(prompts: Array, net: Network) -> Array:

@@ -168,7 +168,8 @@ class Module:
         """Hold the numbered layers fixed, counting layers with weights from 1; none: free all.
 
         Each call replaces the last: after `freeze(1)`, `freeze(2)` frees the first again, `freeze(1, 2)` holds both.
-        A frozen layer's parameters are left alone by every optimiser, decay included.
+        A frozen layer's parameters are left alone by every optimiser, decay included. Parameters without weights,
+        as those of `LayerNorm`, go with the layer before them; before the first they are never held.
         """
         for n in numbers:
             if not is_whole(n):

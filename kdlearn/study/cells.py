@@ -136,10 +136,22 @@ def _stored(store: str | os.PathLike) -> dict[str, Any]:
 def _as_line(cell: Mapping[str, Any], **more: Any) -> str:
     """A cell, and more of it, as a line of the store. TypeError for what JSON cannot hold."""
     try:
-        return json.dumps({"cell": cell, **more}, sort_keys=True, default=_plain) + "\n"
+        line = {"cell": cell, **more}
+        _check_names(line)
+        return json.dumps(line, default=_plain) + "\n"
     except (TypeError, ValueError) as error:
         what = "the cell {} and its result" if more else "the cell {}"
         raise TypeError(f"JSON cannot hold {what.format(dict(cell))}: {error}") from error
+
+
+def _check_names(thing: Any) -> None:
+    """TypeError where JSON would make one name of two, as of 1 and "1"."""
+    if isinstance(thing, Mapping):
+        if len(json.loads(json.dumps(dict.fromkeys(thing)))) < len(thing):
+            raise TypeError(f"two of the names {list(thing)} are one there")
+        thing = list(thing.values())
+    for part in thing if isinstance(thing, (list, tuple)) else ():
+        _check_names(part)
 
 
 def _check_apart(keys: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> None:

@@ -73,8 +73,6 @@ _OF_EVERY_CLASS = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstl
 
 def _identity(thing: Any, inside: list[Any]) -> Any:
     """What tells a function, or a value that it holds, from others, as JSON. `inside`: what this is met within."""
-    import joblib
-
     if any(thing is other for other in inside):  # a function that encloses itself
         return "itself"
     inside = [*inside, thing]
@@ -107,12 +105,25 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
     call = next((vars(k)["__call__"] for k in kind.__mro__ if "__call__" in vars(k)), None)
     own = _identity(call, inside) if isinstance(call, types.FunctionType) else None
     try:
-        return [kind.__module__, kind.__qualname__, own, joblib.hash(thing), *pairs]
+        return [kind.__module__, kind.__qualname__, own, _hash(thing), *pairs]
     except Exception as error:
         raise TypeError(
             f"run holds a {kind.__name__}, which cannot be hashed: its stored cells could be those of another "
             "function; give it as a setting of the cell, or let run be a function of a module"
         ) from error
+
+
+def _hash(thing: Any) -> str:
+    """joblib's hash, to which a tensor of PyTorch is the array that it holds: pickled it is another each time."""
+    from joblib.hashing import NumpyHasher
+
+    class Hasher(NumpyHasher):
+        def save(self, obj: Any) -> None:
+            if hasattr(type(obj), "detach") and hasattr(type(obj), "numpy"):
+                obj = [type(obj).__qualname__, str(obj.dtype), obj.detach().cpu().numpy()]
+            super().save(obj)
+
+    return Hasher("md5").hash(thing)
 
 
 def _set_on(thing: Any) -> list[Any]:

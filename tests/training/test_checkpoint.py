@@ -33,7 +33,7 @@ from small import Trip
 import kdlearn as kd
 from kdlearn import checkpoint
 from kdlearn.catalogue.recipes.parts import all_recipes
-from kdlearn.description import describe, difference
+from kdlearn.description import describe, difference, remember
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.run import Run
 
@@ -399,15 +399,16 @@ class Stopped(Exception):
     """Raised in the middle of a training."""
 
 
-def _stopping_after(steps):
-    def step(*args, **settings):
-        step.left -= 1
-        if step.left < 0:
-            raise Stopped
-        return kd.train_step(*args, **settings)
+class StopsAfter:
+    """A hook without a state, so that it is not told."""
 
-    step.left = steps
-    return step
+    def __init__(self, steps):
+        self.left = steps
+
+    def after_step(self, run):
+        self.left -= 1
+        if self.left < 0:
+            raise Stopped
 
 
 def _rows(shuffled=False):
@@ -420,20 +421,29 @@ def _halve(run):
     run.optimizer.lr *= 0.5
 
 
+def _halve_dropout(run):
+    run.students["student"].layers[2].rate *= 0.5
+
+
+def _weigh(run):
+    run.data = run.data.with_columns({"w, °C": run.data["w, °C"] * (1 + run.data.y)})
+
+
 def _thaw(run):
     if run.epoch == 2:
         run.students["student"].freeze()
 
 
-@pytest.mark.parametrize("hook, frozen", [(_halve, ()), (_thaw, (1,))])
+@pytest.mark.parametrize("hook, frozen", [(_halve, ()), (_thaw, (1,)), (_halve_dropout, ()), (_weigh, ())])
 def test_what_a_hook_changed_goes_on_as_it_was(hook, frozen, tmp_path):
     def train(steps, resume, path):
-        net = kd.MLP(4, 6, 3, seed=0)
+        net = kd.MLP(4, 6, 3, seed=0, dropout=0.5)
         if frozen:
             net.freeze(*frozen)
-        settings = {"optimizer": kd.Adam(0.05), "hooks": [hook], "epochs": 5, "batch_size": 8, "resume": resume}
+        settings = {"optimizer": kd.Adam(0.05), "hooks": [hook, StopsAfter(steps)], "epochs": 5, "batch_size": 8}
+        data = _rows().with_columns({"w, °C": np.ones(24)})
         with contextlib.suppress(Stopped):
-            kd.fit(net, kd.CrossEntropy(), _rows(), step=_stopping_after(steps), checkpoint=path, **settings)
+            kd.fit(net, kd.CrossEntropy() * "w, °C", data, checkpoint=path, resume=resume, **settings)
         return net
 
     whole = train(99, False, tmp_path / "whole.npz")
@@ -1104,12 +1114,69 @@ def test_a_hook_of_ones_own_is_not_told_with_what_it_saves():
         def restore(self, values, arrays):
             self.n = values["n"]
 
-    def told(hook):
+    def told(hook, again=False):
         run = Run({}, {}, kd.CrossEntropy(), kd.Adam())
         run.hooks = [hook]
+        if again:
+            remember(run.hooks)
         return describe(run, {})["hooks"]
 
-    assert told(Counts(2, 0)) == told(Counts(2, 7)) != told(Counts(3, 0))
+    first = told(Counts(2, 0))
+    assert difference(first, told(Counts(2, 7), again=True)) is None  # the same, after an interrupt
+    for other in (told(Counts(3, 7), again=True), told(Counts(3, 0)), told(Counts(2, 7))):
+        assert difference(first, other) is not None
+
+
+@dataclasses.dataclass
+class SavesAll:
+    """A hook whose state is all that it holds."""
+
+    factor: float
+
+    def after_epoch(self, run):
+        run.optimizer.lr *= self.factor
+
+    def state(self):
+        return vars(self), {}
+
+    def restore(self, values, arrays):
+        vars(self).update(values)
+
+
+class Patient(kd.EarlyStopping):
+    def __init__(self, least=0, **settings):
+        super().__init__(**settings)
+        self.least = least
+
+
+@pytest.mark.parametrize("hook, other", [(SavesAll(0.5), SavesAll(0.9)), (Patient(patience=9), Patient(patience=1))])
+def test_another_argument_of_a_hook_is_another_run(hook, other, tmp_path):
+    """Where the state named it, or a base class took it, the first run's was used without a word."""
+
+    def train(own, **more):
+        settings = {"epochs": 3, "batch_size": 8, "checkpoint": tmp_path / "c.npz", "progress": False}
+        kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), _rows(), validation=_rows(), hooks=[own, *more], **settings)
+
+    def go_on(own):
+        settings = {"epochs": 3, "batch_size": 8, "checkpoint": tmp_path / "c.npz", "progress": False}
+        kd.fit(kd.MLP(4, 3), kd.CrossEntropy(), _rows(), validation=_rows(), hooks=[own], resume=True, **settings)
+
+    train(hook)
+    with pytest.raises(kd.CheckpointError, match="of another run: its hooks was"):
+        go_on(other)
+    go_on(hook)
+
+
+def test_an_attribute_of_a_function_is_told():
+    def scaled(factor):
+        def rows(epoch, rng):
+            return rows.factor
+
+        rows.factor = factor
+        return rows
+
+    assert difference(_told(scaled(1.0)), _told(scaled(1.0))) is None
+    assert difference(_told(scaled(1.0)), _told(scaled(2.0))) is not None
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6, 1.7e9])

@@ -291,3 +291,29 @@ def test_classes_made_in_a_function_are_told_apart(tmp_path):
         run = [functools.partial(lambda kind, x: kind.width * x, with_width(k)) for k in (1, 2)]
         assert [sweep(f, [{"x": 5}], jobs=1, progress=False, store=store) for f in run] == [[5], [10]]
     assert len({cell_key(None, cell) for cell in cells}) == 2
+
+
+def test_names_that_are_not_texts_are_stored_as_json_has_them(tmp_path):
+    """Texts and numbers cannot be sorted; two that JSON makes one name were one."""
+
+    def run(i):
+        return [{"mean": 1.5, 0: float(i)}, {1: "a", "1": "b"}][i]
+
+    for _ in range(2):
+        assert sweep(run, [{"i": 0}], jobs=1, progress=False, store=tmp_path / "s.jsonl") == [{"mean": 1.5, "0": 0.0}]
+    with pytest.raises(TypeError, match=r"two of the names .* are one there"):
+        sweep(run, [{"i": 1}], jobs=1, progress=False, store=tmp_path / "s.jsonl")
+
+
+def test_a_cell_that_holds_a_network_of_torch_is_known_again():
+    torch = pytest.importorskip("torch")
+
+    def enclosed(net):
+        return lambda seed: net
+
+    torch.manual_seed(0)
+    net, other = torch.nn.Linear(4, 2), torch.nn.Linear(4, 2)
+    again = torch.nn.Linear(4, 2)
+    again.load_state_dict(net.state_dict())
+    keys = [cell_key(enclosed(held), {"seed": 0}) for held in (net, again, other, net.weight, other.weight)]
+    assert keys[0] == keys[1] and len(set(keys)) == 4
