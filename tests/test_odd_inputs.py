@@ -235,7 +235,7 @@ def test_rows_and_labels_of_pandas_stay_together():
         (np.zeros((9, 1)), np.full(9, np.nan), (2, 2), "integer class labels"),
         (np.zeros((9, 1)), np.array(["a"] * 9), (2, 2), "integer class labels"),
         (np.zeros((9, 1)) + 1j, np.zeros(9, int), (2, 2), "real numbers"),
-        (with_cell((9, 3), (4, 1), np.nan), np.zeros(9, int), (2, 2), "x is nan in row 4, column 1, counted from 0,"),
+        (with_cell((9, 3), (4, 1), np.nan), np.zeros(9, int), (2, 2), "x is nan in row 4, column 1, counted from 0; "),
         (with_cell((9, 3), (0, 2), -np.inf), np.zeros(9, int), (2, 2), "x is -inf in row 0, column 2,.* fill or drop"),
         (with_cell((9, 2, 2), (8, 0, 1), np.inf), np.zeros(9, int), (2, 2), "x is inf in row 8, column 0, 1, counted"),
         (with_cell((9, 3), (4, 1), None, object), np.zeros(9, int), (2, 2), "x is nan in row 4, column 1"),
