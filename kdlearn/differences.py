@@ -14,7 +14,7 @@ import numpy as np
 
 from kdlearn.backend import Array
 from kdlearn.checks import check_size
-from kdlearn.ideas import common_factor
+from kdlearn.ideas import common_factor, share
 
 STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
 STEPS = (STEP, 1e-3, 0.1, 10.0)  # what rounding adds to a slope falls with the step
@@ -168,4 +168,4 @@ def _diagnosis(got: np.ndarray, expected: np.ndarray, noise: float, tolerance: f
     shift = got - expected
     if np.abs(shift - shift.flat[0]).max() < 1e-4 * np.abs(shift).max():
         return f"every entry is off by the same amount {shift.flat[0]:.6g}"
-    return f"{int(wrong.sum())} of {wrong.size} entries are wrong"
+    return f"{share(wrong)} wrong"

@@ -76,6 +76,12 @@ def same(a: np.ndarray, b: np.ndarray, floor: float = 1e-12) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) <= CLOSE * max(float(np.abs(b).max(initial=0.0)), floor))
 
 
+def share(wrong: np.ndarray) -> str:
+    """How many entries, and what of them: "1 of 12 entries is", "3 of 12 entries are"."""
+    number = int(wrong.sum())
+    return f"{number} of {wrong.size} entries {'is' if number == 1 else 'are'}"
+
+
 def common_factor(got: np.ndarray, expected: np.ndarray) -> float | None:
     """The c with got = c · expected in every entry; None where there is none, or where c is 0."""
     total = float((expected * expected).sum())
@@ -232,6 +238,10 @@ def _softmax(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | None:
     for T in dict.fromkeys((case.T, 1.0)):
         p = softmax(case.z, T)
         slope = np.maximum(p * (1 - p), 1e-300)
+        for much, name in ((1 - p, "1 - p"), (p, "p"), (slope, "p(1 - p)")):  # fits exactly, so it comes first
+            if _fits(got, expected * much, case):
+                hint = f"Yours is multiplied by {name} once too often: the gradient at the logits has that in it."
+                return "the softmax's slope only once" + _also(got, expected * much, case), hint
         repairs = {
             "the softmax": (
                 softmax_backward(p, got),
@@ -315,14 +325,24 @@ def _zeros(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | None:
     if masked.any() and moves.any() and _fits(np.where(masked, 0, got), expected, case):
         rows = np.flatnonzero(masked.reshape(wide).any(axis=1))
         whole = not moves.reshape(wide)[rows].any()
-        what = f"Rows {rows.tolist()} must get no gradient" if whole else f"{int(masked.sum())} entries must be zero"
+        what = f"{_rows(rows)} must get no gradient" if whole else f"{_entries(masked)} must be zero"
         also = _also(np.where(masked, 0, got), expected, case)
         return "the mask" + also, f"{what}: what is masked, or switched off, does not change the value."
     if lost.any() and there.any() and _fits(got, np.where(lost, 0, expected), case):
         rows = np.flatnonzero(lost.reshape(wide).all(axis=1))
-        what = f"Rows {rows.tolist()} get none" if rows.size else f"{int(lost.sum())} entries get none"
-        return "a part of the gradient", f"{what}, but the value depends on them."
+        what = _rows(rows) if rows.size else _entries(lost)
+        gets, it = ("gets", "it") if (rows.size or lost.sum()) == 1 else ("get", "them")
+        return "a part of the gradient", f"{what} {gets} none, but the value depends on {it}."
     return None
+
+
+def _rows(rows: np.ndarray) -> str:
+    return f"Row {rows[0]}" if len(rows) == 1 else f"Rows {rows.tolist()}"
+
+
+def _entries(which: np.ndarray) -> str:
+    number = int(which.sum())
+    return "1 entry" if number == 1 else f"{number} entries"
 
 
 def _places(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea | None:

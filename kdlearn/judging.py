@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlearn.ideas import Case, name_gradient, name_output, name_value, same
+from kdlearn.ideas import Case, name_gradient, name_output, name_value, same, share
 from kdlearn.learner import Verdict, call
 
 
@@ -16,7 +16,8 @@ def results(found: Any, names: Sequence[str]) -> tuple[Any, ...]:
     if len(names) == 1:
         return (found,)
     if not isinstance(found, (tuple, list)) or len(found) != len(names):
-        many = f"{len(found)} things" if isinstance(found, (tuple, list)) else f"one {type(found).__name__}"
+        things = f"{len(found)} thing{'s' * (len(found) != 1)}" if isinstance(found, (tuple, list)) else ""
+        many = things or f"one {type(found).__name__}"
         raise Verdict("", f"it returns {many}; it must return ({', '.join(names)})")
     if names[0] == "value" and np.ndim(found[0]) and isinstance(found[1], (float, np.floating, int)):
         raise Verdict("the order", f"Return ({', '.join(names)}), the value first.")
@@ -122,7 +123,7 @@ def hold(found: Any, expected: np.ndarray, what: str, case: Case) -> None:
     place = f"{what}{[int(i) for i in at] if got.size > 1 else ''}"
     raise Verdict(
         "",
-        f"{place} is {got[at]:.6g}, it must be {expected[at]:.6g}; {wrong.sum()} of {wrong.size} entries are wrong",
+        f"{place} is {got[at]:.6g}, it must be {expected[at]:.6g}; {share(wrong)} wrong",
     )
 
 

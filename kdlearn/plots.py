@@ -145,13 +145,17 @@ def intervals(differences: Mapping[str, Any], ax: Any = None) -> Any:
 
 
 def history(record: Any, *terms: str, ax: Any = None) -> Any:
-    """Training (line) and validation (dashes) values of a `History`, by default the whole loss."""
+    """Training (line) and validation (dashes) values of a `History`, by default the whole loss.
+
+    `terms` are names, or beginnings of names, as a `History` takes them.
+    """
     ax = axes_of(ax)
     epochs = range(1, len(record) + 1)
     for i, term in enumerate(terms or ("loss",)):
         ax.plot(epochs, record[term], color=f"C{i}", label=term)
-        if record.records and term in record.records[0].get("validation", {}):
-            ax.plot(epochs, record[term, "validation"], color=f"C{i}", ls="--", label=f"{term}, validation")
+        full = record.full_name(term)
+        if full in record.records[0].get("validation", {}):
+            ax.plot(epochs, record[full, "validation"], color=f"C{i}", ls="--", label=f"{term}, validation")
     ax.set(xlabel="epoch", ylabel="value")
     return _plain(_names(ax))
 

@@ -11,10 +11,11 @@ import numpy as np
 from kdlearn.backend import Array
 from kdlearn.differences import NOISE, STEP, STEPS, numerical_gradient, own_numbers
 from kdlearn.ideas import CLOSE, Case, Review
-from kdlearn.judging import judge, number, results
+from kdlearn.judging import array, judge, number, results
 from kdlearn.learner import Verdict, call, reviewed
 
 LOSS = ("value", "gradient")
+SHARP = 1e-3  # of the largest slope: by less the two sides of a kink do not differ
 LEAST = 1e-12  # slopes below it are not told apart
 
 
@@ -38,8 +39,11 @@ def review(
     others, settings : further arguments. Vectors of integers are taken for labels, or for positions of rows,
         other vectors (N,) for weights or a mask.
     reference : the right loss, or its value at z. Without one the gradient is held to the learner's own value.
-        One that has no finite value is named as the one at fault.
+        One that has no finite value at z, or next to it, is named as the one at fault. Where it has one at 1000 z,
+        yours must have one, too.
     slips : {name of an idea: the loss without it}, for mistakes that leave no general trace.
+
+    Where the value has a kink, as max(0, x) at 0, every slope between those of its two sides is right.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def _review(
         raise Verdict("", "the value is in float32, too rough for central differences: keep the dtype of z")
     largest, size = float(np.abs(slope).max(initial=0.0)), max(1.0, abs(value(z)))
     if largest == 0 or (error > 1e-3 and largest <= NOISE * size):
-        if not own:
+        if not own or any(abs(value(x) - value(z)) > NOISE * size for (x,) in places):
             raise Verdict("", "nothing can be said here: the true gradient is zero at this place, or lost in rounding")
         never = "never changes." if largest == 0 else "never changes by more than rounding."
         raise Verdict("the loss", "Your value is zero." if value(z) == 0 else f"Your value {never}")
@@ -98,8 +102,18 @@ def _review(
         places, right = places[:1], lambda x: (known, slope)
     wrong = {idea: outcome(slip) for idea, slip in slips.items()}
     praise = "The gradient is that of your value." if own else "The gradient is right."
-    judge(outcome(loss), right, places, LOSS, wrong, case, praise)
-    if not own and np.isfinite(value(1000 * z)):
+    try:
+        judge(outcome(loss), right, places, LOSS, wrong, case, praise)
+    except Verdict:
+        low, high, kinks = _sides(value, z, step)
+        if not kinks.any():
+            raise
+        mine = array(outcome(loss)(z)[1], z.shape, "your gradient")
+        held = np.where(kinks, np.clip(mine, low, high), slope)
+        judge(
+            outcome(loss), lambda x: (right(x)[0], held if x is z else right(x)[1]), places, LOSS, wrong, case, praise
+        )
+    if not own and _has_value(value, 1000 * z):
         large = outcome(loss)(1000 * z)
         for name, part in zip(LOSS, large):
             if not np.isfinite(part).all():
@@ -115,6 +129,33 @@ def _of_reference(found: Callable[[], Any], case: Case) -> float:
     except Verdict as verdict:
         told = verdict.review.hint.replace("your value", "its value").replace("Your value", "Its value")
         raise Verdict("", f"the reference is at fault, not your function: {told}") from None
+
+
+def _has_value(value: Callable[[np.ndarray], float], x: np.ndarray) -> bool:
+    """Whether a loss has a finite value at x; where not, nothing is asked there."""
+    try:
+        return bool(np.isfinite(value(x)))
+    except Verdict:
+        return False
+
+
+def _sides(
+    value: Callable[[np.ndarray], float], z: np.ndarray, step: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The smaller and the larger slope of the two sides of each entry of z, and where they are those of a kink.
+
+    What is between them at a curve falls with the step, at a kink it stays.
+    """
+    here, gaps = value(z), []
+    low, high = np.empty_like(z), np.empty_like(z)
+    for h in (2 * step, step):
+        for i in np.ndindex(z.shape):
+            below, above = z.copy(), z.copy()
+            below[i], above[i] = z[i] - h, z[i] + h
+            low[i], high[i] = sorted(((here - value(below)) / h, (value(above) - here) / h))
+        gaps.append(high - low)
+    largest = float(np.abs([low, high]).max(initial=0.0))
+    return low, high, (gaps[1] > SHARP * largest) & (gaps[0] < 1.5 * gaps[1])
 
 
 def _slope(value: Callable[[np.ndarray], float], z: np.ndarray) -> tuple[np.ndarray, float, float]:

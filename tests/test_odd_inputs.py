@@ -192,6 +192,21 @@ def test_standardised_features_have_mean_zero_wherever_they_lie(offset, unit):
         np.testing.assert_allclose(part.x, want, atol=3e-6 * max(1, offset / 1e3) if offset < 1e9 else 1e-5)
 
 
+def with_cell(shape, at, value, dtype=float):
+    """Zeros, and this value in one place."""
+    x = np.zeros(shape, dtype)
+    x[at] = value
+    return x
+
+
+@pytest.mark.parametrize("scale", ["feature", "global"])
+def test_a_cell_that_is_no_number_is_said_before_it_spreads(scale):
+    """One NaN became its whole column, in all three parts, and with one mean for all every number."""
+    for seed in range(3):  # whichever part it falls into
+        with pytest.raises(ValueError, match="row 17, column 3, counted from 0"):
+            kd.data.split(with_cell((40, 5), (17, 3), np.nan), np.arange(40) % 2, 10, 10, seed=seed, scale=scale)
+
+
 def test_a_deviation_that_underflows_is_said():
     x = np.random.default_rng(0).normal(size=(40, 1)) * 1e-200
     with pytest.raises(ValueError, match="another unit"):
@@ -220,6 +235,10 @@ def test_rows_and_labels_of_pandas_stay_together():
         (np.zeros((9, 1)), np.full(9, np.nan), (2, 2), "integer class labels"),
         (np.zeros((9, 1)), np.array(["a"] * 9), (2, 2), "integer class labels"),
         (np.zeros((9, 1)) + 1j, np.zeros(9, int), (2, 2), "real numbers"),
+        (with_cell((9, 3), (4, 1), np.nan), np.zeros(9, int), (2, 2), "x is nan in row 4, column 1, counted from 0; "),
+        (with_cell((9, 3), (0, 2), -np.inf), np.zeros(9, int), (2, 2), "x is -inf in row 0, column 2,.* fill or drop"),
+        (with_cell((9, 2, 2), (8, 0, 1), np.inf), np.zeros(9, int), (2, 2), "x is inf in row 8, column 0, 1, counted"),
+        (with_cell((9, 3), (4, 1), None, object), np.zeros(9, int), (2, 2), "x is nan in row 4, column 1"),
         (np.zeros((9, 1)), np.zeros(9, int), (-1, 2), "validation must be a number of rows"),
         (np.zeros((9, 1)), np.zeros(9, int), (2, 2.0), "test must be a number of rows"),
         (np.zeros((9, 1)), np.zeros(9, int), (2, True), "test must be a number of rows"),

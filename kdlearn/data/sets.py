@@ -51,7 +51,7 @@ def split(x: np.ndarray, y: np.ndarray, validation: int, test: int, seed: int = 
         at = tuple(int(i) for i in np.argwhere(~finite)[0])
         where = f"row {at[0]}" + f", column {', '.join(map(str, at[1:]))}" * (x.ndim > 1)
         raise ValueError(
-            f"x is {x[at]} in {where}, counted from 0, and no mean is over it: fill or drop such rows first"
+            f"x is {x[at]} in {where}, counted from 0; the mean over it is no number: fill or drop such rows first"
         )
     if y.shape != x.shape[:1]:
         raise ValueError(f"y must hold one label a row, shape {x.shape[:1]}, got {y.shape}")

@@ -219,7 +219,20 @@ X, X2, DU, DU2 = normal((N, K), (N, K), (N, K), (N, K), seed=4)
 Z3, V3, H_S3, H_T3, W3 = normal((3, 4), (3, 4), (3, 2), (3, 5), (2, 5), seed=20)
 Y3, T3 = np.array([2, 0, 3]), 1.7
 TEMPERATURES = (4.0, 1 / 64)  # beside 1, for large logits: powers of two, exact in float32
-SHORT = X / np.sqrt((X * X).sum(axis=1, keepdims=True)) * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
+UNIT = X / np.sqrt((X * X).sum(axis=1, keepdims=True))
+SHORT = UNIT * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
+SIGNS = np.zeros((N, K))  # sums of zero, all entries negative, a largest entry of zero
+SIGNS[:, :3] = [[1, -1, 0], [-2, -1, -3], [-1, 0, -2], [2, -1, -1], [0, 3, -3]]
+SIGNS[1, 3:] = -1
+ODD_ROWS = {  # "idea: hint": x
+    "short rows: A short row, of length 0.0001, has a direction, too: only a row of zeros has none.": SHORT,
+    "rows of zeros: A row of zeros has no direction, and 0/0 is not a number: its dx is zero.": X * (Y > 0)[:, None],
+    "single zeros: Where some entries of a row are zero it has a direction, and every entry a dx.": X * (X > 0),
+    "signs in a row: A row has a direction, too, where its sum or its largest entry is zero, or none is positive.": (
+        SIGNS
+    ),
+    "short rows: A row of length 1e-9 has a direction, too: only a row of zeros has none.": 1e-9 * UNIT,
+}
 
 TASKS = {
     "softmax": Task(
@@ -233,7 +246,7 @@ TASKS = {
             also(softmax, OVERFLOW, SURE - SURE[::-1], 1.0),
             *(also(softmax, OVERFLOW_T.format(T=hot), FAR, hot) for hot in TEMPERATURES),
         ],
-        odd=lambda at: (at.table(at.ends[1]), 2.0),
+        odd=lambda at: (at.table(at.ends[1]), T),
     ),
     "cross_entropy": Task(
         cross_entropy,
@@ -265,7 +278,7 @@ TASKS = {
                 for holds in large(soft_targets, f"a {of}'s logits of 4000 at T = {hot:g}", T_FIRST, *place, hot)
             ),
         ],
-        odd=lambda at: (at.table(at.ends[1]), at.table(at.ends[1], seed=1), 2.0) if at.ends[1] > 1 else None,
+        odd=lambda at: (at.table(at.ends[1]), at.table(at.ends[1], seed=1), T) if at.ends[1] > 1 else None,
     ),
     "hint": Task(
         hint,
@@ -284,26 +297,10 @@ TASKS = {
         ideas=PASSED_ON,
         more=[
             elsewhere(unit_rows_backward, Z3, V3),
-            also(
-                unit_rows_backward,
-                "A short row, of length 0.0001, has a direction, too: only a row of zeros has none.",
-                SHORT,
-                DU,
-                idea="short rows",
-            ),
-            also(
-                unit_rows_backward,
-                "A row of zeros has no direction, and 0/0 is not a number: its dx is zero.",
-                X * (Y > 0)[:, None],
-                DU,
-                idea="rows of zeros",
-            ),
-            also(
-                unit_rows_backward,
-                "Where one entry of a row is zero and others are not, the row has a direction, and every entry a dx.",
-                X * (X > 0),
-                DU,
-                idea="single zeros",
+            *(
+                also(unit_rows_backward, hint, x, DU, idea=idea)
+                for told, x in ODD_ROWS.items()
+                for idea, hint in [told.split(": ", 1)]
             ),
         ],
         odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[0], seed=1)),

@@ -13,7 +13,7 @@ from kdlearn.judging import array, results
 from kdlearn.learner import Verdict, call
 from kdlearn.nn.layers import Linear, ReLU
 from kdlearn.nn.network import MLP
-from kdlearn.workbook.task import ODD, PASSED_ON, D, H, K, Layers, N, Slips, Task, elsewhere, normal
+from kdlearn.workbook.task import ODD, PASSED_ON, D, H, K, Layers, N, Slips, Task, also, elsewhere, normal
 
 Three = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -156,7 +156,7 @@ def pairs(found: Any, n: int, what: str) -> Layers:
     except (TypeError, ValueError):
         raise Verdict("", f"it must return a list of pairs {what}") from None
     if len(made) != n:
-        raise Verdict("", f"it returns {len(made)} pairs {what} for {n} layers")
+        raise Verdict("", f"it returns {len(made)} pair{'s' * (len(made) != 1)} {what}, not {n}: one for each layer")
     return made
 
 
@@ -206,7 +206,8 @@ def logits_and_inputs(n: int) -> Callable[[Any], tuple[Any, ...]]:
         if not isinstance(inputs, (list, tuple)):
             raise Verdict("", f"inputs must be a list of arrays, it is of type {type(inputs).__name__}")
         if len(inputs) != n:
-            raise Verdict("", f"inputs holds {len(inputs)} arrays, it must hold {n}: one for each linear layer")
+            held = f"{len(inputs)} array{'s' * (len(inputs) != 1)}"
+            raise Verdict("", f"inputs holds {held}, it must hold {n}: one for each linear layer")
         return z, *inputs
 
     return unpack
@@ -242,6 +243,7 @@ BACKWARD: Slips = {
 X, X2, W_, W2, DY, DY2 = normal((N, D), (N, D), (D, H), (D, H), (N, H), (N, H), seed=5)
 B, B2 = normal((H,), (H,), seed=6)
 OUT, OUT2 = (np.maximum(a - 9 * (np.arange(N) == 1)[:, None], 0) for a in normal((N, H), (N, H), seed=7))  # a row of 0
+TINY = 2.0 ** -(60 * (np.arange(H) % 2))  # outputs of 1e-18 beside those of 1, exact in float32, too
 NET = list(zip(normal((D, H), (H, 9), (9, K), seed=8), normal((H,), (9,), (K,), seed=9)))
 NET2 = list(zip(normal((D, H), (H, 9), (9, K), seed=10), normal((H,), (9,), (K,), seed=11)))
 DZ, DZ2 = normal((N, K), (N, K), seed=12)
@@ -275,7 +277,23 @@ TASKS = {
         [(DY, OUT), (DY2, OUT2)],
         RELU_BACKWARD,
         ideas=PASSED_ON,
-        more=[elsewhere(relu_backward, DY3, np.maximum(DY3[::-1], 0))],
+        more=[
+            elsewhere(relu_backward, DY3, np.maximum(DY3[::-1], 0)),
+            also(
+                relu_backward,
+                "An output of 1e-18 is positive, too: hold it to 0, not to a small number.",
+                DY,
+                OUT * TINY,
+                idea="small outputs",
+            ),
+            also(
+                relu_backward,
+                "Where no output is zero all of dy passes: hold it to 0, not to the other outputs.",
+                DY,
+                OUT + 1,
+                idea="positive outputs",
+            ),
+        ],
         odd=lambda at: (at.table(at.ends[1], seed=1), np.maximum(at.table(at.ends[1]), 0)),
     ),
     "start": Task(start, more=[check_start]),

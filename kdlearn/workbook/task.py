@@ -38,9 +38,10 @@ class Odd:
 
     Parameters
     ----------
-    idea, why : what the author of such a function is told.
+    idea, why : what the author of such a function is told; nothing else may be odd about the place.
     rows : N.
     widths : inputs, units and classes of a network; a layer has the first and the last of them.
+    networks : whether a network alone is asked there; of one array, or of a layer, nothing is odd in it.
     scale : 0, for arrays of zeros.
     far : how far the rows lie from each other.
     """
@@ -48,9 +49,10 @@ class Odd:
     idea: str
     why: str
     rows: int = N
-    widths: tuple[int, ...] = (4, 6, 3)
+    widths: tuple[int, ...] = (D, H, K)
     scale: float = 1.0
     far: float = 0.0
+    networks: bool = False
 
     @property
     def ends(self) -> tuple[int, int]:
@@ -77,15 +79,18 @@ class Odd:
 
 FITS = "whether shapes fit says nothing there, so know which axis is which"
 KEEP = "an axis of length one must stay"
+AS_THEY_ARE = "large numbers count as they are"
 ODD = (
     Odd("square arrays", FITS, 4, (4, 4, 4, 4)),
-    Odd("equal widths", FITS, 5, (4, 4, 3)),
+    Odd("equal widths", FITS, 5, (4, 4, 3), networks=True),
     Odd("one row", KEEP, 1),
     Odd("one column", KEEP, 5, (1, 1, 1)),
-    Odd("one layer", "a network may have no hidden layer", 5, (4, 3)),
+    Odd("one layer", "a network may have no hidden layer", 5, (4, 3), networks=True),
     Odd("one number", KEEP, 1, (1, 1)),
     Odd("arrays of zeros", "nothing may be divided by zero, or left out because it is zero", scale=0.0),
-    Odd("rows far apart", "what is taken from a row, such as its maximum, must be the row's own", far=1000.0),
+    Odd(
+        "rows far apart", f"{AS_THEY_ARE}, and what is taken from a row, such as its maximum, is the row's own", far=1e3
+    ),
 )
 
 
@@ -134,7 +139,8 @@ class Task:
 
     def _oddly(self, function: Callable[..., Any], at: Odd) -> None:
         """A Verdict, where the function is not right at an odd place."""
-        if (place := self.odd(at)) is None:
+        place = self.odd(at)
+        if place is None or (at.networks and not isinstance(place[0], list)):
             return
         arrays = " and ".join(str(a.shape) for a in place if isinstance(a, np.ndarray) and a.ndim)
         where = f"widths {at.widths} and " * isinstance(place[0], list) + f"arrays {arrays}"

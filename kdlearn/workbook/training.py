@@ -221,6 +221,7 @@ TASKS = {
     "adam": Task(
         adam,
         ("theta", "m", "v"),
+        # in step 1 both means are zero: what a function does with others there is its own affair
         [(THETA, GRAD, M, ROOT**2, 3, *SETTINGS), (THETA2, GRAD2, 0 * M, 0 * M, 1, *SETTINGS)],
         ADAM,
         more=[
@@ -232,7 +233,7 @@ TASKS = {
                 idea="late steps",
             ),
         ],
-        odd=lambda at: (*(at.table(at.ends[1], i) for i in range(3)), at.table(at.ends[1], 3) ** 2, 1, *SETTINGS),
+        odd=lambda at: (*(at.table(at.ends[1], i) for i in range(3)), at.table(at.ends[1], 3) ** 2, 3, *SETTINGS),
     ),
     "train": Task(
         train,
@@ -259,7 +260,7 @@ TASKS = {
             at.normal(at.rows, at.ends[0]),
             distance_at(at),
             2,
-            2,
+            at.rows,
             0.05,
             np.random.default_rng(30),
         ),

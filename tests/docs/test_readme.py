@@ -81,5 +81,13 @@ def test_the_command_line_of_the_readme(tmp_path, monkeypatch, capsys):
     found = text.splitlines()
     at = next(i for i, line in enumerate(found) if line.startswith("student.c: "))
     assert [line.split()[0] for line in exported[:3]] == [line.split()[0] for line in found[at : at + 3]]
-    assert exported[3] == found[at + 3]  # sizes of text depend on the last digits, these do not
+    assert exported[1] == found[at + 1] and exported[3] == found[at + 3]  # no digit of a weight is in these
+    sizes = [int(re.search(r"[\d,]+(?= bytes)", of[i])[0].replace(",", "")) for of, i in ((exported, 0), (found, at))]
+    assert abs(sizes[0] - sizes[1]) < 100  # zeros at the end of a weight are not written: another BLAS moves a few
+    line = re.compile(r"^file on disk, bytes +(\S+) +(\S+) +(\S+)$", re.M)
+    (teacher, student, ratio), new = (
+        [float(v.replace(",", "")) for v in line.search(of).groups()] for of in (README, text)
+    )
+    assert abs(student - new[1]) < 100 and abs(teacher - new[0]) < 0.1 * teacher  # of a forest by any version
+    assert ratio == round(teacher / student, 1)
     assert re.search(r"^call student_predict; .*", README, re.M)[0] in text

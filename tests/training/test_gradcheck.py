@@ -35,7 +35,7 @@ def one_entry(g):
         (lambda g: g * W, "each row is off by a factor of its own"),
         (lambda g: g + 0.125, "every entry is off by the same amount 0.125"),
         (lambda g: 0 * g, "every entry is zero"),
-        (one_entry, r"gradient\[2, 1\] is .*, central differences say .*; 1 of 12 entries are wrong"),
+        (one_entry, r"gradient\[2, 1\] is .*, central differences say .*; 1 of 12 entries is wrong"),
         (lambda g: np.where(g > 0, np.nan, g), "is nan"),
         (lambda g: g[:, :2], r"has shape \(4, 2\), what it differentiates has shape \(4, 3\)"),
     ],
@@ -52,7 +52,7 @@ def test_a_gradient_where_nothing_changes_is_described():
 
 def test_a_gradient_where_only_some_entries_count_is_described():
     counts = np.array([1.0, 0.0, 1.0])
-    with pytest.raises(GradientError, match=r"gradient\[1\] is .* say 0; 1 of 3 entries are wrong"):
+    with pytest.raises(GradientError, match=r"gradient\[1\] is .* say 0; 1 of 3 entries is wrong"):
         check_loss(lambda z: ((counts * z**2).sum(), 2 * z), np.array([1.0, 2.0, 3.0]))
 
 

@@ -74,6 +74,8 @@ GRADIENTS = {  # idea: (a loss without it, its arguments)
     "centring": (ce_with(lambda z, y: -y / N), (Y,)),
     "the softmax": (ce_with(lambda z, y: -y / kd.softmax(z) / N), (Y,)),
     "the softmax's coupling": (ce_with(lambda z, y: -y * (1 - kd.softmax(z)) / N), (Y,)),
+    "the softmax's slope only once": (ce_with(lambda z, y: (kd.softmax(z) - y) * (1 - kd.softmax(z)) / N), (Y,)),
+    "the softmax's slope only once, and 1/N": (ce_with(lambda z, y: (P - y) * P * (1 - P)), (Y,)),
     "the softmax's coupling, and 1/N": (ce_with(lambda z, y: -y * (1 - kd.softmax(z))), (Y,)),
     "the entry of the label": (ce_with(lambda z, y: kd.softmax(z) / N), (Y,)),
     "T in the student's softmax": (soft_with(lambda z, v: T * (kd.softmax(z) - kd.softmax(v, T))), (V,)),
@@ -109,6 +111,55 @@ def test_a_forgotten_mean_of_the_row():
         return 0.5 * ((c - v) ** 2).sum() / N, (c - v) / N
 
     assert review(centred, Z, V).idea == "the row's mean"
+
+
+def test_one_entry_is_no_entries():
+    """It was "1 entries get none, but the value depends on them", and "Rows [2]"."""
+
+    def but(change):
+        return str(review(lambda z: (0.5 * (z**2).sum(), change(z.copy())), Z))
+
+    def nothing(*where):
+        def change(z):
+            z[where] = 0
+            return z
+
+        return change
+
+    assert but(nothing(2, 3)).endswith("1 entry gets none, but the value depends on it.")
+    assert but(nothing(slice(2), 3)).endswith("2 entries get none, but the value depends on them.")
+    assert but(nothing(2)).endswith("Row 2 gets none, but the value depends on it.")
+    assert but(nothing([2, 4])).endswith("Rows [2, 4] get none, but the value depends on them.")
+    assert but(lambda z: z + (z == Z[2, 3])).endswith("; 1 of 35 entries is wrong")
+
+
+KINK = np.array([[0.0, 1.0, -1.0], [0.4, 0.0, -0.2]])
+
+
+def hinged(slope, other=1.0):
+    """max(0, z), with this slope at 0 and another where z is positive."""
+    return lambda z: (float(np.maximum(z, 0).sum()), np.where(z == 0, slope, other * (z > 0)))
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3, 1.0])
+def test_at_a_kink_any_slope_between_its_sides_is_right(slope):
+    """The slope 0 of max(0, z) at 0, which every framework takes, was called a missing part."""
+    for reference in (None, hinged(0.5), float(hinged(0)(KINK)[0])):
+        assert str(review(hinged(slope), KINK, reference=reference)) == "right"
+
+
+def test_a_kink_excuses_nothing_else():
+    assert review(hinged(0.0, 0.7), KINK).idea == "a factor"
+    assert str(review(hinged(1.2), KINK)).startswith("your gradient[0, 0] is 1.2, it must be 1")
+    assert str(review(hinged(np.nan), KINK)) == "your gradient[0, 0] is nan"
+    off = review(lambda z: (1 + hinged(0.0)(z)[0], hinged(0.0)(z)[1]), KINK, reference=hinged(0.0))
+    assert off.idea == "a term that does not depend on the first argument"
+
+
+@pytest.mark.parametrize("loss", [lambda x: (abs(x), np.sign(x)), lambda x: (x * x, 2 * x)])
+def test_a_minimum_is_not_said_to_be_a_constant(loss):
+    """Of |x| and of x² at 0 it was said that the value is zero."""
+    assert str(review(loss, 0.0)).startswith("nothing can be said here: the true gradient is zero at this place")
 
 
 def test_a_mask_of_entries():
@@ -269,6 +320,19 @@ def test_overflow_is_found():
     assert alone.hint.startswith(
         "Yours has no finite gradient for logits of a thousand: take each row's maximum away b"
     )
+
+
+@pytest.mark.parametrize("far", [np.inf, 1 / 3, "a sum"])
+def test_where_the_reference_has_no_value_nothing_is_asked(far):
+    """A reference that is infinite at 1000 z alone was at fault."""
+
+    def growing(z):
+        if isinstance(far, str) and np.abs(z).max() > 100:
+            raise ValueError(far)
+        return float(far if np.abs(z).max() > 100 else np.exp(z).sum()), np.exp(z)
+
+    asked = str(review(lambda z: (float(np.exp(z).sum()), np.exp(z)), Z, reference=growing))
+    assert (asked == "right") == (far != 1 / 3)
 
 
 def test_a_number_in_words_is_none():

@@ -59,7 +59,7 @@ MISTAKES = {
         (
             WHOLE,
             "u = z - z.max()",
-            "missing: rows far apart. Yours is right elsewhere, and wrong for arrays (5, 3) and",
+            "missing: rows far apart. Yours is right elsewhere, and wrong for arrays (5, 7) and",
         ),
         ("return value, dz / N", "return value, dz / 5", "missing: every size."),
         ("return value, dz / N", "return value, dz", "missing: 1/N."),
@@ -163,6 +163,9 @@ MISTAKES = {
         ("(y > 0)", "(y > 0).any(axis=1, keepdims=True)", "missing: the mask. 17 entries must be zero: what is masked"),
         ("return dy * (y > 0)", "return dy", "missing: the mask."),
         ("return dy * (y > 0)", "return dy * (y >= 0)", "missing: the mask."),
+        ("return dy * (y > 0)", "return dy * (y > 1e-3)", "missing: small outputs."),
+        ("return dy * (y > 0)", "return dy * (y > 1e-12)", "missing: small outputs."),
+        ("return dy * (y > 0)", "return dy * (y > y.min())", "missing: positive outputs."),
         ("return dy * (y > 0)", "return np.maximum(dy, 0)", "missing: the output as the judge."),
     ],
     "start": [
@@ -320,7 +323,14 @@ MISTAKES = {
         ("h_s.T @ d / N", "d.T @ h_s / N", "missing: a transpose."),
     ],
     "unit_rows_backward": [
-        *(("where=length > 0", f"where=length > {short}", "missing: short rows.") for short in (0.001, 0.1, 0.5, 1)),
+        *(
+            ("where=length > 0", f"where=length > {short}", "missing: short rows.")
+            for short in (1e-8, 1e-6, 0.001, 0.1, 0.5, 1)
+        ),
+        *(
+            ("where=length > 0", f"where=x.{test}", "missing: signs in a row.")
+            for test in ("sum(1, keepdims=True) != 0", "max(1, keepdims=True) != 0", "max(1, keepdims=True) > 0")
+        ),
         (
             "return (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse",
             "return np.where(x != 0, (du - u * (u * du).sum(axis=1, keepdims=True)) * inverse, 0)",

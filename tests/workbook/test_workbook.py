@@ -15,6 +15,7 @@ from slips import HARMS, MISTAKES
 
 from kdlearn import cli, learner
 from kdlearn.commands import check
+from kdlearn.workbook import task
 
 HERE = Path(__file__).parent
 SOLUTION = (HERE / "solution.py").read_text("utf-8")
@@ -98,6 +99,16 @@ def test_a_softmax_in_single_precision_is_right():
 
 
 STYLES = {  # (function, old, new): as right, written otherwise
+    "means that begin at zero in step 1": (
+        "adam",
+        "    m = beta1 * m +",
+        "    if t == 1:\n        m, v = 0 * m, 0 * v\n    m = beta1 * m +",
+    ),
+    "the first step by itself": (
+        "adam",
+        "return theta - lr * m_hat / (np.sqrt(v_hat) + eps), m, v",
+        "return theta - lr * (grad / (abs(grad) + eps) if t == 1 else m_hat / (np.sqrt(v_hat) + eps)), m, v",
+    ),
     "other names and no default in the line": (
         "soft_targets",
         "def soft_targets(z_s, z_t, T=4.0):",
@@ -136,11 +147,27 @@ STYLES = {  # (function, old, new): as right, written otherwise
 
 @pytest.mark.parametrize("style", STYLES)
 def test_what_is_right_may_be_written_otherwise(style):
-    """Weights in single precision were told of the `forward` that was lent."""
+    """Single precision was told of the `forward` that was lent, and a first step of Adam from zero of square arrays."""
     name, old, new = STYLES[style]
     before = source(name)
     assert before.count(old) == 1
     assert str(check.review(module(SOLUTION.replace(before, before.replace(old, new))), name)) == "right"
+
+
+@pytest.mark.parametrize("at", task.ODD, ids=[at.idea for at in task.ODD])
+def test_an_odd_place_is_odd_in_nothing_else(at):
+    """At square arrays `adam` was asked a first step with means of another, and `softmax` a temperature of its own."""
+    numbers = (int, float)
+    for name, one in check.TASKS.items():
+        if (place := one.odd(at)) is None or name == "train":
+            continue
+        assert [a for a in place if isinstance(a, numbers)] == [a for a in one.places[0] if isinstance(a, numbers)]
+
+
+def test_an_array_is_not_told_of_networks():
+    """For three outputs `linear` was told of equal widths: (5, 4) and (4, 3) are not equal."""
+    own = module(SOLUTION.replace("return x @ W + b", "return x @ W + b * (W.shape[1] != 3)"))
+    assert not re.search("equal widths|one layer", str(check.review(own, "linear")))
 
 
 def test_there_are_mistakes_of_every_function():
