@@ -169,13 +169,13 @@ def name_value(got: np.ndarray, expected: np.ndarray, case: Case) -> Idea:
         idea, hint = name_factor(c, case, "your value")
         if got.size > 1 or idea != "a factor":  # one number alone is always some factor off
             return idea, hint
-    shift = got - expected
+    shift, at = got - expected, int(np.abs(got - expected).argmax())
     if got.size > 1 and same(shift, np.full_like(shift, shift[0])):
         return (
             "a term that does not depend on the first argument",
             f"Your value is {shift[0]:+.4g} off at every place. The entropy of the targets is such a term.",
         )
-    return "", f"The value is {got[0]:.6g}, it must be {expected[0]:.6g}."
+    return "", f"{'At one place the' if at else 'The'} value is {got[at]:.6g}, it must be {expected[at]:.6g}."
 
 
 # ---------------------------------------------------------------- gradients

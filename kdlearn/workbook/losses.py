@@ -42,6 +42,7 @@ OVERFLOW_T = "Wrong for logits of a thousand at T = {T:g}: divide by T first, th
 MAXIMUM = "Take each row's maximum away before exp"
 NO_FLOOR = f"{MAXIMUM}; log p is what is left minus log(sum of exp), with no floor under p."
 NO_NAN = f"{MAXIMUM}; log p is what is left minus log(sum of exp), and p · log p is zero where p is, no NaN."
+NO_LENGTH = "Short rows of h have a direction, too: put no floor under a length."
 T_FIRST = "Divide by T first, then take each row's maximum away; log p is what is left minus log(sum of exp)."
 
 # ---------------------------------------------------------------- softmax
@@ -224,15 +225,24 @@ SHORT = UNIT * np.array([[1e-4], [0.05], [0.3], [0.7], [2.0]])
 SIGNS = np.zeros((N, K))  # sums of zero, all entries negative, a largest entry of zero
 SIGNS[:, :3] = [[1, -1, 0], [-2, -1, -3], [-1, 0, -2], [2, -1, -1], [0, 3, -3]]
 SIGNS[1, 3:] = -1
-ODD_ROWS = {  # "idea: hint": x
-    "short rows: A short row, of length 0.0001, has a direction, too: only a row of zeros has none.": SHORT,
-    "rows of zeros: A row of zeros has no direction, and 0/0 is not a number: its dx is zero.": X * (Y > 0)[:, None],
-    "single zeros: Where some entries of a row are zero it has a direction, and every entry a dx.": X * (X > 0),
-    "signs in a row: A row has a direction, too, where its sum or its largest entry is zero, or none is positive.": (
-        SIGNS
-    ),
-    "short rows: A row of length 1e-9 has a direction, too: only a row of zeros has none.": 1e-9 * UNIT,
+ODD_ROWS = {  # (idea, hint): x
+    ("short rows", "A short row, of length 0.0001, has a direction, too: only a row of zeros has none."): SHORT,
+    ("rows of zeros", "A row of zeros has no direction, and 0/0 is no number: its dx is zero."): X * (Y > 0)[:, None],
+    ("single zeros", "Where some entries of a row are zero it has a direction, and every entry a dx."): X * (X > 0),
+    (
+        "signs in a row",
+        "A row has a direction, too, where its sum or its largest entry is zero, or none is positive.",
+    ): SIGNS,
+    ("short rows", "A row of length 1e-9 has a direction, too: only a row of zeros has none."): 1e-9 * UNIT,
 }
+
+
+def rare(p: float, far: float) -> Callable[..., None]:
+    """A class counts to which the teacher gives about p, and the student next to nothing: its logit is `far` below."""
+    hint = f"A probability of {p:g} counts, too: leave out no term of the sum, and put no floor under p or q."
+    last = np.arange(K) == K - 1
+    return also(soft_targets, hint, Z - far * last, V_ + 0.8 * np.log(p) * last, 1.0, idea="small probabilities")
+
 
 TASKS = {
     "softmax": Task(
@@ -267,10 +277,12 @@ TASKS = {
         SOFT_TARGETS,
         ideas=(*OF_ROWS, *WITH_T),
         more=[
+            rare(1e-6, 600.0),
             elsewhere(soft_targets, Z3, V3, T3),
-            also(soft_targets, "T may be below 1, too: take it as it is.", Z, V_, 0.25, idea="a low temperature"),
             *large(soft_targets, "a student's logits of a thousand", NO_FLOOR, SURE, V_, 1.0),
             *large(soft_targets, "a teacher's logits of a thousand", NO_NAN, V_, SURE, 1.0),
+            rare(1e-12, 1e9),
+            also(soft_targets, "T may be below 1, too: take it as it is.", Z, V_, 0.25, idea="a low temperature"),
             *(
                 holds
                 for hot in TEMPERATURES
@@ -297,11 +309,7 @@ TASKS = {
         ideas=PASSED_ON,
         more=[
             elsewhere(unit_rows_backward, Z3, V3),
-            *(
-                also(unit_rows_backward, hint, x, DU, idea=idea)
-                for told, x in ODD_ROWS.items()
-                for idea, hint in [told.split(": ", 1)]
-            ),
+            *(also(unit_rows_backward, hint, x, DU, idea=idea) for (idea, hint), x in ODD_ROWS.items()),
         ],
         odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[0], seed=1)),
     ),
@@ -311,7 +319,10 @@ TASKS = {
         [(H_S, H_T), (H_S2, H_T2)],
         SIMILARITY,
         ideas=(*OF_PAIRS, "a factor of 2"),
-        more=[elsewhere(similarity_preserving, H_S3, H_T3)],
+        more=[
+            also(similarity_preserving, NO_LENGTH, H_S / 1024, H_T / 1024, idea="short rows"),
+            elsewhere(similarity_preserving, H_S3, H_T3),
+        ],
         odd=lambda at: (at.table(at.ends[0]), at.table(at.ends[1], seed=1)) if at.scale else None,  # no row is zero
     ),
 }

@@ -245,7 +245,9 @@ B, B2 = normal((H,), (H,), seed=6)
 OUT, OUT2 = (np.maximum(a - 9 * (np.arange(N) == 1)[:, None], 0) for a in normal((N, H), (N, H), seed=7))  # a row of 0
 TINY = 2.0 ** -(60 * (np.arange(H) % 2))  # outputs of 1e-18 beside those of 1, exact in float32, too
 NET = list(zip(normal((D, H), (H, 9), (9, K), seed=8), normal((H,), (9,), (K,), seed=9)))
+POSITIVE = "An output of 1e-18 is positive, too: hold it to 0, not to a small number."
 NET2 = list(zip(normal((D, H), (H, 9), (9, K), seed=10), normal((H,), (9,), (K,), seed=11)))
+FAINT = [*((2.0**-60 * W, 2.0**-60 * b) for W, b in NET[:-1]), NET[-1]]  # hidden outputs of 1e-18
 DZ, DZ2 = normal((N, K), (N, K), seed=12)
 X3, W3, B3, DY3 = normal((3, 2), (2, 5), (5,), (3, 5), seed=21)
 NET3 = [(W3, B3), *zip(normal((5, 4), seed=22), normal((4,), seed=23))]  # two layers
@@ -279,13 +281,7 @@ TASKS = {
         ideas=PASSED_ON,
         more=[
             elsewhere(relu_backward, DY3, np.maximum(DY3[::-1], 0)),
-            also(
-                relu_backward,
-                "An output of 1e-18 is positive, too: hold it to 0, not to a small number.",
-                DY,
-                OUT * TINY,
-                idea="small outputs",
-            ),
+            also(relu_backward, POSITIVE, DY, OUT * TINY, idea="small outputs"),
             also(
                 relu_backward,
                 "Where no output is zero all of dy passes: hold it to 0, not to the other outputs.",
@@ -304,7 +300,10 @@ TASKS = {
         FORWARD,
         unpack=logits_and_inputs(len(NET)),
         case=Case(DZ),
-        more=[elsewhere(forward, NET3, X3, unpack=logits_and_inputs(len(NET3)))],
+        more=[
+            also(forward, POSITIVE, FAINT, X, idea="small outputs", unpack=logits_and_inputs(len(FAINT)), floor=0.0),
+            elsewhere(forward, NET3, X3, unpack=logits_and_inputs(len(NET3))),
+        ],
         odd=lambda at: (at.network(), at.table(at.ends[0])),
         unpack_odd=logits_and_inputs,
     ),
@@ -316,7 +315,17 @@ TASKS = {
         unpack=flat(len(NET), "(dW, db)"),
         case=Case(DZ),
         ideas=PASSED_ON,
-        more=[elsewhere(backward, NET3, forward(NET3, X3)[1], DZ3, unpack=flat(len(NET3), "(dW, db)"))],
+        more=[
+            also(
+                backward,
+                POSITIVE,
+                *(FAINT, forward(FAINT, X)[1], DZ),
+                idea="small outputs",
+                unpack=flat(len(FAINT), "(dW, db)"),
+                floor=0.0,
+            ),
+            elsewhere(backward, NET3, forward(NET3, X3)[1], DZ3, unpack=flat(len(NET3), "(dW, db)")),
+        ],
         odd=lambda at: (at.network(), forward(at.network(), at.table(at.ends[0]))[1], at.table(at.ends[1], seed=1)),
         unpack_odd=partial(flat, what="(dW, db)"),
     ),

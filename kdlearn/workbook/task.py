@@ -87,6 +87,8 @@ ODD = (
     Odd("one column", KEEP, 5, (1, 1, 1)),
     Odd("one layer", "a network may have no hidden layer", 5, (4, 3), networks=True),
     Odd("one number", KEEP, 1, (1, 1)),
+    Odd("two rows", "two rows are rows as others", 2),
+    Odd("two columns", "two columns, or classes, have no rule of their own", 5, (2, 3, 2)),
     Odd("arrays of zeros", "nothing may be divided by zero, or left out because it is zero", scale=0.0),
     Odd(
         "rows far apart", f"{AS_THEY_ARE}, and what is taken from a row, such as its maximum, is the row's own", far=1e3

@@ -19,6 +19,11 @@ MISTAKES = {
             "e = np.exp(z / T - z.max(axis=1, keepdims=True))",
             "missing: large numbers. Wrong for logits of a th",
         ),
+        (
+            "return e /",
+            "return 1 / (1 + np.exp(-z / T)) if z.shape[1] == 2 else e /",
+            "missing: two columns. Yours is right elsewhere, and wrong for arrays (5, 2): two columns, or classes,",
+        ),
         ("T=1.0", "T", "missing: the default of T. Without T it is 1; yours has no default."),
         ("u.max(axis=1, keepdims=True)", "u.mean(axis=1, keepdims=True)", "missing: large numbers."),
         ("u.max(axis=1, keepdims=True)", "u.min(axis=1, keepdims=True)", "missing: large numbers."),
@@ -61,6 +66,12 @@ MISTAKES = {
             "u = z - z.max()",
             "missing: rows far apart. Yours is right elsewhere, and wrong for arrays (5, 7) and",
         ),
+        (
+            "value = (np.log(np.exp(u).sum(axis=1)) - u[rows, y]).mean()",
+            "value = (np.log(np.exp(u[:, : y.max() + 1]).sum(axis=1)) - u[rows, y]).mean()",
+            "At one place the value is 2.61193, it must be 3.03426. The gradient is right.",
+        ),
+        ("return value, dz / N", "return value, dz / (N if z.shape[1] != 2 else 1)", "missing: two columns."),
         ("return value, dz / N", "return value, dz / 5", "missing: every size."),
         ("return value, dz / N", "return value, dz", "missing: 1/N."),
         (
@@ -97,6 +108,14 @@ MISTAKES = {
         ),
     ],
     "soft_targets": [
+        *(
+            (
+                "(p * (log_softmax(z_t) - log_softmax(z_s)))",
+                f"np.where(p > {small}, p * (log_softmax(z_t) - log_softmax(z_s)), 0)",
+                f"missing: small probabilities. A probability of {told} counts",
+            )
+            for small, told in ((1e-3, "1e-06"), (1e-5, "1e-06"), (1e-8, "1e-12"), (1e-11, "1e-12"))
+        ),
         ("    def log_soft", "    T = max(T, 1)\n\n    def log_soft", "missing: a low temperature. T may be below 1"),
         (
             "        u = u - u.max(axis=1, keepdims=True)\n",
@@ -154,6 +173,7 @@ MISTAKES = {
             "missing: a factor. dx is 0.1667 times what it must be, ev",
         ),
         ("dy.sum(axis=0)", "dy.mean(axis=0)", "missing: the sum over rows."),
+        ("dy.sum(axis=0)", "(dy.sum(axis=0) if len(x) != 2 else dy.mean(axis=0))", "missing: two rows."),
         ("x.T @ dy, dy", "x.T @ dy / len(x), dy", "missing: the sum over rows. dW"),
         ("dy.sum(axis=0)", "dy.sum(axis=1)", "db has shape (5,), it must have (6,)"),
         ("x.T @ dy, dy", "dy.T @ x, dy", "missing: a transpose. dW has shape (6, 4)"),
@@ -204,6 +224,10 @@ MISTAKES = {
             "        inputs.append(x)\n        x = np.maximum(x, 0) if i else x\n",
             "missing: what a layer reads.",
         ),
+        *(
+            ("np.maximum(x, 0)", f"np.where(x > {small}, x, 0)", "missing: small outputs. An output of 1e-18 is")
+            for small in (1e-3, 1e-6, 1e-12)
+        ),
         ("return x, inputs", "return x, inputs[1:]", "inputs holds 2 arrays, it must hold 3"),
     ],
     "backward": [
@@ -218,6 +242,10 @@ MISTAKES = {
             "missing: square arrays.",
         ),
         ("dz = relu_backward(dx, inputs[i])", "dz = dx", "missing: the ReLU."),
+        *(
+            ("relu_backward(dx, inputs[i])", f"dx * {test}", "missing: small outputs. An output of 1e-18 is positive")
+            for test in ("(inputs[i] > 1e-3)", "(inputs[i] > 1e-6)", "(1 - np.isclose(inputs[i], 0))")
+        ),
         ("gradients.insert(0, (dW, db))", "gradients.append((dW, db))", "missing: the order."),
     ],
     "adam": [
@@ -364,6 +392,15 @@ MISTAKES = {
             "missing: a factor. dh_s is 2 times what it must be, everywhere.",
         ),
         ("return (d**2).sum() / N**2,", "return (d**2).sum() / 25,", "missing: every size."),
+        ("return (d**2).sum() / N**2,", "return (1 + (N == 2)) * (d**2).sum() / N**2,", "missing: two rows."),
+        *(
+            (
+                "S_s / np.sqrt((S_s**2).sum(axis=1, keepdims=True))",
+                f"S_s / np.maximum(np.sqrt((S_s**2).sum(axis=1, keepdims=True)), {floor})",
+                "missing: short rows. Short rows of h have",
+            )
+            for floor in (0.5, 1e-2, 1e-4)
+        ),
         ("return (d**2).sum() / N**2, (dS + dS.T) @ h_s", "return (d**2).sum() / N**2, dS @ h_s", "missing: both"),
         ("(dS + dS.T) @ h_s", "2 * dS @ h_s", "missing: the transpose."),
         ("2 * d / N**2)", "2 * d / N)", "missing: 1/N. dh_s"),
