@@ -14,12 +14,13 @@ import numpy as np
 
 from kdlearn.backend import Array
 from kdlearn.checks import check_size
-from kdlearn.ideas import common_factor, share
+from kdlearn.ideas import CLOSE, common_factor, share
 
 STEP = 1e-5  # the error is about STEP² from the curve and 1e-16/STEP from rounding
 STEPS = (STEP, 1e-3, 0.1, 10.0)  # what rounding adds to a slope falls with the step
 TOLERANCE = 1e-7
 SEEN = 1e-3  # of the largest slope: where rounding may be more, slopes show nothing
+ZERO = 1e-13  # a gradient that is no larger is 0, but for its own rounding
 NOISE = 16 * np.finfo(float).eps / STEP  # 4e-10, of a value of about 1: what is left where the derivative is 0
 
 
@@ -104,6 +105,8 @@ def hold_gradient(
     size = abs(float(value))
     if np.shape(got) != expected.shape or not (np.isfinite(got).all() and np.isfinite(expected).all()):
         return compare_gradients(got, expected, name, tolerance)
+    if size <= 1 and np.abs([got, expected]).max(initial=0.0) <= NOISE:
+        _hold_tiny(np.asarray(got), numerical, name)
     wrong = None
     if size <= 1 or NOISE * size <= SEEN * np.abs(expected).max(initial=0.0):
         try:
@@ -128,7 +131,36 @@ def hold_gradient(
             f"the value is {float(value):.3g}, so large that rounding hides how it changes, and nothing can be said of "
             f"the {name.strip()}: take the constant part away from the value, or check where z has an ordinary size"
         )
+    if ZERO < np.abs(got).max(initial=0.0) <= NOISE:
+        raise GradientError(_too_small(name))
     return compare_gradients(got, slopes, name, tolerance, size / times)
+
+
+def _hold_tiny(got: np.ndarray, numerical: Callable[[float], np.ndarray], name: str) -> None:
+    """GradientError for slopes and a gradient below `NOISE`, unless both are 0, or the slopes are seen and the same.
+
+    Slopes that stay when the step is doubled are no rounding, however small they are.
+    """
+    slopes, _ = _slopes(numerical, 0.0, CLOSE / 10)
+    largest = float(np.abs(slopes).max(initial=0.0))
+    if largest > 0:
+        wrong = np.abs(got - slopes) > CLOSE * largest
+        if wrong.any() and largest > ZERO:
+            factor = common_factor(got / largest, slopes / largest)
+            told = f"{share(wrong)} wrong" if factor is None else f"every entry is off by the same factor {factor:.6g}"
+            at = np.unravel_index(int(np.abs(got - slopes).argmax()), got.shape)
+            place = f"{name}{[int(i) for i in at]}"
+            raise GradientError(f"{place} is {got[at]:.6g}, central differences say {slopes[at]:.6g}; {told}")
+        if not wrong.any():
+            return
+    if np.abs(got).max(initial=0.0) > ZERO:
+        raise GradientError(_too_small(name))
+
+
+def _too_small(name: str) -> str:
+    return (
+        f"slopes and {name.strip()} are below {NOISE:.0g}, lost in rounding: nothing can be said; make the loss larger"
+    )
 
 
 def _slopes(numerical: Callable[[float], np.ndarray], size: float, tolerance: float) -> tuple[np.ndarray, float]:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import Array
-from kdlearn.differences import TOLERANCE, GradientError, hold_gradient, numerical_gradient, own_numbers
+from kdlearn.differences import NOISE, TOLERANCE, GradientError, hold_gradient, numerical_gradient, own_numbers
 from kdlearn.differences import compare_gradients as compare_gradients
+from kdlearn.learner import arrays_in, parameter, unchanged
 from kdlearn.nn.layers import Embedding, Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import SGD
@@ -41,6 +42,12 @@ def check_loss(
 ) -> float:
     """Hold `loss(z, *others, **settings) -> (value, gradient)` to central differences in z.
 
+    They know no kink, where the slope jumps, as that of ReLU at 0, and are rough next to a singularity: check at
+    another z. Slopes below 1e-13 count as 0.
+
+    GradientError for a wrong gradient, for a loss that changes its arguments or is another each time, and where slopes
+    are lost in rounding.
+
     Example
     -------
     >>> z, y = np.array([[1.0, -0.5, 0.2]]), np.array([2])
@@ -50,6 +57,9 @@ def check_loss(
     """
     z = np.array(z, dtype=np.float64)
     given = z.copy()
+    names = [*(parameter(loss, i) for i in range(1, 1 + len(others))), *settings]
+    held = [list(arrays_in(a)) for a in (*others, *settings.values())]
+    before = [[a.copy() for a in arrays] for arrays in held]
     found = loss(given, *others, **settings)
     if not isinstance(found, (tuple, list)) or len(found) != 2:
         many = f"{len(found)} things" if isinstance(found, (tuple, list)) else f"one {type(found).__name__}"
@@ -62,6 +72,15 @@ def check_loss(
         )
     if not np.array_equal(given, z, equal_nan=True):
         raise GradientError("the loss changes its argument z, which others read as well: write z = z - …, not z -= …")
+    for name, a, b in zip(names, before, held):
+        if not unchanged(a, b):
+            raise GradientError(f"the loss changes its argument {name}, which others read as well: work on a copy")
+    again = loss(z.copy(), *others, **settings)[0]
+    if np.ndim(again) == 0 and abs(again - found[0]) > NOISE * max(1.0, abs(again)):
+        raise GradientError(
+            f"the same arguments give another value each time, {found[0]:.6g} and {again:.6g}: draw random numbers "
+            "from a generator that is made anew in each call, np.random.default_rng(seed)"
+        )
 
     def numerical(step: float) -> np.ndarray:
         return numerical_gradient(lambda x: loss(x, *others, **settings)[0], z, step)
@@ -74,8 +93,15 @@ def check_layer(layer: Layer, x: Array, seed: int | None = None, tolerance: floa
 
     A random matrix R turns the output into the scalar sum(R * y), which meets every entry of
     the Jacobian at once. With `seed`, each pass rolls the same dice (for dropout). Tokens have no gradient:
-    of an `Embedding` the parameters' are held alone.
+    of an `Embedding` the parameters' are held alone. At a kink, as that of ReLU at 0, central differences are no
+    slope: check at another x. TypeError for what is no layer.
     """
+    if not all(hasattr(layer, name) for name in ("parameters", "hold", "forward", "backward")):
+        raise TypeError(
+            f"a layer has parameters, forward(x, rng) -> (y, cache) and backward(dy, cache), as kd.Linear has; got "
+            f"{type(layer).__name__}: derive a layer of your own from kdlearn.nn.layers.Layer, check a network by "
+            "kd.gradcheck.check_step"
+        )
     tokens = isinstance(layer, Embedding)
     x = np.array(x) if tokens else np.array(x, dtype=np.float64)
     layer = copy.deepcopy(layer)
@@ -145,7 +171,8 @@ def check_step(
     """Hold a whole training step to central differences: taken with SGD at rate 1, it must move
     every student and adaptor by exactly minus the gradient of the objective.
 
-    TypeError where one of them is not float64. They are left as they were. With `seed`, dropout is on.
+    TypeError where one of them is not float64. They are left as they were. With `seed`, dropout is on. Where a step
+    meets a kink, as a unit whose input is exactly 0, central differences are no slope: check with another batch.
     """
     students, teachers = named(students, "student"), named(teachers, "teacher")
     distinct = trained(students, objective)

@@ -86,8 +86,8 @@ def call(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
     if result is None or result is ...:
         raise Verdict("", f"{UNWRITTEN}: it returns nothing")
     for i, (before, after) in enumerate(zip(arguments, given)):
-        if not _unchanged(before, after):
-            name = _parameter(function, i)
+        if not unchanged(before, after):
+            name = parameter(function, i)
             other = f"begin with {name} = {name}.copy(), or write {name} = {name} - …, not {name} -= …."
             way = other if isinstance(before, np.ndarray) else "work on a copy."
             raise Verdict("a copy", f"It changes its argument {name}: {way}")
@@ -109,7 +109,8 @@ def _line(function: Callable[..., Any], error: BaseException | None = None) -> s
     return f" (line {own[-1] if own else code.co_firstlineno})"
 
 
-def _parameter(function: Callable[..., Any], i: int) -> str:
+def parameter(function: Callable[..., Any], i: int) -> str:
+    """The name of argument i, or its number, where the function tells none."""
     with contextlib.suppress(TypeError, ValueError):
         names = list(inspect.signature(function).parameters)
         if i < len(names):
@@ -117,14 +118,16 @@ def _parameter(function: Callable[..., Any], i: int) -> str:
     return str(i + 1)
 
 
-def _arrays(thing: Any) -> Iterator[np.ndarray]:
+def arrays_in(thing: Any) -> Iterator[np.ndarray]:
+    """The arrays that an argument is, or holds in lists and tuples."""
     if isinstance(thing, np.ndarray):
         yield thing
     elif isinstance(thing, (list, tuple)):
         for part in thing:
-            yield from _arrays(part)
+            yield from arrays_in(part)
 
 
-def _unchanged(before: Any, after: Any) -> bool:
-    a, b = list(_arrays(before)), list(_arrays(after))
+def unchanged(before: Any, after: Any) -> bool:
+    """Whether all arrays of an argument are what they were."""
+    a, b = list(arrays_in(before)), list(arrays_in(after))
     return len(a) == len(b) and all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(a, b))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,7 +41,8 @@ def review(
         other vectors (N,) for weights or a mask.
     reference : the right loss, or its value at z. Without one the gradient is held to the learner's own value.
         One that has no finite value at z, or next to it, is named as the one at fault. Where it has one at 1000 z,
-        yours must have one, too.
+        yours must have one, too. It is also asked around z: with the signs of z where all are one, between 0 and 1
+        where z is, and not where the right loss has no finite value or bends too sharply.
     slips : {name of an idea: the loss without it}, for mistakes that leave no general trace.
 
     Where the value has a kink, as max(0, x) at 0, every slope between those of its two sides is right.
@@ -70,7 +72,7 @@ def _review(
     own = not callable(reference)  # held to its own value
     truth: Callable = loss if own else reference
     rng = own_numbers()
-    places = [(z,), *((z + rng.normal(0, 0.5, z.shape),) for _ in range(3))]
+    near = [_near(z, rng) for _ in range(3)]
 
     def outcome(f: Callable) -> Callable:
         return lambda x: results(call(f, x, *others, **settings), LOSS)
@@ -81,16 +83,13 @@ def _review(
     known = None if not own or reference is None else _of_reference(lambda: reference, case)
     first, (slope, step, error) = outcome(loss)(z)[0], _slope(value, z)
 
-    def right(x: np.ndarray) -> tuple[float, np.ndarray]:
-        return value(x), numerical_gradient(value, x, step)
-
     if own and number(first, case) != value(z):
         raise Verdict("", "the same arguments give another value each time")
     if own and np.asarray(first).dtype == np.float32:
         raise Verdict("", "the value is in float32, too rough for central differences: keep the dtype of z")
     largest, size = float(np.abs(slope).max(initial=0.0)), max(1.0, abs(value(z)))
     if largest == 0 or (error > 1e-3 and largest <= NOISE * size):
-        if not own or any(abs(value(x) - value(z)) > NOISE * size for (x,) in places):
+        if not own or any(_has_value(value, x) and abs(value(x) - value(z)) > NOISE * size for x in near):
             raise Verdict("", "nothing can be said here: the true gradient is zero at this place, or lost in rounding")
         never = "never changes." if largest == 0 else "never changes by more than rounding."
         raise Verdict("the loss", "Your value is zero." if value(z) == 0 else f"Your value {never}")
@@ -98,8 +97,17 @@ def _review(
         raise Verdict("", "nothing can be said here: the value bends too sharply, or rounding hides how it changes")
     if largest < LEAST:
         raise Verdict("", f"the true gradient is {largest:.1g} at most, too little to judge: make the loss larger")
-    if known is not None:
-        places, right = places[:1], lambda x: (known, slope)
+    asked: list[tuple[np.ndarray, tuple[float, np.ndarray]]] = [(z, (value(z) if known is None else known, slope))]
+    for x in near if known is None else ():
+        with contextlib.suppress(Verdict):  # no value there, or next to it: nothing is asked
+            there, other = (numerical_gradient(value, x, h) for h in (step, 2 * step))
+            if np.abs(there - other).max(initial=0.0) <= CLOSE * np.abs(there).max(initial=0.0):
+                asked.append((x, (value(x), there)))
+    places = [(x,) for x, _ in asked]
+
+    def right(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return next(answer for place, answer in asked if place is x)
+
     wrong = {idea: outcome(slip) for idea, slip in slips.items()}
     praise = "The gradient is that of your value." if own else "The gradient is right."
     try:
@@ -110,9 +118,8 @@ def _review(
             raise
         mine = array(outcome(loss)(z)[1], z.shape, "your gradient")
         held = np.where(kinks, np.clip(mine, low, high), slope)
-        judge(
-            outcome(loss), lambda x: (right(x)[0], held if x is z else right(x)[1]), places, LOSS, wrong, case, praise
-        )
+        asked[0] = (z, (asked[0][1][0], held))
+        judge(outcome(loss), right, places, LOSS, wrong, case, praise)
     if not own and _has_value(value, 1000 * z):
         large = outcome(loss)(1000 * z)
         for name, part in zip(LOSS, large):
@@ -120,6 +127,15 @@ def _review(
                 hint = f"Yours has no finite {name} for logits of a thousand: take each row's maximum away before exp"
                 what = "." if name == "gradient" else ", and write log p as what is left minus log(sum of exp)."
                 raise Verdict("large numbers", hint + what)
+
+
+def _near(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another place around z; positive numbers stay positive there, and probabilities between 0 and 1."""
+    if not z.any() or z.min() < 0 < z.max():
+        return np.asarray(z + rng.normal(0, 0.5, z.shape))
+    factor = rng.uniform(0.6, 1.6, z.shape)
+    zero = 0.1 * factor * (1 if z.max() > 0 else -1)
+    return np.where(z == 0, zero, np.abs(z) ** factor if z.min() >= 0 and z.max() <= 1 else z * factor)
 
 
 def _of_reference(found: Callable[[], Any], case: Case) -> float:

@@ -269,3 +269,42 @@ def test_a_gradient_of_zero_beside_a_large_value_is_right(constant):
     assert max(bent, check_loss(square(constant, 1.0), 0 * Z), check_loss(square(constant, 0.0, 0.0), Z)) < 1e-7
     with pytest.raises(GradientError, match="the value does not change there"):
         check_loss(lambda z: (constant + 0 * z.sum(), 0 * z + 1), Z)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-12])
+def test_slopes_below_the_noise_of_a_value_of_one_are_held_to_what_is_seen(size):
+    """Whatever the gradient was, it was right."""
+
+    def loss(z, factor, constant=0.0):
+        return constant + size * np.sin(z).sum(), factor * size * np.cos(z)
+
+    assert check_loss(loss, Z, 1) < 1e-7
+    for factor, told in ((2, "the same factor 2"), (-1, "the same factor -1"), (0, "12 of 12 entries are wrong")):
+        with pytest.raises(GradientError, match=told):
+            check_loss(loss, Z, factor)
+    for factor in (1, -1):
+        with pytest.raises(GradientError, match="below 4e-10, lost in rounding: nothing can be said; make the loss"):
+            check_loss(loss, Z, factor, constant=0.5)
+    assert check_loss(kd.soft_targets, Z, Z.copy()) < 1e-7  # equal answers cost 0
+
+
+def changes(z, w):
+    w *= 2
+    return (w * z).sum(), w * np.ones_like(z)
+
+
+def test_a_loss_that_is_no_function_of_its_arguments_is_told_so():
+    """Both were a wrong gradient, with numbers of nothing."""
+    for others, settings in (((np.ones(3),), {}), ((), {"w": np.ones(3)})):
+        with pytest.raises(GradientError, match="the loss changes its argument w"):
+            check_loss(changes, Z, *others, **settings)
+    rng = np.random.default_rng(0)
+    with pytest.raises(GradientError, match="the same arguments give another value each time"):
+        check_loss(lambda z: ((z * (m := rng.random(z.shape))).sum(), m), Z)
+
+
+@pytest.mark.parametrize("thing", [kd.MLP(3, 2, dtype="float64"), np.tanh])
+def test_what_is_no_layer_is_told_what_one_is(thing):
+    """It was: no attribute 'hold'."""
+    with pytest.raises(TypeError, match=f"a layer has .*got {type(thing).__name__}: .*check a network by"):
+        check_layer(thing, Z)

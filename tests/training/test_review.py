@@ -432,3 +432,46 @@ def test_a_reference_without_a_value_is_told_as_its_own_fault(reference, told):
     """The learner, who was right, was told 'your value is nan' or 'it stops with ZeroDivisionError'."""
     found = str(review(ce, Z, Y, reference=reference))
     assert re.search(f"the reference is at fault, not your function: .*{told}", found)
+
+
+POSITIVE = np.abs(Z) + 0.3
+
+
+def likelihood(p, y):
+    """Of probabilities; it raises for what is none."""
+    if (p < 0).any() or (p > 1).any():
+        raise ValueError("no probabilities")
+    hit = np.eye(K)[y]
+    return -np.log((p * hit).sum(axis=1)).mean(), -hit / p / N
+
+
+def bounded(p):
+    return -(np.log(p) + np.log(1 - p)).sum(), 1 / (1 - p) - 1 / p
+
+
+HALF_LINES = {  # name: (a loss that is none of all numbers, where, what else it takes)
+    "log": (lambda z: (np.log(z).sum(), 1 / z), POSITIVE, ()),
+    "root": (lambda z: (np.sqrt(z).sum(), 0.5 / np.sqrt(z)), POSITIVE, ()),
+    "log of what is negative": (lambda z: (np.log(-z).sum(), 1 / z), -POSITIVE, ()),
+    "deviation": (lambda s: ((np.log(s) + 2 / s**2).sum(), 1 / s - 4 / s**3), POSITIVE, ()),
+    "likelihood": (likelihood, P, (Y,)),
+    "bounded": (bounded, P, ()),
+}
+
+
+@pytest.mark.parametrize("name", HALF_LINES)
+def test_a_loss_of_positive_numbers_is_asked_at_such(name):
+    """All of these were told 'your value is nan', or that the reference is at fault."""
+    loss, z, others = HALF_LINES[name]
+    for reference in (None, loss):
+        assert str(review(loss, z, *others, reference=reference)) == "right"
+        wrong = review(lambda *a: (loss(*a)[0], -loss(*a)[1]), z, *others, reference=reference)
+        assert wrong.idea == "a sign"
+
+
+def test_no_value_where_the_reference_has_one_is_told():
+    def fails(z):
+        return (np.log(z).sum(), 1 / z) if z.max() <= POSITIVE.max() else 1 / 0
+
+    loss = HALF_LINES["log"][0]
+    assert str(review(fails, POSITIVE, reference=loss)).startswith("it stops with ZeroDivisionError")
