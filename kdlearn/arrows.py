@@ -24,7 +24,15 @@ def graph(
     values : what each box holds, {name: number}.
     edges : {(from, to): gradient that comes back along this arrow}. Below a box stands the sum of what comes
         back to it.
+
+    ValueError for an edge to or from a box without a place, and for a box without a value.
     """
+    for edge in edges:
+        for name in edge:
+            if name not in places:
+                raise ValueError(f"the edge {edge} names {name!r}, which has no place: places has {list(places)}")
+    if missing := [name for name in places if name not in values]:
+        raise ValueError(f"values has no number for {missing[0]!r}: give one for each of the places")
     ax = axes_of(ax)
     box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": NEUTRAL}
     for name, (x, y) in places.items():

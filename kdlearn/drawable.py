@@ -18,6 +18,15 @@ def one_row(z: Any, what: str) -> np.ndarray:
     return row[0]
 
 
+def check_probabilities(p: np.ndarray) -> None:
+    """ValueError unless p (K,) are probabilities: none below 0, with a sum of 1."""
+    if not (p.min(initial=0.0) >= -1e-6 and abs(p.sum() - 1) <= 0.01):
+        raise ValueError(
+            f"probabilities are at least 0 and their sum is 1, got a smallest of {p.min(initial=np.inf):.3g} and a sum "
+            f"of {p.sum():.3g}: of logits draw kd.softmax(z)[0]"
+        )
+
+
 def class_names(names: Sequence[str] | None, plain: list[str]) -> Sequence[str]:
     """The names, one for each class, or the plain ones; ValueError for more or fewer."""
     if names is not None and len(names) != len(plain):
@@ -48,6 +57,15 @@ def check_line(values: Sequence[Any], x: Sequence[float], name: str) -> None:
     means = {hasattr(v, "half_width") for v in values}
     if len(means) > 1 or (means == {False} and np.ndim(values) != 1):
         raise TypeError(f"the line {name!r} must be made of numbers, or of kd.study.interval(values) at each x")
+
+
+def check_logarithm(x: Sequence[float], values: Sequence[Any], log: str, name: str) -> None:
+    """ValueError where a logarithmic axis has no place for any point of a line."""
+    shown = [(a, v.mean if hasattr(v, "half_width") else v) for a, v in zip(x, values)]
+    if shown and not any(("x" not in log or a > 0) and ("y" not in log or v > 0) for a, v in shown):
+        raise ValueError(
+            f"the line {name!r} has no point above 0, and a logarithmic axis shows no other: set log={''!r}"
+        )
 
 
 def check_points(x: np.ndarray, y: np.ndarray) -> None:

@@ -13,11 +13,14 @@ import numpy as np
 
 from kdlearn.arrows import graph
 from kdlearn.backend import Array, to_numpy
+from kdlearn.checks import check_count
 from kdlearn.drawable import (
     check_apart,
     check_interval,
     check_line,
+    check_logarithm,
     check_points,
+    check_probabilities,
     class_names,
     one_row,
     rows_of_one_length,
@@ -70,9 +73,13 @@ def _names(ax: Any) -> Any:
 def probabilities(
     p: Sequence[float] | Array, names: Sequence[str] | None = None, color: str = TEACHER, ax: Any = None
 ) -> Any:
-    """Bars of one row of class probabilities p (K,), with a name for each, or its number."""
+    """Bars of one row of class probabilities p (K,), with a name for each, or its number.
+
+    ValueError for numbers below 0, or whose sum is not 1 up to a hundredth.
+    """
     p = one_row(p, "p")
     names = class_names(names, [str(k) for k in range(len(p))])
+    check_probabilities(p)
     ax = axes_of(ax)
     ax.bar(range(len(p)), p, color=ink(color, ax))
     ax.set_xticks(range(len(p)), names)
@@ -273,12 +280,14 @@ def curves(
     """Named lines over one x; `log` names the axes that are logarithmic: "x", "y" or "xy".
 
     A line is made of numbers, or of means with an interval (`kd.study.interval`), which get a band. From the fifth
-    line on they are dashed; more than sixteen cannot be told apart: ValueError.
+    line on they are dashed; more than sixteen cannot be told apart: ValueError. A logarithmic axis leaves out what is
+    not above 0; ValueError where nothing is left of a line.
     """
     if log not in ("", "x", "y", "xy", "yx"):
         raise ValueError(f'log names the axes that are logarithmic, "x", "y" or "xy", got {log!r}')
     for name, values in lines.items():
         check_line(values, x, name)
+        check_logarithm(x, values, log, name)
     colors = (LABEL, STUDENT, TEACHER, NEUTRAL)
     check_apart(len(lines), len(colors) * len(DASHES), "lines")
     ax = axes_of(ax)
@@ -300,7 +309,9 @@ def curves(
 
 
 def filters(W: Array, count: int = 32, columns: int = 8, ax: Any = None, title: str = "") -> Any:
-    """What the first units look for: columns of W (D, H), each as a square image, zero white."""
+    """What the first `count` units look for: columns of W (D, H), each as a square image, zero white."""
+    check_count("count", count)
+    check_count("columns", columns)
     a = to_numpy(W)
     if a.ndim != 2:
         raise ValueError(f"W must be a matrix (D, H), got shape {a.shape}")

@@ -360,6 +360,20 @@ REFUSED = {
     "at most 20 named classes can be told apart, got 21: draw fewer in one picture": lambda: plots.temperature_paths(
         np.arange(21.0), [str(i) for i in range(21)]
     ),
+    "the edge ('x', 'z') names 'z', which has no place: places has ['x']": lambda: plots.graph(
+        {"x": (0, 0)}, {"x": 1.0}, {("x", "z"): 1.0}
+    ),
+    "values has no number for 'x': give one for each of the places": lambda: plots.graph({"x": (0, 0)}, {}, {}),
+    "count must be at least 1, got 0": lambda: plots.filters(np.ones((9, 4)), count=0),
+    "columns must be at least 1, got 0": lambda: plots.filters(np.ones((9, 4)), columns=0),
+    **{
+        f"probabilities are at least 0 and their sum is 1, got a smallest of {smallest:g} and a sum of {sum(p):g}: of "
+        "logits draw kd.softmax(z)[0]": lambda p=p: plots.probabilities(p)
+        for p, smallest in (([1, 1], 1), ([1.5, -0.5], -0.5))
+    },
+    "the line 'b' has no point above 0, and a logarithmic axis shows no other: set log=''": lambda: plots.curves(
+        [1, 2], {"a": [1, 2], "b": [0, -1]}, log="y"
+    ),
     "the line 'a' has 3 values, x has 2": lambda: plots.curves([1, 2], {"a": [1, 2, 3]}),
 }
 NO_INTERVAL = {
