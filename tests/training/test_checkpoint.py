@@ -1182,8 +1182,12 @@ class TakesAll:
 )
 @pytest.mark.parametrize(
     "first, other",
-    [(np.arange(3.0), np.arange(3.0)[::-1]), (np.arange(3), np.array([0, 2, 2])), (0.9, 0.5)]
-    + [(kd.MLP(2, 3, seed=0), kd.MLP(2, 3, seed=1))],
+    [
+        (np.arange(3.0), np.arange(3.0)[::-1]),
+        (np.arange(3), np.array([0, 2, 2])),
+        (0.9, 0.5),
+        (kd.MLP(2, 3, seed=0), kd.MLP(2, 3, seed=1)),
+    ],
     ids=["floats", "integers", "number", "network"],
 )
 def test_what_a_hook_with_a_state_is_given_is_told(make, first, other):
@@ -1202,7 +1206,7 @@ def test_what_a_hook_with_a_state_is_given_is_told(make, first, other):
 class Seen:
     """Its state comes back with tuples as tuples and NumPy's numbers as such, or the rate is another."""
 
-    factor: np.float32 = np.float32(0.9)
+    factor: np.float32 = dataclasses.field(default_factory=lambda: np.float32(0.9))
     seen: list = dataclasses.field(default_factory=list)
 
     def after_epoch(self, run):
