@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kdlearn.run import Run, has_state
-from kdlearn.telling import FLOATS, MOVED, Telling, made_with, part, with_arguments
+from kdlearn.telling import FLOATS, MOVED, Telling, made_with, part
 
 VERSION = 5  # of what is said; a file that says something else cannot be compared
-RAN: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # hooks that runs have moved, by their id
 
 
 def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,8 +25,8 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     A function is told by its name, its defaults and attributes, what it encloses and what it reads from its module;
     of the code itself only a lambda's. An object with a `state` of its own, such as a hook, is told by the arguments
     it was made with, where it keeps them under their names, and so are this package's hooks; other hooks are not told.
-    A hook that has been through a `fit` before is told without those arguments that its `state` gives, too: they may
-    have moved, and the file has them.
+    A hook with a state that has been through a `fit` before is told without those of them that its `state` gives, and
+    without the arrays and weights that it holds: they may have moved, and the file has them.
     """
     said = Telling(run.owners)
     told = {
@@ -37,7 +34,7 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         "objective": said(run.objective),
         "optimizer": run.optimizer.settings(),
         "hooks": [
-            (made_with if RAN.get(id(hook)) is hook else with_arguments)(hook, functools.partial(said, inside=(hook,)))
+            made_with(hook, functools.partial(said, inside=(hook,)))
             for hook in run.hooks
             if has_state(hook) or _ours(hook)
         ],
@@ -48,13 +45,6 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
         **{name: said(value) for name, value in settings.items()},
     }
     return json.loads(json.dumps(told, default=str))
-
-
-def remember(hooks: Iterable[Any]) -> None:
-    """From now on these hooks may have been moved by a run."""
-    for hook in hooks:
-        with contextlib.suppress(TypeError):  # one with slots alone
-            RAN[id(hook)] = hook
 
 
 def _ours(hook: Any) -> bool:

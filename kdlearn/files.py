@@ -27,7 +27,7 @@ def config_text(config: Any) -> str:
 
 
 def _plain(thing: Any) -> Any:
-    if isinstance(thing, np.generic):
+    if isinstance(thing, np.generic) and not isinstance(thing.item(), np.generic):  # as a long double stays
         return thing.item()
     raise TypeError(f"Object of type {type(thing).__name__} is not JSON serializable")
 

@@ -11,6 +11,7 @@ import numpy as np
 from kdlearn.backend import device_of, to_device
 from kdlearn.checkpoint import CheckpointError, check_arrays, read, write
 from kdlearn.checks import is_number
+from kdlearn.data.stacked import StackedData
 from kdlearn.description import difference
 from kdlearn.files import config_text
 from kdlearn.nn.layers import Layer
@@ -47,8 +48,9 @@ def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
     hooks = {}
     for i, hook in enumerate(run.hooks):
         if has_state(hook):
-            hooks[str(i)], own = _state(hook)
-            arrays |= {f"hook:{i}:{name}": a for name, a in own.items()}
+            values, own = _state(hook)
+            hooks[str(i)] = {"values": values, "arrays": list(own)}
+            arrays |= {f"hook:{i}:{j}": a for j, a in enumerate(own.values())}
     config = {
         "epoch": run.epoch,
         "stop": run.stop,
@@ -61,6 +63,7 @@ def save_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, A
         "frozen": [sorted(net.frozen) for net in run.trained],
         "layers": [_numbers_of(net) for net in run.trained],
         "columns": list(columns),
+        "rows": None if run.data is None else len(run.data),
         "run": told,
     }
     write(path, arrays, config)
@@ -74,18 +77,13 @@ def _numbers_of(net: Module) -> list[dict[str, Any]]:
     ]
 
 
-def _state(hook: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _state(hook: Any) -> tuple[Any, Mapping[str, Any]]:
+    """`(values, arrays)` of a hook, the values coded."""
     said = hook.state()
     if not isinstance(said, tuple) or len(said) != 2 or not all(isinstance(part, Mapping) for part in said):
         raise TypeError(
             f"state() of the hook {type(hook).__name__} must return two mappings, (values, arrays), got {_cut(said)}"
         )
-    for name in _names(said):
-        if not isinstance(name, str):
-            raise TypeError(
-                f"state() of the hook {type(hook).__name__} names a value {name!r}; names must be texts, since JSON, "
-                f"which keeps them, would give {str(name)!r} back"
-            )
     for name, a in said[1].items():
         if not hasattr(a, "dtype"):
             raise TypeError(
@@ -93,24 +91,39 @@ def _state(hook: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
                 "numbers and lists go into the values, the first mapping"
             )
     try:
-        config_text(said[0])
+        values = _coded(said[0])
+        config_text(values)
     except TypeError as error:
         raise TypeError(
-            f"the values of state() of the hook {type(hook).__name__} must be what JSON can hold, arrays go beside "
-            f"them: {str(error).partition(': ')[2]}"
+            f"the values of state() of the hook {type(hook).__name__} must be what JSON can hold, with texts as names; "
+            f"arrays go beside them: {error}"
         ) from None
-    return said
+    return values, said[1]
 
 
-def _names(said: Any) -> Iterator[Any]:
-    """Every name of a mapping, and of the mappings and lists in it."""
-    if isinstance(said, Mapping):
-        yield from said
-        said = said.values()
-    elif not isinstance(said, (list, tuple)):
-        return
-    for value in said:
-        yield from _names(value)
+def _coded(value: Any) -> Any:
+    """What comes back from JSON, by `_decoded`, as it is: a tuple as a tuple, a number of NumPy as one."""
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise TypeError(f"it names a value {name!r}")
+        return {"": [[name, _coded(v)] for name, v in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [_coded(v) for v in value]}
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
+        return {value.dtype.name: value.item()}
+    return [_coded(v) for v in value] if isinstance(value, list) else value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, held),) = value.items()
+    if kind == "":
+        return {name: _decoded(v) for name, v in held}
+    return tuple(map(_decoded, held)) if kind == "tuple" else np.dtype(kind).type(held)
 
 
 def load_run(path: str | os.PathLike, run: Run, dice: Dice, told: Mapping[str, Any]) -> None:
@@ -179,14 +192,18 @@ def _understood(
     device = device_of(nets[0].theta)
     there = {name: to_device(a, device) for name, a in arrays.items()}
     columns = {name: there[f"column:{i}"] for i, name in enumerate(config["columns"])}
-    data = run.data.with_columns(columns) if columns and run.data is not None else run.data
+    data = run.data
+    if isinstance(data, StackedData):
+        data = StackedData({**data.columns, **columns}, data.members, config["rows"])
+    elif columns and data is not None:
+        data = data.with_columns(columns)
     mine = [hook for hook in run.hooks if has_state(hook)]  # in their order; others may stand between them
     if len(mine) != len(config["hooks"]):
         raise ValueError(f"it holds {len(config['hooks'])} hooks, the run has {len(mine)}")
     for i, hook in zip(sorted(config["hooks"], key=int), mine):  # last: they are the caller's, and cannot be taken back
-        prefix = f"hook:{i}:"
-        own = {name.removeprefix(prefix): a for name, a in there.items() if name.startswith(prefix)}
-        hook.restore(config["hooks"][i], own)
+        own = config["hooks"][i]
+        held = {name: there[f"hook:{i}:{j}"] for j, name in enumerate(own["arrays"])}
+        hook.restore(_decoded(own["values"]), held)
 
     def put_back() -> None:
         vars(run.optimizer).update(changed)

@@ -13,8 +13,9 @@ import operator
 import os
 import sysconfig
 import types
+import weakref
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ GROUPS = 1024  # columns of an array of floats, at the most, that are told one b
 DEEP = 40  # things that hold one another, at the most, that are walked over
 CLOCKS = ("seconds", "fit_time", "fit_time_", "score_time")  # of a history and of searches: never twice the same
 FLOATS = "mean, spread and sum"
-MOVED = "whatever it was left at"  # what an object saves itself, once a run has moved it
+MOVED = "whatever it was left at"  # what a hook saves itself, once a run has moved it
+RAN: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # hooks that runs have moved, by their id
 NAMED = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc)
 UNBOUND = (type, types.ModuleType, types.NoneType)  # what a method may be of without holding anything
 GLOBAL: Any = (os.environ, np.random.mtrand._rand)  # told by their kind
@@ -76,10 +78,10 @@ class Telling:
         if id(thing) in self.known:
             return [type(thing).__qualname__, self.known[id(thing)][0]]
         self.known[id(thing)] = len(self.known), thing
-        return self.compound(thing, told, any(map(has_state, inside)))
+        return self.compound(thing, told, any(map(has_run, inside)))
 
     def compound(self, thing: Any, told: Any, moves: bool) -> Any:
-        """A thing with parts, told for the first time; what an object with a state holds `moves`."""
+        """A thing with parts, told for the first time; what a hook holds that has run before `moves`."""
         kind = type(thing)
         if isinstance(thing, Data):
             return {name: _array(thing.columns[name], told) for name in sorted(thing.columns)}
@@ -90,11 +92,11 @@ class Telling:
         if isinstance(thing, (Objective, Layer)):
             return part(thing, told)
         if isinstance(thing, Module):
-            return part(thing, told) | {"weights": None if moves else _sum(thing)}
+            return part(thing, told) | {"weights": MOVED if moves else _sum(thing)}
         if hasattr(kind, "detach") and hasattr(kind, "numpy"):  # a tensor of PyTorch
             return told(thing.detach().cpu().numpy())
         if isinstance(thing, np.ndarray) or hasattr(kind, "__cuda_array_interface__"):
-            return ["array", list(thing.shape)] if moves else _array(thing, told)
+            return MOVED if moves else _array(thing, told)
         if hasattr(kind, "iloc"):  # a table of pandas, whose own arrays may differ where their cells do not
             columns = thing.to_frame() if thing.ndim == 1 else thing
             return {"index": told(columns.index.to_numpy()), "columns": list(map(str, columns))} | {
@@ -121,21 +123,34 @@ def _mapping(thing: Mapping, told: Any) -> Any:
     return _short([[told(name), told(value)] for name, value in thing.items()])
 
 
+def remember(hooks: Iterable[Any]) -> None:
+    """From now on these hooks may have been moved by a run."""
+    for hook in filter(has_state, hooks):
+        with contextlib.suppress(TypeError):  # one with slots alone
+            RAN[id(hook)] = hook
+
+
+def has_run(thing: Any) -> bool:
+    """Whether it is a hook with a state that a run may have moved."""
+    return RAN.get(id(thing)) is thing
+
+
 def made_with(thing: Any, told: Any) -> dict[str, Any]:
-    """An object with a state by the arguments it was made with, but for those that it saves itself."""
-    try:
-        moving = set().union(*thing.state())
-    except Exception:  # it may have none before the first epoch
-        moving = set()
-    return {name: MOVED if name in moving else value for name, value in with_arguments(thing, told).items()}
+    """An object by the arguments that it was made with, its bases' too, where it keeps them under their names.
 
-
-def with_arguments(thing: Any, told: Any) -> dict[str, Any]:
-    """An object by the arguments that it was made with, its bases' too, where it keeps them under their names."""
+    Of a hook that has run, those that it saves itself may have moved.
+    """
+    moving = set()
+    if has_run(thing):
+        with contextlib.suppress(Exception):
+            moving = set().union(*thing.state())
     makers = [vars(kind)["__init__"] for kind in type(thing).__mro__[:-1] if "__init__" in vars(kind)]
-    makers = [maker for maker in makers if isinstance(maker, types.FunctionType)]
-    names = dict.fromkeys(name for maker in makers for name in list(inspect.signature(maker).parameters)[1:])
-    return {"kind": type(thing).__qualname__, **{name: told(getattr(thing, name, None)) for name in names}}
+    taken = [inspect.signature(maker).parameters for maker in makers if isinstance(maker, types.FunctionType)]
+    names = dict.fromkeys(name for own in taken for name in list(own)[1:])
+    if taken and any(p.kind is p.VAR_KEYWORD and not hasattr(thing, p.name) for p in taken[-1].values()):
+        names |= dict.fromkeys(sorted(vars(thing)))  # whatever it was given
+    held = {name: MOVED if name in moving else told(getattr(thing, name, None)) for name in names}
+    return {"kind": type(thing).__qualname__, **held}
 
 
 def _own(function: types.FunctionType) -> bool:
@@ -237,6 +252,8 @@ def _object(thing: Any, told: Any) -> Any:
             return [kind, parts]
         _, arguments, *rest = parts
         held = [told([a for a in arguments if a is not type(thing)])]
+        if rest and type(rest[0]) is dict:  # of attributes, in whatever order they were set
+            rest[0] = dict(sorted(rest[0].items(), key=str))
         held += [told(part if i == 0 else list(part)) for i, part in enumerate(rest[:3]) if part is not None]
     except Exception:  # a lock, a file, a thread ...
         return kind

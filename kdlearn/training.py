@@ -11,7 +11,7 @@ import numpy as np
 
 from kdlearn.backend import Array
 from kdlearn.data.columns import Data, DataFunction
-from kdlearn.description import describe, remember
+from kdlearn.description import describe
 from kdlearn.door import check_data, check_networks, check_schedule, check_settings
 from kdlearn.epoch import one_epoch
 from kdlearn.evaluation import evaluate_checked
@@ -24,6 +24,7 @@ from kdlearn.resume import load_run, save_run
 from kdlearn.run import Run
 from kdlearn.side_by_side import hand_back_adaptors, one_data, one_each, one_objective, streams
 from kdlearn.step import Networks, members_of, named, train_step
+from kdlearn.telling import remember
 
 
 def fit(
@@ -147,7 +148,8 @@ def fit(
                 if not isinstance(rows, Data):
                     run.data = _held(check_data(rows(epoch, order), run, rehearse=epoch == 0))
                 elif run.data is not checked:  # a hook has replaced it
-                    run.data = checked = _held(check_data(run.data, run, rehearse=False))  # type: ignore[arg-type]
+                    new: Any = one_data(run.data, members) if stack else run.data
+                    run.data = checked = _held(check_data(new, run, rehearse=False))
                 start.rest(run.history.diverged)
                 record = one_epoch(run, one_step, schedule, epochs, batch_size, drop_last, order, dice)
                 start.put_back(run.history.diverged)
@@ -168,7 +170,7 @@ def fit(
 
 def _held(data: Data) -> Data:
     """The same columns, which cannot be written into: what a hook changes so would be neither checked nor saved."""
-    views = {name: a.view() for name, a in data.columns.items() if isinstance(a, np.ndarray)}
+    views = {name: a.view() for name, a in data.columns.items() if isinstance(a, np.ndarray) and a.flags.writeable}
     for a in views.values():
         a.flags.writeable = False
     return data.with_columns(views)

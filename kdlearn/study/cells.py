@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -79,6 +80,8 @@ def sweep(
     done = {} if store is None else _stored(store)
     missing = {key: cell for key, cell in zip(keys, cells) if key not in done}
     if store is not None:
+        if not (folder := Path(store).absolute().parent).is_dir():
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder to write into", str(folder))
         for cell in missing.values():
             _as_line(cell)  # before anything is trained
     n = min(workers(jobs), max(len(missing), 1))
@@ -108,8 +111,8 @@ def cells_beside(out: Path, resume: bool) -> Path:
 
 def _plain(thing: Any) -> Any:
     """Numbers and arrays of NumPy as JSON holds them."""
-    if isinstance(thing, (np.generic, np.ndarray)):
-        return thing.tolist()
+    if isinstance(thing, np.ndarray) or (isinstance(thing, np.generic) and not isinstance(thing.item(), np.generic)):
+        return thing.tolist()  # a long double would stay one
     raise TypeError(f"Object of type {type(thing).__name__} is not JSON serializable")
 
 

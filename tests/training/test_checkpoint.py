@@ -33,9 +33,10 @@ from small import Trip
 import kdlearn as kd
 from kdlearn import checkpoint
 from kdlearn.catalogue.recipes.parts import all_recipes
-from kdlearn.description import describe, difference, remember
+from kdlearn.description import describe, difference
 from kdlearn.estimators import DistilledClassifier
 from kdlearn.run import Run
+from kdlearn.telling import remember
 
 
 def network():
@@ -1167,6 +1168,96 @@ def test_another_argument_of_a_hook_is_another_run(hook, other, tmp_path):
     go_on(hook)
 
 
+class TakesAll:
+    def __init__(self, **settings):
+        vars(self).update(settings)
+
+    after_epoch, state, restore = Decay.after_epoch, Decay.state, Decay.restore
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Decay, lambda held: TakesAll(factor=held), lambda held: Decay([{"in": held}])],
+    ids=["argument", "keywords", "deeper"],
+)
+@pytest.mark.parametrize(
+    "first, other",
+    [
+        (np.arange(3.0), np.arange(3.0)[::-1]),
+        (np.arange(3), np.array([0, 2, 2])),
+        (0.9, 0.5),
+        (kd.MLP(2, 3, seed=0), kd.MLP(2, 3, seed=1)),
+    ],
+    ids=["floats", "integers", "number", "network"],
+)
+def test_what_a_hook_with_a_state_is_given_is_told(make, first, other):
+    """Arrays were told by their shape, networks without weights, keywords of a mapping not at all."""
+
+    def told(hook):
+        run = Run({}, {}, kd.CrossEntropy(), kd.Adam())
+        run.hooks = [hook]
+        return describe(run, {})
+
+    assert difference(told(make(first)), told(make(copy.deepcopy(first)))) is None
+    assert difference(told(make(first)), told(make(other))) is not None
+
+
+@dataclasses.dataclass
+class Seen:
+    """Its state comes back with tuples as tuples and NumPy's numbers as such, or the rate is another."""
+
+    factor: np.float32 = dataclasses.field(default_factory=lambda: np.float32(0.9))
+    seen: list = dataclasses.field(default_factory=list)
+
+    def after_epoch(self, run):
+        self.factor = self.factor * 0.9
+        run.optimizer.lr = float(self.factor) * (0.01 if (run.epoch % 2, 0) in self.seen else 0.02)
+        self.seen.append((run.epoch % 2, 0))
+
+    def state(self):
+        return vars(self), {"[all] of/them": np.arange(3)}
+
+    def restore(self, values, arrays):
+        vars(self).update(values)
+        assert arrays["[all] of/them"].tolist() == [0, 1, 2]
+
+
+def _fewer(run):
+    run.data = run.data.take(slice(0, len(run.data) - 3))
+
+
+def _shared(run):
+    run.data = _rows().take(slice(0, 12))
+
+
+@pytest.mark.parametrize(
+    "net", [lambda: kd.MLP(4, 3, seed=0), lambda: kd.Stack([kd.MLP(4, 3, seed=i) for i in (0, 1)])]
+)
+@pytest.mark.parametrize("hook", [Seen, lambda: _fewer, lambda: _shared], ids=["a state", "fewer rows", "other rows"])
+def test_a_hook_with_any_state_and_rows_goes_on(hook, net, tmp_path):
+    def train(steps, resume, path):
+        student = net()
+        settings = {"optimizer": kd.Adam(0.05), "hooks": [hook(), StopsAfter(steps)], "epochs": 5, "batch_size": 12}
+        with contextlib.suppress(Stopped):
+            kd.fit(student, kd.CrossEntropy(), _rows(), checkpoint=path, resume=resume, **settings)
+        return student
+
+    whole = train(99, False, tmp_path / "whole.npz")
+    train(5, False, tmp_path / "part.npz")
+    assert (tmp_path / "part.npz").exists()
+    np.testing.assert_array_equal(train(99, True, tmp_path / "part.npz").theta, whole.theta)
+
+
+def test_columns_that_no_hook_replaced_are_not_in_the_file(tmp_path):
+    def weigh(run):
+        run.data = run.data.with_columns({"w": np.full(24, run.epoch)})
+
+    data = _rows().with_columns({"w": np.ones(24)})
+    kd.fit(kd.MLP(4, 3), kd.CrossEntropy() * "w", data, hooks=[weigh], epochs=3, checkpoint=tmp_path / "c.npz")
+    arrays, config = checkpoint.read(tmp_path / "c.npz")
+    assert config["columns"] == ["w"] and [name for name in arrays if name.startswith("column")] == ["column:0"]
+
+
 def test_an_attribute_of_a_function_is_told():
     def scaled(factor):
         def rows(epoch, rng):
@@ -1197,6 +1288,9 @@ def test_networks_and_arrays_of_a_hook_with_a_state_may_move():
     run = Run({}, {}, kd.CrossEntropy(), kd.Adam())
     run.hooks = [Holding(kd.MLP(4, 3), np.zeros(3))]
     before = describe(run, {})
+    remember(run.hooks)
     run.hooks[0].net.theta += 1
     run.hooks[0].sums += 1
     assert difference(before, describe(run, {})) is None
+    run.hooks = [copy.copy(run.hooks[0])]  # another one holds others
+    assert difference(before, describe(run, {})) is not None

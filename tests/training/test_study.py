@@ -305,6 +305,18 @@ def test_names_that_are_not_texts_are_stored_as_json_has_them(tmp_path):
         sweep(run, [{"i": 1}], jobs=1, progress=False, store=tmp_path / "s.jsonl")
 
 
+def test_a_store_in_no_folder_is_refused_before_anything_is_trained(tmp_path):
+    ran: list[int] = []
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        sweep(ran.append, [{"object": 1}], jobs=1, progress=False, store=tmp_path / "none" / "s.jsonl")
+    assert not ran
+
+
+def test_a_long_double_is_no_number_of_json(tmp_path):
+    with pytest.raises(TypeError, match="longdouble"):
+        sweep(lambda a: np.longdouble(a), [{"a": 1}], jobs=1, progress=False, store=tmp_path / "s.jsonl")
+
+
 def test_a_cell_that_holds_a_network_of_torch_is_known_again():
     torch = pytest.importorskip("torch")
 
