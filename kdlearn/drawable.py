@@ -64,7 +64,7 @@ def check_logarithm(x: Sequence[float], values: Sequence[Any], log: str, name: s
     shown = [(a, v.mean if hasattr(v, "half_width") else v) for a, v in zip(x, values)]
     if shown and not any(("x" not in log or a > 0) and ("y" not in log or v > 0) for a, v in shown):
         raise ValueError(
-            f"the line {name!r} has no point above 0, and a logarithmic axis shows no other: set log={''!r}"
+            f"the line {name!r} has no point above 0, and a logarithmic axis shows no other: leave out log"
         )
 
 

@@ -79,7 +79,7 @@ def test_pushes_point_against_the_gradient():
 
 
 def test_curves_keep_their_scales():
-    ax = plots.curves([1, 10], {"a": [1, 2], "b": [3, 4]}, log="xy")
+    ax = plots.curves(np.array([1, 10]), {"a": np.array([1.0, 2.0]), "b": [3, 4]}, log="xy")
     assert ax.get_xscale() == ax.get_yscale() == "log" and len(ax.lines) == 2
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "10"]
     assert not ax.get_xticks(minor=True).size
@@ -371,7 +371,7 @@ REFUSED = {
         "logits draw kd.softmax(z)[0]": lambda p=p: plots.probabilities(p)
         for p, smallest in (([1, 1], 1), ([1.5, -0.5], -0.5))
     },
-    "the line 'b' has no point above 0, and a logarithmic axis shows no other: set log=''": lambda: plots.curves(
+    "the line 'b' has no point above 0, and a logarithmic axis shows no other: leave out log": lambda: plots.curves(
         [1, 2], {"a": [1, 2], "b": [0, -1]}, log="y"
     ),
     "the line 'a' has 3 values, x has 2": lambda: plots.curves([1, 2], {"a": [1, 2, 3]}),
