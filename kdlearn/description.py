@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.fingerprint import FLOATS
 from kdlearn.run import Run, has_state
-from kdlearn.telling import FLOATS, MOVED, Telling, made_with, part
+from kdlearn.telling import MOVED, Telling, made_with, part
 
 VERSION = 5  # of what is said; a file that says something else cannot be compared
 
@@ -19,8 +20,8 @@ def describe(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is, in words and numbers: a checkpoint goes on only with a run of the same description.
 
     All that a run is given is told with all that it holds: objectives, teachers, settings, functions, and what these
-    hold in turn. Networks that the run trains are told without weights, which are in the file; others with them.
-    Of arrays and columns, whole numbers and texts are compared each; floats, whose last bits may differ, by each
+    hold in turn, forty deep. Networks that the run trains are told without weights, which are in the file; others with
+    them. Of arrays and columns, whole numbers and texts are compared each; floats, whose last bits may differ, by each
     column's mean, spread and a sum that depends on the place of each entry, to a ten-thousandth of the spread.
     A function is told by its name, its defaults and attributes, what it encloses and what it reads from its module;
     of the code itself only a lambda's. An object with a `state` of its own, such as a hook, is told by the arguments
@@ -62,7 +63,7 @@ def difference(was: Any, mine: Any, path: tuple[str, ...] = ()) -> tuple[str, An
         pairs = [(key, was[key], mine[key]) for key in was]
     elif isinstance(was, list) and isinstance(mine, list) and len(was) == len(mine):
         pairs = [("", a, b) for a, b in zip(was, mine)]
-    elif was != mine:
+    elif was != mine or (was is True or was is False) != (mine is True or mine is False):
         return ", ".join(path), was, mine
     elif isinstance(was, dict) and list(was) != list(mine):
         return ", ".join((*path, "order")), list(was), list(mine)

@@ -85,7 +85,7 @@ def _state(hook: Any) -> tuple[Any, Mapping[str, Any]]:
             f"state() of the hook {type(hook).__name__} must return two mappings, (values, arrays), got {_cut(said)}"
         )
     for name, a in said[1].items():
-        if not hasattr(a, "dtype"):
+        if not hasattr(a, "dtype") or isinstance(a, np.ma.MaskedArray):
             raise TypeError(
                 f"the array {name!r} of state() of the hook {type(hook).__name__} is of type {type(a).__name__}: "
                 "numbers and lists go into the values, the first mapping"
@@ -108,6 +108,8 @@ def _coded(value: Any) -> Any:
             if not isinstance(name, str):
                 raise TypeError(f"it names a value {name!r}")
         return {"": [[name, _coded(v)] for name, v in value.items()]}
+    if isinstance(value, tuple) and type(value) is not tuple:
+        raise TypeError(f"a {type(value).__name__} would come back as a plain tuple")
     if isinstance(value, tuple):
         return {"tuple": [_coded(v) for v in value]}
     if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copyreg
 import dis
+import enum
 import functools
 import inspect
 import itertools
@@ -14,14 +15,13 @@ import os
 import sysconfig
 import types
 import weakref
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from kdlearn.backend import to_numpy
 from kdlearn.data import Data
+from kdlearn.fingerprint import array_told, checksum, of_torch, sum_of
 from kdlearn.nn.layers import Layer
 from kdlearn.nn.module import Module
 from kdlearn.nn.optim import Optimizer
@@ -29,14 +29,14 @@ from kdlearn.objective import Objective
 from kdlearn.run import has_state
 
 MANY = 100  # entries of a list; longer ones are told by a checksum
-GROUPS = 1024  # columns of an array of floats, at the most, that are told one by one
 DEEP = 40  # things that hold one another, at the most, that are walked over
 CLOCKS = ("seconds", "fit_time", "fit_time_", "score_time")  # of a history and of searches: never twice the same
-FLOATS = "mean, spread and sum"
 MOVED = "whatever it was left at"  # what a hook saves itself, once a run has moved it
 RAN: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # hooks that runs have moved, by their id
 NAMED = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc)
 UNBOUND = (type, types.ModuleType, types.NoneType)  # what a method may be of without holding anything
+DERIVED = (str, int, float, list, tuple, set, frozenset, dict, np.ndarray)  # a class of these may hold more
+WHOLE = (enum.Enum, np.ma.MaskedArray, np.memmap)  # of which the attributes tell nothing new
 GLOBAL: Any = (os.environ, np.random.mtrand._rand)  # told by their kind
 ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 INSTALLED = (os.path.dirname(__file__), *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
@@ -51,15 +51,26 @@ class Telling:
     def __init__(self, trained: Mapping[Module, str]) -> None:
         self.trained = trained
         self.known: dict[int, tuple[int, Any]] = {}  # by id; the thing is kept, so that the id stays its own
+        self.derived: dict[int, Any] = {}  # those whose attributes have been told, too
 
     def __call__(self, thing: Any, inside: tuple[Any, ...] = ()) -> Any:
         """Anything by its class and what it holds; a function by its name, what is set of it, encloses and reads."""
+        told = self._told(thing, inside)
+        if not isinstance(thing, DERIVED) or isinstance(thing, WHOLE) or id(thing) in self.derived:
+            return told
+        own = getattr(thing, "__dict__", None)
+        if not own or any(thing is other for other in inside):
+            return told
+        self.derived[id(thing)] = thing
+        return {"": told} | {name: self(value, (*inside, thing)) for name, value in sorted(own.items())}
+
+    def _told(self, thing: Any, inside: tuple[Any, ...]) -> Any:
         if isinstance(thing, np.generic):
             thing = thing.item()
         if thing is None or isinstance(thing, (bool, int, float, str)):
             return thing if thing == thing else "NaN"
         if isinstance(thing, bytes):
-            return _checksum(thing)
+            return checksum(thing)
         if isinstance(thing, types.BuiltinMethodType) and not isinstance(thing.__self__, UNBOUND):
             return [thing.__qualname__, self(thing.__self__, inside)]  # such as that of a mapping
         if isinstance(thing, NAMED) or any(thing is other for other in GLOBAL):
@@ -84,7 +95,7 @@ class Telling:
         """A thing with parts, told for the first time; what a hook holds that has run before `moves`."""
         kind = type(thing)
         if isinstance(thing, Data):
-            return {name: _array(thing.columns[name], told) for name in sorted(thing.columns)}
+            return {name: array_told(thing.columns[name], told) for name in sorted(thing.columns)}
         if isinstance(thing, Mapping):
             return _mapping(thing, told)
         if isinstance(thing, Optimizer):
@@ -92,11 +103,11 @@ class Telling:
         if isinstance(thing, (Objective, Layer)):
             return part(thing, told)
         if isinstance(thing, Module):
-            return part(thing, told) | {"weights": MOVED if moves else _sum(thing)}
+            return part(thing, told) | {"weights": MOVED if moves else sum_of(thing)}
         if hasattr(kind, "detach") and hasattr(kind, "numpy"):  # a tensor of PyTorch
-            return told(thing.detach().cpu().numpy())
+            return [str(thing.dtype), told(of_torch(thing))]
         if isinstance(thing, np.ndarray) or hasattr(kind, "__cuda_array_interface__"):
-            return MOVED if moves else _array(thing, told)
+            return MOVED if moves else array_told(thing, told)
         if hasattr(kind, "iloc"):  # a table of pandas, whose own arrays may differ where their cells do not
             columns = thing.to_frame() if thing.ndim == 1 else thing
             return {"index": told(columns.index.to_numpy()), "columns": list(map(str, columns))} | {
@@ -185,7 +196,7 @@ def part(thing: Objective | Module | Layer, told: Any) -> dict[str, Any]:
     if isinstance(thing, Module):
         own = {name: v for name, v in own.items() if name not in ("written", "slices")}
         own |= {"dtype": str(thing.theta.dtype), "frozen": thing.frozen}
-        own |= {"still": None if thing.slices or not thing.n_parameters else _sum(thing)}
+        own |= {"still": None if thing.slices or not thing.n_parameters else sum_of(thing)}
     return {"kind": kind.__qualname__, **{name: told(value) for name, value in own.items()}}
 
 
@@ -206,7 +217,7 @@ def _function(thing: types.FunctionType, told: Any) -> Any:
         held |= {name: cell for name, cell in cells.items() if not any(k.partition(".")[0] == name for k in held)}
         if thing.__name__ == "<lambda>":
             constants = [[told(n) for n in c.co_consts if not isinstance(n, types.CodeType)] for c in codes]
-            said["code"] = [[_checksum(c.co_code), list(c.co_names), own] for c, own in zip(codes, constants)]
+            said["code"] = [[checksum(c.co_code), list(c.co_names), own] for c, own in zip(codes, constants)]
     held |= {"defaults": thing.__defaults__, "keywords": thing.__kwdefaults__}
     held |= {f".{name}": value for name, value in vars(thing).items()}
     said |= {name: told(v) for name, v in held.items() if v is not None and not isinstance(v, types.ModuleType)}
@@ -253,35 +264,28 @@ def _object(thing: Any, told: Any) -> Any:
         _, arguments, *rest = parts
         held = [told([a for a in arguments if a is not type(thing)])]
         if rest and type(rest[0]) is dict:  # of attributes, in whatever order they were set
-            rest[0] = dict(sorted(rest[0].items(), key=str))
+            rest[0] = {name: _plain_hooks(name, value) for name, value in sorted(rest[0].items(), key=str)}
         held += [told(part if i == 0 else list(part)) for i, part in enumerate(rest[:3]) if part is not None]
-    except Exception:  # a lock, a file, a thread ...
+    except Exception:  # a lock, a file, a thread, or a network of PyTorch that can't be pickled
+        held = []
+    if hasattr(type(thing), "state_dict"):  # what pickle saves of a compiled one holds no weights
+        with contextlib.suppress(Exception):
+            held.append(told(thing.state_dict()))
+    if not held:
         return kind
     return [kind, *(part for part in held if part not in ([], {}))]
 
 
-def _array(a: Any, told: Any) -> dict[str, Any]:
-    """What tells an array from another: whole numbers by a checksum, floats by three numbers for each column."""
-    shape = list(a.shape)
-    if isinstance(a, np.ma.MaskedArray):
-        return {"shape": shape, "mask": _array(np.ma.getmaskarray(a), told), "cells": _array(np.asarray(a), told)}
-    a = to_numpy(a)
-    if a.dtype.kind == "f":
-        return {"shape": shape, "eps": 4 * float(np.finfo(a.dtype).eps), FLOATS: _three(a)}
-    if a.dtype.kind in "biu":  # of any width
-        return {"shape": shape, "checksum": _checksum(np.ascontiguousarray(a, np.int64).tobytes())}
-    return {"shape": shape, "checksum": _checksum(json.dumps(told(a.tolist()), default=str).encode())}
-
-
-def _checksum(content: bytes) -> str:
-    return f"{zlib.crc32(content):08x}"
+def _plain_hooks(name: Any, value: Any) -> Any:
+    """Those of a module of PyTorch, without the numbers that count them through the process."""
+    return list(value.values()) if str(name).endswith("_hooks") and isinstance(value, Mapping) else value
 
 
 def _short(told: Any) -> Any:
     """A list or a mapping, or where it is long how many entries it has, and their checksum."""
     if len(told) <= MANY:
         return told
-    return {"entries": len(told), "checksum": _checksum(json.dumps(told, default=str).encode())}
+    return {"entries": len(told), "checksum": checksum(json.dumps(told, default=str).encode())}
 
 
 def enclosed(cell: types.CellType) -> Any:
@@ -290,34 +294,3 @@ def enclosed(cell: types.CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return None
-
-
-def _sum(net: Module) -> str:
-    """What tells the weights of a network, which are not saved, from those of another."""
-    return f"weights with the sum {_checksum(to_numpy(net.theta).tobytes())}"
-
-
-def _three(a: np.ndarray) -> list[list[float]]:
-    """Of each column the mean, the standard deviation, and of what is left a sum with a weight for each place, over √N.
-
-    More than `GROUPS` columns, as those of large images, are added up by groups, each column with a weight of its own.
-    """
-    if not a.size:
-        return [[], [], []]
-    a = a.reshape(len(a), -1) if a.ndim else a.reshape(1, 1)
-    n, width = a.shape
-    draw = np.random.default_rng(0)
-    along, across = (draw.choice([-1.0, 1.0], size) * draw.uniform(1, 2, size) for size in a.shape)
-    found, rows = np.zeros((3, width)), max(1, 2**22 // width)  # as float64, of many images, it would not fit
-    first = np.nan_to_num(a[0].astype(float), nan=1.0, posinf=2.0, neginf=3.0)
-    for start in range(0, n, rows):
-        some = np.nan_to_num(a[start : start + rows].astype(float), nan=1.0, posinf=2.0, neginf=3.0)  # masks, too
-        some -= first  # or a column far from zero would lose its digits in the squares
-        found += some.sum(axis=0), (some * some).sum(axis=0), along[start : start + rows] @ some
-    mean = found[0] / n
-    variance, placed = np.maximum(found[1] / n - mean**2, 0), (found[2] - along.sum() * mean) / n**0.5
-    mean = mean + first
-    if width > GROUPS:
-        starts = np.arange(0, width, -(-width // GROUPS))
-        mean, variance, placed = (np.add.reduceat(c, starts) for c in (across * mean, variance, across * placed))
-    return np.stack([mean, variance**0.5, placed]).tolist()

@@ -82,7 +82,8 @@ def fit(
         `kdlearn.description.describe` says, functions by what they hold and not by their code. `micro_batch` alone
         may be another, and the steps then agree to rounding, without dropout. Dice, counters and iterators that a
         function of yours holds are not saved: let it draw from the `rng` that it is given. The first file comes
-        after the first epoch and its hooks: where one of them failed in it, make the networks anew.
+        after the first epoch and its hooks: where one of them failed in it, make the networks anew. So with what a
+        hook changed before it failed, such as the optimiser's rate: a fresh one goes on with the file's.
 
     Returns
     -------

@@ -31,7 +31,7 @@ LEVELS = [
     {"nn.module", "review"},
     {"nn.network"},
     {"nn.optim", "nn.stack", "objective"},
-    {"step", "history", "counts", "values"},
+    {"step", "history", "counts", "values", "fingerprint"},
     {"run"},
     {"faults", "reads", "telling"},
     {"description", "door", "checkpoint", "side_by_side"},

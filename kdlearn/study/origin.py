@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kdlearn.backend import gpu
+from kdlearn.fingerprint import of_torch
 from kdlearn.telling import enclosed
 
 
@@ -120,7 +121,7 @@ def _hash(thing: Any) -> str:
     class Hasher(NumpyHasher):
         def save(self, obj: Any) -> None:
             if hasattr(type(obj), "detach") and hasattr(type(obj), "numpy"):
-                obj = [type(obj).__qualname__, str(obj.dtype), obj.detach().cpu().numpy()]
+                obj = [type(obj).__qualname__, str(obj.dtype), of_torch(obj)]
             super().save(obj)
 
     return Hasher("md5").hash(thing)

@@ -1258,6 +1258,64 @@ def test_columns_that_no_hook_replaced_are_not_in_the_file(tmp_path):
     assert config["columns"] == ["w"] and [name for name in arrays if name.startswith("column")] == ["column:0"]
 
 
+@pytest.mark.parametrize("kind", [list, dict, str, float, np.ndarray])
+def test_an_attribute_of_a_list_or_a_number_is_told(kind):
+    def made(temperature):
+        thing = type("Own", (kind,), {})(*([(2,)] if kind is np.ndarray else []))
+        if kind is np.ndarray:
+            thing[...] = 0
+        thing.temperature = temperature
+        return thing
+
+    assert difference(_told(_lambda_with(made(1))), _told(_lambda_with(made(1)))) is None
+    assert difference(_told(_lambda_with(made(1))), _told(_lambda_with(made(2)))) is not None
+
+
+def test_a_mapping_that_is_its_own_attributes_is_told():
+    class Settings(dict):
+        def __init__(self, **values):
+            super().__init__(**values)
+            self.__dict__, self.parent = self, [self]
+
+    assert difference(_told(_lambda_with(Settings(a=1))), _told(_lambda_with(Settings(a=1)))) is None
+    assert difference(_told(_lambda_with(Settings(a=1))), _told(_lambda_with(Settings(a=2)))) is not None
+
+
+def test_one_is_not_true():
+    assert difference(_told(_lambda_with(1)), _told(_lambda_with(True))) is not None
+    assert difference(_told(_lambda_with(1)), _told(_lambda_with(1.0))) is None
+
+
+def _networks_of_torch():
+    torch = pytest.importorskip("torch")
+
+    def linear(factor):
+        torch.manual_seed(0)
+        net = torch.nn.Linear(4, 3)
+        net.weight.data.mul_(factor)
+        return net.eval()
+
+    def hooked(factor):
+        net = linear(factor)
+        net.register_forward_hook(print)
+        return net
+
+    return {
+        "bfloat16": lambda f: linear(f).bfloat16(),
+        "weight norm": lambda f: torch.nn.utils.parametrizations.weight_norm(linear(f)),
+        "script": lambda f: torch.jit.script(linear(f)),
+        "sparse": lambda f: linear(f).weight.detach().to_sparse(),
+        "with a hook": hooked,
+    }
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "weight norm", "script", "sparse", "with a hook"])
+def test_any_network_of_torch_is_told_with_its_weights(kind):
+    make = _networks_of_torch()[kind]
+    assert difference(_told(_lambda_with(make(1))), _told(_lambda_with(make(1)))) is None
+    assert difference(_told(_lambda_with(make(1))), _told(_lambda_with(make(10)))) is not None
+
+
 def test_an_attribute_of_a_function_is_told():
     def scaled(factor):
         def rows(epoch, rng):
