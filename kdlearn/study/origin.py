@@ -90,7 +90,8 @@ def _identity(thing: Any, inside: list[Any]) -> Any:
     if isinstance(thing, property):
         return [_identity(part, inside) for part in (thing.fget, thing.fset, thing.fdel)]
     if isinstance(thing, (list, tuple)):
-        return [_identity(part, inside) for part in thing]
+        own = getattr(thing, "__dict__", None)  # of a class of one's own
+        return [_identity(part, inside) for part in thing] + ([_identity(dict(own), inside)] if own else [])
     if type(thing) in (set, frozenset):  # whose order, of texts, is another in each process
         return [type(thing).__name__, sorted((_identity(part, inside) for part in thing), key=json.dumps)]
     # joblib's hash of a mapping knows no order

@@ -317,6 +317,18 @@ def test_a_long_double_is_no_number_of_json(tmp_path):
         sweep(lambda a: np.longdouble(a), [{"a": 1}], jobs=1, progress=False, store=tmp_path / "s.jsonl")
 
 
+def test_an_attribute_of_a_list_is_told():
+    class Own(list):
+        temperature = 0
+
+    def enclosed(temperature):
+        held = Own([1])
+        held.temperature = temperature
+        return lambda seed: held
+
+    assert len({cell_key(enclosed(t), {"seed": 0}) for t in (1, 1, 2)}) == 2
+
+
 def test_a_cell_that_holds_a_network_of_torch_is_known_again():
     torch = pytest.importorskip("torch")
 
