@@ -63,7 +63,7 @@ def difference(was: Any, mine: Any, path: tuple[str, ...] = ()) -> tuple[str, An
         pairs = [(key, was[key], mine[key]) for key in was]
     elif isinstance(was, list) and isinstance(mine, list) and len(was) == len(mine):
         pairs = [("", a, b) for a, b in zip(was, mine)]
-    elif was != mine or (was is True or was is False) != (mine is True or mine is False):
+    elif was != mine or isinstance(was, bool) != isinstance(mine, bool):
         return ", ".join(path), was, mine
     elif isinstance(was, dict) and list(was) != list(mine):
         return ", ".join((*path, "order")), list(was), list(mine)

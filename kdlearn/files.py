@@ -21,12 +21,13 @@ ABANDONED = 600.0  # seconds without a write after which a temporary file belong
 def config_text(config: Any) -> str:
     """Its JSON, keys made texts, in their order, NumPy's scalars as numbers; TypeError for what JSON cannot hold."""
     try:
-        return json.dumps(json.loads(json.dumps(config, default=_plain)))  # 1 and "1" are one name
+        return json.dumps(json.loads(json.dumps(config, default=plain)))  # 1 and "1" are one name
     except (TypeError, ValueError) as error:
         raise TypeError(f"the settings of a checkpoint must be what JSON can hold: {error}") from None
 
 
-def _plain(thing: Any) -> Any:
+def plain(thing: Any) -> Any:
+    """A scalar of NumPy as the number that JSON holds; TypeError for anything else that it cannot hold."""
     if isinstance(thing, np.generic) and not isinstance(thing.item(), np.generic):  # as a long double stays
         return thing.item()
     raise TypeError(f"Object of type {type(thing).__name__} is not JSON serializable")

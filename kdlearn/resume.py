@@ -79,24 +79,21 @@ def _numbers_of(net: Module) -> list[dict[str, Any]]:
 
 def _state(hook: Any) -> tuple[Any, Mapping[str, Any]]:
     """`(values, arrays)` of a hook, the values coded."""
-    said = hook.state()
+    said, who = hook.state(), f"state() of the hook {type(hook).__name__}"
     if not isinstance(said, tuple) or len(said) != 2 or not all(isinstance(part, Mapping) for part in said):
-        raise TypeError(
-            f"state() of the hook {type(hook).__name__} must return two mappings, (values, arrays), got {_cut(said)}"
-        )
+        raise TypeError(f"{who} must return two mappings, (values, arrays), got {_cut(said)}")
     for name, a in said[1].items():
         if not hasattr(a, "dtype") or isinstance(a, np.ma.MaskedArray):
             raise TypeError(
-                f"the array {name!r} of state() of the hook {type(hook).__name__} is of type {type(a).__name__}: "
-                "numbers and lists go into the values, the first mapping"
+                f"the array {name!r} of {who} is of type {type(a).__name__}: numbers and lists go into the values, the "
+                "first mapping"
             )
     try:
         values = _coded(said[0])
         config_text(values)
     except TypeError as error:
         raise TypeError(
-            f"the values of state() of the hook {type(hook).__name__} must be what JSON can hold, with texts as names; "
-            f"arrays go beside them: {error}"
+            f"the values of {who} must be what JSON can hold, with texts as names; arrays go beside them: {error}"
         ) from None
     return values, said[1]
 
@@ -108,9 +105,9 @@ def _coded(value: Any) -> Any:
             if not isinstance(name, str):
                 raise TypeError(f"it names a value {name!r}")
         return {"": [[name, _coded(v)] for name, v in value.items()]}
-    if isinstance(value, tuple) and type(value) is not tuple:
-        raise TypeError(f"a {type(value).__name__} would come back as a plain tuple")
     if isinstance(value, tuple):
+        if type(value) is not tuple:
+            raise TypeError(f"a {type(value).__name__} would come back as a plain tuple")
         return {"tuple": [_coded(v) for v in value]}
     if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
         return {value.dtype.name: value.item()}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from kdlearn.files import plain
 from kdlearn.study.origin import cell_key
 
 
@@ -111,9 +112,7 @@ def cells_beside(out: Path, resume: bool) -> Path:
 
 def _plain(thing: Any) -> Any:
     """Numbers and arrays of NumPy as JSON holds them."""
-    if isinstance(thing, np.ndarray) or (isinstance(thing, np.generic) and not isinstance(thing.item(), np.generic)):
-        return thing.tolist()  # a long double would stay one
-    raise TypeError(f"Object of type {type(thing).__name__} is not JSON serializable")
+    return thing.tolist() if isinstance(thing, np.ndarray) else plain(thing)
 
 
 def _own(thing: Any) -> Any:
